@@ -1,0 +1,190 @@
+/**
+ * Runs the tests: `make test`, see tests/README.md. Environment: PG (major versions), ONLY (part of a path),
+ * JOBS (how many files at a time). Argument: another folder of tests, for the tests of this file.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import * as fs from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { inspect } from 'node:util';
+import { type Cluster, makeDirectory, prepare, root, startCluster, versions } from './support/cluster.ts';
+import { type Result, runTap } from './support/tap.ts';
+
+/** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
+const once = ['generator', 'support'];
+const elsewhere = ['bench', 'container'];
+const fileTimeout = 20 * 60_000;
+
+interface Job {
+  version?: number;
+  work(report: (path: string, test: () => Promise<Result>) => Promise<void>): Promise<void>;
+}
+
+const tests = resolve(process.argv[2] ?? join(root, 'tests'));
+const started = Date.now();
+const seconds = (since: number) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
+const label = (version?: number) => (version === undefined ? 'any version' : `PostgreSQL ${version}`);
+const counts = ({ passed, failed, skipped }: Omit<Result, 'failures'>) =>
+  `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+const failure = (error: unknown): Result => {
+  return { passed: 0, failed: 1, skipped: 0, failures: [typeof error === 'string' ? error : inspect(error)] };
+};
+
+function chooseVersions(): number[] {
+  const installable = versions();
+  const asked = (process.env.PG ?? '').split(/[\s,]+/).filter(Boolean);
+  for (const version of asked) {
+    if (installable.includes(Number(version))) continue;
+    throw new Error(`PG=${version}: the versions for this platform are ${installable.join(' ')}`);
+  }
+  if (asked.length > 0) return asked.map(Number);
+  for (const version of versions(false).filter((each) => !installable.includes(each))) {
+    console.log(
+      `PostgreSQL ${version} is not tested: npm has no package of it for ${process.platform}-${process.arch}`,
+    );
+  }
+  return installable;
+}
+
+const processes = new Set<ChildProcess>();
+
+/** Runs one file of node:test in a process group of its own. */
+function runNodeTest(file: string, version: number): Promise<Result> {
+  const command = ['--import', 'tsx', join(root, 'tests/support/run-file.ts'), file];
+  const environment: NodeJS.ProcessEnv = { ...process.env, PG: String(version) };
+  delete environment.NODE_TEST_CONTEXT; // Set where this runner is itself under test; it would silence the inner one.
+  const child = spawn(process.execPath, command, { cwd: root, env: environment, detached: true });
+  processes.add(child);
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  return new Promise((done) => {
+    child.once('error', (error) => done(failure(error)));
+    child.once('close', (code, signal) => {
+      processes.delete(child);
+      try {
+        const result = JSON.parse(output) as Result;
+        if (code !== 0 && result.failed === 0) throw new Error(`exit status ${code ?? signal}`);
+        done(result);
+      } catch (error) {
+        done(failure(`${file}: ${String(error)}\n${output}${errors}`));
+      }
+    });
+  });
+}
+
+/** Runs one pgTAP file in a database of its own; roles are the cluster's, so it must take its roles back. */
+async function runPgTap(cluster: Cluster, file: string): Promise<Result> {
+  const roles = async (): Promise<string[]> => {
+    const superuser = await cluster.connect();
+    const { rows } = await superuser.query<{ rolname: string }>('SELECT rolname FROM pg_roles');
+    await superuser.end();
+    return rows.map(({ rolname }) => rolname);
+  };
+  const before = await roles();
+  const client = await cluster.connect({ database: await cluster.createDatabase(undefined, 'pgtap') });
+  const timer = setTimeout(() => void client.end(), fileTimeout); // A statement that waits for ever then fails.
+  const result = await runTap(client, file);
+  clearTimeout(timer);
+  await client.end();
+  const left = (await roles()).filter((role) => !before.includes(role));
+  if (left.length > 0) {
+    result.failed++;
+    result.failures.push(`${file} left these roles behind: ${left.join(', ')}`);
+  }
+  return result;
+}
+
+function plan(majors: number[]): Job[] {
+  const files = fs
+    .readdirSync(tests, { recursive: true, encoding: 'utf8' })
+    .filter((path) => relative(root, join(tests, path)).includes(process.env.ONLY ?? ''))
+    .filter((path) => !elsewhere.includes(path.split('/')[0] ?? ''))
+    .sort();
+  const pgTap = files.filter((path) => /^pgtap\/.*\.sql$/.test(path));
+  const node = files.filter((path) => path.endsWith('.test.ts'));
+  const job = (path: string, version?: number): Job => ({
+    ...(version === undefined ? {} : { version }),
+    work: (report) => report(path, () => runNodeTest(join(tests, path), version ?? majors.at(-1) ?? 0)),
+  });
+  const isOnce = (path: string) => once.includes(path.split('/')[0] ?? '');
+  const jobs = node.filter(isOnce).map((path) => job(path));
+  for (const version of majors) {
+    // One after another: uncommitted roles of the same name would wait for each other.
+    const work: Job['work'] = async (report) => {
+      const cluster = await startCluster({ version });
+      for (const path of pgTap) await report(path, () => runPgTap(cluster, join(tests, path)));
+      await cluster.stop();
+    };
+    if (pgTap.length > 0) jobs.push({ version, work });
+    jobs.push(...node.filter((path) => !isOnce(path)).map((path) => job(path, version)));
+  }
+  return jobs;
+}
+
+async function main(): Promise<boolean> {
+  const majors = chooseVersions();
+  const jobs = plan(majors);
+  process.env.ROLECALL_RUN_DIRECTORY = makeDirectory();
+  const totals = new Map<string, Omit<Result, 'failures'>>();
+  const prepared = new Map<number, Promise<boolean>>();
+
+  const report = async (version: number | undefined, path: string, test: () => Promise<Result>) => {
+    const begun = Date.now();
+    const result = await test().catch(failure);
+    if (result.passed + result.failed + result.skipped === 0) Object.assign(result, failure('no test'));
+    console.log(`${label(version).padEnd(14)} ${path.padEnd(48)} ${counts(result)}  ${seconds(begun)}`);
+    for (const text of result.failures) console.log(text.replace(/^/gm, '    '));
+    const total = totals.get(label(version)) ?? { passed: 0, failed: 0, skipped: 0 };
+    for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += result[key];
+    totals.set(label(version), total);
+  };
+  // A version that cannot be prepared (the extension does not install) is one failure, not one for each file.
+  const isPrepared = (version: number) => {
+    const known = prepared.get(version);
+    if (known !== undefined) return known;
+    const attempt = prepare(version).then(
+      () => true,
+      (error: unknown) => report(version, 'CREATE EXTENSION', () => Promise.reject(error)).then(() => false),
+    );
+    prepared.set(version, attempt);
+    return attempt;
+  };
+  const lane = async () => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      const { version, work } = job;
+      if (version !== undefined && !(await isPrepared(version))) continue;
+      const forJob = (path: string, test: () => Promise<Result>) => report(version, path, test);
+      await work(forJob).catch((error: unknown) => report(version, 'the cluster', () => Promise.reject(error)));
+    }
+  };
+  const lanes = Number(process.env.JOBS || Math.min(availableParallelism(), 4));
+  await Promise.all(Array.from({ length: lanes }, lane));
+
+  console.log();
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const [name, total] of [...totals].sort()) {
+    console.log(`${name.padEnd(14)} ${counts(total)}`);
+    for (const key of ['passed', 'failed', 'skipped'] as const) sum[key] += total[key];
+  }
+  console.log(`in ${seconds(started)}`);
+  if (totals.size === 0) console.log(`no test${process.env.ONLY ? ` has ${process.env.ONLY} in its path` : ''}`);
+  console.log(counts(sum));
+  return sum.failed === 0 && sum.passed > 0;
+}
+
+// The servers go with this process (see cluster.ts); the processes that it started have to be told.
+for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+  process.on(signal, () => {
+    for (const { pid = 0 } of processes) process.kill(-pid, 'SIGTERM');
+    process.exit(status);
+  });
+}
+
+try {
+  process.exitCode = (await main()) ? 0 : 1;
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
