@@ -22,6 +22,9 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const password = 'superuser-password';
 const pgtapVersion = '1.3.5';
 
+// PGOPTIONS, PGSSLMODE and the like are for other servers than these; node-postgres would heed them.
+for (const name of Object.keys(process.env)) if (/^PG[A-Z]/.test(name)) delete process.env[name];
+
 type Settings = Readonly<Record<string, string | number | boolean>>;
 
 /** A crash of the machine may lose everything here; autovacuum would write WAL at moments of its own choosing. */
@@ -97,7 +100,7 @@ function identity(): { uid?: number; gid?: number } {
 }
 const asServant = identity();
 
-/** Nothing of the caller's environment but PATH: PGDATA, PGOPTIONS and the like are not ours. */
+/** Of the caller's environment nothing but PATH: not its locale, not its time zone. */
 const environment = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
 
 const run = async (command: string, args: string[], options: { uid?: number; gid?: number } = {}): Promise<void> => {
