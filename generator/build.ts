@@ -1,0 +1,55 @@
+/**
+ * Builds everything that is generated: a map of path to text, then one write. With --check nothing is written, and
+ * any difference between the map and the files is an error.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { controlFile, installScript } from './emit/extension.ts';
+import { sqlFiles } from './emit/functions.ts';
+import { executors } from './engine/executors.ts';
+import { generatedHeader } from './emit/header.ts';
+import { inspect } from './model/inspect.ts';
+import { product } from './model/product.ts';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** Folders in which a file that is not in the map is left over from an earlier build. */
+const owned = ['sql'];
+
+export async function outputs(): Promise<Map<string, string>> {
+  const specs = [...(await inspect(root)), ...executors()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const files = sqlFiles(specs);
+  const map = new Map<string, string>();
+  for (const file of files) map.set(file.path, `${generatedHeader('--')}\n\n${file.text}\n`);
+  map.set(`extension/${product.name}.control`, controlFile());
+  map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
+  return map;
+}
+
+function leftovers(map: ReadonlyMap<string, string>): string[] {
+  return owned
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name))))
+    .filter((path) => statSync(join(root, path)).isFile() && !map.has(path));
+}
+
+async function main(): Promise<void> {
+  const map = await outputs();
+  const stale = [...map].filter(([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text);
+  const extra = leftovers(map);
+  if (process.argv.includes('--check')) {
+    for (const [path] of stale) console.error(`${path}: differs from what the generator makes; run "make build"`);
+    for (const path of extra) console.error(`${path}: nothing generates this file`);
+    process.exitCode = stale.length + extra.length > 0 ? 1 : 0;
+    return;
+  }
+  for (const [path, text] of stale) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  for (const path of extra) rmSync(join(root, path));
+  console.log(`${map.size} files, ${stale.length} written, ${extra.length} removed`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

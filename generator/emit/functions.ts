@@ -1,0 +1,47 @@
+/**
+ * The SQL objects in install order, one file each: schema, types, tables, views, internal functions, public ones.
+ */
+import type { FunctionSpec } from '../model/inspect.ts';
+import type { CreateFunction, Node } from '../sql/nodes.ts';
+import { print } from '../sql/print.ts';
+import { objects } from '../model/objects.ts';
+
+export interface SqlFile {
+  readonly path: string;
+  readonly node: Node;
+  readonly text: string;
+}
+
+export function sqlFiles(specs: readonly FunctionSpec[]): SqlFile[] {
+  const files: SqlFile[] = [];
+  const add = (folder: string, node: Node): void => {
+    files.push({ path: `sql/${folder}/${node.name}.sql`, node, text: print(node) });
+  };
+  for (const node of objects) add(folders[node.kind], node);
+  for (const spec of specs.filter((one) => one.internal)) add(folders.internal, functionNode(spec));
+  for (const spec of specs.filter((one) => !one.internal)) add(folders.function, functionNode(spec));
+  return files;
+}
+
+const folders = {
+  schema: '1-schema',
+  type: '2-types',
+  table: '3-tables',
+  view: '4-views',
+  internal: '5-internal',
+  function: '6-functions',
+} as const;
+
+export function functionNode(spec: FunctionSpec): CreateFunction {
+  return {
+    kind: 'function',
+    name: spec.name,
+    arguments: spec.arguments,
+    returns: spec.returns,
+    volatility: spec.volatility,
+    parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
+    settings: { search_path: 'pg_catalog, pg_temp' },
+    body: spec.body,
+    comment: spec.summary,
+  };
+}

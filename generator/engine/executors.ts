@@ -1,0 +1,171 @@
+/**
+ * One executor per operation. Its EXCEPTION block is rendered from the operation's policy; no handler is written by
+ * hand anywhere else.
+ */
+import { operations, retriedMessages, type Ignored, type Operation, type OperationName } from '../model/operations.ts';
+import { errorClasses, sqlstates, type Condition } from '../model/sqlstates.ts';
+import type { FunctionSpec } from '../model/inspect.ts';
+import { join, raw, sql, text, type Sql } from '../sql/template.ts';
+
+/** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
+const attempts = 1000;
+
+export function executors(): FunctionSpec[] {
+  return [
+    ...Object.entries(operations).map(([name, policy]) => executor(name as OperationName, policy)),
+    surface(),
+    dispatch(),
+  ];
+}
+
+function internal(name: string, summary: string, body: Sql, parts: Partial<FunctionSpec>): FunctionSpec {
+  return {
+    name,
+    internal: true,
+    file: 'generator/model/operations.ts',
+    line: 1,
+    arguments: [{ name: 'change', type: 'rolecall._change', text: '' }],
+    returns: 'rolecall.step',
+    volatility: 'VOLATILE',
+    summary,
+    remarks: '',
+    result: '',
+    errors: [],
+    examples: [],
+    body: body.text,
+    ...parts,
+  };
+}
+
+function executor(name: OperationName, policy: Operation): FunctionSpec {
+  const retried = policy.retried ?? [];
+  return internal(
+    `_execute_${name}`,
+    `Makes one change: ${policy.summary}`,
+    sql`
+      DECLARE
+        v_attempts integer := 0;
+        v_message text;
+        v_detail text;
+        v_hint text;
+      BEGIN
+        LOOP
+          BEGIN
+            EXECUTE rolecall._statement(change);
+            RETURN rolecall._step(change, 'applied');
+          EXCEPTION
+            ${(policy.ignored ?? []).map(ignoredHandler)}
+            WHEN ${conditions(['internal_error', ...retried])} THEN
+              v_attempts := v_attempts + 1;
+              IF v_attempts >= ${attempts} OR NOT (${retryTest(retried)}) THEN
+                ${surfaceCall}
+              END IF;
+              PERFORM rolecall._refresh_caches();
+            WHEN ${classes()} THEN
+              ${surfaceCall}
+          END;
+        END LOOP;
+      END
+    `,
+    {},
+  );
+}
+
+function conditions(names: readonly Condition[]): Sql {
+  return join(names.map(raw), ' OR ');
+}
+
+function classes(): Sql {
+  const { internal_error: _retriedAbove, ...rest } = errorClasses;
+  // A class is matched by its code, as some classes have no condition name of their own.
+  return join(
+    Object.values(rest).map((code) => sql`SQLSTATE ${text(code)}`),
+    '\n  OR ',
+  );
+}
+
+function retryTest(retried: readonly Condition[]): Sql {
+  const messages = sql`SQLERRM IN (${join(retriedMessages.map(text))})`;
+  if (retried.length === 0) return messages;
+  return sql`${messages} OR SQLSTATE IN (${join(retried.map((name) => text(sqlstates[name])))})`;
+}
+
+function ignoredHandler(ignored: Ignored): Sql {
+  const lines: Sql[] = [sql`WHEN ${conditions(ignored.conditions)} THEN`];
+  if (ignored.then === 'again') {
+    lines.push(sql`  PERFORM rolecall._refresh_caches();`, sql`  RETURN NULL; -- ${raw(ignored.note)}: plan again`);
+    return raw(lines.map((line) => line.text).join('\n'));
+  }
+  lines.push(sql`  PERFORM rolecall._refresh_caches();`);
+  if (ignored.notice) lines.push(sql`  RAISE NOTICE '%', SQLERRM;`);
+  lines.push(sql`  RETURN rolecall._step(change, 'skipped', SQLSTATE, ${text(ignored.note)});`);
+  return raw(lines.map((line, index) => (index === 0 ? line.text : `  ${line.text.trim()}`)).join('\n'));
+}
+
+const surfaceCall = sql`
+  GET STACKED DIAGNOSTICS
+    v_message = MESSAGE_TEXT,
+    v_detail = PG_EXCEPTION_DETAIL,
+    v_hint = PG_EXCEPTION_HINT;
+  PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+`;
+
+function surface(): FunctionSpec {
+  const hints = Object.entries(operations as Readonly<Record<string, Operation>>).flatMap(([name, policy]) =>
+    (policy.surfaced ?? []).map(
+      ({ condition, hint }) => sql`WHEN ${text(`${name} ${sqlstates[condition]}`)} THEN ${text(hint)}`,
+    ),
+  );
+  return internal(
+    '_surface',
+    'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
+    sql`
+      DECLARE
+        -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
+        v_hint text := CASE change.operation || ' ' || code
+          ${hints}
+        END;
+      BEGIN
+        IF code = ${text(sqlstates.dependent_objects_still_exist)} AND change.operation = 'drop_role' THEN
+          detail := rolecall._dependencies_text(change.target);
+        END IF;
+        RAISE EXCEPTION USING
+          ERRCODE = code,
+          MESSAGE = message,
+          DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+          HINT = coalesce(format(v_hint, quote_ident(change.target), quote_literal(change.target)), hint);
+      END
+    `,
+    {
+      arguments: [
+        { name: 'change', type: 'rolecall._change', text: '' },
+        { name: 'code', type: 'text', text: '' },
+        { name: 'message', type: 'text', text: '' },
+        { name: 'detail', type: 'text', text: '' },
+        { name: 'hint', type: 'text', text: '' },
+      ],
+      returns: 'void',
+    },
+  );
+}
+
+function dispatch(): FunctionSpec {
+  const branches = Object.keys(operations).map(
+    (name) => sql`WHEN ${text(name)} THEN RETURN rolecall.${raw(`_execute_${name}`)}(change);`,
+  );
+  return internal(
+    '_execute',
+    'Makes one change by the executor of its operation; null where it has to be planned again',
+    sql`
+      BEGIN
+        IF change.sqlstate IS NOT NULL THEN
+          RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
+        END IF;
+        CASE change.operation
+          ${branches}
+        END CASE;
+      END
+    `,
+    {},
+  );
+}

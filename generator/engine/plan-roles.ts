@@ -1,0 +1,173 @@
+/**
+ * What differs about the roles themselves: existence, attributes, passwords, settings.
+ *
+ * Names become oids first and the catalogs are probed by oid, one role at a time (LATERAL ... LIMIT 1 keeps the
+ * planner from reading the whole catalog), so a call costs the same among ten roles and among ten thousand.
+ */
+import type { Bool, ChangeRow, Jsonb, Returns, SetOf, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Roles that are missing, and attributes that differ
+ * @volatility stable
+ */
+export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_name text;
+    BEGIN
+      FOR v_name IN
+        SELECT r ->> 'name' FROM jsonb_array_elements(${resources}) AS r WHERE (r -> 'protected')::boolean
+      LOOP
+        PERFORM rolecall._check_protected(v_name);
+      END LOOP;
+      RETURN QUERY
+        SELECT c.operation, r.name, c.statement, c.password, ARRAY[r.name], NULL::text, NULL::text
+        FROM jsonb_to_recordset(${resources}) AS r(name text, attributes jsonb, initial jsonb, password text)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid AS role_oid) AS o
+        LEFT JOIN LATERAL (
+          SELECT a.* FROM pg_roles AS a WHERE a.oid = o.role_oid LIMIT 1
+        ) AS a ON true
+        CROSS JOIN LATERAL (
+          SELECT string_agg(CASE WHEN w.wanted THEN w.word ELSE 'NO' || w.word END, ' ' ORDER BY w.position)
+          FROM (
+            SELECT v.position, v.word, v.present,
+                   (coalesce(r.attributes, '{}') || CASE WHEN o.role_oid IS NULL THEN coalesce(r.initial, '{}') ELSE '{}' END
+                     -> v.key)::boolean AS wanted
+            FROM ROWS FROM (unnest(
+                   ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'],
+                   ARRAY['SUPERUSER', 'CREATEDB', 'CREATEROLE', 'INHERIT', 'LOGIN', 'REPLICATION', 'BYPASSRLS'],
+                   ARRAY[a.rolsuper, a.rolcreatedb, a.rolcreaterole, a.rolinherit, a.rolcanlogin, a.rolreplication,
+                         a.rolbypassrls]
+                 )) WITH ORDINALITY AS v(key, word, present, position)
+          ) AS w
+          WHERE w.wanted IS NOT NULL
+            -- A role that another transaction has just committed may be newer than the snapshot: take it as made.
+            AND (o.role_oid IS NULL OR w.wanted <> w.present)
+        ) AS d(words)
+        CROSS JOIN LATERAL (
+          SELECT 'create_role',
+                 concat_ws(' ', format('CREATE ROLE %I', r.name), d.words,
+                           CASE WHEN r.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
+                 r.password
+          WHERE o.role_oid IS NULL
+          UNION ALL
+          SELECT 'alter_role', format('ALTER ROLE %I %s', r.name, d.words), NULL
+          WHERE o.role_oid IS NOT NULL AND d.words IS NOT NULL
+        ) AS c(operation, statement, password);
+    END
+  `;
+}
+
+/**
+ * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
+ */
+export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_resource jsonb;
+      v_name text;
+      v_role oid;
+      v_until timestamptz;
+      v_present timestamptz;
+      v_wanted boolean;
+    BEGIN
+      FOR v_resource IN SELECT * FROM jsonb_array_elements(${document} -> 'passwords') LOOP
+        v_name := v_resource ->> 'role';
+        v_role := to_regrole(quote_ident(v_name));
+        v_until := v_resource ->> 'valid_until';
+        IF v_role IS NULL THEN
+          -- A role that the same call creates is created with its password.
+          CONTINUE WHEN jsonb_path_exists(${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));
+          RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role "%s" does not exist', v_name);
+        END IF;
+        SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
+        IF has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
+          SELECT rolecall._password_matches(v_resource ->> 'password', a.rolpassword) IS NOT TRUE INTO v_wanted
+          FROM pg_authid AS a WHERE a.oid = v_role;
+        ELSE
+          v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
+        END IF;
+        CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
+        RETURN QUERY SELECT
+          'set_password', v_name,
+          concat_ws(' ', format('ALTER ROLE %I', v_name), format('VALID UNTIL %L', v_until), format('PASSWORD %L', rolecall._mask())),
+          v_resource ->> 'password', ARRAY[v_name], NULL, NULL;
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * Settings of a role that differ, and settings for single databases that would override them
+ * @volatility stable
+ */
+export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, name text, value jsonb))
+             WITH ORDINALITY AS s(role, name, value, position)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
+        CROSS JOIN LATERAL (
+          -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
+          SELECT CASE jsonb_typeof(s.value)
+                   WHEN 'array' THEN (
+                     SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+                     FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+                   )
+                   ELSE s.value #>> '{}'
+                 END AS stored
+        ) AS v
+        CROSS JOIN LATERAL (
+          SELECT 1, NULL::name,
+                 format('ALTER ROLE %I SET %s = %s', s.role, s.name,
+                        CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+          WHERE NOT EXISTS (
+            SELECT FROM pg_db_role_setting AS p
+            WHERE p.setdatabase = 0 AND p.setrole = o.role_oid AND (s.name || '=' || v.stored) = ANY (p.setconfig)
+          )
+          UNION ALL
+          SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %s', s.role, d.datname, s.name)
+          FROM pg_db_role_setting AS p
+          JOIN pg_database AS d ON d.oid = p.setdatabase
+          WHERE p.setrole = o.role_oid
+            AND EXISTS (SELECT FROM unnest(p.setconfig) AS e(entry) WHERE starts_with(e.entry, s.name || '='))
+        ) AS c(kind, database, statement)
+        ORDER BY s.position, c.kind, c.database;
+    END
+  `;
+}
+
+/**
+ * The password as a verifier: one that is ready-made as it is, a plain one hashed
+ */
+export function _verifier(password: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      IF rolecall._is_scram_verifier(${password}) THEN
+        RETURN ${password};
+      END IF;
+      RETURN rolecall.scram_sha_256(${password});
+    END
+  `;
+}
+
+/**
+ * Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked
+ * @volatility immutable
+ */
+export function _is_creator_edge(edge: Jsonb): Returns<Bool> {
+  return sql`
+    BEGIN
+      -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
+      RETURN ${edge} ->> 'grantor' = '10'
+        AND (${edge} -> 'admin_option')::boolean
+        AND NOT (${edge} -> 'inherit_option')::boolean
+        AND NOT (${edge} -> 'set_option')::boolean;
+    END
+  `;
+}

@@ -1,0 +1,45 @@
+/**
+ * What the specs of public functions are made of.
+ */
+import { desired, type DesiredState } from '../model/resources.ts';
+import type { Bool, Text } from '../model/types.ts';
+import { sql, text, type Sql } from '../sql/template.ts';
+
+/** The name that a base role has in this database. */
+export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator' | 'default'): Sql {
+  return sql`rolecall.role_name(${text(key)})`;
+}
+
+/** What makes a role a user when it is made; an existing one keeps its attributes. */
+export const user = { initial: { login: true } } as const;
+
+/** Neither powerful nor able to log in, whatever it was before. */
+export const groupRole = {
+  superuser: false,
+  createdb: false,
+  createrole: false,
+  login: false,
+  replication: false,
+} as const;
+
+/** The body of a function that makes a state hold, after some statements of its own. */
+export function converge(state: DesiredState, dryRun: Bool, ...first: readonly Sql[]): Sql {
+  return sql`
+    BEGIN
+      ${[...first, converged(state, dryRun)]}
+    END
+  `;
+}
+
+export function converged(state: DesiredState, dryRun: Bool): Sql {
+  return sql`RETURN QUERY SELECT * FROM rolecall._converge(${desired(state)}, ${dryRun});`;
+}
+
+/** The advisory lock that other tools of this family take; safety never depends on it. */
+export function advisoryLock(useLocks: Bool, username: Text): Sql {
+  return sql`
+    IF ${useLocks} THEN
+      PERFORM pg_advisory_xact_lock(42, hashtext(${username}));
+    END IF;
+  `;
+}

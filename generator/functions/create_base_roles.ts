@@ -1,0 +1,63 @@
+import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { raw, sql } from '../sql/template.ts';
+import { converged, groupRole } from './_shared.ts';
+
+/**
+ * Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database
+ *
+ * The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
+ * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
+ * former one as they are.
+ *
+ * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
+ * @param authenticated name of the role for authenticated access; null: the remembered name, else `authenticated`
+ * @param administrator name of the role that bypasses row-level security; null: the remembered name, else `administrator`
+ * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; none where all is as asked for
+ * @throws invalid_parameter_value - two of the three names are the same, or one is a superuser or the caller
+ * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws insufficient_privilege - the caller may not create roles, or not with BYPASSRLS
+ * @example SELECT operation, target, status FROM rolecall.create_base_roles();
+ */
+export function create_base_roles(
+  anonymous: Text | null = null,
+  authenticated: Text | null = null,
+  administrator: Text | null = null,
+  default_role: Text | null = null,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  const names = { anonymous: raw('v_anonymous'), authenticated: raw('v_authenticated'), administrator: raw('v_administrator') };
+  const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
+  return sql`
+    DECLARE
+      v_anonymous text := coalesce(${anonymous}, rolecall.role_name('anonymous'));
+      v_authenticated text := coalesce(${authenticated}, rolecall.role_name('authenticated'));
+      v_administrator text := coalesce(${administrator}, rolecall.role_name('administrator'));
+    BEGIN
+      IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+      END IF;
+      ${converged(
+        {
+          roles: [
+            { name: names.anonymous, ...group(false) },
+            { name: names.authenticated, ...group(false) },
+            { name: names.administrator, ...group(true) },
+          ],
+          base_roles: [
+            { key: 'anonymous', name: names.anonymous },
+            { key: 'authenticated', name: names.authenticated },
+            { key: 'administrator', name: names.administrator },
+            // Remembered only where it was once said: else it follows the anonymous role.
+            { key: 'default', name: sql`coalesce(${default_role}, rolecall._recorded('base_roles', '["default"]') ->> 'name')` },
+          ],
+        },
+        dry_run,
+      )}
+    END
+  `;
+}

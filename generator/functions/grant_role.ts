@@ -1,0 +1,42 @@
+import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { converge } from './_shared.ts';
+
+/**
+ * Makes one role a member of another, with the options asked for
+ *
+ * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
+ * and an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for
+ * having made it is left alone.
+ *
+ * @param role_name role to be a member of
+ * @param username role that becomes the member
+ * @param admin_option whether the member may grant the role on
+ * @param inherit_option whether the member has the privileges without SET ROLE; null: as the member's INHERIT attribute says
+ * @param set_option whether the member may SET ROLE to it; null: as GRANT does without being told, yes
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
+ * @throws null_value_not_allowed - a name is null
+ * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws feature_not_supported - inherit_option or set_option is given on a server older than 16
+ * @throws insufficient_privilege - the caller may not grant the role
+ * @throws invalid_grant_operation - the role would become a member of itself
+ * @example SELECT operation, target, statement, status FROM rolecall.grant_role('authenticated', 'alice');
+ */
+export function grant_role(
+  role_name: Text,
+  username: Text,
+  admin_option: Bool = false,
+  inherit_option: Bool | null = null,
+  set_option: Bool | null = null,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return converge(
+    {
+      memberships: [
+        { role: role_name, member: username, admin: admin_option, inherit: inherit_option, set: set_option },
+      ],
+    },
+    dry_run,
+  );
+}

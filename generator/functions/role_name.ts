@@ -1,0 +1,34 @@
+import type { Returns, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * The name that a base role has in this database
+ *
+ * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
+ * and the default role is the anonymous one.
+ *
+ * @param key `anonymous`, `authenticated`, `administrator` or `default`
+ * @returns the name of the role; the role need not exist
+ * @throws null_value_not_allowed - the key is null
+ * @throws invalid_parameter_value - the key is none of the four
+ * @example SELECT rolecall.role_name('authenticated');
+ * @volatility stable
+ */
+export function role_name(key: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      IF ${key} IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+      ELSIF ${key} NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('there is no base role "%s"', ${key}),
+          HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
+      END IF;
+      RETURN coalesce(
+        rolecall._recorded('base_roles', jsonb_build_array(${key})) ->> 'name',
+        CASE WHEN ${key} = 'default' THEN rolecall.role_name('anonymous') ELSE ${key} END
+      );
+    END
+  `;
+}

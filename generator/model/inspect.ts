@@ -1,0 +1,135 @@
+/**
+ * Reads the function specs with ts-morph: signature from the parameters, documentation from the JSDoc, body from
+ * calling the function with references to its own arguments.
+ */
+import { pathToFileURL } from 'node:url';
+import { Project, type FunctionDeclaration, type ParameterDeclaration, SyntaxKind } from 'ts-morph';
+import { identifier, literal } from '../sql/quote.ts';
+import type { Argument } from '../sql/nodes.ts';
+import { raw, Sql } from '../sql/template.ts';
+import { sqlTypes } from './types.ts';
+
+export interface Documented {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface FunctionSpec {
+  readonly name: string;
+  readonly internal: boolean;
+  readonly file: string;
+  readonly line: number;
+  readonly arguments: readonly (Argument & { readonly text: string })[];
+  readonly returns: string;
+  readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
+  /** First paragraph of the JSDoc: COMMENT ON FUNCTION. */
+  readonly summary: string;
+  /** The remaining paragraphs. */
+  readonly remarks: string;
+  readonly result: string;
+  readonly errors: readonly Documented[];
+  readonly examples: readonly string[];
+  readonly body: string;
+}
+
+export class SpecError extends Error {
+  constructor(declaration: FunctionDeclaration | ParameterDeclaration, message: string) {
+    super(`${declaration.getSourceFile().getFilePath()}:${declaration.getStartLineNumber()}: ${message}`);
+  }
+}
+
+export async function inspect(root: string): Promise<FunctionSpec[]> {
+  const project = new Project({ tsConfigFilePath: `${root}/tsconfig.json`, skipAddingFilesFromTsConfig: true });
+  project.addSourceFilesAtPaths([`${root}/generator/functions/*.ts`, `${root}/generator/engine/*.ts`]);
+  const specs: FunctionSpec[] = [];
+  for (const source of project.getSourceFiles()) {
+    if (source.getBaseName().startsWith('_')) continue; // what the specs share
+    const module = (await import(pathToFileURL(source.getFilePath()).href)) as Record<string, unknown>;
+    for (const declaration of source.getFunctions()) {
+      if (!declaration.isExported() || declaration.getJsDocs().length === 0) continue;
+      const name = declaration.getNameOrThrow();
+      if (declaration.getReturnTypeNode() === undefined) throw new SpecError(declaration, `${name} has no return type`);
+      specs.push(readSpec(root, declaration, module[name] as (...references: Sql[]) => Sql));
+    }
+  }
+  return specs.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function readSpec(root: string, declaration: FunctionDeclaration, make: (...references: Sql[]) => Sql): FunctionSpec {
+  const name = declaration.getNameOrThrow();
+  const doc = declaration.getJsDocs()[0];
+  const tags = (doc?.getTags() ?? []).map((tag) => ({ tag: tag.getTagName(), node: tag, text: tag.getCommentText() ?? '' }));
+  const [summary = '', ...rest] = (doc?.getDescription() ?? '').trim().split(/\n\s*\n/);
+  const parameters = declaration.getParameters();
+  const described = new Map(
+    tags.flatMap(({ node, text }) =>
+      node.isKind(SyntaxKind.JSDocParameterTag) ? [[node.getName(), oneLine(text)] as const] : [],
+    ),
+  );
+  const one = (tag: string): string => oneLine(tags.find((entry) => entry.tag === tag)?.text ?? '');
+  const volatility = (one('volatility') || 'volatile').toUpperCase();
+  if (volatility !== 'VOLATILE' && volatility !== 'STABLE' && volatility !== 'IMMUTABLE') {
+    throw new SpecError(declaration, `unknown volatility ${volatility}`);
+  }
+  return {
+    name,
+    internal: name.startsWith('_'),
+    file: declaration.getSourceFile().getFilePath().slice(root.length + 1),
+    line: declaration.getStartLineNumber(),
+    arguments: parameters.map((parameter) => ({
+      ...readArgument(parameter),
+      text: described.get(parameter.getName()) ?? '',
+    })),
+    returns: readReturns(declaration),
+    volatility,
+    summary: oneLine(summary),
+    remarks: rest.map((paragraph) => paragraph.trim()).join('\n\n'),
+    result: one('returns'),
+    errors: tags
+      .filter(({ tag }) => tag === 'throws')
+      .map(({ text }) => {
+        const [, condition = '', when = ''] = /^(\S+)\s+(?:-\s+)?([\s\S]*)$/.exec(text) ?? [];
+        return { name: condition, text: oneLine(when) };
+      }),
+    examples: tags.filter(({ tag }) => tag === 'example').map(({ text }) => text.trim()),
+    body: make(...parameters.map((parameter) => raw(`${identifier(name)}.${identifier(parameter.getName())}`))).text,
+  };
+}
+
+function readArgument(parameter: ParameterDeclaration): Argument {
+  const written = parameter.getTypeNode()?.getText() ?? '';
+  const type = sqlTypes[written.replace(/\s*\|\s*null$/, '')];
+  if (type === undefined) throw new SpecError(parameter, `${parameter.getName()}: no SQL type is called "${written}"`);
+  const initializer = parameter.getInitializer();
+  if (initializer === undefined) return { name: parameter.getName(), type };
+  if (initializer.isKind(SyntaxKind.ArrayLiteralExpression)) return { name: parameter.getName(), type, default: `'{}'` };
+  if (initializer.isKind(SyntaxKind.NullKeyword)) return { name: parameter.getName(), type, default: 'NULL' };
+  const value = initializer.getType().getLiteralValue() ?? initializer.getText() === 'true';
+  if (typeof value === 'object') throw new SpecError(parameter, `${parameter.getName()}: default is not a literal`);
+  return { name: parameter.getName(), type, default: literal(value) };
+}
+
+function readReturns(declaration: FunctionDeclaration): string {
+  const node = declaration.getReturnTypeNodeOrThrow();
+  const written = node.getText();
+  if (written === 'Nothing') return 'void';
+  if (written === 'EventTrigger') return 'event_trigger';
+  const reference = node.asKindOrThrow(SyntaxKind.TypeReference);
+  const [inner] = reference.getTypeArguments();
+  const outer = reference.getTypeName().getText();
+  if (outer === 'Table') {
+    const columns = (inner?.asKindOrThrow(SyntaxKind.TypeLiteral).getProperties() ?? []).map((property) => {
+      const type = sqlTypes[property.getTypeNode()?.getText() ?? ''];
+      if (type === undefined) throw new SpecError(declaration, `no SQL type for column ${property.getName()}`);
+      return `  ${identifier(property.getName())} ${type}`;
+    });
+    return `TABLE (\n${columns.join(',\n')}\n)`;
+  }
+  const type = sqlTypes[inner?.getText() ?? ''];
+  if (type === undefined) throw new SpecError(declaration, `no SQL type is called "${written}"`);
+  return outer === 'SetOf' ? `SETOF ${type}` : type;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim();
+}

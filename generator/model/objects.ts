@@ -1,0 +1,74 @@
+/**
+ * The schema, types, tables and views of the extension.
+ */
+import type { Node } from '../sql/nodes.ts';
+
+export const objects: readonly Node[] = [
+  { kind: 'schema', name: 'rolecall', comment: "Functions that create and manage the cluster's roles" },
+  {
+    kind: 'type',
+    name: 'step',
+    comment: 'One change that was made, is planned, or was skipped',
+    columns: [
+      { name: 'operation', type: 'text', comment: 'what kind of change: create_role, grant_role, set_password, ...' },
+      { name: 'target', type: 'text', comment: 'the role or object that it is about' },
+      { name: 'statement', type: 'text', comment: 'the SQL, ready to paste; a password is shown as asterisks' },
+      { name: 'status', type: 'text', comment: 'planned (dry run), applied or skipped' },
+      { name: 'sqlstate', type: 'text', comment: 'null, or the code of the condition that was ignored' },
+      { name: 'note', type: 'text', comment: 'null, or why the step was skipped' },
+    ],
+  },
+  {
+    kind: 'type',
+    name: '_change',
+    comment: 'One difference between the desired state and the catalogs, as the plan functions find it',
+    columns: [
+      { name: 'operation', type: 'text', comment: 'kind of change: names the executor' },
+      { name: 'target', type: 'text', comment: 'the role or object that it is about' },
+      { name: 'statement', type: 'text', comment: 'the SQL; where there is a password, it ends in the mask' },
+      { name: 'password', type: 'text', comment: 'plain password or verifier to put in place of the mask' },
+      { name: 'locks', type: 'text[]', comment: 'roles to lock before the change' },
+      { name: 'sqlstate', type: 'text', comment: 'code of the condition that is known to forbid the change' },
+      { name: 'note', type: 'text', comment: 'what to know about the change, or why it cannot be made' },
+    ],
+  },
+  {
+    kind: 'table',
+    name: 'resource',
+    comment:
+      'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no longer asked for',
+    // Rows are only added, and no constraint spans two of them: under REPEATABLE READ an INSERT must not meet a
+    // row that its snapshot cannot see, which would be 40001.
+    columns: [
+      { name: 'section', type: 'text', constraint: 'NOT NULL', comment: 'roles, memberships, settings, ...' },
+      { name: 'key', type: 'jsonb', constraint: 'NOT NULL', comment: 'what identifies it; the first element is the role' },
+      { name: 'resource', type: 'jsonb', comment: 'the resource as in the desired state, without any password' },
+      {
+        name: 'recorded_at',
+        type: 'timestamptz',
+        constraint: 'NOT NULL DEFAULT pg_catalog.clock_timestamp()',
+        comment: 'when; orders the rows of one key',
+      },
+    ],
+    indexes: [{ unique: false, on: 'section, key, recorded_at' }],
+    dumped: true,
+  },
+  {
+    kind: 'table',
+    name: 'secret',
+    comment: 'Secrets: never dumped, never granted to a reporting role',
+    columns: [
+      { name: 'key', type: 'text', constraint: 'PRIMARY KEY', comment: 'name of the secret' },
+      { name: 'value', type: 'bytea', constraint: 'NOT NULL', comment: 'the value in UTF-8, or its encrypted form' },
+      { name: 'encrypted', type: 'boolean', constraint: 'NOT NULL', comment: 'whether value is encrypted by pgcrypto' },
+      {
+        name: 'made_at',
+        type: 'timestamptz',
+        constraint: 'NOT NULL DEFAULT pg_catalog.clock_timestamp()',
+        comment: 'when the value was set',
+      },
+    ],
+    indexes: [],
+    dumped: false,
+  },
+];

@@ -1,0 +1,164 @@
+/**
+ * The error policy: for each kind of change, which conditions are ignored, retried or surfaced. The executors with
+ * their EXCEPTION blocks, the reference page and the error tests are all rendered from this table.
+ */
+import type { Condition } from './sqlstates.ts';
+
+export interface Ignored {
+  readonly conditions: readonly Condition[];
+  /** `skip` returns a step; `again` says nothing: the difference is looked for afresh. */
+  readonly then: 'skip' | 'again';
+  /** Why that is no error; also the note of the skipped step. */
+  readonly note: string;
+  /** Whether the client is told with a NOTICE. */
+  readonly notice?: true;
+}
+
+export interface Operation {
+  readonly summary: string;
+  readonly ignored?: readonly Ignored[];
+  /** Retried beside XX000 with one of the messages in `retriedMessages`, which every operation retries. */
+  readonly retried?: readonly Condition[];
+  /** Surfaced with a hint of ours; everything else that is neither ignored nor retried is surfaced too. */
+  readonly surfaced?: readonly { readonly condition: Condition; readonly hint: string }[];
+}
+
+/** The server's messages for a lost race on a catalog row; it does not translate them, and has no code for them. */
+export const retriedMessages = ['tuple concurrently updated', 'tuple concurrently deleted'] as const;
+
+const lostCreateRace: Ignored = {
+  conditions: ['duplicate_object', 'unique_violation'],
+  then: 'skip',
+  note: 'another transaction made it at the same moment',
+};
+const alreadyGone: Ignored = { conditions: ['undefined_object'], then: 'skip', note: 'it is gone already' };
+const objectDropped: Ignored = {
+  conditions: ['undefined_table', 'invalid_schema_name', 'undefined_object'],
+  then: 'again',
+  note: 'an object was dropped meanwhile',
+};
+
+const alterHint =
+  'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.';
+const grantHint =
+  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: GRANT %1$s TO CURRENT_USER WITH ADMIN OPTION, run by a superuser or by a role that has it. Before, CREATEROLE is enough.';
+const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
+const ownedHint =
+  'On PostgreSQL 16 and newer this takes the privileges of the role: GRANT %1$s TO CURRENT_USER. A superuser needs none.';
+
+export const operations = {
+  create_role: {
+    summary: 'CREATE ROLE',
+    ignored: [lostCreateRace],
+    surfaced: [
+      {
+        condition: 'insufficient_privilege',
+        hint: 'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.',
+      },
+    ],
+  },
+  alter_role: {
+    summary: 'ALTER ROLE with the attributes that differ',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
+  set_password: {
+    summary: 'ALTER ROLE ... PASSWORD with a verifier',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
+  set_config: {
+    summary: 'ALTER ROLE ... SET',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
+  grant_role: {
+    summary: 'GRANT of a role to a role',
+    ignored: [
+      { conditions: ['unique_violation'], then: 'skip', note: 'another transaction granted it at the same moment' },
+      { conditions: ['undefined_object'], then: 'skip', note: 'one of the two roles does not exist', notice: true },
+    ],
+    surfaced: [
+      { condition: 'insufficient_privilege', hint: grantHint },
+      { condition: 'invalid_grant_operation', hint: 'A role cannot be a member of itself, directly or through others.' },
+    ],
+  },
+  revoke_role: {
+    summary: 'REVOKE of a role from a role, one grantor at a time',
+    ignored: [alreadyGone],
+    surfaced: [
+      { condition: 'insufficient_privilege', hint: grantHint },
+      {
+        condition: 'dependent_objects_still_exist',
+        hint: 'The member granted the role on. Revoke those memberships first; DETAIL names them.',
+      },
+    ],
+  },
+  create_schema: {
+    summary: 'CREATE SCHEMA',
+    ignored: [{ ...lostCreateRace, conditions: ['duplicate_schema', 'unique_violation'] }],
+    surfaced: [{ condition: 'insufficient_privilege', hint: 'This takes CREATE on the database.' }],
+  },
+  grant_privilege: {
+    summary: 'GRANT of privileges on objects',
+    ignored: [objectDropped],
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
+  },
+  revoke_privilege: {
+    summary: 'REVOKE of privileges on objects',
+    ignored: [objectDropped],
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
+  },
+  default_privilege: {
+    summary: 'ALTER DEFAULT PRIVILEGES',
+    ignored: [objectDropped],
+    retried: ['unique_violation'],
+    surfaced: [
+      {
+        condition: 'insufficient_privilege',
+        hint: 'This takes membership in the role that will own the objects; a superuser needs none.',
+      },
+    ],
+  },
+  reassign_owned: {
+    summary: 'REASSIGN OWNED in this database',
+    ignored: [alreadyGone],
+    surfaced: [{ condition: 'insufficient_privilege', hint: ownedHint }],
+  },
+  drop_owned: {
+    summary: 'DROP OWNED in this database',
+    ignored: [alreadyGone],
+    surfaced: [
+      { condition: 'insufficient_privilege', hint: ownedHint },
+      {
+        condition: 'dependent_objects_still_exist',
+        hint: 'Objects of other roles depend on what would be dropped; DETAIL names them.',
+      },
+    ],
+  },
+  terminate_sessions: {
+    summary: 'pg_terminate_backend for each session of the role',
+    surfaced: [
+      {
+        condition: 'insufficient_privilege',
+        hint: "This takes the privileges of the role, or of pg_signal_backend; a superuser's sessions take a superuser.",
+      },
+    ],
+  },
+  drop_role: {
+    summary: 'DROP ROLE',
+    ignored: [alreadyGone],
+    surfaced: [
+      { condition: 'insufficient_privilege', hint: alterHint },
+      {
+        condition: 'dependent_objects_still_exist',
+        hint: 'rolecall.user_dependencies(%2$s) lists what depends on the role in each database, and the statement that clears it there.',
+      },
+      { condition: 'object_in_use', hint: 'Connect as another role to drop this one.' },
+    ],
+  },
+} as const satisfies Readonly<Record<string, Operation>>;
+
+export type OperationName = keyof typeof operations;

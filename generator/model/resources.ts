@@ -1,0 +1,93 @@
+/**
+ * The desired state: one jsonb document with a list of resources per section. Public functions build it with
+ * `desired()`, which checks its shape here and prints it as SQL; `_plan` reads it.
+ */
+import { literal } from '../sql/quote.ts';
+import { raw, Sql } from '../sql/template.ts';
+
+type Value<T> = T | Sql | null;
+
+export interface Attributes {
+  readonly superuser?: boolean;
+  readonly createdb?: boolean;
+  readonly createrole?: boolean;
+  readonly login?: boolean;
+  readonly replication?: boolean;
+  readonly bypassrls?: boolean;
+}
+
+export interface DesiredState {
+  /** Which role is the anonymous, the authenticated, ... one in this database. */
+  readonly base_roles?: readonly { readonly key: string; readonly name: Sql }[];
+  readonly roles?: readonly {
+    readonly name: Value<string>;
+    /** Always as given. */
+    readonly attributes?: Attributes;
+    /** As given when the role is made; an existing role keeps its own. */
+    readonly initial?: Attributes;
+    /** When the role is made: plain or a verifier. */
+    readonly password?: Value<string>;
+    /** Refuse a superuser, and the role that makes the call. */
+    readonly protected?: true;
+  }[];
+  readonly passwords?: readonly {
+    readonly role: Value<string>;
+    readonly password: Value<string>;
+    readonly valid_until?: Value<string>;
+    /** Where the stored verifier cannot be read: set it (true, also when left out) or trust the record. */
+    readonly realign?: Value<boolean>;
+  }[];
+  readonly memberships?:
+    | readonly {
+        /** `*` with state absent: every role. */
+        readonly role: Value<string>;
+        readonly member: Value<string>;
+        /** Left out: not asked for. */
+        readonly admin?: Value<boolean>;
+        readonly inherit?: Value<boolean>;
+        readonly set?: Value<boolean>;
+        readonly state?: 'absent';
+      }[]
+    | Sql;
+  readonly settings?: readonly { readonly role: Value<string>; readonly name: string; readonly value: Value<string> }[];
+  readonly read_access?: readonly {
+    readonly role: Value<string>;
+    readonly schemas: Value<readonly string[]>;
+    readonly withheld: Value<readonly string[]>;
+    readonly owners: Value<readonly string[]>;
+  }[];
+  readonly removals?: readonly {
+    readonly name: Value<string>;
+    readonly reassign_to: Value<string>;
+    readonly drop_owned: Value<boolean>;
+    readonly terminate_sessions: Value<boolean>;
+  }[];
+}
+
+/** SQL text of the document; parts that hold no expression become one jsonb literal. */
+export function desired(state: DesiredState): Sql {
+  return raw(print(state, ''));
+}
+
+function print(value: unknown, margin: string): string {
+  if (value instanceof Sql) return value.text;
+  if (!holdsSql(value)) return `${literal(JSON.stringify(value))}::jsonb`;
+  const inner = `${margin}  `;
+  if (Array.isArray(value)) {
+    return `jsonb_build_array(\n${value.map((one) => `${inner}${print(one, inner)}`).join(',\n')}\n${margin})`;
+  }
+  const entries = Object.entries(value as object).filter(([, one]) => one !== undefined);
+  const pairs = entries.map(([key, one]) => `${literal(key)}, ${scalar(one, inner)}`);
+  const flat = `jsonb_build_object(${pairs.join(', ')})`;
+  if (!flat.includes('\n') && flat.length + margin.length < 100) return flat;
+  return `jsonb_build_object(\n${pairs.map((pair) => `${inner}${pair}`).join(',\n')}\n${margin})`;
+}
+
+function scalar(value: unknown, margin: string): string {
+  return typeof value === 'object' ? print(value, margin) : literal(value as string | boolean | number);
+}
+
+function holdsSql(value: unknown): boolean {
+  if (value instanceof Sql) return true;
+  return typeof value === 'object' && value !== null && Object.values(value).some(holdsSql);
+}

@@ -1,0 +1,55 @@
+/**
+ * The SQL types that a function spec may name, and what a spec's body is.
+ *
+ * A spec is a TypeScript function: its parameters are the SQL arguments, their initialisers the SQL defaults, its
+ * JSDoc the documentation, its return type the SQL return type, and what it returns is the body. The generator
+ * reads the signature with ts-morph and calls the function with references to the arguments to get the body.
+ */
+import type { Sql } from '../sql/template.ts';
+
+export type Text = Sql | string;
+export type Texts = Sql | readonly string[];
+export type Bool = Sql | boolean;
+export type Integer = Sql | number;
+export type Oid = Sql;
+export type Oids = Sql;
+export type Bytea = Sql;
+export type Jsonb = Sql;
+export type Interval = Sql | string;
+export type TimestampTz = Sql | string;
+export type Change = Sql;
+export type Changes = Sql;
+
+/** Row types of the extension. */
+export interface StepRow {
+  readonly row: 'rolecall.step';
+}
+export interface ChangeRow {
+  readonly row: 'rolecall._change';
+}
+
+/** What a spec returns: its body, with the SQL return type carried by the annotation alone. */
+export type Body = Sql;
+export type Returns<T> = Body & { readonly returns?: T };
+export type SetOf<T> = Body & { readonly setOf?: T };
+export type Table<Columns extends object> = Body & { readonly table?: Columns };
+export type Nothing = Body & { readonly nothing?: true };
+export type EventTrigger = Body & { readonly eventTrigger?: true };
+
+/** SQL spelling of each type name above; the inspector refuses a spec that uses another one. */
+export const sqlTypes: Readonly<Record<string, string>> = {
+  Text: 'text',
+  Texts: 'text[]',
+  Bool: 'boolean',
+  Integer: 'integer',
+  Oid: 'oid',
+  Oids: 'oid[]',
+  Bytea: 'bytea',
+  Jsonb: 'jsonb',
+  Interval: 'interval',
+  TimestampTz: 'timestamptz',
+  Change: 'rolecall._change',
+  Changes: 'rolecall._change[]',
+  StepRow: 'rolecall.step',
+  ChangeRow: 'rolecall._change',
+};

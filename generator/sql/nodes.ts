@@ -1,0 +1,60 @@
+/**
+ * Typed nodes for every kind of statement that the install script holds.
+ */
+export interface Argument {
+  readonly name: string;
+  readonly type: string;
+  /** SQL text of the default, where there is one. */
+  readonly default?: string;
+}
+
+export interface CreateFunction {
+  readonly kind: 'function';
+  readonly name: string;
+  readonly arguments: readonly Argument[];
+  readonly returns: string;
+  readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
+  readonly parallel: 'UNSAFE' | 'SAFE';
+  readonly settings: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly comment: string;
+}
+
+export interface CreateSchema {
+  readonly kind: 'schema';
+  readonly name: string;
+  readonly comment: string;
+}
+
+export interface CreateType {
+  readonly kind: 'type';
+  readonly name: string;
+  readonly columns: readonly Column[];
+  readonly comment: string;
+}
+
+export interface CreateTable {
+  readonly kind: 'table';
+  readonly name: string;
+  readonly columns: readonly Column[];
+  readonly indexes: readonly { readonly unique: boolean; readonly on: string }[];
+  /** Whether pg_dump carries the rows: the definitions yes, the secrets never. */
+  readonly dumped: boolean;
+  readonly comment: string;
+}
+
+export interface CreateView {
+  readonly kind: 'view';
+  readonly name: string;
+  readonly query: string;
+  readonly comment: string;
+}
+
+export interface Column {
+  readonly name: string;
+  readonly type: string;
+  readonly constraint?: string;
+  readonly comment: string;
+}
+
+export type Node = CreateFunction | CreateSchema | CreateType | CreateTable | CreateView;

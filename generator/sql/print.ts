@@ -1,0 +1,96 @@
+/**
+ * Prints a node. A function, type, table or view is printed together with its comment and its REVOKE, so that
+ * neither an install script nor an upgrade script can have the one without the other.
+ */
+import { dollarQuoted, identifier, literal } from './quote.ts';
+import type { Column, CreateFunction, CreateTable, CreateType, CreateView, Node } from './nodes.ts';
+
+export const schema = 'rolecall';
+
+export function print(node: Node): string {
+  switch (node.kind) {
+    case 'schema':
+      return [
+        `CREATE SCHEMA ${identifier(node.name)};`,
+        `COMMENT ON SCHEMA ${identifier(node.name)} IS ${literal(node.comment)};`,
+      ].join('\n\n');
+    case 'type':
+      return printType(node);
+    case 'table':
+      return printTable(node);
+    case 'view':
+      return printView(node);
+    case 'function':
+      return printFunction(node);
+  }
+}
+
+function qualified(name: string): string {
+  return `${schema}.${identifier(name)}`;
+}
+
+export function signature(node: CreateFunction): string {
+  return `${qualified(node.name)}(${node.arguments.map((argument) => argument.type).join(', ')})`;
+}
+
+function printFunction(node: CreateFunction): string {
+  const target = signature(node);
+  return [
+    [
+      `CREATE FUNCTION ${qualified(node.name)}(${printArguments(node)})`,
+      `RETURNS ${node.returns}`,
+      `LANGUAGE plpgsql ${node.volatility} PARALLEL ${node.parallel} SECURITY INVOKER`,
+      ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}`),
+      `AS ${dollarQuoted(node.name, node.body)};`,
+    ].join('\n'),
+    `COMMENT ON FUNCTION ${target} IS ${literal(node.comment)};`,
+    `REVOKE ALL ON FUNCTION ${target} FROM PUBLIC;`,
+  ].join('\n\n');
+}
+
+function printArguments(node: CreateFunction): string {
+  if (node.arguments.length === 0) return '';
+  const lines = node.arguments.map(
+    (argument) =>
+      `  ${identifier(argument.name)} ${argument.type}${argument.default === undefined ? '' : ` DEFAULT ${argument.default}`}`,
+  );
+  return `\n${lines.join(',\n')}\n`;
+}
+
+function printType(node: CreateType): string {
+  return [
+    `CREATE TYPE ${qualified(node.name)} AS (\n${node.columns
+      .map((column) => `  ${identifier(column.name)} ${column.type}`)
+      .join(',\n')}\n);`,
+    `COMMENT ON TYPE ${qualified(node.name)} IS ${literal(node.comment)};`,
+    ...columnComments(node.name, node.columns),
+  ].join('\n\n');
+}
+
+function printTable(node: CreateTable): string {
+  return [
+    `CREATE TABLE ${qualified(node.name)} (\n${node.columns
+      .map((column) => `  ${identifier(column.name)} ${column.type}${column.constraint ? ` ${column.constraint}` : ''}`)
+      .join(',\n')}\n);`,
+    `COMMENT ON TABLE ${qualified(node.name)} IS ${literal(node.comment)};`,
+    ...columnComments(node.name, node.columns),
+    ...node.indexes.map((index) => `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ON ${qualified(node.name)} (${index.on});`),
+    `REVOKE ALL ON TABLE ${qualified(node.name)} FROM PUBLIC;`,
+    ...(node.dumped ? [`SELECT pg_catalog.pg_extension_config_dump(${literal(qualified(node.name))}, '');`] : []),
+  ].join('\n\n');
+}
+
+function printView(node: CreateView): string {
+  return [
+    `CREATE VIEW ${qualified(node.name)} AS\n${node.query};`,
+    `COMMENT ON VIEW ${qualified(node.name)} IS ${literal(node.comment)};`,
+    `REVOKE ALL ON TABLE ${qualified(node.name)} FROM PUBLIC;`,
+  ].join('\n\n');
+}
+
+function columnComments(owner: string, columns: readonly Column[]): string[] {
+  const lines = columns.map(
+    (column) => `COMMENT ON COLUMN ${qualified(owner)}.${identifier(column.name)} IS ${literal(column.comment)};`,
+  );
+  return [lines.join('\n')];
+}

@@ -1,0 +1,25 @@
+/**
+ * The one place where text becomes an SQL identifier, literal or dollar-quoted body.
+ */
+const plainIdentifier = /^[a-z_][a-z0-9_]*$/;
+
+/** Words that PostgreSQL wants quoted as an identifier, as far as this project's own names could meet them. */
+const reserved = new Set(['default', 'grant', 'table', 'user', 'role', 'all', 'order', 'check', 'references']);
+
+export function identifier(name: string): string {
+  return plainIdentifier.test(name) && !reserved.has(name) ? name : `"${name.replaceAll('"', '""')}"`;
+}
+
+export function literal(value: string | number | boolean | null): string {
+  if (value === null) return 'NULL';
+  if (typeof value === 'boolean') return value ? 'true' : 'false';
+  if (typeof value === 'number') return String(value);
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
+}
+
+export function dollarQuoted(tag: string, body: string): string {
+  const delimiter = `$${tag}$`;
+  if (body.includes(delimiter)) throw new Error(`the body contains its own delimiter ${delimiter}`);
+  return `${delimiter}\n${body}\n${delimiter}`;
+}
