@@ -36,7 +36,9 @@ function leftovers(map: ReadonlyMap<string, string>): string[] {
 
 async function main(): Promise<void> {
   const map = await outputs();
-  const stale = [...map].filter(([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text);
+  const stale = [...map].filter(
+    ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
+  );
   const extra = leftovers(map);
   if (process.argv.includes('--check')) {
     for (const [path] of stale) console.error(`${path}: differs from what the generator makes; run "make build"`);

@@ -39,6 +39,7 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     arguments: spec.arguments,
     returns: spec.returns,
     volatility: spec.volatility,
+    strict: spec.strict,
     parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
     settings: { search_path: 'pg_catalog, pg_temp' },
     body: spec.body,

@@ -124,7 +124,12 @@ export function _mask(): Returns<Text> {
  * A change as a row for the caller
  * @volatility immutable
  */
-export function _step(change: Change, status: Text, code: Text | null = null, note: Text | null = null): Returns<StepRow> {
+export function _step(
+  change: Change,
+  status: Text,
+  code: Text | null = null,
+  note: Text | null = null,
+): Returns<StepRow> {
   return sql`
     BEGIN
       RETURN ROW(${change}.operation, ${change}.target, ${change}.statement, ${status}, ${code}, ${note})::rolecall.step;

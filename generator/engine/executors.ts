@@ -27,6 +27,7 @@ function internal(name: string, summary: string, body: Sql, parts: Partial<Funct
     arguments: [{ name: 'change', type: 'rolecall._change', text: '' }],
     returns: 'rolecall.step',
     volatility: 'VOLATILE',
+    strict: false,
     summary,
     remarks: '',
     result: '',

@@ -27,7 +27,7 @@ export function _check_document(document: Jsonb): Nothing {
           AND (n.name IS NULL
                OR octet_length(n.name) NOT BETWEEN 1 AND 63
                OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-               OR n.name LIKE 'pg\\_%')
+               OR n.name LIKE 'pg\_%')
       LOOP
         PERFORM rolecall._check_role_name(v_name.name);
       END LOOP;

@@ -164,10 +164,14 @@ export function _is_creator_edge(edge: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
       -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
-      RETURN ${edge} ->> 'grantor' = '10'
-        AND (${edge} -> 'admin_option')::boolean
-        AND NOT (${edge} -> 'inherit_option')::boolean
-        AND NOT (${edge} -> 'set_option')::boolean;
+      -- Older servers have no such options, and no such edge.
+      RETURN coalesce(
+        ${edge} ->> 'grantor' = '10'
+          AND (${edge} -> 'admin_option')::boolean
+          AND NOT (${edge} -> 'inherit_option')::boolean
+          AND NOT (${edge} -> 'set_option')::boolean,
+        false
+      );
     END
   `;
 }

@@ -28,7 +28,11 @@ export function create_base_roles(
   default_role: Text | null = null,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  const names = { anonymous: raw('v_anonymous'), authenticated: raw('v_authenticated'), administrator: raw('v_administrator') };
+  const names = {
+    anonymous: raw('v_anonymous'),
+    authenticated: raw('v_authenticated'),
+    administrator: raw('v_administrator'),
+  };
   const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
   return sql`
     DECLARE
@@ -53,7 +57,10 @@ export function create_base_roles(
             { key: 'authenticated', name: names.authenticated },
             { key: 'administrator', name: names.administrator },
             // Remembered only where it was once said: else it follows the anonymous role.
-            { key: 'default', name: sql`coalesce(${default_role}, rolecall._recorded('base_roles', '["default"]') ->> 'name')` },
+            {
+              key: 'default',
+              name: sql`coalesce(${default_role}, rolecall._recorded('base_roles', '["default"]') ->> 'name')`,
+            },
           ],
         },
         dry_run,

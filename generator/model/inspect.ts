@@ -22,6 +22,8 @@ export interface FunctionSpec {
   readonly arguments: readonly (Argument & { readonly text: string })[];
   readonly returns: string;
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
+  /** Null where an argument is null, without being called. */
+  readonly strict: boolean;
   /** First paragraph of the JSDoc: COMMENT ON FUNCTION. */
   readonly summary: string;
   /** The remaining paragraphs. */
@@ -58,7 +60,11 @@ export async function inspect(root: string): Promise<FunctionSpec[]> {
 function readSpec(root: string, declaration: FunctionDeclaration, make: (...references: Sql[]) => Sql): FunctionSpec {
   const name = declaration.getNameOrThrow();
   const doc = declaration.getJsDocs()[0];
-  const tags = (doc?.getTags() ?? []).map((tag) => ({ tag: tag.getTagName(), node: tag, text: tag.getCommentText() ?? '' }));
+  const tags = (doc?.getTags() ?? []).map((tag) => ({
+    tag: tag.getTagName(),
+    node: tag,
+    text: tag.getCommentText() ?? '',
+  }));
   const [summary = '', ...rest] = (doc?.getDescription() ?? '').trim().split(/\n\s*\n/);
   const parameters = declaration.getParameters();
   const described = new Map(
@@ -74,7 +80,10 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
   return {
     name,
     internal: name.startsWith('_'),
-    file: declaration.getSourceFile().getFilePath().slice(root.length + 1),
+    file: declaration
+      .getSourceFile()
+      .getFilePath()
+      .slice(root.length + 1),
     line: declaration.getStartLineNumber(),
     arguments: parameters.map((parameter) => ({
       ...readArgument(parameter),
@@ -82,6 +91,7 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
     })),
     returns: readReturns(declaration),
     volatility,
+    strict: tags.some(({ tag }) => tag === 'strict'),
     summary: oneLine(summary),
     remarks: rest.map((paragraph) => paragraph.trim()).join('\n\n'),
     result: one('returns'),
@@ -102,7 +112,8 @@ function readArgument(parameter: ParameterDeclaration): Argument {
   if (type === undefined) throw new SpecError(parameter, `${parameter.getName()}: no SQL type is called "${written}"`);
   const initializer = parameter.getInitializer();
   if (initializer === undefined) return { name: parameter.getName(), type };
-  if (initializer.isKind(SyntaxKind.ArrayLiteralExpression)) return { name: parameter.getName(), type, default: `'{}'` };
+  if (initializer.isKind(SyntaxKind.ArrayLiteralExpression))
+    return { name: parameter.getName(), type, default: `'{}'` };
   if (initializer.isKind(SyntaxKind.NullKeyword)) return { name: parameter.getName(), type, default: 'NULL' };
   const value = initializer.getType().getLiteralValue() ?? initializer.getText() === 'true';
   if (typeof value === 'object') throw new SpecError(parameter, `${parameter.getName()}: default is not a literal`);

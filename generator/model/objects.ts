@@ -41,7 +41,12 @@ export const objects: readonly Node[] = [
     // row that its snapshot cannot see, which would be 40001.
     columns: [
       { name: 'section', type: 'text', constraint: 'NOT NULL', comment: 'roles, memberships, settings, ...' },
-      { name: 'key', type: 'jsonb', constraint: 'NOT NULL', comment: 'what identifies it; the first element is the role' },
+      {
+        name: 'key',
+        type: 'jsonb',
+        constraint: 'NOT NULL',
+        comment: 'what identifies it; the first element is the role',
+      },
       { name: 'resource', type: 'jsonb', comment: 'the resource as in the desired state, without any password' },
       {
         name: 'recorded_at',

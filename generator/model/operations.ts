@@ -80,7 +80,10 @@ export const operations = {
     ],
     surfaced: [
       { condition: 'insufficient_privilege', hint: grantHint },
-      { condition: 'invalid_grant_operation', hint: 'A role cannot be a member of itself, directly or through others.' },
+      {
+        condition: 'invalid_grant_operation',
+        hint: 'A role cannot be a member of itself, directly or through others.',
+      },
     ],
   },
   revoke_role: {

@@ -14,6 +14,8 @@ export type Integer = Sql | number;
 export type Oid = Sql;
 export type Oids = Sql;
 export type Bytea = Sql;
+export type VarBit = Sql;
+export type Integers = Sql;
 export type Jsonb = Sql;
 export type Interval = Sql | string;
 export type TimestampTz = Sql | string;
@@ -45,6 +47,8 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Oid: 'oid',
   Oids: 'oid[]',
   Bytea: 'bytea',
+  VarBit: 'bit varying',
+  Integers: 'integer[]',
   Jsonb: 'jsonb',
   Interval: 'interval',
   TimestampTz: 'timestamptz',

@@ -14,6 +14,7 @@ export interface CreateFunction {
   readonly arguments: readonly Argument[];
   readonly returns: string;
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
+  readonly strict: boolean;
   readonly parallel: 'UNSAFE' | 'SAFE';
   readonly settings: Readonly<Record<string, string>>;
   readonly body: string;

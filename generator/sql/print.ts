@@ -39,7 +39,7 @@ function printFunction(node: CreateFunction): string {
     [
       `CREATE FUNCTION ${qualified(node.name)}(${printArguments(node)})`,
       `RETURNS ${node.returns}`,
-      `LANGUAGE plpgsql ${node.volatility} PARALLEL ${node.parallel} SECURITY INVOKER`,
+      `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER`,
       ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}`),
       `AS ${dollarQuoted(node.name, node.body)};`,
     ].join('\n'),

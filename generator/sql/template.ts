@@ -15,10 +15,11 @@ export class Sql {
 export type Part = Sql | string | number | boolean | null | readonly (Sql | string)[];
 
 export function sql(strings: TemplateStringsArray, ...parts: readonly Part[]): Sql {
-  let text = strings[0] ?? '';
+  // As written: a backslash in a template is a backslash in SQL.
+  let text = strings.raw[0] ?? '';
   parts.forEach((part, index) => {
     const indentation = /(?:^|\n)([ ]*)[^\n]*$/.exec(text)?.[1] ?? '';
-    text += render(part).replaceAll('\n', `\n${indentation}`) + (strings[index + 1] ?? '');
+    text += render(part).replaceAll('\n', `\n${indentation}`) + (strings.raw[index + 1] ?? '');
   });
   return new Sql(dedent(text));
 }

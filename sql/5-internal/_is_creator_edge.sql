@@ -9,10 +9,14 @@ SET search_path = pg_catalog, pg_temp
 AS $_is_creator_edge$
 BEGIN
   -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
-  RETURN _is_creator_edge.edge ->> 'grantor' = '10'
-    AND (_is_creator_edge.edge -> 'admin_option')::boolean
-    AND NOT (_is_creator_edge.edge -> 'inherit_option')::boolean
-    AND NOT (_is_creator_edge.edge -> 'set_option')::boolean;
+  -- Older servers have no such options, and no such edge.
+  RETURN coalesce(
+    _is_creator_edge.edge ->> 'grantor' = '10'
+      AND (_is_creator_edge.edge -> 'admin_option')::boolean
+      AND NOT (_is_creator_edge.edge -> 'inherit_option')::boolean
+      AND NOT (_is_creator_edge.edge -> 'set_option')::boolean,
+    false
+  );
 END
 $_is_creator_edge$;
 

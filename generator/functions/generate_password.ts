@@ -1,0 +1,36 @@
+import type { Returns, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * A random password of 24 letters and digits
+ *
+ * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
+ * connection string or in a password file.
+ *
+ * @returns the password; it is not stored anywhere
+ * @example SELECT length(rolecall.generate_password());
+ */
+export function generate_password(): Returns<Text> {
+  return sql`
+    DECLARE
+      v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+      v_password text := '';
+      v_bytes bytea;
+      v_byte integer;
+    BEGIN
+      LOOP
+        v_bytes := rolecall._random_bytes();
+        FOR v_position IN 0 .. 31 LOOP
+          v_byte := get_byte(v_bytes, v_position);
+          -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
+          IF v_byte < 248 THEN
+            v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
+          END IF;
+          IF length(v_password) = 24 THEN
+            RETURN v_password;
+          END IF;
+        END LOOP;
+      END LOOP;
+    END
+  `;
+}

@@ -1,0 +1,32 @@
+import type { Integer, Returns, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
+ *
+ * Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
+ * and libpq prepare it (SASLprep), so that it logs in through any of them.
+ *
+ * @param password plain text
+ * @param iterations rounds of hashing; more are slower to guess, and slower to log in with
+ * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
+ * @throws null_value_not_allowed - an argument is null
+ * @throws invalid_parameter_value - the password is empty, or iterations is less than 1
+ * @example SELECT left(rolecall.scram_sha_256('correct horse battery staple'), 19);
+ */
+export function scram_sha_256(password: Text, iterations: Integer = 4096): Returns<Text> {
+  return sql`
+    BEGIN
+      IF ${password} IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+      ELSIF octet_length(${password}) = 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+      ELSIF ${iterations} IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'iteration count must not be null';
+      ELSIF ${iterations} < 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'iteration count must be at least 1';
+      END IF;
+      RETURN rolecall._scram(${password}, substring(rolecall._random_bytes() FOR 16), ${iterations});
+    END
+  `;
+}
