@@ -1,0 +1,461 @@
+/**
+ * `make test-container`: the extension on Debian's PostgreSQL in containers, see tests/README.md. Installing it through
+ * PGXS, the pgTAP files by pg_prove, plpgsql_check, the release tarball, and the image for users.
+ * Environment: PG (major versions).
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+import pg from 'pg';
+import { until } from '../support/cluster.ts';
+
+/** The Debian release that carries each version. */
+const bases: Readonly<Record<string, string>> = { 15: 'debian:bookworm', 17: 'debian:trixie', 18: 'debian:forky' };
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const dockerfile = join(root, 'tests/container/Dockerfile');
+const prefix = `rolecall-test-${process.pid}`;
+const password = "it's a pass word";
+const volumePath = '/var/lib/postgresql';
+
+// Processes.
+
+interface Output {
+  status: number;
+  /** Standard output and standard error as they came. */
+  text: string;
+}
+
+interface How {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+function attempt(command: string, args: readonly string[], how: How = {}): Promise<Output> {
+  const child = spawn(command, args, { cwd: root, ...how, stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part));
+  }
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve({ status: status ?? 1, text }));
+  });
+}
+
+async function run(command: string, args: readonly string[], how: How = {}): Promise<string> {
+  const { status, text } = await attempt(command, args, how);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${status}\n${text}`);
+  return text;
+}
+
+const docker = (...args: string[]) => run('docker', args);
+
+// What is counted.
+
+const sum = { passed: 0, failed: 0, skipped: 0 };
+
+function report(where: string, what: string, counts: Partial<typeof sum>, started: number, details = ''): void {
+  const { passed = 0, failed = 0, skipped = 0 } = counts;
+  sum.passed += passed;
+  sum.failed += failed;
+  sum.skipped += skipped;
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  console.log(
+    `${where.padEnd(14)} ${what.padEnd(62)} ${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`,
+  );
+  if (details) console.log(details.trimEnd().replace(/^/gm, '    '));
+}
+
+/** One test; false where it failed. */
+async function check(where: string, what: string, test: () => Promise<unknown>): Promise<boolean> {
+  const started = Date.now();
+  try {
+    await test();
+    report(where, what, { passed: 1 }, started);
+    return true;
+  } catch (error) {
+    report(where, what, { failed: 1 }, started, error instanceof Error ? error.message : inspect(error));
+    return false;
+  }
+}
+
+/** The tests that pg_prove ran, from its verbose output. */
+async function prove(where: string, what: string, command: () => Promise<Output>): Promise<void> {
+  const started = Date.now();
+  const { status, text } = await command();
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const line of text.split('\n')) {
+    const [, not, directive] = /^(not )?ok \d+(?:.*(?<!\\)#\s*(skip|todo)\b)?/i.exec(line) ?? [];
+    if (!/^(not )?ok \d/.test(line)) continue;
+    if (directive?.toLowerCase() === 'skip' || (directive && not)) counts.skipped++;
+    else if (not) counts.failed++;
+    else counts.passed++;
+  }
+  const wrong = status !== 0 || counts.passed === 0;
+  if (wrong && counts.failed === 0) counts.failed = 1; // A file that ended early, or nothing at all.
+  report(where, what, counts, started, wrong ? text : '');
+}
+
+// Containers.
+
+class Container {
+  constructor(readonly id: string) {}
+
+  static async start(image: string, ...options: string[]): Promise<Container> {
+    const id = await docker('run', '--detach', '--label', prefix, ...options, image);
+    return new Container(id.trim().split('\n').at(-1) ?? '');
+  }
+
+  attempt(user: string, ...command: string[]): Promise<Output> {
+    return attempt('docker', ['exec', '--user', user, this.id, ...command]);
+  }
+
+  async run(user: string, ...command: string[]): Promise<string> {
+    const { status, text } = await this.attempt(user, ...command);
+    if (status !== 0) throw new Error(`${command.join(' ')}: exit status ${status}\n${text}`);
+    return text;
+  }
+
+  async inspect(field: string): Promise<string> {
+    return (await docker('inspect', '--format', `{{${field}}}`, this.id)).trim();
+  }
+
+  async logs(): Promise<string> {
+    return docker('logs', this.id);
+  }
+
+  /** Ends it, and removes it with its anonymous volumes. */
+  async remove(): Promise<void> {
+    await docker('rm', '--force', '--volumes', this.id);
+  }
+
+  async isHealthy(): Promise<boolean> {
+    if ((await this.inspect('.State.Running')) !== 'true') throw new Error(`it ended:\n${await this.logs()}`);
+    return (await this.inspect('.State.Health.Status')) === 'healthy';
+  }
+
+  async login(secret = password): Promise<pg.Client> {
+    const published = await docker('port', this.id, '5432/tcp');
+    const client = new pg.Client({
+      host: '127.0.0.1',
+      port: Number(/:(\d+)\s*$/m.exec(published)?.[1]),
+      user: 'postgres',
+      database: 'postgres',
+      password: secret,
+    });
+    client.on('error', () => undefined); // A connection that dies with its server.
+    await client.connect();
+    return client;
+  }
+}
+
+async function withVolume(work: (name: string) => Promise<void>): Promise<void> {
+  const name = (await docker('volume', 'create', '--label', prefix)).trim();
+  await work(name);
+  await docker('volume', 'rm', name);
+}
+
+/** Whatever a test that failed, or an interrupt, left behind. */
+function cleanUp(): void {
+  for (const label of [prefix, `com.docker.compose.project=${prefix}`]) {
+    const filter = ['--quiet', '--filter', `label=${label}`];
+    for (const [list, remove] of [
+      [
+        ['ps', '--all'],
+        ['rm', '--force', '--volumes'],
+      ],
+      [
+        ['volume', 'ls'],
+        ['volume', 'rm', '--force'],
+      ],
+      [
+        ['network', 'ls'],
+        ['network', 'rm'],
+      ],
+    ] as const) {
+      const found = spawnSync('docker', [...list, ...filter], { encoding: 'utf8' }).stdout ?? '';
+      if (found !== '') spawnSync('docker', [...remove, ...found.trim().split('\n')]);
+    }
+  }
+  fs.rmSync(scratch, { recursive: true, force: true });
+}
+
+// The tests.
+
+const scratch = fs.mkdtempSync(join(tmpdir(), `${prefix}-`));
+
+/** Makes the release twice, in two clones under different circumstances. Returns the tarball. */
+async function release(): Promise<string> {
+  const made: string[] = [];
+  for (const [clone, umask, zone] of [
+    ['one', '022', 'UTC'],
+    ['another', '077', 'Asia/Tokyo'],
+  ] as const) {
+    const directory = join(scratch, clone);
+    await run('git', ['clone', '--quiet', root, directory]);
+    await run('sh', ['-c', `umask ${umask} && make dist`], { cwd: directory, env: { ...process.env, TZ: zone } });
+    const [name = '', ...more] = fs.readdirSync(join(directory, 'dist'));
+    assert(name.endsWith('.tar.gz') && more.length === 0, `in dist: ${name} ${more.join(' ')}`);
+    made.push(join(directory, 'dist', name));
+  }
+  const [first = '', second = ''] = made;
+  assert(fs.readFileSync(first).equals(fs.readFileSync(second)), 'the two tarballs differ');
+  const { name, version } = JSON.parse(fs.readFileSync(join(scratch, 'one/META.json'), 'utf8')) as Record<
+    string,
+    string
+  >;
+  assert.equal(basename(first), `${name}-${version}.tar.gz`, 'META.json and the control file agree');
+  return first;
+}
+
+async function testExtension(where: string, version: string, image: string, tarball?: string): Promise<void> {
+  const config = `PG_CONFIG=/usr/lib/postgresql/${version}/bin/pg_config`;
+  let container = new Container('');
+  const isRunning = await check(where, 'a server starts', async () => {
+    container = await Container.start(image);
+    await container.run('root', 'pg_createcluster', version, 'main', '--start');
+  });
+  if (!isRunning) return;
+
+  await prove(where, 'pgTAP: make installcheck', () =>
+    container.attempt('postgres', 'make', 'installcheck', 'TAP_FLAGS=--verbose', config),
+  );
+  await prove(where, 'plpgsql_check', () =>
+    container.attempt(
+      ...(['postgres', 'make', 'installcheck', 'TAP_FLAGS=--verbose', config] as const),
+      ...['TESTS=tests/container/plpgsql-check.sql', 'TEST_DATABASE=plpgsql_check'],
+    ),
+  );
+
+  const folder = `/usr/share/postgresql/${version}/extension`;
+  const installed = async () =>
+    (await container.run('root', 'sh', '-c', `cd ${folder} && ls | grep ^rolecall || :`)).trim();
+  await check(where, 'make uninstall leaves nothing', async () => {
+    assert.notEqual(await installed(), '');
+    await container.run('root', 'make', 'uninstall', config);
+    assert.equal(await installed(), '');
+  });
+  if (tarball !== undefined) {
+    await check(where, 'the release installs, without Node', async () => {
+      await docker('cp', tarball, `${container.id}:/tmp/release.tar.gz`);
+      await container.run('root', 'tar', '-C', '/tmp', '--no-same-owner', '-xzf', '/tmp/release.tar.gz');
+      const source = `/tmp/${basename(tarball, '.tar.gz')}`;
+      assert.notEqual((await container.attempt('root', 'sh', '-c', 'command -v node npm')).status, 0);
+      await container.run('root', 'make', '-C', source, 'install', config);
+      assert.deepEqual((await installed()).split('\n'), fs.readdirSync(join(scratch, 'one/extension')).sort());
+      const tests = 'TESTS=tests/pgtap/extension.sql';
+      await container.run('postgres', 'make', '-C', source, 'installcheck', config, tests);
+    });
+  }
+  await container.remove();
+}
+
+const serverOptions = (volume: string) => [
+  ...['--volume', `${volume}:${volumePath}`, '--env', `POSTGRES_PASSWORD=${password}`],
+  ...['--publish', '127.0.0.1::5432', '--health-interval', '1s'],
+];
+
+/** That the database is what the image promises: the extension, and the base roles as it wants them. */
+async function expectRolecall(container: Container): Promise<void> {
+  const client = await container.login();
+  const { rows } = await client.query(
+    `SELECT (SELECT extversion FROM pg_extension WHERE extname = 'rolecall') AS version,
+            (SELECT default_version FROM pg_available_extensions WHERE name = 'rolecall') AS expected,
+            (SELECT count(*)::integer FROM rolecall.create_base_roles(dry_run => true)) AS missing`,
+  );
+  await client.end();
+  assert.notEqual(rows[0].version, null);
+  assert.equal(rows[0].version, rows[0].expected);
+  assert.equal(rows[0].missing, 0);
+}
+
+async function testServer(where: string, image: string): Promise<void> {
+  await check(where, 'the server image starts, with rolecall and the base roles', () =>
+    withVolume(async (volume) => {
+      const container = await Container.start(image, ...serverOptions(volume));
+      await until('the health check', () => container.isHealthy());
+      await expectRolecall(container);
+      await assert.rejects(container.login('wrong'), { code: '28P01' });
+      const first = await container.run('root', 'sh', '-c', 'cat /proc/1/comm; stat -c %U /proc/1');
+      assert.deepEqual(first.trim().split('\n'), ['postgres', 'postgres']);
+
+      const second = await attempt('docker', ['run', '--rm', '--label', prefix, ...serverOptions(volume), image]);
+      assert.notEqual(second.status, 0);
+      assert.match(second.text, /another container runs on this volume/);
+
+      const client = await container.login();
+      await client.query('CREATE TABLE kept ()');
+      await docker('stop', container.id); // With the client connected.
+      assert.equal(await container.inspect('.State.ExitCode'), '0');
+      await docker('start', container.id);
+      await until('the health check', () => container.isHealthy());
+      const again = await container.login();
+      await again.query('TABLE kept');
+      await again.end();
+      await container.remove();
+    }),
+  );
+  await check(where, 'the server image asks for a password', async () => {
+    const { status, text } = await attempt('docker', ['run', '--rm', '--label', prefix, image]);
+    assert.notEqual(status, 0);
+    assert.match(text, /POSTGRES_PASSWORD: must be set/);
+  });
+}
+
+/** Stops the first start before its first command, its second, ...; kills the container there and starts it again. */
+async function testInterruptedStart(where: string, image: string): Promise<void> {
+  const folder = join(scratch, 'stall');
+  fs.mkdirSync(folder);
+  // Stands before the real commands in PATH, counts them, and waits for ever in place of the one that STALL says.
+  const stall = `#!/bin/sh
+n=$(($(cat /tmp/commands 2> /dev/null || echo 0) + 1))
+echo $n > /tmp/commands
+if [ $n = "$STALL" ]; then
+  echo "waiting before \${0##*/}"
+  exec sleep infinity
+fi
+PATH=\${PATH#/stall:}
+exec "\${0##*/}" "$@"
+`;
+  const commands = ['rm', 'initdb', 'pg_ctl', 'createdb', 'psql', 'mv', 'sync'];
+  for (const command of commands) fs.writeFileSync(join(folder, command), stall, { mode: 0o755 });
+  fs.chmodSync(scratch, 0o755);
+  const path = JSON.parse(await docker('inspect', '--format', '{{json .Config.Env}}', image)) as string[];
+  const inImage = path.find((entry) => entry.startsWith('PATH='))?.slice('PATH='.length);
+
+  const met: string[] = [];
+  const database = ['--env', 'POSTGRES_DB=app'];
+  for (let at = 1; at < 20; at++) {
+    const before = met.length;
+    const passed = await check(where, `the first start is killed before its command ${at}`, () =>
+      withVolume(async (volume) => {
+        const trap = ['--volume', `${folder}:/stall:ro`, '--env', `PATH=/stall:${inImage}`, '--env', `STALL=${at}`];
+        const victim = await Container.start(image, ...serverOptions(volume), ...database, ...trap);
+        let command: string | undefined;
+        await until('the command or the server', async () => {
+          command = /waiting before (\S+)/.exec(await victim.logs())?.[1];
+          return command !== undefined || (await victim.isHealthy());
+        });
+        await docker('kill', victim.id);
+        await victim.remove();
+        if (command === undefined) return;
+        met.push(command);
+        const heir = await Container.start(image, ...serverOptions(volume), ...database);
+        await until('the health check', () => heir.isHealthy());
+        const extensions = await heir.run(
+          'postgres',
+          'psql',
+          '-At',
+          '-d',
+          'app',
+          '-c',
+          'SELECT extname FROM pg_extension',
+        );
+        assert.match(extensions, /^rolecall$/m);
+        await heir.remove();
+      }),
+    );
+    if (!passed || met.length === before) break;
+  }
+  await check(where, 'those were all the commands of the first start', () => {
+    assert.deepEqual([...new Set(met)].sort(), [...commands].sort());
+    return Promise.resolve();
+  });
+}
+
+/** `docker compose`, or the program of its own that it used to be. */
+const compose = (): string[] | undefined =>
+  [['docker', 'compose'], ['docker-compose']].find(
+    ([command = '', ...rest]) => spawnSync(command, [...rest, 'version']).status === 0,
+  );
+
+async function testCompose(where: string, version: string, [command = '', ...rest]: string[]): Promise<void> {
+  const env = { ...process.env, PG: version, BASE: bases[version], POSTGRES_PASSWORD: password, PORT: '0' };
+  const call = (...args: string[]) => run(command, [...rest, '--project-name', prefix, ...args], { env });
+  const started = async () => {
+    const ids = (await call('ps', '--quiet', 'db')).trim().split('\n');
+    const container = new Container(ids.at(-1) ?? '');
+    await until('the health check', () => container.isHealthy());
+    return container;
+  };
+  try {
+    await check(where, 'compose up, down and up again', async () => {
+      await call('up', '--detach', '--build');
+      const container = await started();
+      await expectRolecall(container);
+      const client = await container.login();
+      await client.query('CREATE TABLE kept ()');
+      await client.end();
+      await call('down');
+      await call('up', '--detach');
+      const again = await (await started()).login();
+      await again.query('TABLE kept');
+      await again.end();
+    });
+  } finally {
+    await call('down', '--volumes');
+  }
+}
+
+function chooseVersions(): string[] {
+  const asked = (process.env.PG ?? '').split(/[\s,]+/).filter(Boolean);
+  const unknown = asked.find((version) => bases[version] === undefined);
+  if (unknown !== undefined) throw new Error(`PG=${unknown}: the versions are ${Object.keys(bases).join(' ')}`);
+  return asked.length > 0 ? asked : Object.keys(bases);
+}
+
+async function main(): Promise<void> {
+  const versions = chooseVersions();
+  const engine = await attempt('docker', ['version', '--format', '{{.Server.Version}}']).catch((error: Error) => ({
+    status: 1,
+    text: error.message,
+  }));
+  if (engine.status !== 0) throw new Error(`no Docker engine answers: ${engine.text.trim()}`);
+
+  let tarball: string | undefined;
+  if (fs.existsSync(join(root, '.git'))) {
+    await check('release', 'make dist gives the same bytes in two clones', async () => (tarball = await release()));
+  } else {
+    report('release', 'make dist: this is not a git clone', { skipped: 1 }, Date.now());
+  }
+
+  for (const version of versions) {
+    const where = `PostgreSQL ${version}`;
+    const base = bases[version] ?? '';
+    const image = (target: string) => `rolecall-${target}:${version}`;
+    const isBuilt = await check(where, `the images build on ${base}, with make install through PGXS`, async () => {
+      await run(join(root, 'tests/container/base-image.sh'), [base]);
+      for (const target of ['test', 'server']) {
+        const options = ['--build-arg', `BASE=${base}`, '--build-arg', `PG=${version}`, '--target', target];
+        await docker('build', '--file', dockerfile, '--tag', image(target), ...options, root);
+      }
+    });
+    if (!isBuilt) continue;
+    await testExtension(where, version, image('test'), tarball);
+    await testServer(where, image('server'));
+    if (version !== versions.at(-1)) continue;
+    await testInterruptedStart(where, image('server'));
+    const composer = compose();
+    if (composer === undefined) report(where, 'compose: there is none here', { skipped: 1 }, Date.now());
+    else await testCompose(where, version, composer);
+  }
+}
+
+for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+  process.on(signal, () => process.exit(status));
+}
+process.on('exit', cleanUp);
+
+try {
+  await main();
+  console.log(`\n${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`);
+  process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
