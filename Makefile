@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help build check test
+.PHONY: help build check test test-container dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -20,6 +20,22 @@ check: $(modules) ## types, lint, format, and whether sql/ and extension/ are wh
 
 build: $(modules) ## generate sql/, extension/ and the reference page
 	npx tsx generator/build.ts
+
+test-container: $(modules) ## the extension on Debian's PostgreSQL in containers, and the image for users; PG="15 18" picks versions
+	@node --import tsx tests/container/run.ts
+
+dist: ## make the release dist/rolecall-VERSION.tar.gz from the last commit
+	@mkdir -p dist
+	@name=rolecall-$$(git show HEAD:extension/rolecall.control | sed -n "s/^default_version = '\(.*\)'/\1/p") && \
+	git -c tar.umask=0022 archive --prefix=$$name/ --output=dist/$$name.tar HEAD && \
+	gzip -9nf dist/$$name.tar && echo dist/$$name.tar.gz
+
+# These need no Node: see pgxs.mk.
+install: ## install the extension into the server that PG_CONFIG belongs to
+uninstall: ## remove it from there
+installcheck: ## run the pgTAP files on a running server where it is installed
+install uninstall installcheck:
+	@$(MAKE) --no-print-directory -f pgxs.mk $@
 
 $(modules): package.json package-lock.json
 	npm ci
