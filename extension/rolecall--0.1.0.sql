@@ -197,6 +197,79 @@ COMMENT ON FUNCTION rolecall._check_protected(text) IS 'Refuses to bend a superu
 
 REVOKE ALL ON FUNCTION rolecall._check_protected(text) FROM PUBLIC;
 
+-- sql/5-internal/_check_provisioned_here.sql
+CREATE FUNCTION rolecall._check_provisioned_here(
+  resources jsonb
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_provisioned_here$
+DECLARE
+  v_other record;
+BEGIN
+  SELECT r.role, d.datname INTO v_other
+  FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
+  JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid AND s.setdatabase = 0
+  CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
+  JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
+  WHERE d.datname <> current_database();
+  IF FOUND THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('reporting role "%s" belongs to database "%s"', v_other.role, v_other.datname),
+      HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+  END IF;
+END
+$_check_provisioned_here$;
+
+COMMENT ON FUNCTION rolecall._check_provisioned_here(jsonb) IS 'Refuses a reporting role that belongs to another database of the cluster';
+
+REVOKE ALL ON FUNCTION rolecall._check_provisioned_here(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_check_read_access.sql
+CREATE FUNCTION rolecall._check_read_access(
+  definitions jsonb
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_read_access$
+DECLARE
+  v_definition record;
+  v_schema text;
+BEGIN
+  FOR v_definition IN
+    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb)
+  LOOP
+    IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
+    ELSIF v_definition.schemas = '[]' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
+    END IF;
+    FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
+      IF v_schema IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
+      ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_name',
+          MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+      ELSIF starts_with(v_schema, 'pg_') OR v_schema IN ('information_schema', 'rolecall') THEN
+        RAISE EXCEPTION USING ERRCODE = 'reserved_name', MESSAGE = format('schema "%s" is not for reports', v_schema);
+      ELSIF v_schema = 'public' AND to_regnamespace('public') IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
+      END IF;
+    END LOOP;
+  END LOOP;
+END
+$_check_read_access$;
+
+COMMENT ON FUNCTION rolecall._check_read_access(jsonb) IS 'Refuses a definition of a reporting role that could not be provisioned';
+
+REVOKE ALL ON FUNCTION rolecall._check_read_access(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_check_role_name.sql
 CREATE FUNCTION rolecall._check_role_name(
   role_name text
@@ -325,6 +398,27 @@ COMMENT ON FUNCTION rolecall._converge(jsonb, boolean) IS 'Makes the desired sta
 
 REVOKE ALL ON FUNCTION rolecall._converge(jsonb, boolean) FROM PUBLIC;
 
+-- sql/5-internal/_derived_password.sql
+CREATE FUNCTION rolecall._derived_password(
+  role_name text
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_derived_password$
+BEGIN
+  RETURN (
+    SELECT encode(rolecall._hmac_sha256(s.value, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex')
+    FROM rolecall.secret AS s
+    WHERE s.key = 'rolecall.reporting'
+  );
+END
+$_derived_password$;
+
+COMMENT ON FUNCTION rolecall._derived_password(text) IS 'The password of a reporting role, derived from the secret of this database; null where there is no secret yet';
+
+REVOKE ALL ON FUNCTION rolecall._derived_password(text) FROM PUBLIC;
+
 -- sql/5-internal/_execute.sql
 CREATE FUNCTION rolecall._execute(
   change rolecall._change
@@ -335,6 +429,10 @@ SET search_path = pg_catalog, pg_temp
 AS $_execute$
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
+    RAISE WARNING USING
+      ERRCODE = change.sqlstate,
+      MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+      HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
   CASE change.operation
@@ -1511,6 +1609,86 @@ COMMENT ON FUNCTION rolecall._plan(jsonb) IS 'The differences between the desire
 
 REVOKE ALL ON FUNCTION rolecall._plan(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_default_privileges.sql
+CREATE FUNCTION rolecall._plan_default_privileges(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_default_privileges$
+BEGIN
+  RETURN QUERY
+    WITH target AS (
+      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
+      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+    ),
+    place AS (
+      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
+             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
+      FROM target AS t
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+    ),
+    owner AS (
+      SELECT t.position, to_regrole(quote_ident(o.name))::oid AS owner_oid
+      FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
+      UNION
+      SELECT p.position, o.relowner
+      FROM place AS p
+      JOIN target AS t USING (position)
+      JOIN (SELECT DISTINCT c.relnamespace, c.relowner FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS o
+        ON o.relnamespace = p.schema_oid
+      WHERE coalesce(t.owners, 'null') = 'null'
+      UNION
+      SELECT t.position, to_regrole(quote_ident(current_user))::oid
+      FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
+    ),
+    present AS (
+      SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type
+      FROM target AS t
+      CROSS JOIN pg_default_acl AS d
+      CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+      WHERE x.grantee = t.role_oid
+    ),
+    change AS (
+      SELECT p.position, 1 AS phase, p.role, o.owner_oid,
+             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
+                    pg_get_userbyid(o.owner_oid), string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
+      FROM place AS p
+      JOIN owner AS o USING (position)
+      WHERE o.owner_oid IS NOT NULL
+        AND NOT EXISTS (
+          SELECT FROM present AS d
+          WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
+            AND d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
+        )
+      GROUP BY p.position, p.role, o.owner_oid
+      UNION ALL
+      SELECT t.position, 2, t.role, d.defaclrole,
+             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
+                    pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname), d.privilege_type,
+                    CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
+                         WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, t.role)
+      FROM present AS d
+      JOIN target AS t USING (position)
+      LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+      WHERE NOT (d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
+                 AND EXISTS (SELECT FROM place AS p WHERE p.position = d.position AND p.schema_oid = d.defaclnamespace))
+    )
+    SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+           CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
+                THEN format('takes membership in %I, which makes the tables', pg_get_userbyid(c.owner_oid)) END
+    FROM change AS c
+    ORDER BY c.position, c.phase, c.statement;
+END
+$_plan_default_privileges$;
+
+COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb) IS 'Default privileges that are missing for future tables, and those that the role must not have';
+
+REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_plan_memberships.sql
 CREATE FUNCTION rolecall._plan_memberships(
   document jsonb
@@ -1644,7 +1822,7 @@ BEGIN
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
     RETURN QUERY SELECT
       'set_password', v_name,
-      concat_ws(' ', format('ALTER ROLE %I', v_name), format('VALID UNTIL %L', v_until), format('PASSWORD %L', rolecall._mask())),
+      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
       v_resource ->> 'password', ARRAY[v_name], NULL, NULL;
   END LOOP;
 END
@@ -1653,6 +1831,26 @@ $_plan_passwords$;
 COMMENT ON FUNCTION rolecall._plan_passwords(jsonb) IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
 
 REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_plan_read_access.sql
+CREATE FUNCTION rolecall._plan_read_access(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_read_access$
+BEGIN
+  PERFORM rolecall._check_provisioned_here(_plan_read_access.resources);
+  RETURN QUERY SELECT * FROM rolecall._plan_schemas(_plan_read_access.resources);
+  RETURN QUERY SELECT * FROM rolecall._plan_tables(_plan_read_access.resources);
+  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources);
+END
+$_plan_read_access$;
+
+COMMENT ON FUNCTION rolecall._plan_read_access(jsonb) IS 'Differences in the read-only access of reporting roles';
+
+REVOKE ALL ON FUNCTION rolecall._plan_read_access(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_roles.sql
 CREATE FUNCTION rolecall._plan_roles(
@@ -1711,6 +1909,72 @@ COMMENT ON FUNCTION rolecall._plan_roles(jsonb) IS 'Roles that are missing, and 
 
 REVOKE ALL ON FUNCTION rolecall._plan_roles(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_schemas.sql
+CREATE FUNCTION rolecall._plan_schemas(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_schemas$
+BEGIN
+  RETURN QUERY
+    WITH target AS (
+      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
+      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+    ),
+    place AS (
+      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
+             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
+      FROM target AS t
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+    ),
+    found AS (
+      SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
+             format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
+      FROM place AS p WHERE p.schema_oid IS NULL
+      UNION ALL
+      SELECT p.position, 2, p.place::text, 'grant_privilege', p.schema,
+             format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
+             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
+      FROM place AS p
+      LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
+      WHERE NOT EXISTS (
+        SELECT FROM aclexplode(n.nspacl) AS a WHERE a.grantee = p.role_oid AND a.privilege_type = 'USAGE'
+      )
+      UNION ALL
+      SELECT t.position, 3, n.nspname, 'revoke_privilege', n.nspname,
+             format('REVOKE CREATE ON SCHEMA %I FROM %I CASCADE', n.nspname, t.role), ARRAY[t.role],
+             pg_has_role(n.nspowner, 'USAGE')
+      FROM target AS t
+      CROSS JOIN pg_namespace AS n
+      WHERE EXISTS (
+        SELECT FROM aclexplode(n.nspacl) AS a WHERE a.grantee = t.role_oid AND a.privilege_type = 'CREATE'
+      )
+      UNION ALL
+      SELECT t.position, 4, d.datname, 'revoke_privilege', d.datname,
+             format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, t.role), ARRAY[t.role],
+             pg_has_role(d.datdba, 'USAGE')
+      FROM target AS t
+      JOIN pg_database AS d ON d.datname = current_database()
+      WHERE EXISTS (
+        SELECT FROM aclexplode(d.datacl) AS a
+        WHERE a.grantee = t.role_oid AND a.privilege_type IN ('CREATE', 'TEMPORARY')
+      )
+    )
+    SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
+           CASE WHEN NOT f.allowed THEN '42501' END,
+           CASE WHEN NOT f.allowed THEN 'only the owner may do this' END
+    FROM found AS f
+    ORDER BY f.position, f.phase, f.detail;
+END
+$_plan_schemas$;
+
+COMMENT ON FUNCTION rolecall._plan_schemas(jsonb) IS 'Schemas that are missing, USAGE that is missing on them, and CREATE or TEMP that the role must not have';
+
+REVOKE ALL ON FUNCTION rolecall._plan_schemas(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_plan_settings.sql
 CREATE FUNCTION rolecall._plan_settings(
   resources jsonb
@@ -1758,6 +2022,193 @@ COMMENT ON FUNCTION rolecall._plan_settings(jsonb) IS 'Settings of a role that d
 
 REVOKE ALL ON FUNCTION rolecall._plan_settings(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_tables.sql
+CREATE FUNCTION rolecall._plan_tables(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_tables$
+BEGIN
+  RETURN QUERY
+    WITH target AS (
+      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
+      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+    ),
+    place AS (
+      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
+             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
+      FROM target AS t
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+    ),
+    withheld AS (
+      SELECT p.position, c.oid AS table_oid, c.relnamespace
+      FROM target AS t
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+      JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
+      JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
+      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+    ),
+    -- Few ACLs are shared by many tables: each distinct one is taken apart once.
+    acl AS MATERIALIZED (
+      SELECT c.relnamespace, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
+      FROM pg_class AS c
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      GROUP BY 1, 2, 3
+    ),
+    held AS (
+      SELECT t.position, t.role, a.*, p.schema, p.place, e.reads, e.passes_on, e.writes
+      FROM target AS t
+      CROSS JOIN acl AS a
+      LEFT JOIN place AS p ON p.position = t.position AND p.schema_oid = a.relnamespace
+      LEFT JOIN LATERAL (
+        SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
+               coalesce(bool_or(x.privilege_type = 'SELECT' AND x.is_grantable), false),
+               string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT')
+        FROM aclexplode(a.relacl) AS x
+        WHERE x.grantee = t.role_oid
+      ) AS e(reads, passes_on, writes) ON true
+    ),
+    missing AS (
+      SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
+             has_table_privilege(u.oid, 'SELECT WITH GRANT OPTION') AS allowed
+      FROM held AS h
+      CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
+      JOIN pg_class AS c ON c.oid = u.oid
+      WHERE h.schema IS NOT NULL AND NOT h.is_sequence AND NOT h.reads
+        AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
+    ),
+    -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
+    manner AS (
+      SELECT m.position, m.schema,
+             bool_and(m.allowed) AND (
+               count(*) > 1000
+               OR count(*) = (SELECT sum(cardinality(h.tables)) FROM held AS h
+                              WHERE h.position = m.position AND h.schema = m.schema AND NOT h.is_sequence)
+             ) AS whole
+      FROM missing AS m GROUP BY m.position, m.schema
+    ),
+    granted AS (
+      SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
+             format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', m.schema, m.role) AS statement,
+             m.role, NULL::oid AS relowner
+      FROM missing AS m JOIN manner AS n USING (position, schema)
+      WHERE n.whole
+      GROUP BY m.position, m.place, m.schema, m.role
+      UNION ALL
+      SELECT m.position, 2, m.place, m.part, 'grant_privilege', m.schema,
+             format('GRANT SELECT ON %s TO %I', string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
+             m.role, NULL
+      FROM (
+        SELECT m.*, (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY m.relname) - 1) / 500 AS part
+        FROM missing AS m JOIN manner AS n USING (position, schema)
+        WHERE NOT n.whole AND m.allowed
+      ) AS m
+      GROUP BY m.position, m.place, m.part, m.schema, m.role
+      UNION ALL
+      SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, m.relname),
+             format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role, m.relowner
+      FROM missing AS m WHERE NOT m.allowed
+    ),
+    excess AS (
+      SELECT h.position, h.role, h.is_sequence, u.oid, c.relname, c.relowner, n.nspname, d.privileges
+      FROM held AS h
+      CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
+      JOIN pg_class AS c ON c.oid = u.oid
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL (
+        SELECT h.schema IS NOT NULL AND NOT h.is_sequence
+               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
+      ) AS r(readable)
+      CROSS JOIN LATERAL (
+        SELECT nullif(concat_ws(', ', CASE WHEN h.reads AND NOT r.readable THEN 'SELECT' END, h.writes), '')
+        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE h.passes_on AND r.readable
+      ) AS d(privileges)
+      WHERE d.privileges IS NOT NULL AND (h.reads OR h.writes IS NOT NULL)
+    ),
+    revoked AS (
+      SELECT e.position, 1, 0::bigint, e.part, 'revoke_privilege', e.nspname,
+             format('REVOKE %s ON %s%s FROM %I CASCADE', e.privileges, CASE WHEN e.is_sequence THEN 'SEQUENCE ' END,
+                    string_agg(format('%I.%I', e.nspname, e.relname), ', ' ORDER BY e.relname), e.role),
+             e.role, e.held_by
+      FROM (
+        SELECT e.*, CASE WHEN pg_has_role(e.relowner, 'USAGE') THEN NULL ELSE e.relowner END AS held_by,
+               (row_number() OVER (PARTITION BY e.position, e.nspname, e.privileges ORDER BY e.relname) - 1) / 500 AS part
+        FROM excess AS e
+      ) AS e
+      GROUP BY e.position, e.part, e.nspname, e.privileges, e.is_sequence, e.role, e.held_by
+      UNION ALL
+      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+      SELECT w.position, 3, 0, 0, 'revoke_privilege', n.schema,
+             format('REVOKE SELECT ON %s FROM %I', string_agg(w.table_oid::regclass::text, ', '), t.role), t.role, NULL
+      FROM withheld AS w
+      JOIN target AS t USING (position)
+      JOIN place AS p ON p.position = w.position AND p.schema_oid = w.relnamespace
+      JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
+      GROUP BY w.position, n.schema, t.role
+    )
+    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.relowner IS NOT NULL THEN '42501' END,
+           CASE WHEN c.relowner IS NOT NULL THEN format('owned by %I, whose grant it is', pg_get_userbyid(c.relowner)) END
+    FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
+    ORDER BY c.position, c.phase, c.place, c.part, c.statement;
+END
+$_plan_tables$;
+
+COMMENT ON FUNCTION rolecall._plan_tables(jsonb) IS 'Privileges on tables that are missing, and those that the role must not have';
+
+REVOKE ALL ON FUNCTION rolecall._plan_tables(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_provision.sql
+CREATE FUNCTION rolecall._provision(
+  definitions jsonb,
+  rotate_after interval,
+  realign boolean,
+  dry_run boolean
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_provision$
+DECLARE
+  v_rotate boolean;
+  v_roles jsonb;
+BEGIN
+  PERFORM rolecall._check_read_access(_provision.definitions);
+  PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
+  PERFORM rolecall._check_provisioned_here(_provision.definitions);
+  v_rotate := NOT EXISTS (
+    SELECT FROM rolecall.secret AS s
+    WHERE s.key = 'rolecall.reporting' AND (_provision.rotate_after IS NULL OR s.made_at > clock_timestamp() - _provision.rotate_after)
+  );
+  SELECT jsonb_agg(d -> 'role') INTO v_roles FROM jsonb_array_elements(_provision.definitions) AS d;
+  IF v_rotate THEN
+    RETURN NEXT rolecall._rotate(_provision.rotate_after, _provision.dry_run);
+    -- Every reporting role of this database has its password from that secret.
+    SELECT v_roles || coalesce(jsonb_agg(DISTINCT p.key -> 0), '[]') INTO v_roles
+    FROM rolecall.resource AS p
+    WHERE p.section = 'read_access' AND NOT v_roles @> p.key
+      AND rolecall._recorded(p.section, p.key) IS NOT NULL AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL;
+  END IF;
+  IF NOT _provision.dry_run AND rolecall._derived_password('') IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'serialization_failure',
+      MESSAGE = 'the secret was made by a transaction that this one cannot see',
+      HINT = 'Try again.';
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall._converge(
+    rolecall._reporting_state(_provision.definitions, v_roles, _provision.realign OR v_rotate), _provision.dry_run
+  );
+END
+$_provision$;
+
+COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old';
+
+REVOKE ALL ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_random_bytes.sql
 CREATE FUNCTION rolecall._random_bytes()
 RETURNS bytea
@@ -1772,6 +2223,31 @@ $_random_bytes$;
 COMMENT ON FUNCTION rolecall._random_bytes() IS '32 bytes that no one can guess';
 
 REVOKE ALL ON FUNCTION rolecall._random_bytes() FROM PUBLIC;
+
+-- sql/5-internal/_read_access.sql
+CREATE FUNCTION rolecall._read_access(
+  role_name text,
+  schemas text[],
+  withheld text[],
+  owners text[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_read_access$
+BEGIN
+  RETURN jsonb_build_object(
+    'role', _read_access.role_name,
+    'schemas', to_jsonb(_read_access.schemas),
+    'withheld', coalesce(to_jsonb(_read_access.withheld), '[]'),
+    'owners', to_jsonb(_read_access.owners)
+  );
+END
+$_read_access$;
+
+COMMENT ON FUNCTION rolecall._read_access(text, text[], text[], text[]) IS 'A read_access resource';
+
+REVOKE ALL ON FUNCTION rolecall._read_access(text, text[], text[], text[]) FROM PUBLIC;
 
 -- sql/5-internal/_recorded.sql
 CREATE FUNCTION rolecall._recorded(
@@ -1879,6 +2355,70 @@ $_remember$;
 COMMENT ON FUNCTION rolecall._remember(jsonb) IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 
 REVOKE ALL ON FUNCTION rolecall._remember(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_reporting_state.sql
+CREATE FUNCTION rolecall._reporting_state(
+  definitions jsonb,
+  password_roles jsonb,
+  realign boolean
+)
+RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_reporting_state$
+BEGIN
+  RETURN jsonb_build_object(
+    'roles', (SELECT jsonb_agg(jsonb_build_object(
+      'name', d -> 'role',
+      'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
+      'password', coalesce(rolecall._derived_password(d ->> 'role'), rolecall._mask()),
+      'protected', true
+    )) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'passwords', (SELECT jsonb_agg(jsonb_build_object('role', d, 'password', rolecall._derived_password(d #>> '{}'), 'realign', _reporting_state.realign)) FROM jsonb_array_elements(_reporting_state.password_roles) AS d),
+    'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'settings', (
+      SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
+      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+      CROSS JOIN LATERAL (
+        VALUES ('default_transaction_read_only', to_jsonb('on'::text)),
+               ('search_path', d -> 'schemas'),
+               ('rolecall.database', to_jsonb((SELECT b.oid::text FROM pg_database AS b WHERE b.datname = current_database())))
+      ) AS s(name, value)
+    ),
+    'read_access', _reporting_state.definitions
+  );
+END
+$_reporting_state$;
+
+COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb, boolean) IS 'The desired state of reporting roles';
+
+REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb, boolean) FROM PUBLIC;
+
+-- sql/5-internal/_rotate.sql
+CREATE FUNCTION rolecall._rotate(
+  rotate_after interval,
+  dry_run boolean
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_rotate$
+BEGIN
+  IF NOT _rotate.dry_run THEN
+    -- Two callers at once: the second finds the first one's secret, and uses it.
+    INSERT INTO rolecall.secret AS s (key, value, encrypted)
+    VALUES ('rolecall.reporting', rolecall._random_bytes(), false)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at
+    WHERE s.made_at <= clock_timestamp() - _rotate.rotate_after;
+  END IF;
+  RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
+             CASE WHEN _rotate.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
+END
+$_rotate$;
+
+COMMENT ON FUNCTION rolecall._rotate(interval, boolean) IS 'A new secret in place of the present one, if that is still older than it may be';
+
+REVOKE ALL ON FUNCTION rolecall._rotate(interval, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_saslprep.sql
 CREATE FUNCTION rolecall._saslprep(
@@ -2427,6 +2967,98 @@ $grant_role$;
 COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) IS 'Makes one role a member of another, with the options asked for';
 
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
+
+-- sql/6-functions/provision_reporting_role.sql
+CREATE FUNCTION rolecall.provision_reporting_role(
+  role_name text,
+  schemas text[],
+  withheld_tables text[] DEFAULT '{}',
+  table_owners text[] DEFAULT NULL,
+  rotate_after interval DEFAULT '90 days',
+  realign_password boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $provision_reporting_role$
+BEGIN
+  RETURN QUERY SELECT * FROM rolecall._provision(
+    jsonb_build_array(rolecall._read_access(provision_reporting_role.role_name, provision_reporting_role.schemas, provision_reporting_role.withheld_tables, provision_reporting_role.table_owners)),
+    provision_reporting_role.rotate_after, provision_reporting_role.realign_password, provision_reporting_role.dry_run
+  );
+END
+$provision_reporting_role$;
+
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) IS 'Makes one read-only role that logs in with a derived password and reads every table of some schemas';
+
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) FROM PUBLIC;
+
+-- sql/6-functions/provision_reporting_roles.sql
+CREATE FUNCTION rolecall.provision_reporting_roles(
+  reporting_role text DEFAULT NULL,
+  raw_role text DEFAULT NULL,
+  reporting_schema text DEFAULT 'reporting',
+  raw_schema text DEFAULT 'public',
+  withheld_tables text[] DEFAULT '{}',
+  table_owners text[] DEFAULT NULL,
+  rotate_after interval DEFAULT '90 days',
+  realign_password boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $provision_reporting_roles$
+DECLARE
+  v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
+  v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+BEGIN
+  IF v_reporting = v_raw THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'the reporting and the raw role must have two different names';
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall._provision(
+    jsonb_build_array(
+      rolecall._read_access(v_reporting, ARRAY[provision_reporting_roles.reporting_schema], provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners),
+      rolecall._read_access(v_raw, ARRAY[provision_reporting_roles.raw_schema], provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners)
+    ),
+    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+  );
+END
+$provision_reporting_roles$;
+
+COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean) IS 'Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data';
+
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean) FROM PUBLIC;
+
+-- sql/6-functions/reporting_role_password.sql
+CREATE FUNCTION rolecall.reporting_role_password(
+  role_name text
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reporting_role_password$
+DECLARE
+  v_password text;
+BEGIN
+  PERFORM rolecall._check_role_name(reporting_role_password.role_name);
+  v_password := rolecall._derived_password(reporting_role_password.role_name);
+  IF v_password IS NULL OR rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', reporting_role_password.role_name, current_database()),
+      HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
+  END IF;
+  RETURN v_password;
+END
+$reporting_role_password$;
+
+COMMENT ON FUNCTION rolecall.reporting_role_password(text) IS 'The derived password that a reporting role logs in with';
+
+REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
 -- sql/6-functions/role_name.sql
 CREATE FUNCTION rolecall.role_name(

@@ -160,6 +160,10 @@ function dispatch(): FunctionSpec {
     sql`
       BEGIN
         IF change.sqlstate IS NOT NULL THEN
+          RAISE WARNING USING
+            ERRCODE = change.sqlstate,
+            MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+            HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
           RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
         END IF;
         CASE change.operation

@@ -93,7 +93,7 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
         CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
         RETURN QUERY SELECT
           'set_password', v_name,
-          concat_ws(' ', format('ALTER ROLE %I', v_name), format('VALID UNTIL %L', v_until), format('PASSWORD %L', rolecall._mask())),
+          concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
           v_resource ->> 'password', ARRAY[v_name], NULL, NULL;
       END LOOP;
     END

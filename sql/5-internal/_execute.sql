@@ -9,6 +9,10 @@ SET search_path = pg_catalog, pg_temp
 AS $_execute$
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
+    RAISE WARNING USING
+      ERRCODE = change.sqlstate,
+      MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+      HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
   CASE change.operation

@@ -1,0 +1,48 @@
+import type { Bool, Interval, SetOf, StepRow, Text, Texts } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Makes one read-only role that logs in with a derived password and reads every table of some schemas
+ *
+ * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
+ * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
+ * foreign table in them that is not withheld, also on those made later by one of the table owners. Write privileges
+ * on tables, sequences, schemas and the database that a role of that name had are taken away. It has the settings
+ * `default_transaction_read_only = on` and `search_path` = its schemas.
+ *
+ * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
+ *
+ * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
+ * @param schemas names of the schemas that the role reads
+ * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist
+ * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller
+ * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
+ * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; a table that the caller may not grant on is a WARNING and a skipped row with 42501
+ * @throws null_value_not_allowed - a name is null
+ * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
+ * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; or no schema is given
+ * @throws invalid_schema_name - schema public does not exist
+ * @throws insufficient_privilege - the caller may not create roles or schemas
+ * @example SELECT operation, target, status FROM rolecall.provision_reporting_role('app_reports', ARRAY['reports']);
+ */
+export function provision_reporting_role(
+  role_name: Text,
+  schemas: Texts,
+  withheld_tables: Texts = [],
+  table_owners: Texts | null = null,
+  rotate_after: Interval = '90 days',
+  realign_password: Bool = true,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY SELECT * FROM rolecall._provision(
+        jsonb_build_array(rolecall._read_access(${role_name}, ${schemas}, ${withheld_tables}, ${table_owners})),
+        ${rotate_after}, ${realign_password}, ${dry_run}
+      );
+    END
+  `;
+}

@@ -1,0 +1,55 @@
+import type { Bool, Interval, SetOf, StepRow, Text, Texts } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data
+ *
+ * Each is as provision_reporting_role() makes it.
+ *
+ * @param reporting_role role that reads the reporting schema; null: the name of the database followed by `_reporting`
+ * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`
+ * @param reporting_schema schema of the reporting role, made where it is missing
+ * @param raw_schema schema of the raw role
+ * @param withheld_tables tables withheld from both roles, as in SQL: quoted where needed, with or without the schema
+ * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller
+ * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
+ * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; a table that the caller may not grant on is a WARNING and a skipped row with 42501
+ * @throws invalid_name - a name is empty or longer than 63 bytes, also where it is made of the database's
+ * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
+ * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's
+ * @throws insufficient_privilege - the caller may not create roles or schemas
+ * @example SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['tokens']);
+ */
+export function provision_reporting_roles(
+  reporting_role: Text | null = null,
+  raw_role: Text | null = null,
+  reporting_schema: Text = 'reporting',
+  raw_schema: Text = 'public',
+  withheld_tables: Texts = [],
+  table_owners: Texts | null = null,
+  rotate_after: Interval = '90 days',
+  realign_password: Bool = true,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return sql`
+    DECLARE
+      v_reporting text := coalesce(${reporting_role}, current_database() || '_reporting');
+      v_raw text := coalesce(${raw_role}, current_database() || '_raw');
+    BEGIN
+      IF v_reporting = v_raw THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = 'the reporting and the raw role must have two different names';
+      END IF;
+      RETURN QUERY SELECT * FROM rolecall._provision(
+        jsonb_build_array(
+          rolecall._read_access(v_reporting, ARRAY[${reporting_schema}], ${withheld_tables}, ${table_owners}),
+          rolecall._read_access(v_raw, ARRAY[${raw_schema}], ${withheld_tables}, ${table_owners})
+        ),
+        ${rotate_after}, ${realign_password}, ${dry_run}
+      );
+    END
+  `;
+}

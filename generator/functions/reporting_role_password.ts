@@ -1,0 +1,33 @@
+import type { Returns, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * The derived password that a reporting role logs in with
+ *
+ * @param role_name name of a role that was provisioned in this database
+ * @returns the password: 64 hexadecimal digits
+ * @throws null_value_not_allowed - the name is null
+ * @throws invalid_name - the name is empty or longer than 63 bytes
+ * @throws reserved_name - the name belongs to PostgreSQL
+ * @throws undefined_object - the role was not provisioned in this database, or not since its dump was restored
+ * @throws insufficient_privilege - the caller may not read the secret
+ * @example SELECT length(rolecall.reporting_role_password('app_reports'));
+ * @volatility stable
+ */
+export function reporting_role_password(role_name: Text): Returns<Text> {
+  return sql`
+    DECLARE
+      v_password text;
+    BEGIN
+      PERFORM rolecall._check_role_name(${role_name});
+      v_password := rolecall._derived_password(${role_name});
+      IF v_password IS NULL OR rolecall._recorded('read_access', jsonb_build_array(${role_name})) IS NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'undefined_object',
+          MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', ${role_name}, current_database()),
+          HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
+      END IF;
+      RETURN v_password;
+    END
+  `;
+}
