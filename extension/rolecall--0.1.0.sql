@@ -143,7 +143,7 @@ BEGIN
     FROM jsonb_each(_check_document.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
-      VALUES (r.resource ->> 'name', s.section IN ('roles', 'removals')),
+      VALUES (r.resource ->> 'name', s.section = 'roles'),
              (r.resource ->> 'role', s.section <> 'base_roles' AND r.resource -> 'role' <> '"*"'),
              (r.resource ->> 'member', s.section = 'memberships'),
              (r.resource ->> 'name', s.section = 'base_roles' AND r.resource -> 'name' <> 'null')
@@ -446,10 +446,6 @@ BEGIN
     WHEN 'grant_privilege' THEN RETURN rolecall._execute_grant_privilege(change);
     WHEN 'revoke_privilege' THEN RETURN rolecall._execute_revoke_privilege(change);
     WHEN 'default_privilege' THEN RETURN rolecall._execute_default_privilege(change);
-    WHEN 'reassign_owned' THEN RETURN rolecall._execute_reassign_owned(change);
-    WHEN 'drop_owned' THEN RETURN rolecall._execute_drop_owned(change);
-    WHEN 'terminate_sessions' THEN RETURN rolecall._execute_terminate_sessions(change);
-    WHEN 'drop_role' THEN RETURN rolecall._execute_drop_role(change);
   END CASE;
 END
 $_execute$;
@@ -692,124 +688,6 @@ COMMENT ON FUNCTION rolecall._execute_default_privilege(rolecall._change) IS 'Ma
 
 REVOKE ALL ON FUNCTION rolecall._execute_default_privilege(rolecall._change) FROM PUBLIC;
 
--- sql/5-internal/_execute_drop_owned.sql
-CREATE FUNCTION rolecall._execute_drop_owned(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_drop_owned$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-END
-$_execute_drop_owned$;
-
-COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change) IS 'Makes one change: DROP OWNED in this database';
-
-REVOKE ALL ON FUNCTION rolecall._execute_drop_owned(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_drop_role.sql
-CREATE FUNCTION rolecall._execute_drop_role(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_drop_role$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-END
-$_execute_drop_role$;
-
-COMMENT ON FUNCTION rolecall._execute_drop_role(rolecall._change) IS 'Makes one change: DROP ROLE';
-
-REVOKE ALL ON FUNCTION rolecall._execute_drop_role(rolecall._change) FROM PUBLIC;
-
 -- sql/5-internal/_execute_grant_privilege.sql
 CREATE FUNCTION rolecall._execute_grant_privilege(
   change rolecall._change
@@ -931,65 +809,6 @@ $_execute_grant_role$;
 COMMENT ON FUNCTION rolecall._execute_grant_role(rolecall._change) IS 'Makes one change: GRANT of a role to a role';
 
 REVOKE ALL ON FUNCTION rolecall._execute_grant_role(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_reassign_owned.sql
-CREATE FUNCTION rolecall._execute_reassign_owned(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_reassign_owned$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-END
-$_execute_reassign_owned$;
-
-COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) IS 'Makes one change: REASSIGN OWNED in this database';
-
-REVOKE ALL ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_execute_revoke_privilege.sql
 CREATE FUNCTION rolecall._execute_revoke_privilege(
@@ -1222,63 +1041,6 @@ $_execute_set_password$;
 COMMENT ON FUNCTION rolecall._execute_set_password(rolecall._change) IS 'Makes one change: ALTER ROLE ... PASSWORD with a verifier';
 
 REVOKE ALL ON FUNCTION rolecall._execute_set_password(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_terminate_sessions.sql
-CREATE FUNCTION rolecall._execute_terminate_sessions(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_terminate_sessions$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
-    EXCEPTION
-
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-END
-$_execute_terminate_sessions$;
-
-COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) IS 'Makes one change: pg_terminate_backend for each session of the role';
-
-REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_hmac_pad.sql
 CREATE FUNCTION rolecall._hmac_pad(
@@ -1598,9 +1360,6 @@ BEGIN
   END IF;
   IF _plan.document ? 'read_access' THEN
     RETURN QUERY SELECT * FROM rolecall._plan_read_access(_plan.document -> 'read_access');
-  END IF;
-  IF _plan.document ? 'removals' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_removals(_plan.document -> 'removals');
   END IF;
 END
 $_plan$;
@@ -2313,11 +2072,6 @@ BEGIN
              END AS key
     ) AS k
     WHERE k.key IS NOT NULL
-    UNION ALL
-    SELECT k.section, k.key, NULL
-    FROM jsonb_array_elements(coalesce(_remember.document -> 'removals', '[]')) AS r(resource)
-    JOIN (SELECT DISTINCT p.section, p.key FROM rolecall.resource AS p) AS k
-      ON r.resource -> 'name' IN (k.key -> 0, k.key -> 1) AND k.section <> 'base_roles'
   ),
   new AS (
     SELECT w.section, w.key, w.resource, k.recorded_at
@@ -2721,31 +2475,21 @@ DECLARE
     WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
     WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
     WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: GRANT %1$s TO CURRENT_USER WITH ADMIN OPTION, run by a superuser or by a role that has it. Before, CREATEROLE is enough.'
+    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
     WHEN 'grant_role 0LP01' THEN 'A role cannot be a member of itself, directly or through others.'
-    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: GRANT %1$s TO CURRENT_USER WITH ADMIN OPTION, run by a superuser or by a role that has it. Before, CREATEROLE is enough.'
+    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
     WHEN 'revoke_role 2BP01' THEN 'The member granted the role on. Revoke those memberships first; DETAIL names them.'
     WHEN 'create_schema 42501' THEN 'This takes CREATE on the database.'
     WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
-    WHEN 'reassign_owned 42501' THEN 'On PostgreSQL 16 and newer this takes the privileges of the role: GRANT %1$s TO CURRENT_USER. A superuser needs none.'
-    WHEN 'drop_owned 42501' THEN 'On PostgreSQL 16 and newer this takes the privileges of the role: GRANT %1$s TO CURRENT_USER. A superuser needs none.'
-    WHEN 'drop_owned 2BP01' THEN 'Objects of other roles depend on what would be dropped; DETAIL names them.'
-    WHEN 'terminate_sessions 42501' THEN 'This takes the privileges of the role, or of pg_signal_backend; a superuser''s sessions take a superuser.'
-    WHEN 'drop_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'drop_role 2BP01' THEN 'rolecall.user_dependencies(%2$s) lists what depends on the role in each database, and the statement that clears it there.'
-    WHEN 'drop_role 55006' THEN 'Connect as another role to drop this one.'
   END;
 BEGIN
-  IF code = '2BP01' AND change.operation = 'drop_role' THEN
-    detail := rolecall._dependencies_text(change.target);
-  END IF;
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-    HINT = coalesce(format(v_hint, quote_ident(change.target), quote_literal(change.target)), hint);
+    HINT = coalesce(v_hint, nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
 END
 $_surface$;
 
@@ -2869,6 +2613,103 @@ COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) 
 
 REVOKE ALL ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) FROM PUBLIC;
 
+-- sql/6-functions/create_client_role.sql
+CREATE FUNCTION rolecall.create_client_role(
+  role_name text DEFAULT 'authenticated_client',
+  statement_timeout text DEFAULT '15s',
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $create_client_role$
+BEGIN
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', create_client_role.role_name,
+        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+        'protected', true
+      )
+    ),
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', rolecall.role_name('authenticated'),
+        'member', create_client_role.role_name
+      )
+    ),
+    'settings', jsonb_build_array(
+      jsonb_build_object(
+        'role', create_client_role.role_name,
+        'name', 'statement_timeout',
+        'value', create_client_role.statement_timeout
+      )
+    )
+  ), create_client_role.dry_run);
+END
+$create_client_role$;
+
+COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean) IS 'Makes a restricted group role for clients: a member of the authenticated role whose statements time out';
+
+REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;
+
+-- sql/6-functions/create_test_users.sql
+CREATE FUNCTION rolecall.create_test_users(
+  app_user text DEFAULT 'app_user',
+  app_password text DEFAULT 'app_password',
+  app_admin text DEFAULT 'app_admin',
+  admin_password text DEFAULT 'admin_password',
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $create_test_users$
+BEGIN
+  RAISE WARNING 'test users are for local development only: their default passwords are public';
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', create_test_users.app_user,
+        'initial', '{"login":true}'::jsonb,
+        'password', create_test_users.app_password
+      ),
+      jsonb_build_object(
+        'name', create_test_users.app_admin,
+        'initial', '{"login":true}'::jsonb,
+        'password', create_test_users.admin_password
+      )
+    ),
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', rolecall.role_name('anonymous'),
+        'member', create_test_users.app_user
+      ),
+      jsonb_build_object(
+        'role', rolecall.role_name('authenticated'),
+        'member', create_test_users.app_user
+      ),
+      jsonb_build_object(
+        'role', rolecall.role_name('anonymous'),
+        'member', create_test_users.app_admin
+      ),
+      jsonb_build_object(
+        'role', rolecall.role_name('authenticated'),
+        'member', create_test_users.app_admin
+      ),
+      jsonb_build_object(
+        'role', rolecall.role_name('administrator'),
+        'member', create_test_users.app_admin
+      )
+    )
+  ), create_test_users.dry_run);
+END
+$create_test_users$;
+
+COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) IS 'Makes the two test users of local development: app_user, and app_admin who is an administrator too';
+
+REVOKE ALL ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) FROM PUBLIC;
+
 -- sql/6-functions/create_user.sql
 CREATE FUNCTION rolecall.create_user(
   username text,
@@ -2903,6 +2744,42 @@ $create_user$;
 COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean) IS 'Makes a role that can log in and is a member of the anonymous and authenticated roles';
 
 REVOKE ALL ON FUNCTION rolecall.create_user(text, text, boolean, boolean) FROM PUBLIC;
+
+-- sql/6-functions/create_user_with_grants.sql
+CREATE FUNCTION rolecall.create_user_with_grants(
+  username text,
+  password text,
+  roles_to_grant text[],
+  use_locks boolean DEFAULT false,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $create_user_with_grants$
+BEGIN
+  IF create_user_with_grants.use_locks THEN
+    PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', create_user_with_grants.username,
+        'initial', '{"login":true}'::jsonb,
+        'password', create_user_with_grants.password
+      )
+    ),
+    'memberships', (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
+    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
+  )
+  ), create_user_with_grants.dry_run);
+END
+$create_user_with_grants$;
+
+COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) IS 'Makes a role that can log in and is a member of the roles given';
+
+REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/generate_password.sql
 CREATE FUNCTION rolecall.generate_password()
@@ -3060,6 +2937,33 @@ COMMENT ON FUNCTION rolecall.reporting_role_password(text) IS 'The derived passw
 
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
+-- sql/6-functions/revoke_role.sql
+CREATE FUNCTION rolecall.revoke_role(
+  role_name text,
+  username text,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $revoke_role$
+BEGIN
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', revoke_role.role_name,
+        'member', revoke_role.username,
+        'state', 'absent'
+      )
+    )
+  ), revoke_role.dry_run);
+END
+$revoke_role$;
+
+COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean) IS 'Ends the membership of one role in another, whoever granted it';
+
+REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
+
 -- sql/6-functions/role_name.sql
 CREATE FUNCTION rolecall.role_name(
   key text
@@ -3114,3 +3018,34 @@ $scram_sha_256$;
 COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer) IS 'A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
 
 REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
+
+-- sql/6-functions/set_password.sql
+CREATE FUNCTION rolecall.set_password(
+  username text,
+  password text,
+  valid_until timestamptz DEFAULT NULL,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $set_password$
+BEGIN
+  IF set_password.password IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
+    'passwords', jsonb_build_array(
+      jsonb_build_object(
+        'role', set_password.username,
+        'password', set_password.password,
+        'valid_until', set_password.valid_until
+      )
+    )
+  ), set_password.dry_run);
+END
+$set_password$;
+
+COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS 'Sets the password of a role';
+
+REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) FROM PUBLIC;

@@ -85,9 +85,6 @@ export function _plan(document: Jsonb): SetOf<ChangeRow> {
       IF ${document} ? 'read_access' THEN
         RETURN QUERY SELECT * FROM rolecall._plan_read_access(${document} -> 'read_access');
       END IF;
-      IF ${document} ? 'removals' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_removals(${document} -> 'removals');
-      END IF;
     END
   `;
 }

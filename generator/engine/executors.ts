@@ -127,14 +127,11 @@ function surface(): FunctionSpec {
           ${hints}
         END;
       BEGIN
-        IF code = ${text(sqlstates.dependent_objects_still_exist)} AND change.operation = 'drop_role' THEN
-          detail := rolecall._dependencies_text(change.target);
-        END IF;
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
           DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-          HINT = coalesce(format(v_hint, quote_ident(change.target), quote_literal(change.target)), hint);
+          HINT = coalesce(v_hint, nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
       END
     `,
     {

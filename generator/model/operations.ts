@@ -41,11 +41,8 @@ const objectDropped: Ignored = {
 const alterHint =
   'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.';
 const grantHint =
-  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: GRANT %1$s TO CURRENT_USER WITH ADMIN OPTION, run by a superuser or by a role that has it. Before, CREATEROLE is enough.';
+  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.';
 const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
-const ownedHint =
-  'On PostgreSQL 16 and newer this takes the privileges of the role: GRANT %1$s TO CURRENT_USER. A superuser needs none.';
-
 export const operations = {
   create_role: {
     summary: 'CREATE ROLE',
@@ -123,43 +120,6 @@ export const operations = {
         condition: 'insufficient_privilege',
         hint: 'This takes membership in the role that will own the objects; a superuser needs none.',
       },
-    ],
-  },
-  reassign_owned: {
-    summary: 'REASSIGN OWNED in this database',
-    ignored: [alreadyGone],
-    surfaced: [{ condition: 'insufficient_privilege', hint: ownedHint }],
-  },
-  drop_owned: {
-    summary: 'DROP OWNED in this database',
-    ignored: [alreadyGone],
-    surfaced: [
-      { condition: 'insufficient_privilege', hint: ownedHint },
-      {
-        condition: 'dependent_objects_still_exist',
-        hint: 'Objects of other roles depend on what would be dropped; DETAIL names them.',
-      },
-    ],
-  },
-  terminate_sessions: {
-    summary: 'pg_terminate_backend for each session of the role',
-    surfaced: [
-      {
-        condition: 'insufficient_privilege',
-        hint: "This takes the privileges of the role, or of pg_signal_backend; a superuser's sessions take a superuser.",
-      },
-    ],
-  },
-  drop_role: {
-    summary: 'DROP ROLE',
-    ignored: [alreadyGone],
-    surfaced: [
-      { condition: 'insufficient_privilege', hint: alterHint },
-      {
-        condition: 'dependent_objects_still_exist',
-        hint: 'rolecall.user_dependencies(%2$s) lists what depends on the role in each database, and the statement that clears it there.',
-      },
-      { condition: 'object_in_use', hint: 'Connect as another role to drop this one.' },
     ],
   },
 } as const satisfies Readonly<Record<string, Operation>>;

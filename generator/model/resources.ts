@@ -56,12 +56,6 @@ export interface DesiredState {
     readonly withheld: Value<readonly string[]>;
     readonly owners: Value<readonly string[]>;
   }[];
-  readonly removals?: readonly {
-    readonly name: Value<string>;
-    readonly reassign_to: Value<string>;
-    readonly drop_owned: Value<boolean>;
-    readonly terminate_sessions: Value<boolean>;
-  }[];
 }
 
 /** SQL text of the document; parts that hold no expression become one jsonb literal. */

@@ -15,7 +15,7 @@ BEGIN
     FROM jsonb_each(_check_document.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
-      VALUES (r.resource ->> 'name', s.section IN ('roles', 'removals')),
+      VALUES (r.resource ->> 'name', s.section = 'roles'),
              (r.resource ->> 'role', s.section <> 'base_roles' AND r.resource -> 'role' <> '"*"'),
              (r.resource ->> 'member', s.section = 'memberships'),
              (r.resource ->> 'name', s.section = 'base_roles' AND r.resource -> 'name' <> 'null')

@@ -26,10 +26,6 @@ BEGIN
     WHEN 'grant_privilege' THEN RETURN rolecall._execute_grant_privilege(change);
     WHEN 'revoke_privilege' THEN RETURN rolecall._execute_revoke_privilege(change);
     WHEN 'default_privilege' THEN RETURN rolecall._execute_default_privilege(change);
-    WHEN 'reassign_owned' THEN RETURN rolecall._execute_reassign_owned(change);
-    WHEN 'drop_owned' THEN RETURN rolecall._execute_drop_owned(change);
-    WHEN 'terminate_sessions' THEN RETURN rolecall._execute_terminate_sessions(change);
-    WHEN 'drop_role' THEN RETURN rolecall._execute_drop_role(change);
   END CASE;
 END
 $_execute$;

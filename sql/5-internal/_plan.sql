@@ -23,9 +23,6 @@ BEGIN
   IF _plan.document ? 'read_access' THEN
     RETURN QUERY SELECT * FROM rolecall._plan_read_access(_plan.document -> 'read_access');
   END IF;
-  IF _plan.document ? 'removals' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_removals(_plan.document -> 'removals');
-  END IF;
 END
 $_plan$;
 

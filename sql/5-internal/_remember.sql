@@ -24,11 +24,6 @@ BEGIN
              END AS key
     ) AS k
     WHERE k.key IS NOT NULL
-    UNION ALL
-    SELECT k.section, k.key, NULL
-    FROM jsonb_array_elements(coalesce(_remember.document -> 'removals', '[]')) AS r(resource)
-    JOIN (SELECT DISTINCT p.section, p.key FROM rolecall.resource AS p) AS k
-      ON r.resource -> 'name' IN (k.key -> 0, k.key -> 1) AND k.section <> 'base_roles'
   ),
   new AS (
     SELECT w.section, w.key, w.resource, k.recorded_at

@@ -18,31 +18,21 @@ DECLARE
     WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
     WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
     WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: GRANT %1$s TO CURRENT_USER WITH ADMIN OPTION, run by a superuser or by a role that has it. Before, CREATEROLE is enough.'
+    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
     WHEN 'grant_role 0LP01' THEN 'A role cannot be a member of itself, directly or through others.'
-    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: GRANT %1$s TO CURRENT_USER WITH ADMIN OPTION, run by a superuser or by a role that has it. Before, CREATEROLE is enough.'
+    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
     WHEN 'revoke_role 2BP01' THEN 'The member granted the role on. Revoke those memberships first; DETAIL names them.'
     WHEN 'create_schema 42501' THEN 'This takes CREATE on the database.'
     WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
-    WHEN 'reassign_owned 42501' THEN 'On PostgreSQL 16 and newer this takes the privileges of the role: GRANT %1$s TO CURRENT_USER. A superuser needs none.'
-    WHEN 'drop_owned 42501' THEN 'On PostgreSQL 16 and newer this takes the privileges of the role: GRANT %1$s TO CURRENT_USER. A superuser needs none.'
-    WHEN 'drop_owned 2BP01' THEN 'Objects of other roles depend on what would be dropped; DETAIL names them.'
-    WHEN 'terminate_sessions 42501' THEN 'This takes the privileges of the role, or of pg_signal_backend; a superuser''s sessions take a superuser.'
-    WHEN 'drop_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'drop_role 2BP01' THEN 'rolecall.user_dependencies(%2$s) lists what depends on the role in each database, and the statement that clears it there.'
-    WHEN 'drop_role 55006' THEN 'Connect as another role to drop this one.'
   END;
 BEGIN
-  IF code = '2BP01' AND change.operation = 'drop_role' THEN
-    detail := rolecall._dependencies_text(change.target);
-  END IF;
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-    HINT = coalesce(format(v_hint, quote_ident(change.target), quote_literal(change.target)), hint);
+    HINT = coalesce(v_hint, nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
 END
 $_surface$;
 

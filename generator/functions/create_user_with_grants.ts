@@ -1,0 +1,44 @@
+import type { Bool, SetOf, StepRow, Text, Texts } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+import { advisoryLock, converge, user } from './_shared.ts';
+
+/**
+ * Makes a role that can log in and is a member of the roles given
+ *
+ * As create_user(), with other roles than the anonymous and authenticated ones.
+ *
+ * @param username name of the role
+ * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password
+ * @param roles_to_grant roles that it becomes a member of, in this order; null or empty: none
+ * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
+ * @throws null_value_not_allowed - a name is null
+ * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws invalid_parameter_value - the password is empty
+ * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
+ * @throws invalid_grant_operation - the role would become a member of itself
+ * @example SELECT operation, statement, status FROM rolecall.create_user_with_grants('bob', NULL, ARRAY['authenticated']);
+ */
+export function create_user_with_grants(
+  username: Text,
+  password: Text | null,
+  roles_to_grant: Texts,
+  use_locks: Bool = false,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return converge(
+    {
+      roles: [{ name: username, ...user, password }],
+      memberships: sql`
+        (
+          SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', ${username}) ORDER BY r.position), '[]')
+          FROM unnest(${roles_to_grant}) WITH ORDINALITY AS r(name, position)
+        )
+      `,
+    },
+    dry_run,
+    advisoryLock(use_locks, username),
+  );
+}

@@ -1,0 +1,23 @@
+import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { converge } from './_shared.ts';
+
+/**
+ * Ends the membership of one role in another, whoever granted it
+ *
+ * PostgreSQL 16 and newer keep a membership per grantor; each is named. The ADMIN OPTION that the creator of a role
+ * has for having made it is left alone.
+ *
+ * @param role_name role that the other is a member of
+ * @param username the member
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per grantor; none where there is no such membership, or no such role
+ * @throws null_value_not_allowed - a name is null
+ * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws insufficient_privilege - the caller may not revoke the role
+ * @throws dependent_objects_still_exist - the member granted the role on
+ * @example SELECT operation, statement, status FROM rolecall.revoke_role('authenticated', 'alice');
+ */
+export function revoke_role(role_name: Text, username: Text, dry_run: Bool = false): SetOf<StepRow> {
+  return converge({ memberships: [{ role: role_name, member: username, state: 'absent' }] }, dry_run);
+}

@@ -1,0 +1,39 @@
+import type { Bool, SetOf, StepRow, Text, TimestampTz } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+import { converge } from './_shared.ts';
+
+/**
+ * Sets the password of a role
+ *
+ * The password is hashed in the database before any statement is built from it. Where the caller can read the stored
+ * verifier and it is of this password already, nothing is done.
+ *
+ * @param username name of the role
+ * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier
+ * @param valid_until when the password stops to work for new logins; null: as it is
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row, or none where all is as asked for
+ * @throws null_value_not_allowed - an argument other than valid_until is null
+ * @throws invalid_name - the name is empty or longer than 63 bytes
+ * @throws reserved_name - the name belongs to PostgreSQL
+ * @throws invalid_parameter_value - the password is empty
+ * @throws undefined_object - the role does not exist
+ * @throws insufficient_privilege - the caller may not alter the role
+ * @example SELECT operation, statement, status FROM rolecall.set_password('alice', 'a new one', 'infinity');
+ */
+export function set_password(
+  username: Text,
+  password: Text,
+  valid_until: TimestampTz | null = null,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return converge(
+    { passwords: [{ role: username, password, valid_until }] },
+    dry_run,
+    sql`
+      IF ${password} IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+      END IF;
+    `,
+  );
+}
