@@ -98,7 +98,7 @@ async function prove(where: string, what: string, command: () => Promise<Output>
   }
   const wrong = status !== 0 || counts.passed === 0;
   if (wrong && counts.failed === 0) counts.failed = 1; // A file that ended early, or nothing at all.
-  report(where, what, counts, started, wrong ? text : '');
+  report(where, what, counts, started, wrong ? text.replace(/^ok .*\n/gm, '') : '');
 }
 
 // Containers.
