@@ -132,7 +132,7 @@ CREATE FUNCTION rolecall._check_document(
   document jsonb
 )
 RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE
@@ -346,8 +346,8 @@ DECLARE
   v_change rolecall._change;
   v_step rolecall.step;
   v_locks text[];
-  v_locked text[] := '{}';
-  v_done text[] := '{}';
+  v_locked text[] := '{}'::text[];
+  v_done text[] := '{}'::text[];
   v_again boolean;
 BEGIN
   PERFORM rolecall._check_document(_converge.document);
@@ -435,18 +435,18 @@ BEGIN
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  CASE change.operation
-    WHEN 'create_role' THEN RETURN rolecall._execute_create_role(change);
-    WHEN 'alter_role' THEN RETURN rolecall._execute_alter_role(change);
-    WHEN 'set_password' THEN RETURN rolecall._execute_set_password(change);
-    WHEN 'set_config' THEN RETURN rolecall._execute_set_config(change);
-    WHEN 'grant_role' THEN RETURN rolecall._execute_grant_role(change);
-    WHEN 'revoke_role' THEN RETURN rolecall._execute_revoke_role(change);
-    WHEN 'create_schema' THEN RETURN rolecall._execute_create_schema(change);
-    WHEN 'grant_privilege' THEN RETURN rolecall._execute_grant_privilege(change);
-    WHEN 'revoke_privilege' THEN RETURN rolecall._execute_revoke_privilege(change);
-    WHEN 'default_privilege' THEN RETURN rolecall._execute_default_privilege(change);
-  END CASE;
+  RETURN CASE change.operation
+    WHEN 'create_role' THEN rolecall._execute_create_role(change)
+    WHEN 'alter_role' THEN rolecall._execute_alter_role(change)
+    WHEN 'set_password' THEN rolecall._execute_set_password(change)
+    WHEN 'set_config' THEN rolecall._execute_set_config(change)
+    WHEN 'grant_role' THEN rolecall._execute_grant_role(change)
+    WHEN 'revoke_role' THEN rolecall._execute_revoke_role(change)
+    WHEN 'create_schema' THEN rolecall._execute_create_schema(change)
+    WHEN 'grant_privilege' THEN rolecall._execute_grant_privilege(change)
+    WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
+    WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
+  END;
 END
 $_execute$;
 
@@ -471,7 +471,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
 
       WHEN internal_error OR unique_violation THEN
@@ -504,6 +504,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_alter_role$;
 
@@ -528,7 +529,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN duplicate_object OR unique_violation THEN
         PERFORM rolecall._refresh_caches();
@@ -563,6 +564,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_create_role$;
 
@@ -587,7 +589,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN duplicate_schema OR unique_violation THEN
         PERFORM rolecall._refresh_caches();
@@ -622,6 +624,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_create_schema$;
 
@@ -646,7 +649,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
       PERFORM rolecall._refresh_caches();
@@ -681,6 +684,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_default_privilege$;
 
@@ -705,7 +709,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
       PERFORM rolecall._refresh_caches();
@@ -740,6 +744,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_grant_privilege$;
 
@@ -764,7 +769,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN unique_violation THEN
         PERFORM rolecall._refresh_caches();
@@ -803,6 +808,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_grant_role$;
 
@@ -827,7 +833,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
       PERFORM rolecall._refresh_caches();
@@ -862,6 +868,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_revoke_privilege$;
 
@@ -886,7 +893,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN undefined_object THEN
         PERFORM rolecall._refresh_caches();
@@ -921,6 +928,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_revoke_role$;
 
@@ -945,7 +953,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
 
       WHEN internal_error OR unique_violation THEN
@@ -978,6 +986,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_set_config$;
 
@@ -1002,7 +1011,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
 
       WHEN internal_error OR unique_violation THEN
@@ -1035,6 +1044,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_set_password$;
 
@@ -1202,7 +1212,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_lock_role$
 DECLARE
-  v_role oid := to_regrole(quote_ident(_lock_role.role_name));
+  v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
   v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
   v_timeout text := current_setting('lock_timeout');
 BEGIN
@@ -1549,7 +1559,7 @@ CREATE FUNCTION rolecall._plan_passwords(
   document jsonb
 )
 RETURNS SETOF rolecall._change
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_plan_passwords$
 DECLARE
@@ -1562,8 +1572,8 @@ DECLARE
 BEGIN
   FOR v_resource IN SELECT * FROM jsonb_array_elements(_plan_passwords.document -> 'passwords') LOOP
     v_name := v_resource ->> 'role';
-    v_role := to_regrole(quote_ident(v_name));
-    v_until := v_resource ->> 'valid_until';
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_until := (v_resource ->> 'valid_until')::timestamptz;
     IF v_role IS NULL THEN
       -- A role that the same call creates is created with its password.
       CONTINUE WHEN jsonb_path_exists(_plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));
@@ -2117,7 +2127,7 @@ CREATE FUNCTION rolecall._reporting_state(
   realign boolean
 )
 RETURNS jsonb
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_reporting_state$
 BEGIN
@@ -2184,7 +2194,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_saslprep$
 DECLARE
   v_raw CONSTANT bytea := convert_to(p_password, getdatabaseencoding());
-  v_prepared bytea := '';
+  v_prepared bytea := ''::bytea;
   v_code_points integer[];
   v_code_point integer;
   v_class text;
@@ -2506,7 +2516,7 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_utf8_code_points$
 DECLARE
-  v_code_points integer[] := '{}';
+  v_code_points integer[] := '{}'::integer[];
   v_code_point integer;
   v_byte integer;
 BEGIN
@@ -2793,7 +2803,7 @@ DECLARE
   v_bytes bytea;
   v_byte integer;
 BEGIN
-  LOOP
+  WHILE length(v_password) < 24 LOOP
     v_bytes := rolecall._random_bytes();
     FOR v_position IN 0 .. 31 LOOP
       v_byte := get_byte(v_bytes, v_position);
@@ -2801,11 +2811,9 @@ BEGIN
       IF v_byte < 248 THEN
         v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
       END IF;
-      IF length(v_password) = 24 THEN
-        RETURN v_password;
-      END IF;
     END LOOP;
   END LOOP;
+  RETURN left(v_password, 24);
 END
 $generate_password$;
 

@@ -14,8 +14,8 @@ export function _converge(document: Jsonb, dry_run: Bool): SetOf<StepRow> {
       v_change rolecall._change;
       v_step rolecall.step;
       v_locks text[];
-      v_locked text[] := '{}';
-      v_done text[] := '{}';
+      v_locked text[] := '{}'::text[];
+      v_done text[] := '{}'::text[];
       v_again boolean;
     BEGIN
       PERFORM rolecall._check_document(${document});

@@ -53,7 +53,7 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
         LOOP
           BEGIN
             EXECUTE rolecall._statement(change);
-            RETURN rolecall._step(change, 'applied');
+            EXIT;
           EXCEPTION
             ${(policy.ignored ?? []).map(ignoredHandler)}
             WHEN ${conditions(['internal_error', ...retried])} THEN
@@ -66,6 +66,7 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
               ${surfaceCall}
           END;
         END LOOP;
+        RETURN rolecall._step(change, 'applied');
       END
     `,
     {},
@@ -149,7 +150,7 @@ function surface(): FunctionSpec {
 
 function dispatch(): FunctionSpec {
   const branches = Object.keys(operations).map(
-    (name) => sql`WHEN ${text(name)} THEN RETURN rolecall.${raw(`_execute_${name}`)}(change);`,
+    (name) => sql`WHEN ${text(name)} THEN rolecall.${raw(`_execute_${name}`)}(change)`,
   );
   return internal(
     '_execute',
@@ -163,9 +164,9 @@ function dispatch(): FunctionSpec {
             HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
           RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
         END IF;
-        CASE change.operation
+        RETURN CASE change.operation
           ${branches}
-        END CASE;
+        END;
       END
     `,
     {},

@@ -22,7 +22,7 @@ const marker = raw('1919904099');
 export function _lock_role(role_name: Text): Returns<Bool> {
   return sql`
     DECLARE
-      v_role oid := to_regrole(quote_ident(${role_name}));
+      v_role oid := to_regrole(quote_ident(${role_name}))::oid;
       v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
       v_timeout text := current_setting('lock_timeout');
     BEGIN

@@ -6,7 +6,7 @@ import { sql } from '../sql/template.ts';
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that needs a newer server
- * @volatility stable
+ * @volatility immutable
  */
 export function _check_document(document: Jsonb): Nothing {
   return sql`

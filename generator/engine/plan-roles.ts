@@ -61,6 +61,7 @@ export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
 
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
+ * @volatility stable
  */
 export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
   return sql`
@@ -74,8 +75,8 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
     BEGIN
       FOR v_resource IN SELECT * FROM jsonb_array_elements(${document} -> 'passwords') LOOP
         v_name := v_resource ->> 'role';
-        v_role := to_regrole(quote_ident(v_name));
-        v_until := v_resource ->> 'valid_until';
+        v_role := to_regrole(quote_ident(v_name))::oid;
+        v_until := (v_resource ->> 'valid_until')::timestamptz;
         IF v_role IS NULL THEN
           -- A role that the same call creates is created with its password.
           CONTINUE WHEN jsonb_path_exists(${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));

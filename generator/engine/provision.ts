@@ -86,6 +86,7 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
 
 /**
  * The desired state of reporting roles
+ * @volatility stable
  */
 export function _reporting_state(definitions: Jsonb, password_roles: Jsonb, realign: Bool): Returns<Jsonb> {
   const list = (part: Sql, from = definitions) =>

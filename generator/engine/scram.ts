@@ -219,7 +219,7 @@ export function _is_nfkc_stable(p_code_point: Integer): Returns<Bool> {
 export function _utf8_code_points(p_bytes: Bytea): Returns<Integers> {
   return sql`
     DECLARE
-      v_code_points integer[] := '{}';
+      v_code_points integer[] := '{}'::integer[];
       v_code_point integer;
       v_byte integer;
     BEGIN
@@ -259,7 +259,7 @@ export function _saslprep(p_password: Text): Returns<Bytea> {
   return sql`
     DECLARE
       v_raw CONSTANT bytea := convert_to(p_password, getdatabaseencoding());
-      v_prepared bytea := '';
+      v_prepared bytea := ''::bytea;
       v_code_points integer[];
       v_code_point integer;
       v_class text;

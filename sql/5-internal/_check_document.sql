@@ -4,7 +4,7 @@ CREATE FUNCTION rolecall._check_document(
   document jsonb
 )
 RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE

@@ -15,18 +15,18 @@ BEGIN
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  CASE change.operation
-    WHEN 'create_role' THEN RETURN rolecall._execute_create_role(change);
-    WHEN 'alter_role' THEN RETURN rolecall._execute_alter_role(change);
-    WHEN 'set_password' THEN RETURN rolecall._execute_set_password(change);
-    WHEN 'set_config' THEN RETURN rolecall._execute_set_config(change);
-    WHEN 'grant_role' THEN RETURN rolecall._execute_grant_role(change);
-    WHEN 'revoke_role' THEN RETURN rolecall._execute_revoke_role(change);
-    WHEN 'create_schema' THEN RETURN rolecall._execute_create_schema(change);
-    WHEN 'grant_privilege' THEN RETURN rolecall._execute_grant_privilege(change);
-    WHEN 'revoke_privilege' THEN RETURN rolecall._execute_revoke_privilege(change);
-    WHEN 'default_privilege' THEN RETURN rolecall._execute_default_privilege(change);
-  END CASE;
+  RETURN CASE change.operation
+    WHEN 'create_role' THEN rolecall._execute_create_role(change)
+    WHEN 'alter_role' THEN rolecall._execute_alter_role(change)
+    WHEN 'set_password' THEN rolecall._execute_set_password(change)
+    WHEN 'set_config' THEN rolecall._execute_set_config(change)
+    WHEN 'grant_role' THEN rolecall._execute_grant_role(change)
+    WHEN 'revoke_role' THEN rolecall._execute_revoke_role(change)
+    WHEN 'create_schema' THEN rolecall._execute_create_schema(change)
+    WHEN 'grant_privilege' THEN rolecall._execute_grant_privilege(change)
+    WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
+    WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
+  END;
 END
 $_execute$;
 

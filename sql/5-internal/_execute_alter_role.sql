@@ -16,7 +16,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
 
       WHEN internal_error OR unique_violation THEN
@@ -49,6 +49,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_alter_role$;
 

@@ -16,7 +16,7 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE rolecall._statement(change);
-      RETURN rolecall._step(change, 'applied');
+      EXIT;
     EXCEPTION
       WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
       PERFORM rolecall._refresh_caches();
@@ -51,6 +51,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
+  RETURN rolecall._step(change, 'applied');
 END
 $_execute_revoke_privilege$;
 

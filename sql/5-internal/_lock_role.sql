@@ -8,7 +8,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_lock_role$
 DECLARE
-  v_role oid := to_regrole(quote_ident(_lock_role.role_name));
+  v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
   v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
   v_timeout text := current_setting('lock_timeout');
 BEGIN

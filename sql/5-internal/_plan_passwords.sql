@@ -4,7 +4,7 @@ CREATE FUNCTION rolecall._plan_passwords(
   document jsonb
 )
 RETURNS SETOF rolecall._change
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_plan_passwords$
 DECLARE
@@ -17,8 +17,8 @@ DECLARE
 BEGIN
   FOR v_resource IN SELECT * FROM jsonb_array_elements(_plan_passwords.document -> 'passwords') LOOP
     v_name := v_resource ->> 'role';
-    v_role := to_regrole(quote_ident(v_name));
-    v_until := v_resource ->> 'valid_until';
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_until := (v_resource ->> 'valid_until')::timestamptz;
     IF v_role IS NULL THEN
       -- A role that the same call creates is created with its password.
       CONTINUE WHEN jsonb_path_exists(_plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));

@@ -6,7 +6,7 @@ CREATE FUNCTION rolecall._reporting_state(
   realign boolean
 )
 RETURNS jsonb
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_reporting_state$
 BEGIN

@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_saslprep$
 DECLARE
   v_raw CONSTANT bytea := convert_to(p_password, getdatabaseencoding());
-  v_prepared bytea := '';
+  v_prepared bytea := ''::bytea;
   v_code_points integer[];
   v_code_point integer;
   v_class text;

@@ -8,7 +8,7 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_utf8_code_points$
 DECLARE
-  v_code_points integer[] := '{}';
+  v_code_points integer[] := '{}'::integer[];
   v_code_point integer;
   v_byte integer;
 BEGIN

@@ -11,7 +11,7 @@ DECLARE
   v_bytes bytea;
   v_byte integer;
 BEGIN
-  LOOP
+  WHILE length(v_password) < 24 LOOP
     v_bytes := rolecall._random_bytes();
     FOR v_position IN 0 .. 31 LOOP
       v_byte := get_byte(v_bytes, v_position);
@@ -19,11 +19,9 @@ BEGIN
       IF v_byte < 248 THEN
         v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
       END IF;
-      IF length(v_password) = 24 THEN
-        RETURN v_password;
-      END IF;
     END LOOP;
   END LOOP;
+  RETURN left(v_password, 24);
 END
 $generate_password$;
 
