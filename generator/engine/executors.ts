@@ -78,10 +78,10 @@ function conditions(names: readonly Condition[]): Sql {
 }
 
 function classes(): Sql {
-  const { internal_error: _retriedAbove, ...rest } = errorClasses;
+  const codes = Object.values(errorClasses).filter((code) => code !== errorClasses.internal_error); // retried above
   // A class is matched by its code, as some classes have no condition name of their own.
   return join(
-    Object.values(rest).map((code) => sql`SQLSTATE ${text(code)}`),
+    codes.map((code) => sql`SQLSTATE ${text(code)}`),
     '\n  OR ',
   );
 }

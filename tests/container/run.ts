@@ -139,7 +139,8 @@ class Container {
     return (await this.inspect('.State.Health.Status')) === 'healthy';
   }
 
-  async login(secret = password): Promise<pg.Client> {
+  /** Docker's own proxy takes a connection before the server listens, and then drops it: only the server's word counts. */
+  async login(secret = password, attempts = 40): Promise<pg.Client> {
     const published = await docker('port', this.id, '5432/tcp');
     const client = new pg.Client({
       host: '127.0.0.1',
@@ -149,8 +150,14 @@ class Container {
       password: secret,
     });
     client.on('error', () => undefined); // A connection that dies with its server.
-    await client.connect();
-    return client;
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      if (error instanceof pg.DatabaseError || attempts === 1) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      return this.login(secret, attempts - 1);
+    }
   }
 }
 
