@@ -9,6 +9,7 @@ import { controlFile, installScript } from './emit/extension.ts';
 import { sqlFiles } from './emit/functions.ts';
 import { executors } from './engine/executors.ts';
 import { generatedHeader } from './emit/header.ts';
+import { metaFile } from './emit/meta.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
 
@@ -24,6 +25,7 @@ export async function outputs(): Promise<Map<string, string>> {
   for (const file of files) map.set(file.path, `${generatedHeader('--')}\n\n${file.text}\n`);
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
+  map.set('META.json', metaFile());
   return map;
 }
 

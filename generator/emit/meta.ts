@@ -18,9 +18,12 @@ export function metaFile(): string {
       [product.name]: {
         abstract: product.abstract,
         file: `extension/${product.name}--${product.version}.sql`,
+        docfile: 'docs/reference.md',
         version: product.version,
       },
     },
+    // By the rules of semantic versioning nothing below 1.0.0 is stable.
+    release_status: product.version.startsWith('0.') ? 'testing' : 'stable',
     tags: ['roles', 'users', 'privileges', 'security', 'administration'],
     generated_by: 'make build',
     'meta-spec': { version: '1.0.0' },
