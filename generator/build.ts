@@ -1,6 +1,6 @@
 /**
  * Builds everything that is generated: a map of path to text, then one write. With --check nothing is written, and
- * any difference between the map and the files is an error.
+ * any difference between the map and the files is an error. Where the checks find a problem nothing is written either.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,13 +12,20 @@ import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
+import type { Problem } from './verify/problem.ts';
+import { verify } from './verify/verify.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Folders in which a file that is not in the map is left over from an earlier build. */
 const owned = ['sql'];
 
-export async function outputs(): Promise<Map<string, string>> {
+interface Outputs {
+  readonly files: ReadonlyMap<string, string>;
+  readonly problems: readonly Problem[];
+}
+
+async function outputs(): Promise<Outputs> {
   const specs = [...(await inspect(root)), ...executors()].sort((a, b) => (a.name < b.name ? -1 : 1));
   const files = sqlFiles(specs);
   const map = new Map<string, string>();
@@ -26,7 +33,7 @@ export async function outputs(): Promise<Map<string, string>> {
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
   map.set('META.json', metaFile());
-  return map;
+  return { files: map, problems: await verify(specs, map) };
 }
 
 function leftovers(map: ReadonlyMap<string, string>): string[] {
@@ -37,7 +44,12 @@ function leftovers(map: ReadonlyMap<string, string>): string[] {
 }
 
 async function main(): Promise<void> {
-  const map = await outputs();
+  const { files: map, problems } = await outputs();
+  for (const { file, line, message } of problems) console.error(`${file}:${line}: ${message}`);
+  if (problems.length > 0) {
+    process.exitCode = 1;
+    return;
+  }
   const stale = [...map].filter(
     ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
   );
@@ -56,4 +68,4 @@ async function main(): Promise<void> {
   console.log(`${map.size} files, ${stale.length} written, ${extra.length} removed`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+await main();

@@ -1,0 +1,35 @@
+/**
+ * What a check reports, and the steps through parse trees that several checks take.
+ */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+export type Tree = Readonly<Record<string, unknown>>;
+
+/** Every object below a value, itself included, outermost first. */
+export function* objectsIn(value: unknown): Generator<Tree> {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) yield value as Tree;
+  for (const inner of Object.values(value)) yield* objectsIn(inner);
+}
+
+/** Every node of one kind below a value. */
+export function nodesIn(value: unknown, kind: string): Tree[] {
+  return [...objectsIn(value)].map((one) => one[kind] as Tree).filter((node) => node !== undefined);
+}
+
+/** The parts of a qualified name: a list of String nodes. */
+export function nameParts(value: unknown): string[] {
+  return nodesIn(value, 'String').map((node) => String(node.sval));
+}
+
+/** Line of a byte offset, from 1; white space and comments before a statement are not the statement. */
+export function lineAt(text: string, offset: number): number {
+  const bytes = Buffer.from(text);
+  const before = bytes.subarray(0, offset).toString();
+  const skipped = /^(?:\s|--[^\n]*(?:\n|$))*/.exec(bytes.subarray(offset).toString())?.[0] ?? '';
+  return (before + skipped).split('\n').length;
+}

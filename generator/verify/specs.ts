@@ -1,0 +1,31 @@
+/**
+ * Checks of the function specs: a public function is documented whole, and documents only what exists.
+ */
+import { parseSync } from 'libpg-query';
+import type { FunctionSpec } from '../model/inspect.ts';
+import { sqlstates } from '../model/sqlstates.ts';
+import type { Problem } from './problem.ts';
+
+/** `loadModule()` of libpg-query must have been awaited. */
+export function specProblems(spec: FunctionSpec): Problem[] {
+  const messages = spec.errors
+    .filter(({ name }) => !(name in sqlstates))
+    .map(({ name }) => `@throws ${name || '(no condition)'} is not in model/sqlstates.ts`);
+  if (spec.summary === '') messages.push('no description');
+  if (!spec.internal) messages.push(...publicMessages(spec));
+  return messages.map((message) => ({ file: spec.file, line: spec.line, message: `${spec.name}: ${message}` }));
+}
+
+function publicMessages(spec: FunctionSpec): string[] {
+  const messages = spec.arguments.filter(({ text }) => text === '').map(({ name }) => `no @param text for ${name}`);
+  if (spec.result === '' && spec.returns !== 'void') messages.push('no @returns text');
+  if (spec.examples.length === 0) messages.push('no @example');
+  for (const example of spec.examples) {
+    try {
+      parseSync(example);
+    } catch (error) {
+      messages.push(`@example: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return messages;
+}
