@@ -10,6 +10,7 @@ import { sqlFiles } from './emit/functions.ts';
 import { executors } from './engine/executors.ts';
 import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
+import { referencePage } from './emit/reference.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
 import type { Problem } from './verify/problem.ts';
@@ -33,6 +34,7 @@ async function outputs(): Promise<Outputs> {
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
   map.set('META.json', metaFile());
+  map.set('docs/reference.md', referencePage(specs));
   return { files: map, problems: await verify(specs, map) };
 }
 
