@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { clientFile } from './emit/client.ts';
 import { controlFile, installScript } from './emit/extension.ts';
 import { sqlFiles } from './emit/functions.ts';
 import { executors } from './engine/executors.ts';
@@ -33,6 +34,7 @@ async function outputs(): Promise<Outputs> {
   for (const file of files) map.set(file.path, `${generatedHeader('--')}\n\n${file.text}\n`);
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
+  map.set('extension/client/rolecall.ts', clientFile(specs));
   map.set('META.json', metaFile());
   map.set('docs/reference.md', referencePage(specs));
   return { files: map, problems: await verify(specs, map) };
