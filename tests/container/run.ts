@@ -71,6 +71,16 @@ function report(where: string, what: string, counts: Partial<typeof sum>, starte
   if (details) console.log(details.trimEnd().replace(/^/gm, '    '));
 }
 
+/** The ends of the logs of whatever containers there are: a test that passes removes its own. */
+async function containerLogs(): Promise<string> {
+  const { text } = await attempt('docker', ['ps', '--all', '--quiet', '--filter', `label=${prefix}`]);
+  const logs = text
+    .split('\n')
+    .filter(Boolean)
+    .map((id) => attempt('docker', ['logs', '--tail', '30', id]));
+  return (await Promise.all(logs)).map(({ text }) => text).join('\n');
+}
+
 /** One test; false where it failed. */
 async function check(where: string, what: string, test: () => Promise<unknown>): Promise<boolean> {
   const started = Date.now();
@@ -79,7 +89,8 @@ async function check(where: string, what: string, test: () => Promise<unknown>):
     report(where, what, { passed: 1 }, started);
     return true;
   } catch (error) {
-    report(where, what, { failed: 1 }, started, error instanceof Error ? error.message : inspect(error));
+    const logs = await containerLogs();
+    report(where, what, { failed: 1 }, started, `${error instanceof Error ? error.stack : inspect(error)}\n${logs}`);
     return false;
   }
 }
