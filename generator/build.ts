@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, wri
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientFile } from './emit/client.ts';
+import { errorTests } from './emit/error-tests.ts';
 import { controlFile, installScript } from './emit/extension.ts';
 import { sqlFiles } from './emit/functions.ts';
 import { executors } from './engine/executors.ts';
@@ -20,7 +21,7 @@ import { verify } from './verify/verify.ts';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Folders in which a file that is not in the map is left over from an earlier build. */
-const owned = ['sql'];
+const owned = ['sql', 'tests/pgtap/generated'];
 
 interface Outputs {
   readonly files: ReadonlyMap<string, string>;
@@ -36,6 +37,7 @@ async function outputs(): Promise<Outputs> {
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
   map.set('extension/client/rolecall.ts', clientFile(specs));
   map.set('META.json', metaFile());
+  map.set('tests/pgtap/generated/error_policy.sql', errorTests());
   map.set('docs/reference.md', referencePage(specs));
   return { files: map, problems: await verify(specs, map) };
 }

@@ -13,6 +13,6 @@ export async function verify(
 ): Promise<Problem[]> {
   await loadModule();
   // The install script is checked through the files that it is made of: their lines are the useful ones.
-  const sql = [...files].filter(([path]) => path.endsWith('.sql') && !path.startsWith('extension/'));
+  const sql = [...files].filter(([path]) => path.startsWith('sql/'));
   return [...specs.flatMap(specProblems), ...sql.flatMap(([path, text]) => sqlProblems(path, text))];
 }

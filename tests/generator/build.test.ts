@@ -13,7 +13,16 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const copy = mkdtempSync(join(tmpdir(), 'rolecall-build-'));
 
 before(() => {
-  for (const path of ['generator', 'sql', 'extension', 'docs', 'META.json', 'package.json', 'tsconfig.json']) {
+  for (const path of [
+    'generator',
+    'sql',
+    'extension',
+    'docs',
+    'tests/pgtap/generated',
+    'META.json',
+    'package.json',
+    'tsconfig.json',
+  ]) {
     cpSync(join(root, path), join(copy, path), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
