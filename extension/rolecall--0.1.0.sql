@@ -132,7 +132,7 @@ CREATE FUNCTION rolecall._check_document(
   document jsonb
 )
 RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE
@@ -275,7 +275,7 @@ CREATE FUNCTION rolecall._check_role_name(
   role_name text
 )
 RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_role_name$
 BEGIN
@@ -2001,7 +2001,7 @@ CREATE FUNCTION rolecall._read_access(
   owners text[]
 )
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_read_access$
 BEGIN

@@ -6,7 +6,7 @@ import { sql } from '../sql/template.ts';
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that needs a newer server
- * @volatility immutable
+ * @volatility stable
  */
 export function _check_document(document: Jsonb): Nothing {
   return sql`
@@ -43,7 +43,7 @@ export function _check_document(document: Jsonb): Nothing {
 
 /**
  * Refuses a name that no role can have: null, empty, too long, or reserved
- * @volatility immutable
+ * @volatility stable
  */
 export function _check_role_name(role_name: Text): Nothing {
   return sql`

@@ -159,7 +159,7 @@ export function _derived_password(role_name: Text): Returns<Text> {
 
 /**
  * A read_access resource
- * @volatility immutable
+ * @volatility stable
  */
 export function _read_access(role_name: Text, schemas: Texts, withheld: Texts, owners: Texts): Returns<Jsonb> {
   return sql`

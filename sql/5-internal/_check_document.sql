@@ -4,7 +4,7 @@ CREATE FUNCTION rolecall._check_document(
   document jsonb
 )
 RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE

@@ -4,7 +4,7 @@ CREATE FUNCTION rolecall._check_role_name(
   role_name text
 )
 RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_role_name$
 BEGIN

@@ -7,7 +7,7 @@ CREATE FUNCTION rolecall._read_access(
   owners text[]
 )
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_read_access$
 BEGIN
