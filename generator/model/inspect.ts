@@ -115,8 +115,14 @@ function readArgument(parameter: ParameterDeclaration): Argument {
   if (initializer.isKind(SyntaxKind.ArrayLiteralExpression))
     return { name: parameter.getName(), type, default: `'{}'` };
   if (initializer.isKind(SyntaxKind.NullKeyword)) return { name: parameter.getName(), type, default: 'NULL' };
-  const value = initializer.getType().getLiteralValue() ?? initializer.getText() === 'true';
-  if (typeof value === 'object') throw new SpecError(parameter, `${parameter.getName()}: default is not a literal`);
+  const value = initializer.isKind(SyntaxKind.TrueKeyword)
+    ? true
+    : initializer.isKind(SyntaxKind.FalseKeyword)
+      ? false
+      : initializer.getType().getLiteralValue();
+  if (value === undefined || typeof value === 'object') {
+    throw new SpecError(parameter, `${parameter.getName()}: default is not a literal`);
+  }
   return { name: parameter.getName(), type, default: literal(value) };
 }
 
