@@ -118,6 +118,7 @@ test('the return types are those of SQL', async (t) => {
 
 const refused: Record<string, [source: string, message: RegExp]> = {
   'a type that SQL does not have': ['(a: string): Nothing', /spec\.ts:4: a: no SQL type is called "string"/],
+  'a default that is not a literal': ['(a: Text = sql`now()`): Nothing', /spec\.ts:4: a: default is not a literal/],
   'no return type': ['()', /spec\.ts:4: bad has no return type/],
   'a returned type that SQL does not have': [
     '(): Returns<string>',
