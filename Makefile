@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help build check test test-container dist install uninstall installcheck
+.PHONY: help demo demo-stop build check test test-container dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -8,6 +8,12 @@ modules := node_modules/.package-lock.json
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
+
+demo: $(modules) ## start a PostgreSQL with the extension and an application in it, and show what each role can do
+	@node --import tsx tests/demo/demo.ts
+
+demo-stop: $(modules) ## stop that server and remove it
+	@node --import tsx tests/demo/stop.ts
 
 test: $(modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@node --import tsx tests/run.ts
