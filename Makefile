@@ -1,10 +1,11 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-stop build check test test-container dist install uninstall installcheck
+.PHONY: help demo demo-stop build check test test-container bench dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
 modules := node_modules/.package-lock.json
+bench_modules := tests/bench/$(modules)
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -30,6 +31,9 @@ build: $(modules) ## generate sql/, extension/ and the reference page
 test-container: $(modules) ## the extension on Debian's PostgreSQL in containers, and the image for users; PG="15 18" picks versions
 	@node --import tsx tests/container/run.ts
 
+bench: $(modules) $(bench_modules) ## measure against the bare statements and other tools; PG=17 picks the version, ONLY=text a benchmark, SIZE=small is quick
+	@node --import tsx tests/bench/bench.ts
+
 dist: ## make the release dist/rolecall-VERSION.tar.gz from the last commit
 	@mkdir -p dist
 	@name=rolecall-$$(git show HEAD:extension/rolecall.control | sed -n "s/^default_version = '\(.*\)'/\1/p") && \
@@ -45,4 +49,8 @@ install uninstall installcheck:
 
 $(modules): package.json package-lock.json
 	npm ci
+	@touch $@
+
+$(bench_modules): tests/bench/package.json tests/bench/package-lock.json
+	cd tests/bench && npm ci
 	@touch $@

@@ -47,6 +47,8 @@ export interface Login {
   user?: string;
   password?: string;
   database?: string;
+  /** A folder is the one with the server's socket. */
+  host?: string;
 }
 
 /** Major versions that package.json offers; where `installable`, for this platform only. */

@@ -1,0 +1,39 @@
+/** A quick run of every benchmark, so that none of them rots. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { makeDirectory, root } from './cluster.ts';
+
+interface Results {
+  size: string;
+  rows: { benchmark: string; what: string; ours: { median: number }; theirs?: { median: number } }[];
+}
+
+function bench(more: NodeJS.ProcessEnv): { status: number | null; output: string; results?: Results } {
+  const file = join(makeDirectory(), 'results.json');
+  // The variables of the make that runs this would come before the environment's.
+  const environment = { ...process.env, ONLY: '', SIZE: 'small', RESULTS: file, MAKEFLAGS: '', ...more };
+  const { status, stdout, stderr } = spawnSync('make', ['bench'], { cwd: root, env: environment, encoding: 'utf8' });
+  const results = fs.existsSync(file) ? (JSON.parse(fs.readFileSync(file, 'utf8')) as Results) : undefined;
+  return { status, output: stdout + stderr, ...(results && { results }) };
+}
+
+test('every benchmark runs and gives figures', () => {
+  const { status, output, results } = bench({});
+  assert.equal(status, 0, output);
+  assert.equal(results?.size, 'small');
+  const named = [...new Set(results?.rows.map(({ benchmark }) => benchmark))];
+  assert.deepEqual(named, ['users']);
+  for (const { what, ours, theirs } of results?.rows ?? []) {
+    assert.ok(output.includes(what), what);
+    for (const figure of [ours, theirs ?? ours]) assert.ok(figure.median >= 0, `${what}: ${figure.median}`);
+  }
+});
+
+test('a benchmark that does not exist is an error', () => {
+  const { status, output } = bench({ ONLY: 'no such benchmark' });
+  assert.notEqual(status, 0);
+  assert.match(output, /no benchmark; there are users/);
+});
