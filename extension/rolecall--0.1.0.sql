@@ -360,9 +360,11 @@ BEGIN
   END IF;
   -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
   FOR v_round IN 1 .. 1000 LOOP
-    v_changes := ARRAY(
-      SELECT p FROM rolecall._plan(_converge.document) AS p WHERE p.statement <> ALL (v_done)
-    );
+    v_changes := ARRAY(SELECT p FROM rolecall._plan(_converge.document) AS p);
+    IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
+      -- What was skipped is still missing, and an older snapshot does not show what was done.
+      v_changes := ARRAY(SELECT c FROM unnest(v_changes) AS c WHERE c.statement <> ALL (v_done));
+    END IF;
     IF cardinality(v_changes) = 0 THEN
       PERFORM rolecall._remember(_converge.document);
       RETURN;
@@ -1465,6 +1467,7 @@ CREATE FUNCTION rolecall._plan_memberships(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_plan_memberships$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
@@ -1476,77 +1479,55 @@ BEGIN
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
   END IF;
   RETURN QUERY
-    WITH wanted AS (
-      SELECT m.*, to_regrole(quote_ident(m.role))::oid AS role_oid,
-             to_regrole(quote_ident(m.member))::oid AS member_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-             AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-           WITH ORDINALITY AS m(role, member, admin, inherit, set, state, position)
-    ),
-    edge AS (
-      -- The two options are columns from 16 only, so they are read by name from the row.
-      SELECT w.position, e.roleid, e.grantor, e.admin_option AS admin, o.inherit, o.set,
-             rolecall._is_creator_edge(o.edge) AS is_creator
-      FROM wanted AS w
-      CROSS JOIN LATERAL (
-        SELECT e.* FROM pg_auth_members AS e
-        WHERE e.member = w.member_oid AND (e.roleid = w.role_oid OR w.role = '*')
-        OFFSET 0
-      ) AS e
-      CROSS JOIN LATERAL (SELECT to_jsonb(e) AS edge) AS j
-      CROSS JOIN LATERAL (
-        SELECT j.edge, coalesce((j.edge -> 'inherit_option')::boolean, true),
-               coalesce((j.edge -> 'set_option')::boolean, true)
-      ) AS o(edge, inherit, set)
-    ),
-    revoke AS (
-      SELECT w.position, 1 AS phase, 'revoke_role' AS operation, w.member, e.grantor::bigint AS detail,
-             g.role,
+    SELECT c.operation, w.member, c.statement, NULL::text,
+           -- From 16 the statement itself locks the granted role too: take both in the one order.
+           CASE WHEN v_by_grantor THEN ARRAY[w.member, c.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
+    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
+           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+    CROSS JOIN LATERAL (
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+    ) AS o(role_oid, member_oid)
+    CROSS JOIN LATERAL (
+      SELECT 1, 'revoke_role', pg_get_userbyid(e.roleid)::text, e.grantor::bigint,
              format('REVOKE %s%I FROM %I%s',
-                    CASE WHEN w.state = 'absent' THEN '' ELSE o.option || ' OPTION FOR ' END,
-                    g.role, w.member,
-                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END) AS statement
-      FROM wanted AS w
-      JOIN edge AS e USING (position)
-      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text AS role) AS g
+                    CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END,
+                    pg_get_userbyid(e.roleid), w.member,
+                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
+      FROM pg_auth_members AS e
       CROSS JOIN LATERAL (
         SELECT 'ALL' WHERE w.state = 'absent'
-        UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin
-        UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND e.inherit
-        UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND e.set
-      ) AS o(option)
-      WHERE NOT e.is_creator
-    ),
-    present AS (
-      SELECT e.position, bool_or(e.admin) AS admin, bool_or(e.inherit) AS inherit, bool_or(e.set) AS set
-      FROM edge AS e GROUP BY e.position
-    ),
-    missing AS (
-      SELECT w.position, 2 AS phase, 'grant_role' AS operation, w.member, 0::bigint AS detail, w.role,
+        UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
+        UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
+        UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+      ) AS r(option)
+      WHERE (w.state = 'absent' OR NOT w.admin OR NOT w.inherit OR NOT w.set)
+        AND e.member = o.member_oid
+        AND (e.roleid = o.role_oid OR w.role = '*')
+        AND NOT rolecall._is_creator_edge(to_jsonb(e))
+      UNION ALL
+      SELECT 2, 'grant_role', w.role, 0,
              format('GRANT %I TO %I%s', w.role, w.member, nullif(' WITH ' || concat_ws(', ',
                     CASE WHEN w.admin THEN 'ADMIN OPTION' END,
-                    CASE WHEN p.position IS NOT NULL OR w.inherit IS NOT NULL THEN 'INHERIT ' || upper(i.inherit::text) END,
-                    CASE WHEN p.position IS NOT NULL OR w.set IS NOT NULL THEN 'SET ' || upper(i.set::text) END),
-                    ' WITH ')) AS statement
-      FROM wanted AS w
-      LEFT JOIN present AS p USING (position)
-      LEFT JOIN LATERAL (
-        SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = w.member_oid LIMIT 1
-      ) AS r ON true
+                    CASE WHEN p.known OR w.inherit IS NOT NULL THEN 'INHERIT ' || upper(i.inherit::text) END,
+                    CASE WHEN p.known OR w.set IS NOT NULL THEN 'SET ' || upper(i.set::text) END),
+                    ' WITH '))
+      FROM (
+        SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
+        FROM pg_auth_members AS e
+        WHERE e.member = o.member_oid AND e.roleid = o.role_oid
+      ) AS p(known, admin, inherit, set)
       CROSS JOIN LATERAL (
-        -- What is not asked for is what a plain GRANT gives. Before 16 no edge has options to differ in.
-        SELECT coalesce(w.inherit, r.rolinherit, true), coalesce(w.set, true)
+        -- What is not asked for is what a plain GRANT gives. Before 16 no membership has options to differ in.
+        SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true),
+               coalesce(w.set, true)
       ) AS i(inherit, set)
       WHERE w.state IS NULL
-        AND (p.position IS NULL
+        AND (NOT p.known
              OR (w.admin AND NOT p.admin)
              OR (v_by_grantor AND ((i.inherit AND NOT p.inherit) OR (i.set AND NOT p.set))))
-    )
-    SELECT c.operation, c.member, c.statement, NULL::text,
-           -- From 16 the statement itself locks the granted role too: take both in the one order.
-           CASE WHEN v_by_grantor THEN ARRAY[c.member, c.role] ELSE ARRAY[c.member] END, NULL::text, NULL::text
-    FROM (SELECT * FROM revoke UNION ALL SELECT * FROM missing) AS c
-    ORDER BY c.phase, c.position, c.detail, c.statement;
+    ) AS c(phase, operation, role, grantor, statement)
+    ORDER BY c.phase, w.position, c.grantor, c.statement;
 END
 $_plan_memberships$;
 
@@ -1561,6 +1542,7 @@ CREATE FUNCTION rolecall._plan_passwords(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_plan_passwords$
 DECLARE
   v_resource jsonb;
@@ -1628,15 +1610,13 @@ CREATE FUNCTION rolecall._plan_roles(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_plan_roles$
-DECLARE
-  v_name text;
 BEGIN
-  FOR v_name IN
-    SELECT r ->> 'name' FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean
-  LOOP
-    PERFORM rolecall._check_protected(v_name);
-  END LOOP;
+  IF _plan_roles.resources @> '[{"protected": true}]' THEN
+    PERFORM rolecall._check_protected(r ->> 'name')
+    FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
+  END IF;
   RETURN QUERY
     SELECT c.operation, r.name, c.statement, c.password, ARRAY[r.name], NULL::text, NULL::text
     FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text)
@@ -1751,6 +1731,7 @@ CREATE FUNCTION rolecall._plan_settings(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_plan_settings$
 BEGIN
   RETURN QUERY
@@ -2026,6 +2007,7 @@ CREATE FUNCTION rolecall._recorded(
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_recorded$
 BEGIN
   RETURN (
@@ -2064,12 +2046,15 @@ CREATE FUNCTION rolecall._remember(
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_remember$
 DECLARE
-  v_new jsonb;
+  v_new record;
 BEGIN
-  WITH wanted AS (
-    SELECT s.section, k.key, CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END AS resource
+  SELECT array_agg(ROW(s.section, v.key, v.resource,
+                       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
+         bool_or(p.recorded_at IS NOT NULL) AS supersede
+    INTO v_new
     FROM jsonb_each(_remember.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -2079,37 +2064,26 @@ BEGIN
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
-             END AS key
-    ) AS k
-    WHERE k.key IS NOT NULL
-  ),
-  new AS (
-    SELECT w.section, w.key, w.resource, k.recorded_at
-    FROM wanted AS w
+             END,
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END
+      OFFSET 0
+    ) AS v(key, resource)
     LEFT JOIN LATERAL (
       SELECT p.resource, p.recorded_at FROM rolecall.resource AS p
-      WHERE p.section = w.section AND p.key = w.key
+      WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
-    ) AS k ON true
-    WHERE w.resource IS DISTINCT FROM k.resource
-  )
-  SELECT jsonb_agg(to_jsonb(n)) INTO v_new FROM new AS n;
-  IF v_new IS NULL THEN
+    ) AS p ON true
+    WHERE v.key IS NOT NULL AND v.resource IS DISTINCT FROM p.resource;
+  IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
-  INSERT INTO rolecall.resource (section, key, resource, recorded_at)
-    SELECT n.section, n.key, n.resource,
-           greatest(clock_timestamp(), n.recorded_at + interval '1 microsecond')
-    FROM jsonb_to_recordset(v_new) AS n(section text, key jsonb, resource jsonb, recorded_at timestamptz);
+  INSERT INTO rolecall.resource SELECT n.* FROM unnest(v_new.rows) AS n;
   -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
-  IF current_setting('transaction_isolation') = 'read committed' THEN
+  IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM rolecall.resource AS p
     WHERE p.ctid = ANY (ARRAY(
-      SELECT o.ctid FROM rolecall.resource AS o
-      JOIN jsonb_to_recordset(v_new) AS n(section text, key jsonb) ON o.section = n.section AND o.key = n.key
-      WHERE o.recorded_at < (
-        SELECT max(q.recorded_at) FROM rolecall.resource AS q WHERE q.section = n.section AND q.key = n.key
-      )
+      SELECT o.ctid FROM unnest(v_new.rows) AS n
+      JOIN rolecall.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
       FOR UPDATE OF o SKIP LOCKED
     ));
   END IF;

@@ -41,7 +41,7 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     volatility: spec.volatility,
     strict: spec.strict,
     parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
-    settings: { search_path: 'pg_catalog, pg_temp' },
+    settings: { search_path: 'pg_catalog, pg_temp', ...(spec.probes ? { enable_seqscan: 'off' } : {}) },
     body: spec.body,
     comment: spec.summary,
   };

@@ -28,6 +28,7 @@ function internal(name: string, summary: string, body: Sql, parts: Partial<Funct
     returns: 'rolecall.step',
     volatility: 'VOLATILE',
     strict: false,
+    probes: false,
     summary,
     remarks: '',
     result: '',

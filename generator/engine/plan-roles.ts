@@ -10,17 +10,15 @@ import { sql } from '../sql/template.ts';
 /**
  * Roles that are missing, and attributes that differ
  * @volatility stable
+ * @probes
  */
 export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
-    DECLARE
-      v_name text;
     BEGIN
-      FOR v_name IN
-        SELECT r ->> 'name' FROM jsonb_array_elements(${resources}) AS r WHERE (r -> 'protected')::boolean
-      LOOP
-        PERFORM rolecall._check_protected(v_name);
-      END LOOP;
+      IF ${resources} @> '[{"protected": true}]' THEN
+        PERFORM rolecall._check_protected(r ->> 'name')
+        FROM jsonb_array_elements(${resources}) AS r WHERE (r -> 'protected')::boolean;
+      END IF;
       RETURN QUERY
         SELECT c.operation, r.name, c.statement, c.password, ARRAY[r.name], NULL::text, NULL::text
         FROM jsonb_to_recordset(${resources}) AS r(name text, attributes jsonb, initial jsonb, password text)
@@ -62,6 +60,7 @@ export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
  * @volatility stable
+ * @probes
  */
 export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
   return sql`
@@ -104,6 +103,7 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
 /**
  * Settings of a role that differ, and settings for single databases that would override them
  * @volatility stable
+ * @probes
  */
 export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
   return sql`

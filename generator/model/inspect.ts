@@ -24,6 +24,8 @@ export interface FunctionSpec {
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
   /** Null where an argument is null, without being called. */
   readonly strict: boolean;
+  /** Finds single rows: a plan that a session made while a table was small must not go on to read all of it. */
+  readonly probes: boolean;
   /** First paragraph of the JSDoc: COMMENT ON FUNCTION. */
   readonly summary: string;
   /** The remaining paragraphs. */
@@ -92,6 +94,7 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
     returns: readReturns(declaration),
     volatility,
     strict: tags.some(({ tag }) => tag === 'strict'),
+    probes: tags.some(({ tag }) => tag === 'probes'),
     summary: oneLine(summary),
     remarks: rest.map((paragraph) => paragraph.trim()).join('\n\n'),
     result: one('returns'),

@@ -6,6 +6,7 @@ CREATE FUNCTION rolecall._plan_passwords(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_plan_passwords$
 DECLARE
   v_resource jsonb;

@@ -6,15 +6,13 @@ CREATE FUNCTION rolecall._plan_roles(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_plan_roles$
-DECLARE
-  v_name text;
 BEGIN
-  FOR v_name IN
-    SELECT r ->> 'name' FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean
-  LOOP
-    PERFORM rolecall._check_protected(v_name);
-  END LOOP;
+  IF _plan_roles.resources @> '[{"protected": true}]' THEN
+    PERFORM rolecall._check_protected(r ->> 'name')
+    FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
+  END IF;
   RETURN QUERY
     SELECT c.operation, r.name, c.statement, c.password, ARRAY[r.name], NULL::text, NULL::text
     FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text)

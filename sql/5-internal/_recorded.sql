@@ -7,6 +7,7 @@ CREATE FUNCTION rolecall._recorded(
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_recorded$
 BEGIN
   RETURN (

@@ -6,12 +6,15 @@ CREATE FUNCTION rolecall._remember(
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_remember$
 DECLARE
-  v_new jsonb;
+  v_new record;
 BEGIN
-  WITH wanted AS (
-    SELECT s.section, k.key, CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END AS resource
+  SELECT array_agg(ROW(s.section, v.key, v.resource,
+                       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
+         bool_or(p.recorded_at IS NOT NULL) AS supersede
+    INTO v_new
     FROM jsonb_each(_remember.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -21,37 +24,26 @@ BEGIN
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
-             END AS key
-    ) AS k
-    WHERE k.key IS NOT NULL
-  ),
-  new AS (
-    SELECT w.section, w.key, w.resource, k.recorded_at
-    FROM wanted AS w
+             END,
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END
+      OFFSET 0
+    ) AS v(key, resource)
     LEFT JOIN LATERAL (
       SELECT p.resource, p.recorded_at FROM rolecall.resource AS p
-      WHERE p.section = w.section AND p.key = w.key
+      WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
-    ) AS k ON true
-    WHERE w.resource IS DISTINCT FROM k.resource
-  )
-  SELECT jsonb_agg(to_jsonb(n)) INTO v_new FROM new AS n;
-  IF v_new IS NULL THEN
+    ) AS p ON true
+    WHERE v.key IS NOT NULL AND v.resource IS DISTINCT FROM p.resource;
+  IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
-  INSERT INTO rolecall.resource (section, key, resource, recorded_at)
-    SELECT n.section, n.key, n.resource,
-           greatest(clock_timestamp(), n.recorded_at + interval '1 microsecond')
-    FROM jsonb_to_recordset(v_new) AS n(section text, key jsonb, resource jsonb, recorded_at timestamptz);
+  INSERT INTO rolecall.resource SELECT n.* FROM unnest(v_new.rows) AS n;
   -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
-  IF current_setting('transaction_isolation') = 'read committed' THEN
+  IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM rolecall.resource AS p
     WHERE p.ctid = ANY (ARRAY(
-      SELECT o.ctid FROM rolecall.resource AS o
-      JOIN jsonb_to_recordset(v_new) AS n(section text, key jsonb) ON o.section = n.section AND o.key = n.key
-      WHERE o.recorded_at < (
-        SELECT max(q.recorded_at) FROM rolecall.resource AS q WHERE q.section = n.section AND q.key = n.key
-      )
+      SELECT o.ctid FROM unnest(v_new.rows) AS n
+      JOIN rolecall.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
       FOR UPDATE OF o SKIP LOCKED
     ));
   END IF;
