@@ -103,7 +103,7 @@ const spec: FunctionSpec = {
   returns: 'text',
   volatility: 'VOLATILE',
   strict: false,
-    probes: false,
+  probes: false,
   summary: 'Sound',
   remarks: '',
   result: 'the word',
