@@ -110,6 +110,30 @@ COMMENT ON FUNCTION rolecall._base64_length(text) IS 'How many bytes the server'
 
 REVOKE ALL ON FUNCTION rolecall._base64_length(text) FROM PUBLIC;
 
+-- sql/5-internal/_base_role_names.sql
+CREATE FUNCTION rolecall._base_role_names()
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $_base_role_names$
+BEGIN
+  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(
+    (
+      -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
+      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
+      FROM rolecall.resource AS p
+      WHERE p.section = 'base_roles' AND p.resource ? 'name'
+    ),
+    '{}'
+  );
+END
+$_base_role_names$;
+
+COMMENT ON FUNCTION rolecall._base_role_names() IS 'The names that the base roles have in this database; the default role is there only where it was once named';
+
+REVOKE ALL ON FUNCTION rolecall._base_role_names() FROM PUBLIC;
+
 -- sql/5-internal/_bits.sql
 CREATE FUNCTION rolecall._bits(
   p_bytes bytea
@@ -136,32 +160,35 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE
-  v_name record;
+  v_wrong record;
 BEGIN
-  FOR v_name IN
-    SELECT n.name
-    FROM jsonb_each(_check_document.document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+  FOR v_wrong IN
+    SELECT n.*
+    FROM jsonb_path_query(_check_document.document, '$.*[*]') AS r(resource)
     CROSS JOIN LATERAL (
-      VALUES (r.resource ->> 'name', s.section = 'roles'),
-             (r.resource ->> 'role', s.section <> 'base_roles' AND r.resource -> 'role' <> '"*"'),
-             (r.resource ->> 'member', s.section = 'memberships'),
-             (r.resource ->> 'name', s.section = 'base_roles' AND r.resource -> 'name' <> 'null')
-    ) AS n(name, is_role)
-    WHERE n.is_role
-      AND (n.name IS NULL
-           OR octet_length(n.name) NOT BETWEEN 1 AND 63
-           OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-           OR n.name LIKE 'pg\_%')
+      -- A resource of a role names it as role, or else it is about the role itself.
+      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role' AND r.resource ->> 'role' IS DISTINCT FROM '*'),
+             (r.resource ->> 'member', 'role', r.resource ? 'member'),
+             (r.resource ->> 'name', 'role', NOT r.resource ? 'role' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'password', 'password', r.resource ? 'password')
+    ) AS n(value, kind, given)
+    WHERE n.given
+      AND CASE n.kind
+            WHEN 'password' THEN n.value = ''
+            ELSE n.value IS NULL
+                 OR octet_length(n.value) NOT BETWEEN 1 AND 63
+                 OR n.value IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+                 OR starts_with(n.value, 'pg_')
+          END
   LOOP
-    PERFORM rolecall._check_role_name(v_name.name);
+    IF v_wrong.kind = 'password' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be empty',
+        HINT = 'Use null for a role without a password.';
+    END IF;
+    PERFORM rolecall._check_role_name(v_wrong.value);
   END LOOP;
-  IF jsonb_path_exists(_check_document.document, '$.*[*].password ? (@ == "")') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'password must not be empty',
-      HINT = 'Use null for a role without a password.';
-  END IF;
 END
 $_check_document$;
 
@@ -1470,6 +1497,8 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_memberships$
 DECLARE
+  v_missing record;
+  v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
 BEGIN
   IF NOT v_by_grantor
@@ -1478,56 +1507,67 @@ BEGIN
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
   END IF;
-  RETURN QUERY
-    SELECT c.operation, w.member, c.statement, NULL::text,
-           -- From 16 the statement itself locks the granted role too: take both in the one order.
-           CASE WHEN v_by_grantor THEN ARRAY[w.member, c.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
-    CROSS JOIN LATERAL (
-      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
-    ) AS o(role_oid, member_oid)
-    CROSS JOIN LATERAL (
-      SELECT 1, 'revoke_role', pg_get_userbyid(e.roleid)::text, e.grantor::bigint,
-             format('REVOKE %s%I FROM %I%s',
-                    CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END,
-                    pg_get_userbyid(e.roleid), w.member,
-                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
-      FROM pg_auth_members AS e
+  -- Most calls ask for nothing to be taken away.
+  IF jsonb_path_exists(
+    _plan_memberships.document, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+  ) THEN
+    RETURN QUERY
+      SELECT 'revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
+             CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL::text, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
+      FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
+        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
+        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+      CROSS JOIN LATERAL (
+        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+      ) AS o(role_oid, member_oid)
+      CROSS JOIN LATERAL (
+        SELECT e.* FROM pg_auth_members AS e
+        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.role = '*')
+        OFFSET 0
+      ) AS e
+      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
       CROSS JOIN LATERAL (
         SELECT 'ALL' WHERE w.state = 'absent'
         UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
         UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
         UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
       ) AS r(option)
-      WHERE (w.state = 'absent' OR NOT w.admin OR NOT w.inherit OR NOT w.set)
-        AND e.member = o.member_oid
-        AND (e.roleid = o.role_oid OR w.role = '*')
-        AND NOT rolecall._is_creator_edge(to_jsonb(e))
-      UNION ALL
-      SELECT 2, 'grant_role', w.role, 0,
-             format('GRANT %I TO %I%s', w.role, w.member, nullif(' WITH ' || concat_ws(', ',
-                    CASE WHEN w.admin THEN 'ADMIN OPTION' END,
-                    CASE WHEN p.known OR w.inherit IS NOT NULL THEN 'INHERIT ' || upper(i.inherit::text) END,
-                    CASE WHEN p.known OR w.set IS NOT NULL THEN 'SET ' || upper(i.set::text) END),
-                    ' WITH '))
-      FROM (
-        SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
-        FROM pg_auth_members AS e
-        WHERE e.member = o.member_oid AND e.roleid = o.role_oid
-      ) AS p(known, admin, inherit, set)
-      CROSS JOIN LATERAL (
-        -- What is not asked for is what a plain GRANT gives. Before 16 no membership has options to differ in.
-        SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true),
-               coalesce(w.set, true)
-      ) AS i(inherit, set)
-      WHERE w.state IS NULL
-        AND (NOT p.known
-             OR (w.admin AND NOT p.admin)
-             OR (v_by_grantor AND ((i.inherit AND NOT p.inherit) OR (i.set AND NOT p.set))))
-    ) AS c(phase, operation, role, grantor, statement)
-    ORDER BY c.phase, w.position, c.grantor, c.statement;
+      WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
+      ORDER BY w.position, e.grantor, r.option, g.role;
+  END IF;
+  FOR v_missing IN
+    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true) AS inherits, coalesce(w.set, true) AS sets
+    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
+      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
+      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+    CROSS JOIN LATERAL (
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+    ) AS o(role_oid, member_oid)
+    CROSS JOIN LATERAL (
+      SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
+      FROM pg_auth_members AS e
+      WHERE e.member = o.member_oid AND e.roleid = o.role_oid
+    ) AS p(known, admin, inherit, set)
+    WHERE w.state IS NULL
+      AND (NOT p.known
+           OR (w.admin AND NOT p.admin)
+           -- Before 16 no membership has options to differ in.
+           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true))
+           OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
+    ORDER BY w.position
+  LOOP
+    v_options := concat_ws(', ',
+      CASE WHEN v_missing.admin THEN 'ADMIN OPTION' END,
+      CASE WHEN v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+      CASE WHEN v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
+    );
+    RETURN NEXT ROW(
+      'grant_role', v_missing.member,
+      format('GRANT %I TO %I%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, '')),
+      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END, NULL, NULL
+    )::rolecall._change;
+  END LOOP;
 END
 $_plan_memberships$;
 
@@ -1612,45 +1652,43 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_roles$
+DECLARE
+  v_role record;
+  v_words text;
+  v_create boolean;
 BEGIN
   IF _plan_roles.resources @> '[{"protected": true}]' THEN
     PERFORM rolecall._check_protected(r ->> 'name')
     FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
   END IF;
-  RETURN QUERY
-    SELECT c.operation, r.name, c.statement, c.password, ARRAY[r.name], NULL::text, NULL::text
+  FOR v_role IN
+    SELECT r.name, r.password, o.role_oid, w.wanted, p.present
     FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text)
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid AS role_oid) AS o
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
+    CROSS JOIN LATERAL (
+      SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
+    ) AS w(wanted)
     LEFT JOIN LATERAL (
-      SELECT a.* FROM pg_roles AS a WHERE a.oid = o.role_oid LIMIT 1
-    ) AS a ON true
-    CROSS JOIN LATERAL (
-      SELECT string_agg(CASE WHEN w.wanted THEN w.word ELSE 'NO' || w.word END, ' ' ORDER BY w.position)
-      FROM (
-        SELECT v.position, v.word, v.present,
-               (coalesce(r.attributes, '{}') || CASE WHEN o.role_oid IS NULL THEN coalesce(r.initial, '{}') ELSE '{}' END
-                 -> v.key)::boolean AS wanted
-        FROM ROWS FROM (unnest(
-               ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'],
-               ARRAY['SUPERUSER', 'CREATEDB', 'CREATEROLE', 'INHERIT', 'LOGIN', 'REPLICATION', 'BYPASSRLS'],
-               ARRAY[a.rolsuper, a.rolcreatedb, a.rolcreaterole, a.rolinherit, a.rolcanlogin, a.rolreplication,
-                     a.rolbypassrls]
-             )) WITH ORDINALITY AS v(key, word, present, position)
-      ) AS w
-      WHERE w.wanted IS NOT NULL
-        -- A role that another transaction has just committed may be newer than the snapshot: take it as made.
-        AND (o.role_oid IS NULL OR w.wanted <> w.present)
-    ) AS d(words)
-    CROSS JOIN LATERAL (
-      SELECT 'create_role',
-             concat_ws(' ', format('CREATE ROLE %I', r.name), d.words,
-                       CASE WHEN r.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-             r.password
-      WHERE o.role_oid IS NULL
-      UNION ALL
-      SELECT 'alter_role', format('ALTER ROLE %I %s', r.name, d.words), NULL
-      WHERE o.role_oid IS NOT NULL AND d.words IS NOT NULL
-    ) AS c(operation, statement, password);
+      SELECT jsonb_build_object('superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+      'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
+    ) AS p(present) ON true
+    -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
+    WHERE o.role_oid IS NULL OR NOT p.present @> w.wanted
+  LOOP
+    v_words := (
+      SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' ')
+      FROM jsonb_each(v_role.wanted) AS w(key, value)
+      WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
+    );
+    v_create := v_role.role_oid IS NULL;
+    RETURN NEXT ROW(
+      CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
+      v_role.name,
+      concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
+                CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
+      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL, NULL
+    )::rolecall._change;
+  END LOOP;
 END
 $_plan_roles$;
 
@@ -2553,9 +2591,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $create_base_roles$
 DECLARE
-  v_anonymous text := coalesce(create_base_roles.anonymous, rolecall.role_name('anonymous'));
-  v_authenticated text := coalesce(create_base_roles.authenticated, rolecall.role_name('authenticated'));
-  v_administrator text := coalesce(create_base_roles.administrator, rolecall.role_name('administrator'));
+  v_names jsonb := rolecall._base_role_names();
+  v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
+  v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
+  v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
 BEGIN
   IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
     RAISE EXCEPTION USING
@@ -2586,7 +2625,7 @@ BEGIN
       jsonb_build_object('key', 'administrator', 'name', v_administrator),
       jsonb_build_object(
         'key', 'default',
-        'name', coalesce(create_base_roles.default_role, rolecall._recorded('base_roles', '["default"]') ->> 'name')
+        'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
       )
     )
   ), create_base_roles.dry_run);

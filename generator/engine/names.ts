@@ -11,32 +11,35 @@ import { sql } from '../sql/template.ts';
 export function _check_document(document: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_name record;
+      v_wrong record;
     BEGIN
-      FOR v_name IN
-        SELECT n.name
-        FROM jsonb_each(${document}) AS s(section, resources)
-        CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+      FOR v_wrong IN
+        SELECT n.*
+        FROM jsonb_path_query(${document}, '$.*[*]') AS r(resource)
         CROSS JOIN LATERAL (
-          VALUES (r.resource ->> 'name', s.section = 'roles'),
-                 (r.resource ->> 'role', s.section <> 'base_roles' AND r.resource -> 'role' <> '"*"'),
-                 (r.resource ->> 'member', s.section = 'memberships'),
-                 (r.resource ->> 'name', s.section = 'base_roles' AND r.resource -> 'name' <> 'null')
-        ) AS n(name, is_role)
-        WHERE n.is_role
-          AND (n.name IS NULL
-               OR octet_length(n.name) NOT BETWEEN 1 AND 63
-               OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-               OR n.name LIKE 'pg\_%')
+          -- A resource of a role names it as role, or else it is about the role itself.
+          VALUES (r.resource ->> 'role', 'role', r.resource ? 'role' AND r.resource ->> 'role' IS DISTINCT FROM '*'),
+                 (r.resource ->> 'member', 'role', r.resource ? 'member'),
+                 (r.resource ->> 'name', 'role', NOT r.resource ? 'role' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+                 (r.resource ->> 'password', 'password', r.resource ? 'password')
+        ) AS n(value, kind, given)
+        WHERE n.given
+          AND CASE n.kind
+                WHEN 'password' THEN n.value = ''
+                ELSE n.value IS NULL
+                     OR octet_length(n.value) NOT BETWEEN 1 AND 63
+                     OR n.value IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+                     OR starts_with(n.value, 'pg_')
+              END
       LOOP
-        PERFORM rolecall._check_role_name(v_name.name);
+        IF v_wrong.kind = 'password' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'password must not be empty',
+            HINT = 'Use null for a role without a password.';
+        END IF;
+        PERFORM rolecall._check_role_name(v_wrong.value);
       END LOOP;
-      IF jsonb_path_exists(${document}, '$.*[*].password ? (@ == "")') THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_parameter_value',
-          MESSAGE = 'password must not be empty',
-          HINT = 'Use null for a role without a password.';
-      END IF;
     END
   `;
 }

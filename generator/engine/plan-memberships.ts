@@ -25,6 +25,8 @@ export function _server_version(): Returns<Integer> {
 export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
+      v_missing record;
+      v_options text;
       v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
     BEGIN
       IF NOT v_by_grantor
@@ -33,68 +35,82 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
           ERRCODE = 'feature_not_supported',
           MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
       END IF;
-      RETURN QUERY
-        SELECT c.operation, w.member, c.statement, NULL::text,
-               -- From 16 the statement itself locks the granted role too: take both in the one order.
-               CASE WHEN v_by_grantor THEN ARRAY[w.member, c.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
-        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'memberships')
-               AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+      -- Most calls ask for nothing to be taken away.
+      IF jsonb_path_exists(
+        ${document}, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+      ) THEN
+        RETURN QUERY
+          SELECT 'revoke_role', w.member, ${revoke}, NULL::text, ${locks(sql`w.member`, sql`g.role`)}, NULL::text, NULL::text
+          FROM ${wanted(document)}
+          CROSS JOIN LATERAL (
+            SELECT e.* FROM pg_auth_members AS e
+            WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.role = '*')
+            OFFSET 0
+          ) AS e
+          CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
+          CROSS JOIN LATERAL (
+            SELECT 'ALL' WHERE w.state = 'absent'
+            UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
+            UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND ${has('inherit_option')}
+            UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND ${has('set_option')}
+          ) AS r(option)
+          WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
+          ORDER BY w.position, e.grantor, r.option, g.role;
+      END IF;
+      FOR v_missing IN
+        SELECT w.*, p.known, ${inherit} AS inherits, ${set} AS sets
+        FROM ${wanted(document)}
         CROSS JOIN LATERAL (
-          SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
-        ) AS o(role_oid, member_oid)
-        CROSS JOIN LATERAL (
-          ${revoked}
-          UNION ALL
-          ${granted}
-        ) AS c(phase, operation, role, grantor, statement)
-        ORDER BY c.phase, w.position, c.grantor, c.statement;
+          SELECT count(*) > 0, bool_or(e.admin_option), bool_or(${has('inherit_option')}), bool_or(${has('set_option')})
+          FROM pg_auth_members AS e
+          WHERE e.member = o.member_oid AND e.roleid = o.role_oid
+        ) AS p(known, admin, inherit, set)
+        WHERE w.state IS NULL
+          AND (NOT p.known
+               OR (w.admin AND NOT p.admin)
+               -- Before 16 no membership has options to differ in.
+               OR (v_by_grantor AND NOT p.inherit AND ${inherit})
+               OR (v_by_grantor AND NOT p.set AND ${set}))
+        ORDER BY w.position
+      LOOP
+        v_options := concat_ws(', ',
+          CASE WHEN v_missing.admin THEN 'ADMIN OPTION' END,
+          CASE WHEN v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+          CASE WHEN v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
+        );
+        RETURN NEXT ROW(
+          'grant_role', v_missing.member,
+          format('GRANT %I TO %I%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, '')),
+          NULL, ${locks(sql`v_missing.member`, sql`v_missing.role`)}, NULL, NULL
+        )::rolecall._change;
+      END LOOP;
     END
   `;
 }
 
-/** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
-const option = (edge: Sql, name: 'inherit_option' | 'set_option') =>
-  sql`coalesce((to_jsonb(${edge}) -> ${text(name)})::boolean, true)`;
-
-const revoked = sql`
-  SELECT 1, 'revoke_role', pg_get_userbyid(e.roleid)::text, e.grantor::bigint,
-         format('REVOKE %s%I FROM %I%s',
-                CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END,
-                pg_get_userbyid(e.roleid), w.member,
-                CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
-  FROM pg_auth_members AS e
+/** Each membership asked for, w, with the oids of its two roles, o. */
+const wanted = (document: Jsonb) => sql`
+  ROWS FROM (jsonb_to_recordset(${document} -> 'memberships')
+    AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
+    WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
   CROSS JOIN LATERAL (
-    SELECT 'ALL' WHERE w.state = 'absent'
-    UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
-    UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND ${option(sql`e`, 'inherit_option')}
-    UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND ${option(sql`e`, 'set_option')}
-  ) AS r(option)
-  WHERE (w.state = 'absent' OR NOT w.admin OR NOT w.inherit OR NOT w.set)
-    AND e.member = o.member_oid
-    AND (e.roleid = o.role_oid OR w.role = '*')
-    AND NOT rolecall._is_creator_edge(to_jsonb(e))
+    SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+  ) AS o(role_oid, member_oid)
 `;
 
-const granted = sql`
-  SELECT 2, 'grant_role', w.role, 0,
-         format('GRANT %I TO %I%s', w.role, w.member, nullif(' WITH ' || concat_ws(', ',
-                CASE WHEN w.admin THEN 'ADMIN OPTION' END,
-                CASE WHEN p.known OR w.inherit IS NOT NULL THEN 'INHERIT ' || upper(i.inherit::text) END,
-                CASE WHEN p.known OR w.set IS NOT NULL THEN 'SET ' || upper(i.set::text) END),
-                ' WITH '))
-  FROM (
-    SELECT count(*) > 0, bool_or(e.admin_option), bool_or(${option(sql`e`, 'inherit_option')}), bool_or(${option(sql`e`, 'set_option')})
-    FROM pg_auth_members AS e
-    WHERE e.member = o.member_oid AND e.roleid = o.role_oid
-  ) AS p(known, admin, inherit, set)
-  CROSS JOIN LATERAL (
-    -- What is not asked for is what a plain GRANT gives. Before 16 no membership has options to differ in.
-    SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true),
-           coalesce(w.set, true)
-  ) AS i(inherit, set)
-  WHERE w.state IS NULL
-    AND (NOT p.known
-         OR (w.admin AND NOT p.admin)
-         OR (v_by_grantor AND ((i.inherit AND NOT p.inherit) OR (i.set AND NOT p.set))))
+/** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
+const has = (option: 'inherit_option' | 'set_option') => sql`coalesce((to_jsonb(e) -> ${text(option)})::boolean, true)`;
+
+// An option that is not asked for is as a plain GRANT gives it.
+const inherit = sql`coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true)`;
+const set = sql`coalesce(w.set, true)`;
+
+/** From 16 the statement itself locks the granted role too: take both in the one order. */
+const locks = (member: Sql, role: Sql) =>
+  sql`CASE WHEN v_by_grantor THEN ARRAY[${member}, ${role}] ELSE ARRAY[${member}] END`;
+
+const revoke = sql`
+  format('REVOKE %s%I FROM %I%s',
+         CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
 `;

@@ -14,48 +14,51 @@ import { sql } from '../sql/template.ts';
  */
 export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
+    DECLARE
+      v_role record;
+      v_words text;
+      v_create boolean;
     BEGIN
       IF ${resources} @> '[{"protected": true}]' THEN
         PERFORM rolecall._check_protected(r ->> 'name')
         FROM jsonb_array_elements(${resources}) AS r WHERE (r -> 'protected')::boolean;
       END IF;
-      RETURN QUERY
-        SELECT c.operation, r.name, c.statement, c.password, ARRAY[r.name], NULL::text, NULL::text
+      FOR v_role IN
+        SELECT r.name, r.password, o.role_oid, w.wanted, p.present
         FROM jsonb_to_recordset(${resources}) AS r(name text, attributes jsonb, initial jsonb, password text)
-        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid AS role_oid) AS o
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
+        CROSS JOIN LATERAL (
+          SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
+        ) AS w(wanted)
         LEFT JOIN LATERAL (
-          SELECT a.* FROM pg_roles AS a WHERE a.oid = o.role_oid LIMIT 1
-        ) AS a ON true
-        CROSS JOIN LATERAL (
-          SELECT string_agg(CASE WHEN w.wanted THEN w.word ELSE 'NO' || w.word END, ' ' ORDER BY w.position)
-          FROM (
-            SELECT v.position, v.word, v.present,
-                   (coalesce(r.attributes, '{}') || CASE WHEN o.role_oid IS NULL THEN coalesce(r.initial, '{}') ELSE '{}' END
-                     -> v.key)::boolean AS wanted
-            FROM ROWS FROM (unnest(
-                   ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'],
-                   ARRAY['SUPERUSER', 'CREATEDB', 'CREATEROLE', 'INHERIT', 'LOGIN', 'REPLICATION', 'BYPASSRLS'],
-                   ARRAY[a.rolsuper, a.rolcreatedb, a.rolcreaterole, a.rolinherit, a.rolcanlogin, a.rolreplication,
-                         a.rolbypassrls]
-                 )) WITH ORDINALITY AS v(key, word, present, position)
-          ) AS w
-          WHERE w.wanted IS NOT NULL
-            -- A role that another transaction has just committed may be newer than the snapshot: take it as made.
-            AND (o.role_oid IS NULL OR w.wanted <> w.present)
-        ) AS d(words)
-        CROSS JOIN LATERAL (
-          SELECT 'create_role',
-                 concat_ws(' ', format('CREATE ROLE %I', r.name), d.words,
-                           CASE WHEN r.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-                 r.password
-          WHERE o.role_oid IS NULL
-          UNION ALL
-          SELECT 'alter_role', format('ALTER ROLE %I %s', r.name, d.words), NULL
-          WHERE o.role_oid IS NOT NULL AND d.words IS NOT NULL
-        ) AS c(operation, statement, password);
+          SELECT jsonb_build_object(${present}) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
+        ) AS p(present) ON true
+        -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
+        WHERE o.role_oid IS NULL OR NOT p.present @> w.wanted
+      LOOP
+        v_words := (
+          SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' ')
+          FROM jsonb_each(v_role.wanted) AS w(key, value)
+          WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
+        );
+        v_create := v_role.role_oid IS NULL;
+        RETURN NEXT ROW(
+          CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
+          v_role.name,
+          concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
+                    CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
+          CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL, NULL
+        )::rolecall._change;
+      END LOOP;
     END
   `;
 }
+
+/** The attributes of a role, by the words that CREATE ROLE and ALTER ROLE have for them. */
+const present = sql`
+  'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+  'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
+`;
 
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it

@@ -69,3 +69,24 @@ export function _recorded(section: Text, key: Jsonb): Returns<Jsonb> {
     END
   `;
 }
+
+/**
+ * The names that the base roles have in this database; the default role is there only where it was once named
+ * @volatility stable
+ * @probes
+ */
+export function _base_role_names(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(
+        (
+          -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
+          SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
+          FROM rolecall.resource AS p
+          WHERE p.section = 'base_roles' AND p.resource ? 'name'
+        ),
+        '{}'
+      );
+    END
+  `;
+}

@@ -36,9 +36,10 @@ export function create_base_roles(
   const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
   return sql`
     DECLARE
-      v_anonymous text := coalesce(${anonymous}, rolecall.role_name('anonymous'));
-      v_authenticated text := coalesce(${authenticated}, rolecall.role_name('authenticated'));
-      v_administrator text := coalesce(${administrator}, rolecall.role_name('administrator'));
+      v_names jsonb := rolecall._base_role_names();
+      v_anonymous text := coalesce(${anonymous}, v_names ->> 'anonymous');
+      v_authenticated text := coalesce(${authenticated}, v_names ->> 'authenticated');
+      v_administrator text := coalesce(${administrator}, v_names ->> 'administrator');
     BEGIN
       IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
         RAISE EXCEPTION USING
@@ -59,7 +60,7 @@ export function create_base_roles(
             // Remembered only where it was once said: else it follows the anonymous role.
             {
               key: 'default',
-              name: sql`coalesce(${default_role}, rolecall._recorded('base_roles', '["default"]') ->> 'name')`,
+              name: sql`coalesce(${default_role}, v_names ->> 'default')`,
             },
           ],
         },

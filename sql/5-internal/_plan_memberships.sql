@@ -9,6 +9,8 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_memberships$
 DECLARE
+  v_missing record;
+  v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
 BEGIN
   IF NOT v_by_grantor
@@ -17,56 +19,67 @@ BEGIN
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
   END IF;
-  RETURN QUERY
-    SELECT c.operation, w.member, c.statement, NULL::text,
-           -- From 16 the statement itself locks the granted role too: take both in the one order.
-           CASE WHEN v_by_grantor THEN ARRAY[w.member, c.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
-    CROSS JOIN LATERAL (
-      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
-    ) AS o(role_oid, member_oid)
-    CROSS JOIN LATERAL (
-      SELECT 1, 'revoke_role', pg_get_userbyid(e.roleid)::text, e.grantor::bigint,
-             format('REVOKE %s%I FROM %I%s',
-                    CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END,
-                    pg_get_userbyid(e.roleid), w.member,
-                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
-      FROM pg_auth_members AS e
+  -- Most calls ask for nothing to be taken away.
+  IF jsonb_path_exists(
+    _plan_memberships.document, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+  ) THEN
+    RETURN QUERY
+      SELECT 'revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
+             CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL::text, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
+      FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
+        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
+        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+      CROSS JOIN LATERAL (
+        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+      ) AS o(role_oid, member_oid)
+      CROSS JOIN LATERAL (
+        SELECT e.* FROM pg_auth_members AS e
+        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.role = '*')
+        OFFSET 0
+      ) AS e
+      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
       CROSS JOIN LATERAL (
         SELECT 'ALL' WHERE w.state = 'absent'
         UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
         UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
         UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
       ) AS r(option)
-      WHERE (w.state = 'absent' OR NOT w.admin OR NOT w.inherit OR NOT w.set)
-        AND e.member = o.member_oid
-        AND (e.roleid = o.role_oid OR w.role = '*')
-        AND NOT rolecall._is_creator_edge(to_jsonb(e))
-      UNION ALL
-      SELECT 2, 'grant_role', w.role, 0,
-             format('GRANT %I TO %I%s', w.role, w.member, nullif(' WITH ' || concat_ws(', ',
-                    CASE WHEN w.admin THEN 'ADMIN OPTION' END,
-                    CASE WHEN p.known OR w.inherit IS NOT NULL THEN 'INHERIT ' || upper(i.inherit::text) END,
-                    CASE WHEN p.known OR w.set IS NOT NULL THEN 'SET ' || upper(i.set::text) END),
-                    ' WITH '))
-      FROM (
-        SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
-        FROM pg_auth_members AS e
-        WHERE e.member = o.member_oid AND e.roleid = o.role_oid
-      ) AS p(known, admin, inherit, set)
-      CROSS JOIN LATERAL (
-        -- What is not asked for is what a plain GRANT gives. Before 16 no membership has options to differ in.
-        SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true),
-               coalesce(w.set, true)
-      ) AS i(inherit, set)
-      WHERE w.state IS NULL
-        AND (NOT p.known
-             OR (w.admin AND NOT p.admin)
-             OR (v_by_grantor AND ((i.inherit AND NOT p.inherit) OR (i.set AND NOT p.set))))
-    ) AS c(phase, operation, role, grantor, statement)
-    ORDER BY c.phase, w.position, c.grantor, c.statement;
+      WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
+      ORDER BY w.position, e.grantor, r.option, g.role;
+  END IF;
+  FOR v_missing IN
+    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true) AS inherits, coalesce(w.set, true) AS sets
+    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
+      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
+      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+    CROSS JOIN LATERAL (
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+    ) AS o(role_oid, member_oid)
+    CROSS JOIN LATERAL (
+      SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
+      FROM pg_auth_members AS e
+      WHERE e.member = o.member_oid AND e.roleid = o.role_oid
+    ) AS p(known, admin, inherit, set)
+    WHERE w.state IS NULL
+      AND (NOT p.known
+           OR (w.admin AND NOT p.admin)
+           -- Before 16 no membership has options to differ in.
+           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true))
+           OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
+    ORDER BY w.position
+  LOOP
+    v_options := concat_ws(', ',
+      CASE WHEN v_missing.admin THEN 'ADMIN OPTION' END,
+      CASE WHEN v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+      CASE WHEN v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
+    );
+    RETURN NEXT ROW(
+      'grant_role', v_missing.member,
+      format('GRANT %I TO %I%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, '')),
+      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END, NULL, NULL
+    )::rolecall._change;
+  END LOOP;
 END
 $_plan_memberships$;
 

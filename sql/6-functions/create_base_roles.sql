@@ -12,9 +12,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $create_base_roles$
 DECLARE
-  v_anonymous text := coalesce(create_base_roles.anonymous, rolecall.role_name('anonymous'));
-  v_authenticated text := coalesce(create_base_roles.authenticated, rolecall.role_name('authenticated'));
-  v_administrator text := coalesce(create_base_roles.administrator, rolecall.role_name('administrator'));
+  v_names jsonb := rolecall._base_role_names();
+  v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
+  v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
+  v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
 BEGIN
   IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
     RAISE EXCEPTION USING
@@ -45,7 +46,7 @@ BEGIN
       jsonb_build_object('key', 'administrator', 'name', v_administrator),
       jsonb_build_object(
         'key', 'default',
-        'name', coalesce(create_base_roles.default_role, rolecall._recorded('base_roles', '["default"]') ->> 'name')
+        'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
       )
     )
   ), create_base_roles.dry_run);
