@@ -5,7 +5,7 @@
  * planner from reading the whole catalog), so a call costs the same among ten roles and among ten thousand.
  */
 import type { Bool, ChangeRow, Jsonb, Returns, SetOf, Text } from '../model/types.ts';
-import { sql } from '../sql/template.ts';
+import { join, raw, sql, text } from '../sql/template.ts';
 
 /**
  * Roles that are missing, and attributes that differ
@@ -37,7 +37,8 @@ export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
         WHERE o.role_oid IS NULL OR NOT p.present @> w.wanted
       LOOP
         v_words := (
-          SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' ')
+          SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
+                            ORDER BY array_position(${order}, w.key))
           FROM jsonb_each(v_role.wanted) AS w(key, value)
           WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
         );
@@ -54,11 +55,18 @@ export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
   `;
 }
 
-/** The attributes of a role, by the words that CREATE ROLE and ALTER ROLE have for them. */
-const present = sql`
-  'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
-  'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-`;
+/** The columns of the attributes, by the words that CREATE ROLE and ALTER ROLE have for them. */
+const attributes = {
+  superuser: 'rolsuper',
+  createdb: 'rolcreatedb',
+  createrole: 'rolcreaterole',
+  inherit: 'rolinherit',
+  login: 'rolcanlogin',
+  replication: 'rolreplication',
+  bypassrls: 'rolbypassrls',
+} as const;
+const present = join(Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`));
+const order = sql`ARRAY[${join(Object.keys(attributes).map(text))}]`;
 
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
