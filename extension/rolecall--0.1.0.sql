@@ -76,7 +76,7 @@ CREATE TABLE rolecall.secret (
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.secret IS 'Secrets: never dumped, never granted to a reporting role';
+COMMENT ON TABLE rolecall.secret IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting role';
 
 COMMENT ON COLUMN rolecall.secret.key IS 'name of the secret';
 COMMENT ON COLUMN rolecall.secret.value IS 'the value in UTF-8, or its encrypted form';
@@ -235,12 +235,10 @@ AS $_check_provisioned_here$
 DECLARE
   v_other record;
 BEGIN
-  SELECT r.role, d.datname INTO v_other
+  SELECT r.role, o.datname INTO v_other
   FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
-  JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid AND s.setdatabase = 0
-  CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
-  JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
-  WHERE d.datname <> current_database();
+  CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
+  WHERE o.datname IS NOT NULL;
   IF FOUND THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -329,6 +327,50 @@ $_check_role_name$;
 COMMENT ON FUNCTION rolecall._check_role_name(text) IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
 
 REVOKE ALL ON FUNCTION rolecall._check_role_name(text) FROM PUBLIC;
+
+-- sql/5-internal/_check_secret_is_current.sql
+CREATE FUNCTION rolecall._check_secret_is_current()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_secret_is_current$
+BEGIN
+  -- In READ COMMITTED the lock is enough: nobody can have replaced the secret since it was read.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    PERFORM FROM rolecall.secret AS s WHERE s.key = 'rolecall.reporting' FOR SHARE;
+  END IF;
+END
+$_check_secret_is_current$;
+
+COMMENT ON FUNCTION rolecall._check_secret_is_current() IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
+
+REVOKE ALL ON FUNCTION rolecall._check_secret_is_current() FROM PUBLIC;
+
+-- sql/5-internal/_check_secret_key.sql
+CREATE FUNCTION rolecall._check_secret_key(
+  secret_key text
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_secret_key$
+BEGIN
+  IF _check_secret_key.secret_key IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+  ELSIF _check_secret_key.secret_key = '' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
+  ELSIF starts_with(_check_secret_key.secret_key, 'rolecall.') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'reserved_name',
+      MESSAGE = format('key "%s" is reserved', _check_secret_key.secret_key),
+      HINT = 'Keys that start with "rolecall." belong to the extension.';
+  END IF;
+END
+$_check_secret_key$;
+
+COMMENT ON FUNCTION rolecall._check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
+
+REVOKE ALL ON FUNCTION rolecall._check_secret_key(text) FROM PUBLIC;
 
 -- sql/5-internal/_comment_lock.sql
 CREATE FUNCTION rolecall._comment_lock(
@@ -429,24 +471,78 @@ REVOKE ALL ON FUNCTION rolecall._converge(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_derived_password.sql
 CREATE FUNCTION rolecall._derived_password(
+  secret bytea,
   role_name text
 )
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_derived_password$
 BEGIN
-  RETURN (
-    SELECT encode(rolecall._hmac_sha256(s.value, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex')
-    FROM rolecall.secret AS s
-    WHERE s.key = 'rolecall.reporting'
-  );
+  RETURN encode(rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex');
 END
 $_derived_password$;
 
-COMMENT ON FUNCTION rolecall._derived_password(text) IS 'The password of a reporting role, derived from the secret of this database; null where there is no secret yet';
+COMMENT ON FUNCTION rolecall._derived_password(bytea, text) IS 'The password of a reporting role';
 
-REVOKE ALL ON FUNCTION rolecall._derived_password(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._derived_password(bytea, text) FROM PUBLIC;
+
+-- sql/5-internal/_derived_salt.sql
+CREATE FUNCTION rolecall._derived_salt(
+  secret bytea,
+  role_name text
+)
+RETURNS bytea
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_derived_salt$
+BEGIN
+  RETURN substring(rolecall._hmac_sha256(_derived_salt.secret, convert_to('rolecall.salt:' || _derived_salt.role_name, 'UTF8')) FOR 16);
+END
+$_derived_salt$;
+
+COMMENT ON FUNCTION rolecall._derived_salt(bytea, text) IS 'The salt of the verifier of a reporting role''s password';
+
+REVOKE ALL ON FUNCTION rolecall._derived_salt(bytea, text) FROM PUBLIC;
+
+-- sql/5-internal/_encrypt_older.sql
+CREATE FUNCTION rolecall._encrypt_older(
+  secret_key text
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_encrypt_older$
+DECLARE
+  v_held text;
+BEGIN
+  IF NOT rolecall._is_encrypting()
+    OR current_setting('transaction_read_only')::boolean
+    OR NOT has_table_privilege('rolecall.secret', 'UPDATE')
+    OR NOT EXISTS (SELECT FROM rolecall.secret AS s WHERE s.key = _encrypt_older.secret_key AND NOT s.encrypted)
+  THEN
+    RETURN;
+  END IF;
+  -- Somebody who reads a secret neither waits nor fails because somebody else is encrypting it.
+  BEGIN
+    SELECT encode(s.value, 'hex') INTO v_held
+    FROM rolecall.secret AS s WHERE s.key = _encrypt_older.secret_key AND NOT s.encrypted
+    FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      v_held := set_config('rolecall.plain', v_held, true);
+      UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = _encrypt_older.secret_key;
+      v_held := set_config('rolecall.plain', '', true);
+    END IF;
+  EXCEPTION
+    WHEN serialization_failure THEN
+      NULL; -- another transaction has encrypted it since this one's snapshot
+  END;
+END
+$_encrypt_older$;
+
+COMMENT ON FUNCTION rolecall._encrypt_older(text) IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
+
+REVOKE ALL ON FUNCTION rolecall._encrypt_older(text) FROM PUBLIC;
 
 -- sql/5-internal/_execute.sql
 CREATE FUNCTION rolecall._execute(
@@ -456,6 +552,8 @@ RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_execute$
+DECLARE
+  v_step rolecall.step;
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
@@ -464,7 +562,7 @@ BEGIN
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  RETURN CASE change.operation
+  v_step := CASE change.operation
     WHEN 'create_role' THEN rolecall._execute_create_role(change)
     WHEN 'alter_role' THEN rolecall._execute_alter_role(change)
     WHEN 'set_password' THEN rolecall._execute_set_password(change)
@@ -476,6 +574,12 @@ BEGIN
     WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
     WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
   END;
+  IF change.password IS NOT NULL AND v_step.status = 'applied'
+    AND rolecall._is_password_cleared(change.target)
+  THEN
+    PERFORM rolecall._refuse_empty_password();
+  END IF;
+  RETURN v_step;
 END
 $_execute$;
 
@@ -1148,6 +1252,46 @@ COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb) IS 'Whether a role has ADMI
 
 REVOKE ALL ON FUNCTION rolecall._is_creator_edge(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_is_empty_verifier.sql
+CREATE FUNCTION rolecall._is_empty_verifier(
+  p_verifier text
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_is_empty_verifier$
+DECLARE
+  v_fields CONSTANT text[] := rolecall._scram_fields(p_verifier);
+BEGIN
+  IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
+    RETURN true;
+  END IF;
+  RETURN decode(v_fields[5], 'base64') = decode(split_part(
+    -- An int gets the lower half of what strtol() read.
+    rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer), ':', 3
+  ), 'base64');
+END
+$_is_empty_verifier$;
+
+COMMENT ON FUNCTION rolecall._is_empty_verifier(text) IS 'Is this verifier one of the empty password';
+
+REVOKE ALL ON FUNCTION rolecall._is_empty_verifier(text) FROM PUBLIC;
+
+-- sql/5-internal/_is_encrypting.sql
+CREATE FUNCTION rolecall._is_encrypting()
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_is_encrypting$
+BEGIN
+  RETURN coalesce(current_setting('rolecall.encryption_key', true), '') <> '';
+END
+$_is_encrypting$;
+
+COMMENT ON FUNCTION rolecall._is_encrypting() IS 'Whether this session encrypts secrets';
+
+REVOKE ALL ON FUNCTION rolecall._is_encrypting() FROM PUBLIC;
+
 -- sql/5-internal/_is_md5_verifier.sql
 CREATE FUNCTION rolecall._is_md5_verifier(
   p_text text
@@ -1207,6 +1351,46 @@ COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer) IS 'Does NFKC leave this c
 
 REVOKE ALL ON FUNCTION rolecall._is_nfkc_stable(integer) FROM PUBLIC;
 
+-- sql/5-internal/_is_password_cleared.sql
+CREATE FUNCTION rolecall._is_password_cleared(
+  role_name text
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_is_password_cleared$
+BEGIN
+  RETURN rolecall._sees_passwords() AND EXISTS (
+    SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NULL
+  );
+END
+$_is_password_cleared$;
+
+COMMENT ON FUNCTION rolecall._is_password_cleared(text) IS 'Whether a role that was just given a password has none';
+
+REVOKE ALL ON FUNCTION rolecall._is_password_cleared(text) FROM PUBLIC;
+
+-- sql/5-internal/_is_rotation_due.sql
+CREATE FUNCTION rolecall._is_rotation_due(
+  rotate_after interval
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_is_rotation_due$
+BEGIN
+  RETURN NOT EXISTS (
+    SELECT FROM rolecall.secret AS s
+    WHERE s.key = 'rolecall.reporting'
+      AND (_is_rotation_due.rotate_after IS NULL OR s.made_at > clock_timestamp() - _is_rotation_due.rotate_after)
+  );
+END
+$_is_rotation_due$;
+
+COMMENT ON FUNCTION rolecall._is_rotation_due(interval) IS 'Whether there is no reporting secret, or it is older than it may be';
+
+REVOKE ALL ON FUNCTION rolecall._is_rotation_due(interval) FROM PUBLIC;
+
 -- sql/5-internal/_is_scram_verifier.sql
 CREATE FUNCTION rolecall._is_scram_verifier(
   p_text text
@@ -1216,8 +1400,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_scram_verifier$
 DECLARE
-  v_fields CONSTANT text[] := regexp_match(p_text COLLATE "C",
-    E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+  v_fields CONSTANT text[] := rolecall._scram_fields(p_text);
 BEGIN
   -- strtol() refuses what a long cannot hold.
   RETURN v_fields IS NOT NULL
@@ -1231,6 +1414,65 @@ $_is_scram_verifier$;
 COMMENT ON FUNCTION rolecall._is_scram_verifier(text) IS 'Would the server store this text as it is, being a SCRAM-SHA-256 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;
+
+-- sql/5-internal/_keep_verifiers.sql
+CREATE FUNCTION rolecall._keep_verifiers(
+  passwords jsonb
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_keep_verifiers$
+DECLARE
+  v_new jsonb;
+BEGIN
+  SELECT jsonb_agg(p) INTO v_new
+  FROM jsonb_array_elements(_keep_verifiers.passwords) AS p
+  WHERE NOT EXISTS (
+    SELECT FROM rolecall.secret AS s
+    WHERE s.key = 'rolecall.verifier.' || (p ->> 'role') AND s.value = convert_to(p ->> 'password', 'UTF8')
+  );
+  IF v_new IS NULL THEN
+    RETURN;
+  END IF;
+  BEGIN
+    -- The server has the same text in pg_authid, so there is nothing to encrypt.
+    INSERT INTO rolecall.secret AS s (key, value, encrypted)
+    SELECT 'rolecall.verifier.' || (p ->> 'role'), convert_to(p ->> 'password', 'UTF8'), false
+    FROM jsonb_array_elements(v_new) AS p
+    ORDER BY (p ->> 'role') COLLATE "C"
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
+  EXCEPTION
+    WHEN serialization_failure THEN
+      NULL; -- another transaction has kept the same one since this one's snapshot
+  END;
+END
+$_keep_verifiers$;
+
+COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call';
+
+REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_lock_reporting_secret.sql
+CREATE FUNCTION rolecall._lock_reporting_secret(
+  exclusive boolean
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_lock_reporting_secret$
+BEGIN
+  IF _lock_reporting_secret.exclusive THEN
+    PERFORM pg_advisory_xact_lock(1919904099, 0);
+  ELSE
+    PERFORM pg_advisory_xact_lock_shared(1919904099, 0);
+  END IF;
+END
+$_lock_reporting_secret$;
+
+COMMENT ON FUNCTION rolecall._lock_reporting_secret(boolean) IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
+
+REVOKE ALL ON FUNCTION rolecall._lock_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/_lock_role.sql
 CREATE FUNCTION rolecall._lock_role(
@@ -1347,6 +1589,30 @@ COMMENT ON FUNCTION rolecall._mask() IS 'What stands for a password wherever a s
 
 REVOKE ALL ON FUNCTION rolecall._mask() FROM PUBLIC;
 
+-- sql/5-internal/_other_database.sql
+CREATE FUNCTION rolecall._other_database(
+  role_name text
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_other_database$
+BEGIN
+  RETURN (
+    SELECT d.datname
+    FROM pg_db_role_setting AS s
+    CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
+    JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
+    WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid AND s.setdatabase = 0
+      AND d.datname <> current_database()
+  );
+END
+$_other_database$;
+
+COMMENT ON FUNCTION rolecall._other_database(text) IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or nobody''s';
+
+REVOKE ALL ON FUNCTION rolecall._other_database(text) FROM PUBLIC;
+
 -- sql/5-internal/_password_matches.sql
 CREATE FUNCTION rolecall._password_matches(
   p_password text,
@@ -1361,10 +1627,12 @@ DECLARE
 BEGIN
   IF p_password IS NULL OR NOT rolecall._is_scram_verifier(p_verifier) THEN
     RETURN false;
+  ELSIF p_password COLLATE "C" = p_verifier COLLATE "C" THEN
+    RETURN true;
   ELSIF rolecall._is_scram_verifier(p_password) THEN
-    RETURN p_password COLLATE "C" = p_verifier COLLATE "C";
+    RETURN false;
   END IF;
-  v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,5}):([A-Za-z0-9+/]+={0,2})[$]');
+  v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]');
   IF v_fields IS NULL THEN
     RETURN false;
   END IF;
@@ -1375,6 +1643,38 @@ $_password_matches$;
 COMMENT ON FUNCTION rolecall._password_matches(text, text) IS 'Does this stored verifier stand for this password';
 
 REVOKE ALL ON FUNCTION rolecall._password_matches(text, text) FROM PUBLIC;
+
+-- sql/5-internal/_pgcrypto_schema.sql
+CREATE FUNCTION rolecall._pgcrypto_schema()
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_pgcrypto_schema$
+DECLARE
+  v_schema text;
+BEGIN
+  -- A function of that name that is not a member of the extension is somebody else's.
+  SELECT n.nspname INTO v_schema
+  FROM pg_extension AS e
+  JOIN pg_depend AS d
+    ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+    AND d.classid = 'pg_catalog.pg_proc'::regclass
+  JOIN pg_proc AS p ON p.oid = d.objid
+  JOIN pg_namespace AS n ON n.oid = p.pronamespace
+  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea';
+  IF v_schema IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'secrets are to be encrypted, but the extension pgcrypto is not installed in this database',
+      HINT = 'Run CREATE EXTENSION pgcrypto, or RESET rolecall.encryption_key to store secrets as they are.';
+  END IF;
+  RETURN v_schema;
+END
+$_pgcrypto_schema$;
+
+COMMENT ON FUNCTION rolecall._pgcrypto_schema() IS 'The schema of pgcrypto''s functions, wherever the extension was put';
+
+REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;
 
 -- sql/5-internal/_plan.sql
 CREATE FUNCTION rolecall._plan(
@@ -1585,14 +1885,17 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_passwords$
 DECLARE
+  v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
   v_resource jsonb;
   v_name text;
   v_role oid;
   v_until timestamptz;
   v_present timestamptz;
+  v_stored text;
   v_wanted boolean;
 BEGIN
-  FOR v_resource IN SELECT * FROM jsonb_array_elements(_plan_passwords.document -> 'passwords') LOOP
+  FOR v_position IN 0 .. jsonb_array_length(_plan_passwords.document -> 'passwords') - 1 LOOP
+    v_resource := _plan_passwords.document -> 'passwords' -> v_position;
     v_name := v_resource ->> 'role';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_until := (v_resource ->> 'valid_until')::timestamptz;
@@ -1603,18 +1906,19 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
     END IF;
-    SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
-    IF has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
-      SELECT rolecall._password_matches(v_resource ->> 'password', a.rolpassword) IS NOT TRUE INTO v_wanted
-      FROM pg_authid AS a WHERE a.oid = v_role;
+    IF v_readable THEN
+      SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
+      v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
     ELSE
+      SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
       v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
     END IF;
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-    RETURN QUERY SELECT
+    RETURN NEXT ROW(
       'set_password', v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
-      v_resource ->> 'password', ARRAY[v_name], NULL, NULL;
+      v_resource ->> 'password', ARRAY[v_name], NULL, NULL
+    )::rolecall._change;
   END LOOP;
 END
 $_plan_passwords$;
@@ -1963,33 +2267,47 @@ SET search_path = pg_catalog, pg_temp
 AS $_provision$
 DECLARE
   v_rotate boolean;
-  v_roles jsonb;
+  v_roles text[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_step rolecall.step;
+  v_set boolean := false;
 BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
   PERFORM rolecall._check_provisioned_here(_provision.definitions);
-  v_rotate := NOT EXISTS (
-    SELECT FROM rolecall.secret AS s
-    WHERE s.key = 'rolecall.reporting' AND (_provision.rotate_after IS NULL OR s.made_at > clock_timestamp() - _provision.rotate_after)
-  );
-  SELECT jsonb_agg(d -> 'role') INTO v_roles FROM jsonb_array_elements(_provision.definitions) AS d;
+  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_provision.definitions) AS d);
+  v_rotate := rolecall._is_rotation_due(_provision.rotate_after);
+  IF NOT _provision.dry_run THEN
+    PERFORM rolecall._lock_reporting_secret(v_rotate);
+    -- Another caller may have made it while this one waited.
+    v_rotate := v_rotate AND rolecall._is_rotation_due(_provision.rotate_after);
+    PERFORM rolecall._encrypt_older('rolecall.reporting');
+  END IF;
   IF v_rotate THEN
-    RETURN NEXT rolecall._rotate(_provision.rotate_after, _provision.dry_run);
+    RETURN NEXT rolecall._rotate_secret(_provision.dry_run);
     -- Every reporting role of this database has its password from that secret.
-    SELECT v_roles || coalesce(jsonb_agg(DISTINCT p.key -> 0), '[]') INTO v_roles
-    FROM rolecall.resource AS p
-    WHERE p.section = 'read_access' AND NOT v_roles @> p.key
-      AND rolecall._recorded(p.section, p.key) IS NOT NULL AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL;
+    v_roles := v_roles || ARRAY(
+      SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+    );
   END IF;
-  IF NOT _provision.dry_run AND rolecall._derived_password('') IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'serialization_failure',
-      MESSAGE = 'the secret was made by a transaction that this one cannot see',
-      HINT = 'Try again.';
+  v_secret := CASE
+    WHEN v_rotate AND _provision.dry_run THEN rolecall._random_bytes()
+    ELSE rolecall._read_secret('rolecall.reporting', true)
+  END;
+  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _provision.realign OR v_rotate);
+  IF NOT _provision.dry_run THEN
+    PERFORM rolecall._keep_verifiers(v_passwords);
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(
-    rolecall._reporting_state(_provision.definitions, v_roles, _provision.realign OR v_rotate), _provision.dry_run
-  );
+  FOR v_step IN
+    SELECT * FROM rolecall._converge(rolecall._reporting_state(_provision.definitions, v_passwords), _provision.dry_run)
+  LOOP
+    RETURN NEXT v_step;
+    v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
+  END LOOP;
+  IF v_set AND NOT _provision.dry_run THEN
+    PERFORM rolecall._check_secret_is_current();
+  END IF;
 END
 $_provision$;
 
@@ -2037,6 +2355,51 @@ COMMENT ON FUNCTION rolecall._read_access(text, text[], text[], text[]) IS 'A re
 
 REVOKE ALL ON FUNCTION rolecall._read_access(text, text[], text[], text[]) FROM PUBLIC;
 
+-- sql/5-internal/_read_secret.sql
+CREATE FUNCTION rolecall._read_secret(
+  secret_key text,
+  strict boolean
+)
+RETURNS bytea
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_read_secret$
+DECLARE
+  v_value bytea;
+  v_encrypted boolean;
+BEGIN
+  SELECT s.value, s.encrypted INTO v_value, v_encrypted FROM rolecall.secret AS s WHERE s.key = _read_secret.secret_key;
+  IF v_encrypted IS NOT TRUE THEN
+    RETURN v_value;
+  ELSIF NOT rolecall._is_encrypting() THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('secret "%s" is encrypted, and this session has no key', _read_secret.secret_key),
+      HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
+  END IF;
+  BEGIN
+    EXECUTE format(
+      'SELECT %I.pgp_sym_decrypt_bytea(s.value, current_setting(%L)) FROM rolecall.secret AS s WHERE s.key = %L',
+      rolecall._pgcrypto_schema(), 'rolecall.encryption_key', _read_secret.secret_key
+    ) INTO v_value;
+    RETURN v_value;
+  EXCEPTION
+    WHEN external_routine_invocation_exception THEN
+      IF _read_secret.strict THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('secret "%s" was encrypted with another key', _read_secret.secret_key),
+          HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
+      END IF;
+      RETURN NULL;
+  END;
+END
+$_read_secret$;
+
+COMMENT ON FUNCTION rolecall._read_secret(text, boolean) IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
+
+REVOKE ALL ON FUNCTION rolecall._read_secret(text, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_recorded.sql
 CREATE FUNCTION rolecall._recorded(
   section text,
@@ -2076,6 +2439,24 @@ $_refresh_caches$;
 COMMENT ON FUNCTION rolecall._refresh_caches() IS 'Lets this backend see what other transactions have committed to the catalogs';
 
 REVOKE ALL ON FUNCTION rolecall._refresh_caches() FROM PUBLIC;
+
+-- sql/5-internal/_refuse_empty_password.sql
+CREATE FUNCTION rolecall._refuse_empty_password()
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_refuse_empty_password$
+BEGIN
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_parameter_value',
+    MESSAGE = 'password must not be empty',
+    HINT = 'Use null for a role without a password.';
+END
+$_refuse_empty_password$;
+
+COMMENT ON FUNCTION rolecall._refuse_empty_password() IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
+
+REVOKE ALL ON FUNCTION rolecall._refuse_empty_password() FROM PUBLIC;
 
 -- sql/5-internal/_remember.sql
 CREATE FUNCTION rolecall._remember(
@@ -2132,11 +2513,70 @@ COMMENT ON FUNCTION rolecall._remember(jsonb) IS 'Records the desired state, res
 
 REVOKE ALL ON FUNCTION rolecall._remember(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_reporting_passwords.sql
+CREATE FUNCTION rolecall._reporting_passwords(
+  secret bytea,
+  role_names text[],
+  realign boolean
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_reporting_passwords$
+DECLARE
+  v_passwords jsonb := '[]';
+  v_name text;
+  v_salt bytea;
+  v_verifier text;
+  v_kept boolean;
+BEGIN
+  FOREACH v_name IN ARRAY _reporting_passwords.role_names LOOP
+    SELECT convert_from(s.value, 'UTF8') INTO v_verifier
+    FROM rolecall.secret AS s WHERE s.key = 'rolecall.verifier.' || v_name;
+    v_salt := rolecall._derived_salt(_reporting_passwords.secret, v_name);
+    v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
+    IF NOT v_kept THEN
+      v_verifier := rolecall._scram(rolecall._derived_password(_reporting_passwords.secret, v_name), v_salt, 4096);
+    END IF;
+    v_passwords := v_passwords || jsonb_build_object(
+      'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept
+    );
+  END LOOP;
+  RETURN v_passwords;
+END
+$_reporting_passwords$;
+
+COMMENT ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) IS 'Password resources of reporting roles: for each the verifier of its derived password';
+
+REVOKE ALL ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
+
+-- sql/5-internal/_reporting_roles.sql
+CREATE FUNCTION rolecall._reporting_roles()
+RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_reporting_roles$
+BEGIN
+  RETURN ARRAY(
+    SELECT DISTINCT (p.key ->> 0) COLLATE "C"
+    FROM rolecall.resource AS p
+    WHERE p.section = 'read_access'
+      AND rolecall._recorded(p.section, p.key) IS NOT NULL
+      AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+      AND rolecall._other_database(p.key ->> 0) IS NULL
+    ORDER BY 1
+  );
+END
+$_reporting_roles$;
+
+COMMENT ON FUNCTION rolecall._reporting_roles() IS 'The reporting roles that exist and are this database''s';
+
+REVOKE ALL ON FUNCTION rolecall._reporting_roles() FROM PUBLIC;
+
 -- sql/5-internal/_reporting_state.sql
 CREATE FUNCTION rolecall._reporting_state(
   definitions jsonb,
-  password_roles jsonb,
-  realign boolean
+  passwords jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2147,10 +2587,10 @@ BEGIN
     'roles', (SELECT jsonb_agg(jsonb_build_object(
       'name', d -> 'role',
       'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
-      'password', coalesce(rolecall._derived_password(d ->> 'role'), rolecall._mask()),
+      'password', (SELECT p -> 'password' FROM jsonb_array_elements(_reporting_state.passwords) AS p WHERE p -> 'role' = d -> 'role'),
       'protected', true
     )) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
-    'passwords', (SELECT jsonb_agg(jsonb_build_object('role', d, 'password', rolecall._derived_password(d #>> '{}'), 'realign', _reporting_state.realign)) FROM jsonb_array_elements(_reporting_state.password_roles) AS d),
+    'passwords', _reporting_state.passwords,
     'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
@@ -2166,35 +2606,31 @@ BEGIN
 END
 $_reporting_state$;
 
-COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb, boolean) IS 'The desired state of reporting roles';
+COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
 
-REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb) FROM PUBLIC;
 
--- sql/5-internal/_rotate.sql
-CREATE FUNCTION rolecall._rotate(
-  rotate_after interval,
+-- sql/5-internal/_rotate_secret.sql
+CREATE FUNCTION rolecall._rotate_secret(
   dry_run boolean
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_rotate$
+AS $_rotate_secret$
 BEGIN
-  IF NOT _rotate.dry_run THEN
-    -- Two callers at once: the second finds the first one's secret, and uses it.
-    INSERT INTO rolecall.secret AS s (key, value, encrypted)
-    VALUES ('rolecall.reporting', rolecall._random_bytes(), false)
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at
-    WHERE s.made_at <= clock_timestamp() - _rotate.rotate_after;
+  IF NOT _rotate_secret.dry_run THEN
+    PERFORM rolecall._write_secret('rolecall.reporting', rolecall._random_bytes(), true);
+    DELETE FROM rolecall.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
-             CASE WHEN _rotate.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
+             CASE WHEN _rotate_secret.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
 END
-$_rotate$;
+$_rotate_secret$;
 
-COMMENT ON FUNCTION rolecall._rotate(interval, boolean) IS 'A new secret in place of the present one, if that is still older than it may be';
+COMMENT ON FUNCTION rolecall._rotate_secret(boolean) IS 'Makes a new reporting secret';
 
-REVOKE ALL ON FUNCTION rolecall._rotate(interval, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/_saslprep.sql
 CREATE FUNCTION rolecall._saslprep(
@@ -2320,6 +2756,65 @@ $_scram$;
 COMMENT ON FUNCTION rolecall._scram(text, bytea, integer) IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
 
 REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;
+
+-- sql/5-internal/_scram_fields.sql
+CREATE FUNCTION rolecall._scram_fields(
+  p_text text
+)
+RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_scram_fields$
+BEGIN
+  RETURN regexp_match(p_text COLLATE "C",
+    E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+END
+$_scram_fields$;
+
+COMMENT ON FUNCTION rolecall._scram_fields(text) IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt, stored key, server key';
+
+REVOKE ALL ON FUNCTION rolecall._scram_fields(text) FROM PUBLIC;
+
+-- sql/5-internal/_sealed.sql
+CREATE FUNCTION rolecall._sealed()
+RETURNS bytea
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_sealed$
+DECLARE
+  v_sealed bytea;
+BEGIN
+  IF NOT rolecall._is_encrypting() THEN
+    RETURN decode(current_setting('rolecall.plain'), 'hex');
+  END IF;
+  EXECUTE format(
+    'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+    rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
+  ) INTO v_sealed;
+  RETURN v_sealed;
+END
+$_sealed$;
+
+COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted';
+
+REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;
+
+-- sql/5-internal/_sees_passwords.sql
+CREATE FUNCTION rolecall._sees_passwords()
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_sees_passwords$
+BEGIN
+  -- Under an older snapshot the role may be shown as it was before this transaction changed it.
+  RETURN current_setting('transaction_isolation') = 'read committed'
+    AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+END
+$_sees_passwords$;
+
+COMMENT ON FUNCTION rolecall._sees_passwords() IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty one';
+
+REVOKE ALL ON FUNCTION rolecall._sees_passwords() FROM PUBLIC;
 
 -- sql/5-internal/_server_version.sql
 CREATE FUNCTION rolecall._server_version()
@@ -2567,16 +3062,51 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_verifier$
 BEGIN
-  IF rolecall._is_scram_verifier(_verifier.password) THEN
-    RETURN _verifier.password;
+  IF NOT rolecall._is_scram_verifier(_verifier.password) THEN
+    RETURN rolecall.scram_sha_256(_verifier.password);
+  ELSIF NOT rolecall._sees_passwords() AND rolecall._is_empty_verifier(_verifier.password) THEN
+    PERFORM rolecall._refuse_empty_password();
   END IF;
-  RETURN rolecall.scram_sha_256(_verifier.password);
+  RETURN _verifier.password;
 END
 $_verifier$;
 
 COMMENT ON FUNCTION rolecall._verifier(text) IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 
 REVOKE ALL ON FUNCTION rolecall._verifier(text) FROM PUBLIC;
+
+-- sql/5-internal/_write_secret.sql
+CREATE FUNCTION rolecall._write_secret(
+  secret_key text,
+  secret bytea,
+  replace boolean
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_write_secret$
+DECLARE
+  v_held text := encode(_write_secret.secret, 'hex');
+BEGIN
+  v_held := set_config('rolecall.plain', v_held, true);
+  INSERT INTO rolecall.secret AS s (key, value, encrypted)
+  VALUES (_write_secret.secret_key, rolecall._sealed(), rolecall._is_encrypting())
+  ON CONFLICT (key) DO UPDATE SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at
+  WHERE _write_secret.replace AND (excluded.encrypted OR NOT s.encrypted);
+  IF NOT FOUND AND _write_secret.replace THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('secret "%s" is encrypted, and this session has no key', _write_secret.secret_key),
+      HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
+  END IF;
+  v_held := set_config('rolecall.plain', '', true);
+  RETURN FOUND;
+END
+$_write_secret$;
+
+COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean) IS 'Stores a secret; false where there is one that is not to be replaced';
+
+REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_base_roles.sql
 CREATE FUNCTION rolecall.create_base_roles(
@@ -2834,6 +3364,25 @@ COMMENT ON FUNCTION rolecall.generate_password() IS 'A random password of 24 let
 
 REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 
+-- sql/6-functions/get_secret.sql
+CREATE FUNCTION rolecall.get_secret(
+  key text
+)
+RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $get_secret$
+BEGIN
+  PERFORM rolecall._check_secret_key(get_secret.key);
+  PERFORM rolecall._encrypt_older(get_secret.key);
+  RETURN convert_from(rolecall._read_secret(get_secret.key, true), 'UTF8');
+END
+$get_secret$;
+
+COMMENT ON FUNCTION rolecall.get_secret(text) IS 'A secret that was stored with set_secret() or set_secret_if_absent()';
+
+REVOKE ALL ON FUNCTION rolecall.get_secret(text) FROM PUBLIC;
+
 -- sql/6-functions/grant_role.sql
 CREATE FUNCTION rolecall.grant_role(
   role_name text,
@@ -2936,21 +3485,26 @@ CREATE FUNCTION rolecall.reporting_role_password(
   role_name text
 )
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_role_password$
 DECLARE
-  v_password text;
+  v_secret bytea;
 BEGIN
   PERFORM rolecall._check_role_name(reporting_role_password.role_name);
-  v_password := rolecall._derived_password(reporting_role_password.role_name);
-  IF v_password IS NULL OR rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NULL THEN
+  IF rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
+    AND rolecall._other_database(reporting_role_password.role_name) IS NULL
+  THEN
+    PERFORM rolecall._encrypt_older('rolecall.reporting');
+    v_secret := rolecall._read_secret('rolecall.reporting', true);
+  END IF;
+  IF v_secret IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', reporting_role_password.role_name, current_database()),
       HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
   END IF;
-  RETURN v_password;
+  RETURN rolecall._derived_password(v_secret, reporting_role_password.role_name);
 END
 $reporting_role_password$;
 
@@ -3013,6 +3567,40 @@ COMMENT ON FUNCTION rolecall.role_name(text) IS 'The name that a base role has i
 
 REVOKE ALL ON FUNCTION rolecall.role_name(text) FROM PUBLIC;
 
+-- sql/6-functions/rotate_reporting_secret.sql
+CREATE FUNCTION rolecall.rotate_reporting_secret(
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $rotate_reporting_secret$
+DECLARE
+  v_roles text[];
+  v_secret bytea;
+  v_passwords jsonb;
+BEGIN
+  IF NOT rotate_reporting_secret.dry_run THEN
+    PERFORM rolecall._lock_reporting_secret(true);
+  END IF;
+  v_roles := rolecall._reporting_roles();
+  IF cardinality(v_roles) = 0 AND rolecall._is_rotation_due(NULL) THEN
+    RETURN;
+  END IF;
+  RETURN NEXT rolecall._rotate_secret(rotate_reporting_secret.dry_run);
+  v_secret := CASE WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes() ELSE rolecall._read_secret('rolecall.reporting', true) END;
+  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
+  IF NOT rotate_reporting_secret.dry_run THEN
+    PERFORM rolecall._keep_verifiers(v_passwords);
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
+END
+$rotate_reporting_secret$;
+
+COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean) IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
+
+REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
+
 -- sql/6-functions/scram_sha_256.sql
 CREATE FUNCTION rolecall.scram_sha_256(
   password text,
@@ -3070,3 +3658,69 @@ $set_password$;
 COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS 'Sets the password of a role';
 
 REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) FROM PUBLIC;
+
+-- sql/6-functions/set_secret.sql
+CREATE FUNCTION rolecall.set_secret(
+  key text,
+  value text
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $set_secret$
+DECLARE
+  v_value bytea := convert_to(set_secret.value, 'UTF8');
+BEGIN
+  PERFORM rolecall._check_secret_key(set_secret.key);
+  IF v_value IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+  END IF;
+  PERFORM rolecall._encrypt_older(set_secret.key);
+  IF rolecall._read_secret(set_secret.key, false) IS NOT DISTINCT FROM v_value THEN
+    RETURN;
+  END IF;
+  IF rolecall._write_secret(set_secret.key, v_value, true) THEN
+    RETURN NEXT ROW(
+      'set_secret', set_secret.key, format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()), 'applied', NULL, NULL
+    )::rolecall.step;
+  END IF;
+END
+$set_secret$;
+
+COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in place of the one that the key has';
+
+REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;
+
+-- sql/6-functions/set_secret_if_absent.sql
+CREATE FUNCTION rolecall.set_secret_if_absent(
+  key text,
+  value text
+)
+RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $set_secret_if_absent$
+DECLARE
+  v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
+  v_stored bytea;
+BEGIN
+  PERFORM rolecall._check_secret_key(set_secret_if_absent.key);
+  IF v_value IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+  END IF;
+  PERFORM rolecall._encrypt_older(set_secret_if_absent.key);
+  LOOP
+    v_stored := rolecall._read_secret(set_secret_if_absent.key, true);
+    EXIT WHEN v_stored IS NOT NULL;
+    IF rolecall._write_secret(set_secret_if_absent.key, v_value, false) THEN
+      v_stored := v_value;
+    END IF;
+    -- Else another caller's was first, and can be read now.
+  END LOOP;
+  RETURN convert_from(v_stored, 'UTF8');
+END
+$set_secret_if_absent$;
+
+COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text) IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+
+REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;

@@ -41,6 +41,7 @@ export const sqlstates = {
   reserved_name: '42939',
   undefined_table: '42P01',
   duplicate_schema: '42P06',
+  object_not_in_prerequisite_state: '55000',
   object_in_use: '55006',
   lock_not_available: '55P03',
   internal_error: 'XX000',
@@ -214,6 +215,28 @@ export class Rolecall {
   }
 
   /**
+   * A secret that was stored with set_secret() or set_secret_if_absent()
+   *
+   * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
+   * the transaction is READ ONLY or the caller may only read.
+   *
+   * @returns the secret; null where the key has none
+   * @throws null_value_not_allowed - the key is null
+   * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no key or another one
+   * @throws reserved_name - the key starts with `rolecall.`
+   * @throws object_not_in_prerequisite_state - the secret is to be encrypted or is, and the database has no pgcrypto
+   * @throws insufficient_privilege - the caller may not read the secrets
+   */
+  async get_secret(
+    values: {
+      /** name of the secret */
+      key: string;
+    },
+  ): Promise<string> {
+    return (await this.#value('get_secret', ['key'], values)) as string;
+  }
+
+  /**
    * Makes one role a member of another, with the options asked for
    *
    * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
@@ -331,6 +354,8 @@ export class Rolecall {
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
    * @throws undefined_object - the role was not provisioned in this database, or not since its dump was restored
+   * @throws invalid_parameter_value - the secret is encrypted and the session has no key or another one
+   * @throws object_not_in_prerequisite_state - the secret is to be encrypted or is, and the database has no pgcrypto
    * @throws insufficient_privilege - the caller may not read the secret
    */
   async reporting_role_password(
@@ -388,6 +413,31 @@ export class Rolecall {
   }
 
   /**
+   * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew
+   *
+   * All means every role that was provisioned in this database and exists. Sessions that are logged in go on; new logins
+   * need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
+   * session has the setting `rolecall.encryption_key`; the old one need not be readable.
+   *
+   * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
+   * provisioned since the snapshot; that role's password is set by its next provisioning run.
+   *
+   * @returns one row for the secret and one per role; none where nothing was ever provisioned
+   * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
+   * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
+   */
+  async rotate_reporting_secret(
+    values: {
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean;
+    } = {},
+  ): Promise<Step[]> {
+    return (await this.#rows('rotate_reporting_secret', ['dry_run'], values)) as Step[];
+  }
+
+  /**
    * A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
    *
    * Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
@@ -435,6 +485,58 @@ export class Rolecall {
     },
   ): Promise<Step[]> {
     return (await this.#rows('set_password', ['username', 'password', 'valid_until', 'dry_run'], values)) as Step[];
+  }
+
+  /**
+   * Stores a secret, in place of the one that the key has
+   *
+   * No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
+   * encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
+   * replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
+   * where that has statements.
+   *
+   * @returns one row, or none where that value is stored already
+   * @throws null_value_not_allowed - an argument is null
+   * @throws invalid_parameter_value - the key is empty, or the present secret is encrypted and the session has no key
+   * @throws reserved_name - the key starts with `rolecall.`
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws insufficient_privilege - the caller may not write the secrets
+   * @throws serialization_failure - under REPEATABLE READ: another transaction has stored the secret since the snapshot
+   */
+  async set_secret(
+    values: {
+      /** name of the secret */
+      key: string;
+      /** the secret; it may be empty */
+      value: string;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('set_secret', ['key', 'value'], values)) as Step[];
+  }
+
+  /**
+   * Stores a secret unless the key has one already, and returns the one that it has then
+   *
+   * Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
+   * is stored as set_secret() stores it.
+   *
+   * @returns the secret that is stored in the end
+   * @throws null_value_not_allowed - an argument is null
+   * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no key or another one
+   * @throws reserved_name - the key starts with `rolecall.`
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws insufficient_privilege - the caller may not write the secrets
+   * @throws serialization_failure - under REPEATABLE READ: another transaction has made the secret since the snapshot, which does not show it
+   */
+  async set_secret_if_absent(
+    values: {
+      /** name of the secret */
+      key: string;
+      /** the secret, if there is none yet */
+      value: string;
+    },
+  ): Promise<string> {
+    return (await this.#value('set_secret_if_absent', ['key', 'value'], values)) as string;
   }
 
   /** The text of the call is made of names known here alone; every value is a bind parameter. */

@@ -157,6 +157,8 @@ function dispatch(): FunctionSpec {
     '_execute',
     'Makes one change by the executor of its operation; null where it has to be planned again',
     sql`
+      DECLARE
+        v_step rolecall.step;
       BEGIN
         IF change.sqlstate IS NOT NULL THEN
           RAISE WARNING USING
@@ -165,9 +167,15 @@ function dispatch(): FunctionSpec {
             HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
           RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
         END IF;
-        RETURN CASE change.operation
+        v_step := CASE change.operation
           ${branches}
         END;
+        IF change.password IS NOT NULL AND v_step.status = 'applied'
+          AND rolecall._is_password_cleared(change.target)
+        THEN
+          PERFORM rolecall._refuse_empty_password();
+        END IF;
+        RETURN v_step;
       END
     `,
     {},

@@ -14,7 +14,7 @@ import type { Bool, Nothing, Oid, Returns, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
 
 /** First half of the advisory key that marks our own calls; the second half is the role's oid. */
-const marker = raw('1919904099');
+export const marker = raw('1919904099');
 
 /**
  * Locks one role for the rest of the transaction; true where it had to wait, or the role is gone

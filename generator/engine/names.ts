@@ -73,6 +73,21 @@ export function _check_role_name(role_name: Text): Nothing {
 }
 
 /**
+ * Refuses a password that is empty, or a verifier that is one of the empty password
+ * @volatility stable
+ */
+export function _refuse_empty_password(): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be empty',
+        HINT = 'Use null for a role without a password.';
+    END
+  `;
+}
+
+/**
  * Refuses to bend a superuser, or the caller itself, into a role of the desired state
  * @volatility stable
  */

@@ -5,7 +5,7 @@
  * needed, with or without the schema), and whose future tables it reads (null: every owner of tables there, and the
  * caller). Privileges beyond that are taken away.
  */
-import type { ChangeRow, Jsonb, Nothing, SetOf } from '../model/types.ts';
+import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /** Tables named in one statement. From PostgreSQL 18 each is locked, so a very long list goes by schema instead. */
@@ -28,6 +28,25 @@ const targets = (resources: Jsonb) => sql`
 `;
 
 /**
+ * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's
+ * @volatility stable
+ */
+export function _other_database(role_name: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT d.datname
+        FROM pg_db_role_setting AS s
+        CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
+        JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
+        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid AND s.setdatabase = 0
+          AND d.datname <> current_database()
+      );
+    END
+  `;
+}
+
+/**
  * Refuses a reporting role that belongs to another database of the cluster
  * @volatility stable
  */
@@ -36,12 +55,10 @@ export function _check_provisioned_here(resources: Jsonb): Nothing {
     DECLARE
       v_other record;
     BEGIN
-      SELECT r.role, d.datname INTO v_other
+      SELECT r.role, o.datname INTO v_other
       FROM jsonb_to_recordset(${resources}) AS r(role text)
-      JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid AND s.setdatabase = 0
-      CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
-      JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
-      WHERE d.datname <> current_database();
+      CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
+      WHERE o.datname IS NOT NULL;
       IF FOUND THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',

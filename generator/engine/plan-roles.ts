@@ -70,20 +70,26 @@ const order = sql`ARRAY[${join(Object.keys(attributes).map(text))}]`;
 
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
+ *
+ * A password is only ever part of a simple expression here: as a value of a query it would be shown by the verbose
+ * plans of auto_explain.
  * @volatility stable
  * @probes
  */
 export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
+      v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
       v_resource jsonb;
       v_name text;
       v_role oid;
       v_until timestamptz;
       v_present timestamptz;
+      v_stored text;
       v_wanted boolean;
     BEGIN
-      FOR v_resource IN SELECT * FROM jsonb_array_elements(${document} -> 'passwords') LOOP
+      FOR v_position IN 0 .. jsonb_array_length(${document} -> 'passwords') - 1 LOOP
+        v_resource := ${document} -> 'passwords' -> v_position;
         v_name := v_resource ->> 'role';
         v_role := to_regrole(quote_ident(v_name))::oid;
         v_until := (v_resource ->> 'valid_until')::timestamptz;
@@ -94,18 +100,19 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
             ERRCODE = 'undefined_object',
             MESSAGE = format('role "%s" does not exist', v_name);
         END IF;
-        SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
-        IF has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
-          SELECT rolecall._password_matches(v_resource ->> 'password', a.rolpassword) IS NOT TRUE INTO v_wanted
-          FROM pg_authid AS a WHERE a.oid = v_role;
+        IF v_readable THEN
+          SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
+          v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
         ELSE
+          SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
           v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
         END IF;
         CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-        RETURN QUERY SELECT
+        RETURN NEXT ROW(
           'set_password', v_name,
           concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
-          v_resource ->> 'password', ARRAY[v_name], NULL, NULL;
+          v_resource ->> 'password', ARRAY[v_name], NULL, NULL
+        )::rolecall._change;
       END LOOP;
     END
   `;
@@ -160,10 +167,43 @@ export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
 export function _verifier(password: Text): Returns<Text> {
   return sql`
     BEGIN
-      IF rolecall._is_scram_verifier(${password}) THEN
-        RETURN ${password};
+      IF NOT rolecall._is_scram_verifier(${password}) THEN
+        RETURN rolecall.scram_sha_256(${password});
+      ELSIF NOT rolecall._sees_passwords() AND rolecall._is_empty_verifier(${password}) THEN
+        PERFORM rolecall._refuse_empty_password();
       END IF;
-      RETURN rolecall.scram_sha_256(${password});
+      RETURN ${password};
+    END
+  `;
+}
+
+/**
+ * Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty
+ * one
+ *
+ * Looking is much cheaper than to find out whether a verifier is one.
+ * @volatility stable
+ */
+export function _sees_passwords(): Returns<Bool> {
+  return sql`
+    BEGIN
+      -- Under an older snapshot the role may be shown as it was before this transaction changed it.
+      RETURN current_setting('transaction_isolation') = 'read committed'
+        AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+    END
+  `;
+}
+
+/**
+ * Whether a role that was just given a password has none
+ * @volatility stable
+ */
+export function _is_password_cleared(role_name: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN rolecall._sees_passwords() AND EXISTS (
+        SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NULL
+      );
     END
   `;
 }

@@ -1,12 +1,9 @@
 /**
- * Provisioning of reporting roles: the desired state of one or several of them, and the secret that their passwords
- * are derived from.
+ * Provisioning of reporting roles: the desired state of one or several of them.
  */
 import type { Bool, Interval, Jsonb, Nothing, Returns, SetOf, StepRow, Text, Texts } from '../model/types.ts';
-import { sql, text, type Sql } from '../sql/template.ts';
-
-/** Key of the secret in rolecall.secret. */
-const secretKey = text('rolecall.reporting');
+import { sql, type Sql } from '../sql/template.ts';
+import { reportingSecret } from './secrets.ts';
 
 /**
  * Refuses a definition of a reporting role that could not be provisioned
@@ -53,33 +50,47 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
   return sql`
     DECLARE
       v_rotate boolean;
-      v_roles jsonb;
+      v_roles text[];
+      v_secret bytea;
+      v_passwords jsonb;
+      v_step rolecall.step;
+      v_set boolean := false;
     BEGIN
       PERFORM rolecall._check_read_access(${definitions});
       PERFORM rolecall._check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall._check_provisioned_here(${definitions});
-      v_rotate := NOT EXISTS (
-        SELECT FROM rolecall.secret AS s
-        WHERE s.key = ${secretKey} AND (${rotate_after} IS NULL OR s.made_at > clock_timestamp() - ${rotate_after})
-      );
-      SELECT jsonb_agg(d -> 'role') INTO v_roles FROM jsonb_array_elements(${definitions}) AS d;
+      v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
+      v_rotate := rolecall._is_rotation_due(${rotate_after});
+      IF NOT ${dry_run} THEN
+        PERFORM rolecall._lock_reporting_secret(v_rotate);
+        -- Another caller may have made it while this one waited.
+        v_rotate := v_rotate AND rolecall._is_rotation_due(${rotate_after});
+        PERFORM rolecall._encrypt_older(${reportingSecret});
+      END IF;
       IF v_rotate THEN
-        RETURN NEXT rolecall._rotate(${rotate_after}, ${dry_run});
+        RETURN NEXT rolecall._rotate_secret(${dry_run});
         -- Every reporting role of this database has its password from that secret.
-        SELECT v_roles || coalesce(jsonb_agg(DISTINCT p.key -> 0), '[]') INTO v_roles
-        FROM rolecall.resource AS p
-        WHERE p.section = 'read_access' AND NOT v_roles @> p.key
-          AND rolecall._recorded(p.section, p.key) IS NOT NULL AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL;
+        v_roles := v_roles || ARRAY(
+          SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+        );
       END IF;
-      IF NOT ${dry_run} AND rolecall._derived_password('') IS NULL THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'serialization_failure',
-          MESSAGE = 'the secret was made by a transaction that this one cannot see',
-          HINT = 'Try again.';
+      v_secret := CASE
+        WHEN v_rotate AND ${dry_run} THEN rolecall._random_bytes()
+        ELSE rolecall._read_secret(${reportingSecret}, true)
+      END;
+      v_passwords := rolecall._reporting_passwords(v_secret, v_roles, ${realign} OR v_rotate);
+      IF NOT ${dry_run} THEN
+        PERFORM rolecall._keep_verifiers(v_passwords);
       END IF;
-      RETURN QUERY SELECT * FROM rolecall._converge(
-        rolecall._reporting_state(${definitions}, v_roles, ${realign} OR v_rotate), ${dry_run}
-      );
+      FOR v_step IN
+        SELECT * FROM rolecall._converge(rolecall._reporting_state(${definitions}, v_passwords), ${dry_run})
+      LOOP
+        RETURN NEXT v_step;
+        v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
+      END LOOP;
+      IF v_set AND NOT ${dry_run} THEN
+        PERFORM rolecall._check_secret_is_current();
+      END IF;
     END
   `;
 }
@@ -88,9 +99,8 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
  * The desired state of reporting roles
  * @volatility stable
  */
-export function _reporting_state(definitions: Jsonb, password_roles: Jsonb, realign: Bool): Returns<Jsonb> {
-  const list = (part: Sql, from = definitions) =>
-    sql`(SELECT jsonb_agg(${part}) FROM jsonb_array_elements(${from}) AS d)`;
+export function _reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<Jsonb> {
+  const list = (part: Sql) => sql`(SELECT jsonb_agg(${part}) FROM jsonb_array_elements(${definitions}) AS d)`;
   return sql`
     BEGIN
       RETURN jsonb_build_object(
@@ -98,14 +108,11 @@ export function _reporting_state(definitions: Jsonb, password_roles: Jsonb, real
           jsonb_build_object(
             'name', d -> 'role',
             'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
-            'password', coalesce(rolecall._derived_password(d ->> 'role'), rolecall._mask()),
+            'password', (SELECT p -> 'password' FROM jsonb_array_elements(${passwords}) AS p WHERE p -> 'role' = d -> 'role'),
             'protected', true
           )
         `)},
-        'passwords', ${list(
-          sql`jsonb_build_object('role', d, 'password', rolecall._derived_password(d #>> '{}'), 'realign', ${realign})`,
-          password_roles,
-        )},
+        'passwords', ${passwords},
         'memberships', ${list(sql`jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')`)},
         'settings', (
           SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
@@ -117,41 +124,6 @@ export function _reporting_state(definitions: Jsonb, password_roles: Jsonb, real
           ) AS s(name, value)
         ),
         'read_access', ${definitions}
-      );
-    END
-  `;
-}
-
-/**
- * A new secret in place of the present one, if that is still older than it may be
- */
-export function _rotate(rotate_after: Interval, dry_run: Bool): Returns<StepRow> {
-  return sql`
-    BEGIN
-      IF NOT ${dry_run} THEN
-        -- Two callers at once: the second finds the first one's secret, and uses it.
-        INSERT INTO rolecall.secret AS s (key, value, encrypted)
-        VALUES (${secretKey}, rolecall._random_bytes(), false)
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at
-        WHERE s.made_at <= clock_timestamp() - ${rotate_after};
-      END IF;
-      RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
-                 CASE WHEN ${dry_run} THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
-    END
-  `;
-}
-
-/**
- * The password of a reporting role, derived from the secret of this database; null where there is no secret yet
- * @volatility stable
- */
-export function _derived_password(role_name: Text): Returns<Text> {
-  return sql`
-    BEGIN
-      RETURN (
-        SELECT encode(rolecall._hmac_sha256(s.value, convert_to('rolecall:' || ${role_name}, 'UTF8')), 'hex')
-        FROM rolecall.secret AS s
-        WHERE s.key = ${secretKey}
       );
     END
   `;

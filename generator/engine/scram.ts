@@ -5,7 +5,7 @@
  * message has it, so neither the log, nor auto_explain, nor an error's CONTEXT can. Every text operator that depends on
  * a collation is given "C": the argument may carry a nondeterministic one.
  */
-import type { Bool, Bytea, Integer, Integers, Returns, Text, VarBit } from '../model/types.ts';
+import type { Bool, Bytea, Integer, Integers, Returns, Text, Texts, VarBit } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -390,18 +390,32 @@ export function _base64_length(p_text: Text): Returns<Integer> {
 }
 
 /**
+ * The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt,
+ * stored key, server key
+ *
+ * It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before the
+ * iterations too, and their value is not looked at.
+ * @volatility immutable
+ */
+export function _scram_fields(p_text: Text): Returns<Texts> {
+  return sql`
+    BEGIN
+      RETURN regexp_match(p_text COLLATE "C",
+        E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+    END
+  `;
+}
+
+/**
  * Would the server store this text as it is, being a SCRAM-SHA-256 verifier
  *
- * Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password. It reads with
- * strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before the
- * iterations too, and their value is not looked at.
+ * Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
  * @volatility immutable
  */
 export function _is_scram_verifier(p_text: Text): Returns<Bool> {
   return sql`
     DECLARE
-      v_fields CONSTANT text[] := regexp_match(p_text COLLATE "C",
-        E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+      v_fields CONSTANT text[] := rolecall._scram_fields(p_text);
     BEGIN
       -- strtol() refuses what a long cannot hold.
       RETURN v_fields IS NOT NULL
@@ -428,11 +442,33 @@ export function _is_md5_verifier(p_text: Text): Returns<Bool> {
 }
 
 /**
+ * Is this verifier one of the empty password
+ *
+ * The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
+ * @volatility stable
+ */
+export function _is_empty_verifier(p_verifier: Text): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_fields CONSTANT text[] := rolecall._scram_fields(p_verifier);
+    BEGIN
+      IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
+        RETURN true;
+      END IF;
+      RETURN decode(v_fields[5], 'base64') = decode(split_part(
+        -- An int gets the lower half of what strtol() read.
+        rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer), ':', 3
+      ), 'base64');
+    END
+  `;
+}
+
+/**
  * Does this stored verifier stand for this password
  *
  * Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
- * with a million iterations or more, or in a spelling that no one generates, is no match rather than a way for a
- * role to keep its administrator's session busy: it can set its own.
+ * with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
+ * a role to keep its administrator's session busy: it can set its own.
  * @volatility stable
  */
 export function _password_matches(p_password: Text, p_verifier: Text): Returns<Bool> {
@@ -442,10 +478,12 @@ export function _password_matches(p_password: Text, p_verifier: Text): Returns<B
     BEGIN
       IF p_password IS NULL OR NOT rolecall._is_scram_verifier(p_verifier) THEN
         RETURN false;
+      ELSIF p_password COLLATE "C" = p_verifier COLLATE "C" THEN
+        RETURN true;
       ELSIF rolecall._is_scram_verifier(p_password) THEN
-        RETURN p_password COLLATE "C" = p_verifier COLLATE "C";
+        RETURN false;
       END IF;
-      v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,5}):([A-Za-z0-9+/]+={0,2})[$]');
+      v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]');
       IF v_fields IS NULL THEN
         RETURN false;
       END IF;

@@ -1,3 +1,4 @@
+import { reportingSecret } from '../engine/secrets.ts';
 import type { Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
@@ -10,24 +11,30 @@ import { sql } from '../sql/template.ts';
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
  * @throws undefined_object - the role was not provisioned in this database, or not since its dump was restored
+ * @throws invalid_parameter_value - the secret is encrypted and the session has no key or another one
+ * @throws object_not_in_prerequisite_state - the secret is to be encrypted or is, and the database has no pgcrypto
  * @throws insufficient_privilege - the caller may not read the secret
  * @example SELECT length(rolecall.reporting_role_password('app_reports'));
- * @volatility stable
  */
 export function reporting_role_password(role_name: Text): Returns<Text> {
   return sql`
     DECLARE
-      v_password text;
+      v_secret bytea;
     BEGIN
       PERFORM rolecall._check_role_name(${role_name});
-      v_password := rolecall._derived_password(${role_name});
-      IF v_password IS NULL OR rolecall._recorded('read_access', jsonb_build_array(${role_name})) IS NULL THEN
+      IF rolecall._recorded('read_access', jsonb_build_array(${role_name})) IS NOT NULL
+        AND rolecall._other_database(${role_name}) IS NULL
+      THEN
+        PERFORM rolecall._encrypt_older(${reportingSecret});
+        v_secret := rolecall._read_secret(${reportingSecret}, true);
+      END IF;
+      IF v_secret IS NULL THEN
         RAISE EXCEPTION USING
           ERRCODE = 'undefined_object',
           MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', ${role_name}, current_database()),
           HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
       END IF;
-      RETURN v_password;
+      RETURN rolecall._derived_password(v_secret, ${role_name});
     END
   `;
 }

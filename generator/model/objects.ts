@@ -61,7 +61,8 @@ export const objects: readonly Node[] = [
   {
     kind: 'table',
     name: 'secret',
-    comment: 'Secrets: never dumped, never granted to a reporting role',
+    comment:
+      'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting role',
     columns: [
       { name: 'key', type: 'text', constraint: 'PRIMARY KEY', comment: 'name of the secret' },
       { name: 'value', type: 'bytea', constraint: 'NOT NULL', comment: 'the value in UTF-8, or its encrypted form' },

@@ -21,6 +21,7 @@ export const sqlstates = {
   reserved_name: '42939',
   undefined_table: '42P01',
   duplicate_schema: '42P06',
+  object_not_in_prerequisite_state: '55000',
   object_in_use: '55006',
   lock_not_available: '55P03',
   internal_error: 'XX000',

@@ -10,12 +10,10 @@ AS $_check_provisioned_here$
 DECLARE
   v_other record;
 BEGIN
-  SELECT r.role, d.datname INTO v_other
+  SELECT r.role, o.datname INTO v_other
   FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
-  JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid AND s.setdatabase = 0
-  CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
-  JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
-  WHERE d.datname <> current_database();
+  CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
+  WHERE o.datname IS NOT NULL;
   IF FOUND THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',

@@ -7,6 +7,8 @@ RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_execute$
+DECLARE
+  v_step rolecall.step;
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
@@ -15,7 +17,7 @@ BEGIN
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  RETURN CASE change.operation
+  v_step := CASE change.operation
     WHEN 'create_role' THEN rolecall._execute_create_role(change)
     WHEN 'alter_role' THEN rolecall._execute_alter_role(change)
     WHEN 'set_password' THEN rolecall._execute_set_password(change)
@@ -27,6 +29,12 @@ BEGIN
     WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
     WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
   END;
+  IF change.password IS NOT NULL AND v_step.status = 'applied'
+    AND rolecall._is_password_cleared(change.target)
+  THEN
+    PERFORM rolecall._refuse_empty_password();
+  END IF;
+  RETURN v_step;
 END
 $_execute$;
 

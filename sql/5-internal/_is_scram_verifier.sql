@@ -8,8 +8,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_scram_verifier$
 DECLARE
-  v_fields CONSTANT text[] := regexp_match(p_text COLLATE "C",
-    E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+  v_fields CONSTANT text[] := rolecall._scram_fields(p_text);
 BEGIN
   -- strtol() refuses what a long cannot hold.
   RETURN v_fields IS NOT NULL

@@ -13,10 +13,12 @@ DECLARE
 BEGIN
   IF p_password IS NULL OR NOT rolecall._is_scram_verifier(p_verifier) THEN
     RETURN false;
+  ELSIF p_password COLLATE "C" = p_verifier COLLATE "C" THEN
+    RETURN true;
   ELSIF rolecall._is_scram_verifier(p_password) THEN
-    RETURN p_password COLLATE "C" = p_verifier COLLATE "C";
+    RETURN false;
   END IF;
-  v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,5}):([A-Za-z0-9+/]+={0,2})[$]');
+  v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]');
   IF v_fields IS NULL THEN
     RETURN false;
   END IF;

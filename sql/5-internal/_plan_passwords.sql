@@ -9,14 +9,17 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_passwords$
 DECLARE
+  v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
   v_resource jsonb;
   v_name text;
   v_role oid;
   v_until timestamptz;
   v_present timestamptz;
+  v_stored text;
   v_wanted boolean;
 BEGIN
-  FOR v_resource IN SELECT * FROM jsonb_array_elements(_plan_passwords.document -> 'passwords') LOOP
+  FOR v_position IN 0 .. jsonb_array_length(_plan_passwords.document -> 'passwords') - 1 LOOP
+    v_resource := _plan_passwords.document -> 'passwords' -> v_position;
     v_name := v_resource ->> 'role';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_until := (v_resource ->> 'valid_until')::timestamptz;
@@ -27,18 +30,19 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
     END IF;
-    SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
-    IF has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
-      SELECT rolecall._password_matches(v_resource ->> 'password', a.rolpassword) IS NOT TRUE INTO v_wanted
-      FROM pg_authid AS a WHERE a.oid = v_role;
+    IF v_readable THEN
+      SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
+      v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
     ELSE
+      SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
       v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
     END IF;
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-    RETURN QUERY SELECT
+    RETURN NEXT ROW(
       'set_password', v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
-      v_resource ->> 'password', ARRAY[v_name], NULL, NULL;
+      v_resource ->> 'password', ARRAY[v_name], NULL, NULL
+    )::rolecall._change;
   END LOOP;
 END
 $_plan_passwords$;

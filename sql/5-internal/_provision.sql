@@ -12,33 +12,47 @@ SET search_path = pg_catalog, pg_temp
 AS $_provision$
 DECLARE
   v_rotate boolean;
-  v_roles jsonb;
+  v_roles text[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_step rolecall.step;
+  v_set boolean := false;
 BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
   PERFORM rolecall._check_provisioned_here(_provision.definitions);
-  v_rotate := NOT EXISTS (
-    SELECT FROM rolecall.secret AS s
-    WHERE s.key = 'rolecall.reporting' AND (_provision.rotate_after IS NULL OR s.made_at > clock_timestamp() - _provision.rotate_after)
-  );
-  SELECT jsonb_agg(d -> 'role') INTO v_roles FROM jsonb_array_elements(_provision.definitions) AS d;
+  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_provision.definitions) AS d);
+  v_rotate := rolecall._is_rotation_due(_provision.rotate_after);
+  IF NOT _provision.dry_run THEN
+    PERFORM rolecall._lock_reporting_secret(v_rotate);
+    -- Another caller may have made it while this one waited.
+    v_rotate := v_rotate AND rolecall._is_rotation_due(_provision.rotate_after);
+    PERFORM rolecall._encrypt_older('rolecall.reporting');
+  END IF;
   IF v_rotate THEN
-    RETURN NEXT rolecall._rotate(_provision.rotate_after, _provision.dry_run);
+    RETURN NEXT rolecall._rotate_secret(_provision.dry_run);
     -- Every reporting role of this database has its password from that secret.
-    SELECT v_roles || coalesce(jsonb_agg(DISTINCT p.key -> 0), '[]') INTO v_roles
-    FROM rolecall.resource AS p
-    WHERE p.section = 'read_access' AND NOT v_roles @> p.key
-      AND rolecall._recorded(p.section, p.key) IS NOT NULL AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL;
+    v_roles := v_roles || ARRAY(
+      SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+    );
   END IF;
-  IF NOT _provision.dry_run AND rolecall._derived_password('') IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'serialization_failure',
-      MESSAGE = 'the secret was made by a transaction that this one cannot see',
-      HINT = 'Try again.';
+  v_secret := CASE
+    WHEN v_rotate AND _provision.dry_run THEN rolecall._random_bytes()
+    ELSE rolecall._read_secret('rolecall.reporting', true)
+  END;
+  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _provision.realign OR v_rotate);
+  IF NOT _provision.dry_run THEN
+    PERFORM rolecall._keep_verifiers(v_passwords);
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(
-    rolecall._reporting_state(_provision.definitions, v_roles, _provision.realign OR v_rotate), _provision.dry_run
-  );
+  FOR v_step IN
+    SELECT * FROM rolecall._converge(rolecall._reporting_state(_provision.definitions, v_passwords), _provision.dry_run)
+  LOOP
+    RETURN NEXT v_step;
+    v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
+  END LOOP;
+  IF v_set AND NOT _provision.dry_run THEN
+    PERFORM rolecall._check_secret_is_current();
+  END IF;
 END
 $_provision$;
 

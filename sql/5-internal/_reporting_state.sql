@@ -2,8 +2,7 @@
 
 CREATE FUNCTION rolecall._reporting_state(
   definitions jsonb,
-  password_roles jsonb,
-  realign boolean
+  passwords jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -14,10 +13,10 @@ BEGIN
     'roles', (SELECT jsonb_agg(jsonb_build_object(
       'name', d -> 'role',
       'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
-      'password', coalesce(rolecall._derived_password(d ->> 'role'), rolecall._mask()),
+      'password', (SELECT p -> 'password' FROM jsonb_array_elements(_reporting_state.passwords) AS p WHERE p -> 'role' = d -> 'role'),
       'protected', true
     )) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
-    'passwords', (SELECT jsonb_agg(jsonb_build_object('role', d, 'password', rolecall._derived_password(d #>> '{}'), 'realign', _reporting_state.realign)) FROM jsonb_array_elements(_reporting_state.password_roles) AS d),
+    'passwords', _reporting_state.passwords,
     'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
@@ -33,6 +32,6 @@ BEGIN
 END
 $_reporting_state$;
 
-COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb, boolean) IS 'The desired state of reporting roles';
+COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
 
-REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb) FROM PUBLIC;

@@ -8,10 +8,12 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_verifier$
 BEGIN
-  IF rolecall._is_scram_verifier(_verifier.password) THEN
-    RETURN _verifier.password;
+  IF NOT rolecall._is_scram_verifier(_verifier.password) THEN
+    RETURN rolecall.scram_sha_256(_verifier.password);
+  ELSIF NOT rolecall._sees_passwords() AND rolecall._is_empty_verifier(_verifier.password) THEN
+    PERFORM rolecall._refuse_empty_password();
   END IF;
-  RETURN rolecall.scram_sha_256(_verifier.password);
+  RETURN _verifier.password;
 END
 $_verifier$;
 

@@ -4,21 +4,26 @@ CREATE FUNCTION rolecall.reporting_role_password(
   role_name text
 )
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_role_password$
 DECLARE
-  v_password text;
+  v_secret bytea;
 BEGIN
   PERFORM rolecall._check_role_name(reporting_role_password.role_name);
-  v_password := rolecall._derived_password(reporting_role_password.role_name);
-  IF v_password IS NULL OR rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NULL THEN
+  IF rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
+    AND rolecall._other_database(reporting_role_password.role_name) IS NULL
+  THEN
+    PERFORM rolecall._encrypt_older('rolecall.reporting');
+    v_secret := rolecall._read_secret('rolecall.reporting', true);
+  END IF;
+  IF v_secret IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', reporting_role_password.role_name, current_database()),
       HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
   END IF;
-  RETURN v_password;
+  RETURN rolecall._derived_password(v_secret, reporting_role_password.role_name);
 END
 $reporting_role_password$;
 

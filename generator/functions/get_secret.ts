@@ -1,0 +1,27 @@
+import type { Returns, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * A secret that was stored with set_secret() or set_secret_if_absent()
+ *
+ * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
+ * the transaction is READ ONLY or the caller may only read.
+ *
+ * @param key name of the secret
+ * @returns the secret; null where the key has none
+ * @throws null_value_not_allowed - the key is null
+ * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no key or another one
+ * @throws reserved_name - the key starts with `rolecall.`
+ * @throws object_not_in_prerequisite_state - the secret is to be encrypted or is, and the database has no pgcrypto
+ * @throws insufficient_privilege - the caller may not read the secrets
+ * @example SELECT rolecall.get_secret('smtp');
+ */
+export function get_secret(key: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      PERFORM rolecall._check_secret_key(${key});
+      PERFORM rolecall._encrypt_older(${key});
+      RETURN convert_from(rolecall._read_secret(${key}, true), 'UTF8');
+    END
+  `;
+}

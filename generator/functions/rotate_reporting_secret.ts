@@ -1,0 +1,46 @@
+import { reportingSecret } from '../engine/secrets.ts';
+import type { Bool, SetOf, StepRow } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew
+ *
+ * All means every role that was provisioned in this database and exists. Sessions that are logged in go on; new logins
+ * need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
+ * session has the setting `rolecall.encryption_key`; the old one need not be readable.
+ *
+ * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
+ * provisioned since the snapshot; that role's password is set by its next provisioning run.
+ *
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row for the secret and one per role; none where nothing was ever provisioned
+ * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
+ * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+ * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
+ * @example SELECT operation, target, status FROM rolecall.rotate_reporting_secret();
+ */
+export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
+  return sql`
+    DECLARE
+      v_roles text[];
+      v_secret bytea;
+      v_passwords jsonb;
+    BEGIN
+      IF NOT ${dry_run} THEN
+        PERFORM rolecall._lock_reporting_secret(true);
+      END IF;
+      v_roles := rolecall._reporting_roles();
+      IF cardinality(v_roles) = 0 AND rolecall._is_rotation_due(NULL) THEN
+        RETURN;
+      END IF;
+      RETURN NEXT rolecall._rotate_secret(${dry_run});
+      v_secret := CASE WHEN ${dry_run} THEN rolecall._random_bytes() ELSE rolecall._read_secret(${reportingSecret}, true) END;
+      v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
+      IF NOT ${dry_run} THEN
+        PERFORM rolecall._keep_verifiers(v_passwords);
+      END IF;
+      RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), ${dry_run});
+    END
+  `;
+}

@@ -1,0 +1,43 @@
+import type { SetOf, StepRow, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Stores a secret, in place of the one that the key has
+ *
+ * No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
+ * encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
+ * replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
+ * where that has statements.
+ *
+ * @param key name of the secret
+ * @param value the secret; it may be empty
+ * @returns one row, or none where that value is stored already
+ * @throws null_value_not_allowed - an argument is null
+ * @throws invalid_parameter_value - the key is empty, or the present secret is encrypted and the session has no key
+ * @throws reserved_name - the key starts with `rolecall.`
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+ * @throws insufficient_privilege - the caller may not write the secrets
+ * @throws serialization_failure - under REPEATABLE READ: another transaction has stored the secret since the snapshot
+ * @example SELECT operation, target, status FROM rolecall.set_secret('smtp', 'open sesame');
+ */
+export function set_secret(key: Text, value: Text): SetOf<StepRow> {
+  return sql`
+    DECLARE
+      v_value bytea := convert_to(${value}, 'UTF8');
+    BEGIN
+      PERFORM rolecall._check_secret_key(${key});
+      IF v_value IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+      END IF;
+      PERFORM rolecall._encrypt_older(${key});
+      IF rolecall._read_secret(${key}, false) IS NOT DISTINCT FROM v_value THEN
+        RETURN;
+      END IF;
+      IF rolecall._write_secret(${key}, v_value, true) THEN
+        RETURN NEXT ROW(
+          'set_secret', ${key}, format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, rolecall._mask()), 'applied', NULL, NULL
+        )::rolecall.step;
+      END IF;
+    END
+  `;
+}
