@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-stop build check test test-container bench dist install uninstall installcheck
+.PHONY: help demo demo-stop build check test stress test-container bench dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -18,6 +18,9 @@ demo-stop: $(modules) ## stop that server and remove it
 
 test: $(modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@node --import tsx tests/run.ts
+
+stress: $(modules) ## many connections call for the same names at once; CONNECTIONS=48 DATABASES=4 ROUNDS=20, PG and ONLY as for test
+	@node --import tsx tests/stress.ts
 
 check: $(modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
 	npx tsc --noEmit

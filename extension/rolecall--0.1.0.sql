@@ -1487,7 +1487,9 @@ DECLARE
   v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
   v_timeout text := current_setting('lock_timeout');
 BEGIN
-  IF NOT v_snapshot THEN
+  IF v_snapshot THEN
+    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
+  ELSE
     PERFORM pg_advisory_xact_lock_shared((1919904099::bigint << 32) | v_role::bigint);
   END IF;
   PERFORM set_config('lock_timeout', '1ms', true);
@@ -1837,7 +1839,7 @@ BEGIN
       ORDER BY w.position, e.grantor, r.option, g.role;
   END IF;
   FOR v_missing IN
-    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true) AS inherits, coalesce(w.set, true) AS sets
+    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
       AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
       WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
@@ -1853,7 +1855,7 @@ BEGIN
       AND (NOT p.known
            OR (w.admin AND NOT p.admin)
            -- Before 16 no membership has options to differ in.
-           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true))
+           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true))
            OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
     ORDER BY w.position
   LOOP

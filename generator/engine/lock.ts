@@ -4,11 +4,11 @@
  * COMMENT ON ROLE takes a ShareUpdateExclusiveLock on the role, which conflicts with itself and lasts to the end of
  * the transaction, but it also writes the comment. The comment written must be the present one, so:
  * - the comment is read right before, and the first attempt does not wait;
- * - where it would have waited, only a holder that is one of our own calls (they mark themselves with a shared
- *   advisory lock, and never change a comment) may be waited for with a comment already in hand; anybody else may be
- *   changing the comment, and is waited for with an attempt that is rolled back;
- * - under REPEATABLE READ and above the present comment cannot be read at all, so that the lock is only waited for,
- *   and the retries carry the rest.
+ * - where it would have waited, only a holder that is one of our own calls (they mark themselves with an advisory
+ *   lock, and never change a comment) may be waited for with a comment already in hand; anybody else may be changing
+ *   the comment, and is waited for with an attempt that is rolled back;
+ * - under REPEATABLE READ and above the present comment cannot be read at all, so that the lock is only waited for.
+ *   Within a database the advisory lock keeps such calls apart instead; between databases the retries carry the rest.
  */
 import type { Bool, Nothing, Oid, Returns, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
@@ -26,7 +26,9 @@ export function _lock_role(role_name: Text): Returns<Bool> {
       v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
       v_timeout text := current_setting('lock_timeout');
     BEGIN
-      IF NOT v_snapshot THEN
+      IF v_snapshot THEN
+        PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | v_role::bigint);
+      ELSE
         PERFORM pg_advisory_xact_lock_shared((${marker}::bigint << 32) | v_role::bigint);
       END IF;
       PERFORM set_config('lock_timeout', '1ms', true);

@@ -101,8 +101,9 @@ const wanted = (document: Jsonb) => sql`
 /** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
 const has = (option: 'inherit_option' | 'set_option') => sql`coalesce((to_jsonb(e) -> ${text(option)})::boolean, true)`;
 
-// An option that is not asked for is as a plain GRANT gives it.
-const inherit = sql`coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true)`;
+// An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the one that
+// another transaction has replaced meanwhile, and the one by which this transaction has replaced that.
+const inherit = sql`coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true)`;
 const set = sql`coalesce(w.set, true)`;
 
 /** From 16 the statement itself locks the granted role too: take both in the one order. */

@@ -12,7 +12,9 @@ DECLARE
   v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
   v_timeout text := current_setting('lock_timeout');
 BEGIN
-  IF NOT v_snapshot THEN
+  IF v_snapshot THEN
+    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
+  ELSE
     PERFORM pg_advisory_xact_lock_shared((1919904099::bigint << 32) | v_role::bigint);
   END IF;
   PERFORM set_config('lock_timeout', '1ms', true);

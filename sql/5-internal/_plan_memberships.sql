@@ -49,7 +49,7 @@ BEGIN
       ORDER BY w.position, e.grantor, r.option, g.role;
   END IF;
   FOR v_missing IN
-    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true) AS inherits, coalesce(w.set, true) AS sets
+    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
       AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
       WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
@@ -65,7 +65,7 @@ BEGIN
       AND (NOT p.known
            OR (w.admin AND NOT p.admin)
            -- Before 16 no membership has options to differ in.
-           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid), true))
+           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true))
            OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
     ORDER BY w.position
   LOOP

@@ -1,0 +1,43 @@
+/** `make stress`: the races of tests/concurrency in a large size, and how fast they are. */
+import { applies, openArena, callers, isolations, race, scenarios } from './support/race.ts';
+import { startCluster, versions } from './support/cluster.ts';
+
+const number = (name: string, otherwise: number) => Number(process.env[name] || otherwise);
+const connections = number('CONNECTIONS', 48);
+const databaseCount = number('DATABASES', 4);
+const rounds = number('ROUNDS', 20);
+const asked = (process.env.PG ?? '')
+  .split(/[\s,]+/)
+  .filter(Boolean)
+  .map(Number);
+const only = process.env.ONLY ?? '';
+
+let failed = 0;
+for (const version of asked.length > 0 ? asked : versions()) {
+  const cluster = await startCluster({ version, settings: { max_connections: connections + 20 } });
+  for (const caller of callers) {
+    const arena = await openArena(cluster, caller, connections, databaseCount);
+    for (const isolation of isolations) {
+      for (const scenario of scenarios) {
+        const what = [`PostgreSQL ${version}`, caller.padEnd(9), isolation.padEnd(15), scenario.name].join('  ');
+        if (!what.includes(only) || !applies(scenario, caller, isolation)) continue;
+        try {
+          const { calls, seconds, failures, expected } = await race(arena, scenario, isolation, rounds);
+          const counts = [...failures].map(([code, count]) => `${count} x ${code}`);
+          for (const [, count] of failures) failed += count;
+          const rate = `${String(Math.round(calls / seconds)).padStart(5)} calls/s`;
+          console.log(
+            `${what.padEnd(110)} ${calls} calls  ${rate}  ${expected ? `${expected} as by contract  ` : ''}${counts.join('; ') || 'no failure'}`,
+          );
+        } catch (error) {
+          failed++;
+          console.log(`${what.padEnd(110)} ${error instanceof Error ? error.message : String(error)}`);
+        }
+      }
+    }
+    await arena.close();
+  }
+  await cluster.stop();
+}
+console.log(failed === 0 ? 'no failure' : `${failed} failures`);
+process.exitCode = failed === 0 ? 0 : 1;

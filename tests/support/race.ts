@@ -1,0 +1,380 @@
+/**
+ * Many connections, spread over several databases of one cluster, call the same function for the same names at the
+ * same moment. The tests in tests/concurrency run it in a small size, `make stress` in a large one.
+ */
+import assert from 'node:assert/strict';
+import type { Client, DatabaseError } from 'pg';
+import { type Cluster } from './cluster.ts';
+
+export const isolations = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
+export type Isolation = (typeof isolations)[number];
+
+/**
+ * Who calls: the superuser; or operators, one per database, which have CREATEROLE, no more than they need on the
+ * extension's schema and, from PostgreSQL 16, ADMIN on the roles that they change.
+ */
+export const callers = ['superuser', 'operators'] as const;
+export type Caller = (typeof callers)[number];
+
+/** A verifier made beforehand, so that a race is not spent on hashing. */
+export const verifier =
+  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
+
+export interface Arena {
+  readonly cluster: Cluster;
+  readonly caller: Caller;
+  readonly databases: readonly string[];
+  /** Connection i is to database i modulo their number. */
+  readonly clients: readonly Client[];
+  /** A superuser's connection to each database. */
+  readonly admins: ReadonlyMap<string, Client>;
+  /** The one to the first database. */
+  readonly admin: Client;
+  close(): Promise<void>;
+}
+
+/** One round: its own names, so that rounds do not meet. */
+export interface Round {
+  readonly arena: Arena;
+  /** Starts every name of the round. */
+  readonly prefix: string;
+  /** Whether the roles are there before the calls, with comments on them and with something to change. */
+  readonly present: boolean;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly callers?: readonly Caller[];
+  readonly isolations?: readonly Isolation[];
+  prepare?(round: Round): Promise<void>;
+  /** The call of connection `index`. */
+  call(round: Round, index: number): string;
+  /** Asserts the final state, and that it is what was answered in the databases where a call succeeded. */
+  check(round: Round, succeeded: ReadonlySet<string>): Promise<void>;
+  /** Failures that are part of the contract. */
+  expected?(round: Round, sqlstate: string, isolation: Isolation): boolean;
+}
+
+export interface Outcome {
+  calls: number;
+  seconds: number;
+  /** SQLSTATE and message to how often; without those that are expected. */
+  failures: Map<string, number>;
+  expected: number;
+}
+
+const operators = 'race_operators';
+const operator = (database: string) => `race_operator_${database}`;
+const password = 'operator-password';
+
+export async function openArena(
+  cluster: Cluster,
+  caller: Caller,
+  connections: number,
+  databaseCount: number,
+): Promise<Arena> {
+  const admins = new Map<string, Client>();
+  for (let index = 0; index < databaseCount; index++) {
+    const database = await cluster.createDatabase();
+    admins.set(database, await cluster.connect({ database }));
+  }
+  const databases = [...admins.keys()];
+  const [admin] = admins.values();
+  if (admin === undefined) throw new Error('no database');
+  if (caller === 'operators') await makeOperators(cluster.version, admins);
+  const clients: Client[] = [];
+  for (let index = 0; index < connections; index++) {
+    const database = databases[index % databaseCount] ?? '';
+    const login = caller === 'superuser' ? {} : { user: operator(database), password };
+    clients.push(await cluster.connect({ database, ...login }));
+  }
+  const close = async () => {
+    await Promise.all([...admins.values(), ...clients].map((client) => client.end()));
+  };
+  return { cluster, caller, databases, clients, admins, admin, close };
+}
+
+async function makeOperators(version: number, admins: ReadonlyMap<string, Client>): Promise<void> {
+  const [admin] = admins.values();
+  await admin?.query(`CREATE ROLE ${operators}`);
+  // BYPASSRLS is for the administrator role; before 16 only a superuser can give it.
+  const attributes = `LOGIN CREATEROLE ${version >= 16 ? 'BYPASSRLS' : ''}`;
+  for (const [database, client] of admins) {
+    const name = operator(database);
+    await client.query(`
+      CREATE ROLE ${name} ${attributes} PASSWORD '${password}';
+      GRANT ${operators} TO ${name};
+      ALTER DATABASE ${database} OWNER TO ${name};
+      ALTER SCHEMA public OWNER TO ${name};
+      GRANT USAGE ON SCHEMA rolecall TO ${name};
+      GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO ${name};
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO ${name};
+    `);
+  }
+}
+
+/** Makes a role that is there before the calls: with a comment of its user, and within the callers' rights. */
+async function make({ arena, prefix }: Round, name: string, attributes = '', holder?: string): Promise<void> {
+  await arena.admin.query(`CREATE ROLE ${prefix}${name} ${attributes}`);
+  await arena.admin.query(`COMMENT ON ROLE ${prefix}${name} IS 'the user''s "own" ${prefix}${name}'`);
+  if (arena.caller === 'superuser' || arena.cluster.version < 16) return;
+  const holders = holder === undefined ? arena.databases.map(operator) : [holder];
+  await arena.admin.query(`GRANT ${prefix}${name} TO ${holders.join(', ')} WITH ADMIN OPTION`);
+}
+
+async function column(admin: Client, query: string, ...values: unknown[]): Promise<unknown[]> {
+  const { rows } = await admin.query<unknown[]>({ text: query, values, rowMode: 'array' });
+  return rows.map(([first]) => first);
+}
+
+/** Attributes of a role, its settings, what it is a member of, and its comment, in one line. */
+async function describe(round: Round, name: string): Promise<unknown> {
+  const [state] = await column(
+    round.arena.admin,
+    `SELECT concat_ws(' ',
+       CASE WHEN r.rolsuper THEN 'superuser' END, CASE WHEN r.rolcreatedb THEN 'createdb' END,
+       CASE WHEN r.rolcreaterole THEN 'createrole' END, CASE WHEN r.rolcanlogin THEN 'login' END,
+       CASE WHEN r.rolreplication THEN 'replication' END, CASE WHEN r.rolbypassrls THEN 'bypassrls' END,
+       CASE r.rolpassword WHEN '${verifier}' THEN 'password' ELSE '"' || r.rolpassword || '"' END,
+       (SELECT array_to_string(s.setconfig, ' ') FROM pg_db_role_setting AS s WHERE s.setrole = r.oid),
+       'in', nullif(concat_ws(' ', VARIADIC ARRAY(
+         SELECT DISTINCT replace(g.rolname, $2, '') FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
+         WHERE m.member = r.oid AND to_jsonb(m) -> 'inherit_option' IS DISTINCT FROM 'false' ORDER BY 1)), ''),
+       replace(shobj_description(r.oid, 'pg_authid'), $2, ''))
+     FROM pg_authid AS r WHERE r.rolname = $2 || $1`,
+    name,
+    round.prefix,
+  );
+  return state;
+}
+
+/** The states of roles, with the comment that `make` gave them where they were there before. */
+async function states(round: Round, expected: Readonly<Record<string, string>>, commented = round.present) {
+  const actual: Record<string, unknown> = {};
+  for (const name of Object.keys(expected)) actual[name] = await describe(round, name);
+  const wanted = Object.entries(expected).map(([name, state]) => [
+    name,
+    commented ? `${state} the user's "own" ${name}` : state,
+  ]);
+  assert.deepEqual(actual, Object.fromEntries(wanted));
+}
+
+/** The base roles of a round, as every database of the arena has them in its mapping. */
+async function baseRoles(round: Round): Promise<void> {
+  for (const name of ['anonymous', 'authenticated']) await make(round, name);
+  await make(round, 'administrator', 'BYPASSRLS');
+  for (const admin of round.arena.admins.values()) await admin.query(createBaseRoles(round));
+}
+const createBaseRoles = ({ prefix }: Round) =>
+  `SELECT * FROM rolecall.create_base_roles('${prefix}anonymous', '${prefix}authenticated', '${prefix}administrator')`;
+
+/** From 16 a role belongs to who made it, so that other operators could not give it what it lacks in a snapshot. */
+const isForeign = ({ arena }: Round) => arena.caller === 'operators' && arena.cluster.version >= 16;
+
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'create_base_roles',
+    async prepare(round) {
+      if (round.present) {
+        await make(round, 'anonymous', 'LOGIN');
+        await make(round, 'authenticated', 'CREATEROLE');
+        await make(round, 'administrator', 'BYPASSRLS LOGIN');
+      } else if (round.arena.caller === 'operators' && round.arena.cluster.version < 16) {
+        await round.arena.admin.query(`CREATE ROLE ${round.prefix}administrator BYPASSRLS`);
+      }
+    },
+    call: createBaseRoles,
+    async check(round) {
+      await states(round, { anonymous: 'in', authenticated: 'in', administrator: 'bypassrls in' });
+      for (const admin of round.arena.admins.values()) {
+        const names = await column(admin, `SELECT rolecall.role_name('administrator')`);
+        assert.deepEqual(names, [`${round.prefix}administrator`]);
+      }
+    },
+  },
+  {
+    name: 'create_user',
+    async prepare(round) {
+      await baseRoles(round);
+      if (round.present) await make(round, 'user', 'CREATEDB');
+    },
+    call: ({ prefix }) => `SELECT * FROM rolecall.create_user('${prefix}user', '${verifier}')`,
+    check: (round) =>
+      states(round, {
+        user: round.present ? 'createdb in anonymous authenticated' : 'login password in anonymous authenticated',
+      }),
+  },
+  {
+    name: 'create_test_users',
+    async prepare(round) {
+      await baseRoles(round);
+      if (round.present) for (const name of ['user', 'admin']) await make(round, name);
+    },
+    call: ({ prefix }) =>
+      `SELECT * FROM rolecall.create_test_users('${prefix}user', '${verifier}', '${prefix}admin', '${verifier}')`,
+    async check(round) {
+      const login = round.present ? '' : 'login password ';
+      await states(round, {
+        user: `${login}in anonymous authenticated`,
+        admin: `${login}in administrator anonymous authenticated`,
+      });
+    },
+  },
+  {
+    name: 'create_user_with_grants',
+    async prepare(round) {
+      for (const name of ['z', 'a']) await make(round, name);
+      if (round.present) await make(round, 'user', 'LOGIN');
+    },
+    call: ({ prefix }) =>
+      `SELECT * FROM rolecall.create_user_with_grants('${prefix}user', '${verifier}', ARRAY['${prefix}z', '${prefix}a'], true)`,
+    check: (round) => states(round, { user: round.present ? 'login in a z' : 'login password in a z' }),
+  },
+  {
+    name: 'create_client_role',
+    async prepare(round) {
+      await baseRoles(round);
+      if (round.present || isForeign(round)) await make(round, 'client', 'LOGIN');
+    },
+    call: ({ prefix }) => `SELECT * FROM rolecall.create_client_role('${prefix}client', '15s')`,
+    check: (round) =>
+      states(round, { client: 'statement_timeout=15s in authenticated' }, round.present || isForeign(round)),
+  },
+  {
+    name: 'grant_role',
+    async prepare(round) {
+      await make(round, 'group');
+      await make(round, 'user', 'LOGIN');
+    },
+    call: ({ prefix, present }) => `SELECT * FROM rolecall.grant_role('${prefix}group', '${prefix}user', ${present})`,
+    check: (round) => states(round, { user: 'login in group' }, true),
+  },
+  {
+    name: 'revoke_role',
+    async prepare(round) {
+      // From 16 a membership is revoked by who has the grantor's rights: all operators have those of their group.
+      await make(round, 'group', '', operators);
+      await make(round, 'user', 'LOGIN', operators);
+      const grantor = isForeign(round) ? `GRANTED BY ${operators}` : '';
+      await round.arena.admin.query(`GRANT ${round.prefix}group TO ${round.prefix}user ${grantor}`);
+    },
+    call: ({ prefix }) => `SELECT * FROM rolecall.revoke_role('${prefix}group', '${prefix}user')`,
+    check: (round) => states(round, { user: 'login in' }, true),
+  },
+  {
+    name: 'set_password',
+    async prepare(round) {
+      await make(round, 'user', `LOGIN ${round.present ? `PASSWORD 'former'` : ''}`);
+    },
+    call: ({ prefix }) => `SELECT * FROM rolecall.set_password('${prefix}user', '${verifier}')`,
+    check: (round) => states(round, { user: 'login password in' }, true),
+  },
+  {
+    name: 'provision_reporting_roles',
+    callers: ['superuser'],
+    call: ({ prefix, arena, present }, index) => {
+      const database = arena.databases[index % arena.databases.length] ?? '';
+      const names = present ? `'${prefix}${database}_reporting', '${prefix}${database}_raw'` : '';
+      return `SELECT * FROM rolecall.provision_reporting_roles(${names})`;
+    },
+    async check(round) {
+      for (const database of round.arena.databases) {
+        const start = round.present ? round.prefix + database : database;
+        await isReporting(round.arena, database, `${start}_reporting`, 'reporting');
+        await isReporting(round.arena, database, `${start}_raw`, 'public');
+      }
+    },
+    // The secret was made after the snapshot.
+    expected: (round, sqlstate, isolation) => !round.present && isolation !== 'READ COMMITTED' && sqlstate === '40001',
+  },
+  {
+    name: 'provision_reporting_roles, the same names in all databases',
+    callers: ['superuser'],
+    isolations: ['READ COMMITTED'],
+    call: ({ prefix }) => `SELECT * FROM rolecall.provision_reporting_roles('${prefix}reporting', '${prefix}raw')`,
+    async check(round, succeeded) {
+      const owners = await column(
+        round.arena.admin,
+        `SELECT d.datname FROM pg_db_role_setting AS s JOIN pg_database AS d ON 'rolecall.database=' || d.oid = ANY (s.setconfig)
+         WHERE s.setrole IN (to_regrole($1), to_regrole($2))`,
+        `${round.prefix}reporting`,
+        `${round.prefix}raw`,
+      );
+      assert.deepEqual(owners, [...succeeded, ...succeeded]);
+      await isReporting(round.arena, String(owners[0]), `${round.prefix}reporting`, 'reporting');
+      await isReporting(round.arena, String(owners[0]), `${round.prefix}raw`, 'public');
+    },
+    expected: (_, sqlstate) => sqlstate === '22023',
+  },
+];
+
+/** Is the role one of this database's reporting roles: its attributes, settings, rights and derived password. */
+async function isReporting(arena: Arena, database: string, role: string, schema: string): Promise<void> {
+  const admin = arena.admins.get(database) ?? arena.admin;
+  const [state] = await column(
+    admin,
+    `SELECT concat_ws(' ', r.rolcanlogin, r.rolsuper, r.rolcreaterole, array_to_string(s.setconfig, ' '),
+              has_schema_privilege(r.oid, $2, 'USAGE'))
+     FROM pg_roles AS r LEFT JOIN pg_db_role_setting AS s ON s.setrole = r.oid WHERE r.rolname = $1`,
+    role,
+    schema,
+  );
+  const [oid] = await column(admin, 'SELECT oid FROM pg_database WHERE datname = $1', database);
+  const settings = `default_transaction_read_only=on search_path=${schema} rolecall.database=${String(oid)}`;
+  assert.equal(state, `t f f ${settings} t`, `${role} in ${database}`);
+  const [derived] = await column(admin, 'SELECT rolecall.reporting_role_password($1)', role);
+  const login = await arena.cluster.connect({ database, user: role, password: String(derived) });
+  await login.end();
+}
+
+/** Whether a scenario is for this caller and isolation level. */
+export function applies(scenario: Scenario, caller: Caller, isolation: Isolation): boolean {
+  return (scenario.callers?.includes(caller) ?? true) && (scenario.isolations?.includes(isolation) ?? true);
+}
+
+let rounds = 0;
+
+/** Runs a scenario for some rounds: in every second one the roles are there before. */
+export async function race(arena: Arena, scenario: Scenario, isolation: Isolation, count: number): Promise<Outcome> {
+  const outcome: Outcome = { calls: 0, seconds: 0, failures: new Map(), expected: 0 };
+  for (let number = 0; number < count; number++) {
+    const round: Round = { arena, prefix: `race_${++rounds}_`, present: number % 2 === 1 };
+    await scenario.prepare?.(round);
+    const succeeded = await callEverywhere(arena, scenario, isolation, round, outcome);
+    if (succeeded.size > 0) await scenario.check(round, succeeded);
+  }
+  return outcome;
+}
+
+async function callEverywhere(
+  { clients, databases }: Arena,
+  scenario: Scenario,
+  isolation: Isolation,
+  round: Round,
+  outcome: Outcome,
+): Promise<Set<string>> {
+  // Every snapshot is taken before the first call.
+  await Promise.all(clients.map((client) => client.query(`BEGIN ISOLATION LEVEL ${isolation}; SELECT FROM pg_roles`)));
+  const begun = performance.now();
+  const succeeded = new Set<string>();
+  await Promise.all(
+    clients.map(async (client, index) => {
+      const database = databases[index % databases.length] ?? '';
+      try {
+        await client.query(scenario.call(round, index));
+        await client.query('COMMIT');
+        succeeded.add(database);
+      } catch (error) {
+        const { code = '', message } = error as DatabaseError;
+        const isExpected =
+          (isolation === 'SERIALIZABLE' && code === '40001') || (scenario.expected?.(round, code, isolation) ?? false);
+        if (isExpected) outcome.expected++;
+        else outcome.failures.set(`${code} ${message}`, (outcome.failures.get(`${code} ${message}`) ?? 0) + 1);
+        await client.query('ROLLBACK');
+      }
+    }),
+  );
+  outcome.seconds += (performance.now() - begun) / 1000;
+  outcome.calls += clients.length;
+  return succeeded;
+}
