@@ -1360,7 +1360,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_password_cleared$
 BEGIN
-  RETURN rolecall._sees_passwords() AND EXISTS (
+  IF NOT rolecall._sees_passwords() THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (
     SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NULL
   );
 END

@@ -124,7 +124,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - a password is empty
+   * @throws invalid_parameter_value - a password is empty, or a verifier of the empty one
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
    */
   async create_test_users(
@@ -154,14 +154,14 @@ export class Rolecall {
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty
+   * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the two roles
    */
   async create_user(
     values: {
       /** name of the role */
       username: string;
-      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password */
+      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text; null: no password */
       password?: string | null;
       /** true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety */
       use_locks?: boolean;
@@ -181,7 +181,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty
+   * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
    * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
    * @throws invalid_grant_operation - the role would become a member of itself
    */
@@ -189,7 +189,7 @@ export class Rolecall {
     values: {
       /** name of the role */
       username: string;
-      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password */
+      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text; null: no password */
       password: string;
       /** roles that it becomes a member of, in this order; null or empty: none */
       roles_to_grant: readonly string[];
@@ -461,14 +461,15 @@ export class Rolecall {
   /**
    * Sets the password of a role
    *
-   * The password is hashed in the database before any statement is built from it. Where the caller can read the stored
-   * verifier and it is of this password already, nothing is done.
+   * The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the caller
+   * can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred thousand
+   * iterations or more, which would take long to compare, counts as one of another password.
    *
    * @returns one row, or none where all is as asked for
    * @throws null_value_not_allowed - an argument other than valid_until is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty
+   * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
    * @throws undefined_object - the role does not exist
    * @throws insufficient_privilege - the caller may not alter the role
    */
@@ -476,7 +477,7 @@ export class Rolecall {
     values: {
       /** name of the role */
       username: string;
-      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier */
+      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text */
       password: string;
       /** when the password stops to work for new logins; null: as it is */
       valid_until?: Date | string | null;

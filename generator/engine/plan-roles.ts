@@ -201,7 +201,10 @@ export function _sees_passwords(): Returns<Bool> {
 export function _is_password_cleared(role_name: Text): Returns<Bool> {
   return sql`
     BEGIN
-      RETURN rolecall._sees_passwords() AND EXISTS (
+      IF NOT rolecall._sees_passwords() THEN
+        RETURN false;
+      END IF;
+      RETURN EXISTS (
         SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NULL
       );
     END

@@ -16,7 +16,7 @@ import { baseRole, converge, user } from './_shared.ts';
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
- * @throws invalid_parameter_value - a password is empty
+ * @throws invalid_parameter_value - a password is empty, or a verifier of the empty one
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
  * @example SELECT operation, target, status FROM rolecall.create_test_users();
  */

@@ -1,0 +1,21 @@
+-- generate_password: random, and safe to write anywhere.
+BEGIN;
+SELECT plan(9);
+
+SELECT is(pg_get_function_arguments('rolecall.generate_password'::regproc), '', 'it has no arguments');
+SELECT is(pg_get_function_result('rolecall.generate_password'::regproc), 'text', 'what it returns');
+SELECT matches(obj_description('rolecall.generate_password'::regproc, 'pg_proc'), '^A random password', 'its comment');
+SELECT function_privs_are('rolecall', 'generate_password', ARRAY[]::text[], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
+SELECT volatility_is('rolecall', 'generate_password', 'volatile', 'each call is another');
+
+CREATE TEMPORARY TABLE made AS SELECT rolecall.generate_password() AS password FROM generate_series(1, 2000);
+SELECT is((SELECT count(*) FROM made WHERE password COLLATE "C" ~ '^[A-Za-z0-9]{24}$'), 2000::bigint, '24 letters and digits');
+SELECT is((SELECT count(DISTINCT password) FROM made), 2000::bigint, 'no two alike');
+-- 48,000 symbols, 774 of each of 62 on average with a standard deviation of 27.6: ten of those are no accident.
+CREATE TEMPORARY TABLE used AS
+SELECT symbol, count(*) AS times FROM made, regexp_split_to_table(password, '') AS symbol GROUP BY symbol;
+SELECT is((SELECT count(*) FROM used), 62::bigint, 'every symbol is used');
+SELECT is_empty('SELECT * FROM used WHERE times NOT BETWEEN 498 AND 1050', 'about equally often');
+
+SELECT * FROM finish();
+ROLLBACK;

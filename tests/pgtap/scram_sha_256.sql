@@ -1,0 +1,55 @@
+-- scram_sha_256: verifiers, compared with the RFC's example and with the server's own.
+BEGIN;
+SELECT plan(24);
+
+SELECT is(
+  pg_get_function_arguments('rolecall.scram_sha_256'::regproc), 'password text, iterations integer DEFAULT 4096', 'its arguments'
+);
+SELECT is(pg_get_function_result('rolecall.scram_sha_256'::regproc), 'text', 'what it returns');
+SELECT matches(obj_description('rolecall.scram_sha_256'::regproc, 'pg_proc'), '^A SCRAM-SHA-256 verifier', 'its comment');
+SELECT function_privs_are('rolecall', 'scram_sha_256', ARRAY['text', 'integer'], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
+
+SELECT throws_ok('SELECT rolecall.scram_sha_256(NULL)', '22004', NULL, 'a null password');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('')$$, '22023', NULL, 'an empty password');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', NULL)$$, '22004', NULL, 'a null count');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', 0)$$, '22023', NULL, 'no iterations');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', -1)$$, '22023', NULL, 'fewer than none');
+
+SELECT is(
+  rolecall._scram('pencil', decode('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096),
+  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
+  'the example of RFC 7677'
+);
+SELECT matches(
+  rolecall.scram_sha_256('x'), '^SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$', 'the form'
+);
+SELECT isnt(rolecall.scram_sha_256('x'), rolecall.scram_sha_256('x'), 'each with its own salt');
+SELECT is(count(*), 12::bigint, 'any count of iterations')
+FROM generate_series(1, 12) AS i WHERE rolecall._password_matches('x', rolecall.scram_sha_256('x', i::integer));
+SELECT matches(rolecall.scram_sha_256('x', 7), '^SCRAM-SHA-256\$7:', 'which is written into the verifier');
+
+-- What the server makes of the same passwords: ASCII, longer than a block of SHA-256, and texts that SASLprep changes,
+-- forbids or leaves alone.
+CREATE TEMPORARY TABLE password (plain text);
+INSERT INTO password VALUES
+  ('x'), (repeat('long ', 40)), ('naïve'), (U&'nai\0308ve'), (U&'soft\00ADhyphen'), (U&'wide\3000space'), (U&'\2168'), (U&'\FB01x'),
+  (U&'\0627\0628'), (U&'\0627a'), (U&'\200B'), ('😀'), (U&'\0378'), ('it''s $do$ %I \');
+CREATE ROLE t_server;
+CREATE FUNCTION pg_temp.of_server(password text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('ALTER ROLE t_server PASSWORD %L', password);
+  RETURN (SELECT rolpassword FROM pg_authid WHERE rolname = 't_server');
+END
+$$;
+SELECT is(v.fields[1] || rolecall._scram(p.plain, decode(v.fields[2], 'base64'), 4096), v.verifier, 'the server''s verifier of ' || p.plain)
+FROM password AS p, LATERAL (SELECT pg_temp.of_server(p.plain)) AS s(verifier),
+     LATERAL (SELECT s.verifier, regexp_match(s.verifier, '^()SCRAM-SHA-256\$4096:([^$]+)') AS fields) AS v
+WHERE p.plain IN ('x', U&'nai\0308ve', U&'soft\00ADhyphen', U&'wide\3000space', U&'\FB01x', U&'\0627a', U&'\200B');
+SELECT is(count(*), (SELECT count(*) FROM password), 'and of the others')
+FROM password AS p WHERE rolecall._password_matches(p.plain, pg_temp.of_server(p.plain));
+SELECT is(count(*), 0::bigint, 'no other password is taken for one of them')
+FROM password AS p WHERE rolecall._password_matches(p.plain || 'y', pg_temp.of_server(p.plain));
+SELECT ok(rolecall._password_matches('naïve', rolecall.scram_sha_256(U&'nai\0308ve')), 'two spellings of one password');
+
+SELECT * FROM finish();
+ROLLBACK;
