@@ -240,10 +240,7 @@ BEGIN
   CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
   WHERE o.datname IS NOT NULL;
   IF FOUND THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('reporting role "%s" belongs to database "%s"', v_other.role, v_other.datname),
-      HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+    PERFORM rolecall._refuse_other_database(v_other.role, format('database "%s"', v_other.datname));
   END IF;
 END
 $_check_provisioned_here$;
@@ -1363,8 +1360,9 @@ BEGIN
   IF NOT rolecall._sees_passwords() THEN
     RETURN false;
   END IF;
-  RETURN EXISTS (
-    SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NULL
+  -- An older snapshot may show the role as it was before, too.
+  RETURN NOT EXISTS (
+    SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
   );
 END
 $_is_password_cleared$;
@@ -1422,37 +1420,40 @@ REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;
 CREATE FUNCTION rolecall._keep_verifiers(
   passwords jsonb
 )
-RETURNS void
+RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_keep_verifiers$
 DECLARE
-  v_new jsonb;
+  v_password jsonb;
+  v_passwords jsonb := '[]';
+  v_kept text;
 BEGIN
-  SELECT jsonb_agg(p) INTO v_new
-  FROM jsonb_array_elements(_keep_verifiers.passwords) AS p
-  WHERE NOT EXISTS (
-    SELECT FROM rolecall.secret AS s
-    WHERE s.key = 'rolecall.verifier.' || (p ->> 'role') AND s.value = convert_to(p ->> 'password', 'UTF8')
-  );
-  IF v_new IS NULL THEN
-    RETURN;
-  END IF;
-  BEGIN
-    -- The server has the same text in pg_authid, so there is nothing to encrypt.
-    INSERT INTO rolecall.secret AS s (key, value, encrypted)
-    SELECT 'rolecall.verifier.' || (p ->> 'role'), convert_to(p ->> 'password', 'UTF8'), false
-    FROM jsonb_array_elements(v_new) AS p
-    ORDER BY (p ->> 'role') COLLATE "C"
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
-  EXCEPTION
-    WHEN serialization_failure THEN
-      NULL; -- another transaction has kept the same one since this one's snapshot
-  END;
+  -- Sorted, so that no two calls wait for each other's.
+  FOR v_password IN
+    SELECT p FROM jsonb_array_elements(_keep_verifiers.passwords) AS p ORDER BY (p ->> 'role') COLLATE "C"
+  LOOP
+    SELECT convert_from(s.value, 'UTF8') INTO v_kept
+    FROM rolecall.secret AS s WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role');
+    IF v_kept IS DISTINCT FROM v_password ->> 'password' THEN
+      BEGIN
+        -- The server has the same text in pg_authid, so there is nothing to encrypt.
+        INSERT INTO rolecall.secret AS s (key, value, encrypted)
+        VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
+        v_password := v_password || jsonb_build_object('first', v_kept IS NULL);
+      EXCEPTION
+        WHEN serialization_failure THEN
+          NULL; -- another transaction has kept the same one since this one's snapshot
+      END;
+    END IF;
+    v_passwords := v_passwords || v_password;
+  END LOOP;
+  RETURN v_passwords;
 END
 $_keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call';
+COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first';
 
 REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;
 
@@ -1604,12 +1605,13 @@ SET search_path = pg_catalog, pg_temp
 AS $_other_database$
 BEGIN
   RETURN (
-    SELECT d.datname
+    SELECT nullif(d.datname, current_database())
     FROM pg_db_role_setting AS s
-    CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
-    JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
-    WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid AND s.setdatabase = 0
-      AND d.datname <> current_database()
+    JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid
+      AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+    ORDER BY d.datname = current_database() DESC, d.datname
+    LIMIT 1
   );
 END
 $_other_database$;
@@ -1911,6 +1913,10 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
     END IF;
+    -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+    IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
+      PERFORM rolecall._refuse_other_database(v_name, 'another database, or was made at the same moment');
+    END IF;
     IF v_readable THEN
       SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
       v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
@@ -2080,11 +2086,13 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_settings$
+DECLARE
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(_plan_settings.resources) AS (role text, name text, value jsonb))
-         WITH ORDINALITY AS s(role, name, value, position)
+    FROM ROWS FROM (jsonb_to_recordset(_plan_settings.resources) AS (role text, name text, value jsonb, here boolean))
+         WITH ORDINALITY AS s(role, name, value, here, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
     CROSS JOIN LATERAL (
       -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
@@ -2098,18 +2106,22 @@ BEGIN
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
-             format('ALTER ROLE %I SET %s = %s', s.role, s.name,
-                    CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+             format('ALTER ROLE %I%s SET %s = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
+                    s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
-        WHERE p.setdatabase = 0 AND p.setrole = o.role_oid AND (s.name || '=' || v.stored) = ANY (p.setconfig)
+        WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
+          AND (s.name || '=' || v.stored) = ANY (p.setconfig)
       )
       UNION ALL
       SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %s', s.role, d.datname, s.name)
       FROM pg_db_role_setting AS p
       JOIN pg_database AS d ON d.oid = p.setdatabase
-      WHERE p.setrole = o.role_oid
-        AND EXISTS (SELECT FROM unnest(p.setconfig) AS e(entry) WHERE starts_with(e.entry, s.name || '='))
+      WHERE p.setrole = o.role_oid AND s.here IS NULL
+        AND EXISTS (
+          SELECT FROM unnest(p.setconfig) AS e(entry)
+          WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
+        )
     ) AS c(kind, database, statement)
     ORDER BY s.position, c.kind, c.database;
 END
@@ -2302,7 +2314,7 @@ BEGIN
   END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _provision.realign OR v_rotate);
   IF NOT _provision.dry_run THEN
-    PERFORM rolecall._keep_verifiers(v_passwords);
+    v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   FOR v_step IN
     SELECT * FROM rolecall._converge(rolecall._reporting_state(_provision.definitions, v_passwords), _provision.dry_run)
@@ -2463,6 +2475,27 @@ COMMENT ON FUNCTION rolecall._refuse_empty_password() IS 'Refuses a password tha
 
 REVOKE ALL ON FUNCTION rolecall._refuse_empty_password() FROM PUBLIC;
 
+-- sql/5-internal/_refuse_other_database.sql
+CREATE FUNCTION rolecall._refuse_other_database(
+  role_name text,
+  owner text
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_refuse_other_database$
+BEGIN
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_parameter_value',
+    MESSAGE = format('reporting role "%s" belongs to %s', _refuse_other_database.role_name, _refuse_other_database.owner),
+    HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+END
+$_refuse_other_database$;
+
+COMMENT ON FUNCTION rolecall._refuse_other_database(text, text) IS 'Refuses a reporting role of another database';
+
+REVOKE ALL ON FUNCTION rolecall._refuse_other_database(text, text) FROM PUBLIC;
+
 -- sql/5-internal/_remember.sql
 CREATE FUNCTION rolecall._remember(
   document jsonb
@@ -2486,7 +2519,7 @@ BEGIN
                WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
                WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-               WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+               WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
              END,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END
@@ -2598,13 +2631,13 @@ BEGIN
     'passwords', _reporting_state.passwords,
     'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
-      SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
+      SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
       FROM jsonb_array_elements(_reporting_state.definitions) AS d
       CROSS JOIN LATERAL (
-        VALUES ('default_transaction_read_only', to_jsonb('on'::text)),
-               ('search_path', d -> 'schemas'),
-               ('rolecall.database', to_jsonb((SELECT b.oid::text FROM pg_database AS b WHERE b.datname = current_database())))
-      ) AS s(name, value)
+        VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
+               ('{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb),
+               (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+      ) AS s(setting)
     ),
     'read_access', _reporting_state.definitions
   );
@@ -3596,7 +3629,7 @@ BEGIN
   v_secret := CASE WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes() ELSE rolecall._read_secret('rolecall.reporting', true) END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
   IF NOT rotate_reporting_secret.dry_run THEN
-    PERFORM rolecall._keep_verifiers(v_passwords);
+    v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
 END

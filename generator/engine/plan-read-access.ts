@@ -28,6 +28,12 @@ const targets = (resources: Jsonb) => sql`
 `;
 
 /**
+ * The setting that shows in all databases which of them a reporting role belongs to: the one where it has it again for
+ * that database alone. Every caller that may alter the role may set it, and a dump of the cluster carries it.
+ */
+export const ownership = sql`'{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb`;
+
+/**
  * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's
  * @volatility stable
  */
@@ -35,12 +41,13 @@ export function _other_database(role_name: Text): Returns<Text> {
   return sql`
     BEGIN
       RETURN (
-        SELECT d.datname
+        SELECT nullif(d.datname, current_database())
         FROM pg_db_role_setting AS s
-        CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
-        JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
-        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid AND s.setdatabase = 0
-          AND d.datname <> current_database()
+        JOIN pg_database AS d ON d.oid = s.setdatabase
+        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
+          AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+        ORDER BY d.datname = current_database() DESC, d.datname
+        LIMIT 1
       );
     END
   `;
@@ -60,11 +67,23 @@ export function _check_provisioned_here(resources: Jsonb): Nothing {
       CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
       WHERE o.datname IS NOT NULL;
       IF FOUND THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_parameter_value',
-          MESSAGE = format('reporting role "%s" belongs to database "%s"', v_other.role, v_other.datname),
-          HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+        PERFORM rolecall._refuse_other_database(v_other.role, format('database "%s"', v_other.datname));
       END IF;
+    END
+  `;
+}
+
+/**
+ * Refuses a reporting role of another database
+ * @volatility stable
+ */
+export function _refuse_other_database(role_name: Text, owner: Text): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('reporting role "%s" belongs to %s', ${role_name}, ${owner}),
+        HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
     END
   `;
 }

@@ -100,6 +100,10 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
             ERRCODE = 'undefined_object',
             MESSAGE = format('role "%s" does not exist', v_name);
         END IF;
+        -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+        IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
+          PERFORM rolecall._refuse_other_database(v_name, 'another database, or was made at the same moment');
+        END IF;
         IF v_readable THEN
           SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
           v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
@@ -125,11 +129,13 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
  */
 export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
+    DECLARE
+      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
       RETURN QUERY
         SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, name text, value jsonb))
-             WITH ORDINALITY AS s(role, name, value, position)
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, name text, value jsonb, here boolean))
+             WITH ORDINALITY AS s(role, name, value, here, position)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
         CROSS JOIN LATERAL (
           -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
@@ -143,18 +149,22 @@ export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
         ) AS v
         CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
-                 format('ALTER ROLE %I SET %s = %s', s.role, s.name,
-                        CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+                 format('ALTER ROLE %I%s SET %s = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
+                        s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
           WHERE NOT EXISTS (
             SELECT FROM pg_db_role_setting AS p
-            WHERE p.setdatabase = 0 AND p.setrole = o.role_oid AND (s.name || '=' || v.stored) = ANY (p.setconfig)
+            WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
+              AND (s.name || '=' || v.stored) = ANY (p.setconfig)
           )
           UNION ALL
           SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %s', s.role, d.datname, s.name)
           FROM pg_db_role_setting AS p
           JOIN pg_database AS d ON d.oid = p.setdatabase
-          WHERE p.setrole = o.role_oid
-            AND EXISTS (SELECT FROM unnest(p.setconfig) AS e(entry) WHERE starts_with(e.entry, s.name || '='))
+          WHERE p.setrole = o.role_oid AND s.here IS NULL
+            AND EXISTS (
+              SELECT FROM unnest(p.setconfig) AS e(entry)
+              WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
+            )
         ) AS c(kind, database, statement)
         ORDER BY s.position, c.kind, c.database;
     END
@@ -204,8 +214,9 @@ export function _is_password_cleared(role_name: Text): Returns<Bool> {
       IF NOT rolecall._sees_passwords() THEN
         RETURN false;
       END IF;
-      RETURN EXISTS (
-        SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NULL
+      -- An older snapshot may show the role as it was before, too.
+      RETURN NOT EXISTS (
+        SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NOT NULL
       );
     END
   `;

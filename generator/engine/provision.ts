@@ -3,6 +3,7 @@
  */
 import type { Bool, Interval, Jsonb, Nothing, Returns, SetOf, StepRow, Text, Texts } from '../model/types.ts';
 import { sql, type Sql } from '../sql/template.ts';
+import { ownership } from './plan-read-access.ts';
 import { reportingSecret } from './secrets.ts';
 
 /**
@@ -80,7 +81,7 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
       END;
       v_passwords := rolecall._reporting_passwords(v_secret, v_roles, ${realign} OR v_rotate);
       IF NOT ${dry_run} THEN
-        PERFORM rolecall._keep_verifiers(v_passwords);
+        v_passwords := rolecall._keep_verifiers(v_passwords);
       END IF;
       FOR v_step IN
         SELECT * FROM rolecall._converge(rolecall._reporting_state(${definitions}, v_passwords), ${dry_run})
@@ -115,13 +116,13 @@ export function _reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<
         'passwords', ${passwords},
         'memberships', ${list(sql`jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')`)},
         'settings', (
-          SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
+          SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
           FROM jsonb_array_elements(${definitions}) AS d
           CROSS JOIN LATERAL (
-            VALUES ('default_transaction_read_only', to_jsonb('on'::text)),
-                   ('search_path', d -> 'schemas'),
-                   ('rolecall.database', to_jsonb((SELECT b.oid::text FROM pg_database AS b WHERE b.datname = current_database())))
-          ) AS s(name, value)
+            VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
+                   (${ownership}),
+                   (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+          ) AS s(setting)
         ),
         'read_access', ${definitions}
       );

@@ -24,7 +24,7 @@ export function _remember(document: Jsonb): Nothing {
                    WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
                    WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                    WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-                   WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+                   WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
                    WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
                  END,
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END

@@ -36,6 +36,8 @@ export interface DesiredState {
     readonly valid_until?: Value<string>;
     /** Where the stored verifier cannot be read: set it (true, also when left out) or trust the record. */
     readonly realign?: Value<boolean>;
+    /** It is the first that a provisioning run of this database sets for a role of that name. */
+    readonly first?: Value<boolean>;
   }[];
   readonly memberships?:
     | readonly {
@@ -49,7 +51,13 @@ export interface DesiredState {
         readonly state?: 'absent';
       }[]
     | Sql;
-  readonly settings?: readonly { readonly role: Value<string>; readonly name: string; readonly value: Value<string> }[];
+  readonly settings?: readonly {
+    readonly role: Value<string>;
+    readonly name: string;
+    readonly value: Value<string>;
+    /** In this database alone. */
+    readonly here?: true;
+  }[];
   readonly read_access?: readonly {
     readonly role: Value<string>;
     readonly schemas: Value<readonly string[]>;

@@ -15,10 +15,7 @@ BEGIN
   CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
   WHERE o.datname IS NOT NULL;
   IF FOUND THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('reporting role "%s" belongs to database "%s"', v_other.role, v_other.datname),
-      HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+    PERFORM rolecall._refuse_other_database(v_other.role, format('database "%s"', v_other.datname));
   END IF;
 END
 $_check_provisioned_here$;

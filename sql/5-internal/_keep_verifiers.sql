@@ -3,36 +3,39 @@
 CREATE FUNCTION rolecall._keep_verifiers(
   passwords jsonb
 )
-RETURNS void
+RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_keep_verifiers$
 DECLARE
-  v_new jsonb;
+  v_password jsonb;
+  v_passwords jsonb := '[]';
+  v_kept text;
 BEGIN
-  SELECT jsonb_agg(p) INTO v_new
-  FROM jsonb_array_elements(_keep_verifiers.passwords) AS p
-  WHERE NOT EXISTS (
-    SELECT FROM rolecall.secret AS s
-    WHERE s.key = 'rolecall.verifier.' || (p ->> 'role') AND s.value = convert_to(p ->> 'password', 'UTF8')
-  );
-  IF v_new IS NULL THEN
-    RETURN;
-  END IF;
-  BEGIN
-    -- The server has the same text in pg_authid, so there is nothing to encrypt.
-    INSERT INTO rolecall.secret AS s (key, value, encrypted)
-    SELECT 'rolecall.verifier.' || (p ->> 'role'), convert_to(p ->> 'password', 'UTF8'), false
-    FROM jsonb_array_elements(v_new) AS p
-    ORDER BY (p ->> 'role') COLLATE "C"
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
-  EXCEPTION
-    WHEN serialization_failure THEN
-      NULL; -- another transaction has kept the same one since this one's snapshot
-  END;
+  -- Sorted, so that no two calls wait for each other's.
+  FOR v_password IN
+    SELECT p FROM jsonb_array_elements(_keep_verifiers.passwords) AS p ORDER BY (p ->> 'role') COLLATE "C"
+  LOOP
+    SELECT convert_from(s.value, 'UTF8') INTO v_kept
+    FROM rolecall.secret AS s WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role');
+    IF v_kept IS DISTINCT FROM v_password ->> 'password' THEN
+      BEGIN
+        -- The server has the same text in pg_authid, so there is nothing to encrypt.
+        INSERT INTO rolecall.secret AS s (key, value, encrypted)
+        VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
+        v_password := v_password || jsonb_build_object('first', v_kept IS NULL);
+      EXCEPTION
+        WHEN serialization_failure THEN
+          NULL; -- another transaction has kept the same one since this one's snapshot
+      END;
+    END IF;
+    v_passwords := v_passwords || v_password;
+  END LOOP;
+  RETURN v_passwords;
 END
 $_keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call';
+COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first';
 
 REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;

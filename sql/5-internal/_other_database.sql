@@ -9,12 +9,13 @@ SET search_path = pg_catalog, pg_temp
 AS $_other_database$
 BEGIN
   RETURN (
-    SELECT d.datname
+    SELECT nullif(d.datname, current_database())
     FROM pg_db_role_setting AS s
-    CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
-    JOIN pg_database AS d ON 'rolecall.database=' || d.oid = c.entry
-    WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid AND s.setdatabase = 0
-      AND d.datname <> current_database()
+    JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid
+      AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+    ORDER BY d.datname = current_database() DESC, d.datname
+    LIMIT 1
   );
 END
 $_other_database$;

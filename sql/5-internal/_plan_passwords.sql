@@ -30,6 +30,10 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
     END IF;
+    -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+    IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
+      PERFORM rolecall._refuse_other_database(v_name, 'another database, or was made at the same moment');
+    END IF;
     IF v_readable THEN
       SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
       v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);

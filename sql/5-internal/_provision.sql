@@ -42,7 +42,7 @@ BEGIN
   END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _provision.realign OR v_rotate);
   IF NOT _provision.dry_run THEN
-    PERFORM rolecall._keep_verifiers(v_passwords);
+    v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   FOR v_step IN
     SELECT * FROM rolecall._converge(rolecall._reporting_state(_provision.definitions, v_passwords), _provision.dry_run)

@@ -19,13 +19,13 @@ BEGIN
     'passwords', _reporting_state.passwords,
     'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
-      SELECT jsonb_agg(jsonb_build_object('role', d -> 'role', 'name', s.name, 'value', s.value))
+      SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
       FROM jsonb_array_elements(_reporting_state.definitions) AS d
       CROSS JOIN LATERAL (
-        VALUES ('default_transaction_read_only', to_jsonb('on'::text)),
-               ('search_path', d -> 'schemas'),
-               ('rolecall.database', to_jsonb((SELECT b.oid::text FROM pg_database AS b WHERE b.datname = current_database())))
-      ) AS s(name, value)
+        VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
+               ('{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb),
+               (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+      ) AS s(setting)
     ),
     'read_access', _reporting_state.definitions
   );
