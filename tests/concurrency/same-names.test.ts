@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { startCluster, type Cluster } from '../support/cluster.ts';
 import { callers, isolations, openArena, race, scenarios, verifier, type Arena } from '../support/race.ts';
 
-const connections = 24;
+const connections = 16;
 
 let cluster: Cluster;
 before(async () => {
