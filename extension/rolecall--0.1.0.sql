@@ -1425,13 +1425,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_keep_verifiers$
 DECLARE
+  v_passwords jsonb := _keep_verifiers.passwords;
   v_password jsonb;
-  v_passwords jsonb := '[]';
+  v_position bigint;
   v_kept text;
 BEGIN
   -- Sorted, so that no two calls wait for each other's.
-  FOR v_password IN
-    SELECT p FROM jsonb_array_elements(_keep_verifiers.passwords) AS p ORDER BY (p ->> 'role') COLLATE "C"
+  FOR v_password, v_position IN
+    SELECT p.password, p.position FROM jsonb_array_elements(_keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
+    ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_kept
     FROM rolecall.secret AS s WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role');
@@ -1441,13 +1443,12 @@ BEGIN
         INSERT INTO rolecall.secret AS s (key, value, encrypted)
         VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
-        v_password := v_password || jsonb_build_object('first', v_kept IS NULL);
+        v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
       EXCEPTION
         WHEN serialization_failure THEN
           NULL; -- another transaction has kept the same one since this one's snapshot
       END;
     END IF;
-    v_passwords := v_passwords || v_password;
   END LOOP;
   RETURN v_passwords;
 END

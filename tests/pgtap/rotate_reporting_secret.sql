@@ -101,8 +101,9 @@ SELECT results_eq(
 SAVEPOINT moved;
 -- As in a database that was made with this one as its template.
 DO $$BEGIN
-  EXECUTE format('ALTER ROLE "t ""raw"" role" SET rolecall.database = %L', (SELECT oid FROM pg_database WHERE datname = 'template1'));
+  EXECUTE format('ALTER ROLE "t ""raw"" role" IN DATABASE %I RESET ALL', current_database());
 END$$;
+ALTER ROLE "t ""raw"" role" IN DATABASE template1 SET default_transaction_read_only = on;
 SELECT results_eq(
   'SELECT operation, target FROM rolecall.rotate_reporting_secret()', $$VALUES ('rotate_secret', current_database()::text COLLATE "default")$$,
   'so is one that belongs to another database'
