@@ -6,11 +6,13 @@
 import * as fs from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { join, relative } from 'node:path';
+import pg from 'pg';
 import { root, startCluster } from '../support/cluster.ts';
 import type { Bench, Row, Spread } from './measure.ts';
+import { provisioning } from './provisioning.ts';
 import { users } from './users.ts';
 
-const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users };
+const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users, provisioning };
 const results = process.env.RESULTS || join(root, 'tests/bench/results.json');
 
 const sizes = ['full', 'small'];
@@ -20,29 +22,33 @@ const chosen = Object.entries(benchmarks).filter(([name]) => name.includes(proce
 if (chosen.length === 0)
   throw new Error(`ONLY=${process.env.ONLY}: no benchmark; there are ${Object.keys(benchmarks).join(', ')}`);
 
-const figure = (value: number) => (Number.isInteger(value) ? value.toLocaleString('en') : value.toPrecision(3));
-const middle = ({ median, low, high }: Spread) => `${figure(median)} (${figure(low)} to ${figure(high)})`;
+const figure = (value: number) =>
+  value >= 100 || value === 0 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
 
-function line({ what, unit, ours, against, theirs, ratio, aim }: Row): string {
-  const verdict =
-    ratio === undefined || aim === undefined ? '' : ratio.median <= aim ? `at most ${aim}` : `at most ${aim}: missed`;
-  const cells = [
-    what,
-    unit,
-    middle(ours),
-    against ?? '',
-    theirs ? middle(theirs) : '',
-    ratio ? middle(ratio) : '',
-    verdict,
-  ];
-  const widths = [52, 8, 24, 22, 24, 24, 0];
+function middle(of: Spread | undefined): string {
+  if (of === undefined || Number.isNaN(of.median)) return '';
+  return of.low === of.high ? figure(of.median) : `${figure(of.median)} (${figure(of.low)} to ${figure(of.high)})`;
+}
+
+function verdict({ ratio, aim = {} }: Row): string {
+  const { most = Infinity, least = 0 } = aim;
+  if (ratio === undefined || (aim.most ?? aim.least) === undefined) return '';
+  const aimed = aim.most === undefined ? `at least ${least}` : `at most ${most}`;
+  return ratio.median >= least && ratio.median <= most ? aimed : `${aimed}: missed`;
+}
+
+function line(row: Row): string {
+  const { what, unit, ours, against = '', theirs, ratio } = row;
+  const cells = [what, unit, middle(ours), against, middle(theirs), middle(ratio), verdict(row)];
   return cells
     .map((cell, index) => cell.padEnd(widths[index] ?? 0))
     .join('  ')
     .trimEnd();
 }
 
-const rows: Row[] = [];
+const widths = [67, 9, 31, 20, 31, 24];
+const heading = ['unit', 'rolecall', 'against', '', 'ratio', 'aim'];
+const rows: (Row & { benchmark: string })[] = [];
 const started = Date.now();
 const cluster = await startCluster({ settings: { max_connections: 120, max_locks_per_transaction: 256 } });
 const admin = await cluster.connect();
@@ -61,17 +67,38 @@ console.log(
 );
 console.log('medians, with the middle half of the samples in brackets; ratios are ours to theirs, round by round\n');
 
+/** Every benchmark finds the server as new. */
+async function tidy(): Promise<void> {
+  const names = async (query: string) => (await admin.query<{ name: string }>(query)).rows.map(({ name }) => name);
+  for (const name of await names(
+    "SELECT datname AS name FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'",
+  ))
+    await admin.query(`DROP DATABASE ${pg.escapeIdentifier(name)}`);
+  await admin.query(`DO $$
+    DECLARE
+      v_name text;
+    BEGIN
+      FOR v_name IN SELECT rolname FROM pg_roles WHERE oid >= 16384 LOOP
+        EXECUTE format('DROP ROLE %I', v_name);
+        COMMIT;
+      END LOOP;
+    END $$`);
+  for (const name of await names("SELECT relname AS name FROM pg_class WHERE relisshared AND relkind = 'r'"))
+    await admin.query(`VACUUM ${name}`);
+}
+
 for (const [name, benchmark] of chosen) {
-  console.log(name);
+  console.log([name, ...heading].map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  '));
   await benchmark({
     cluster,
     pick: (full, small) => (size === 'full' ? full : small),
-    report: (more) => {
-      rows.push(...more);
+    report: (...more) => {
+      rows.push(...more.map((row) => ({ benchmark: name, ...row })));
       console.log(more.map(line).join('\n'));
     },
   });
   console.log();
+  await tidy();
 }
 await admin.end();
 await cluster.stop();

@@ -6,7 +6,7 @@ export interface Bench {
   cluster: Cluster;
   /** The first for a real run, the second for SIZE=small. */
   pick<T>(full: T, small: T): T;
-  report(rows: Row[]): void;
+  report(...rows: Row[]): void;
 }
 
 /** One way of doing a thing. Only `run` is timed. */
@@ -25,21 +25,28 @@ export interface Spread {
   samples: number;
 }
 
-/** One line of the table: our figure, what it is compared with, and how many times theirs it is. */
+/** The largest or smallest ratio that is aimed at. */
+export interface Aim {
+  most?: number;
+  least?: number;
+}
+
+/** One line of the table: our figure, the one that it is compared with, and how many times that it is. */
 export interface Row {
-  benchmark: string;
   what: string;
   unit: string;
   ours: Spread;
   against?: string;
   theirs?: Spread;
   ratio?: Spread;
-  /** The largest ratio that was aimed at. */
-  aim?: number;
+  aim?: Aim;
 }
 
-/** Rounds that are run and not counted: plans are made and caches filled. */
-const warmUp = 2;
+/** Figures of one way of doing a thing, one per round. */
+export interface Series {
+  name: string;
+  samples: readonly number[];
+}
 
 export function spread(samples: readonly number[]): Spread {
   const sorted = [...samples].sort((a, b) => a - b);
@@ -51,12 +58,25 @@ export function spread(samples: readonly number[]): Spread {
   return { median: at(0.5), low: at(0.25), high: at(0.75), samples: sorted.length };
 }
 
+/** The first series against each of the others, round by round. */
+export function compare(what: string, unit: string, all: readonly Series[], aims: readonly Aim[] = []): Row[] {
+  const [ours, ...others] = all;
+  if (ours === undefined) throw new Error('nothing was measured');
+  const own = { what, unit, ours: spread(ours.samples) };
+  if (others.length === 0) return [own];
+  return others.map(({ name, samples }, index) => {
+    const ratios = ours.samples.map((our, round) => our / (samples[round] ?? NaN)).filter(Number.isFinite);
+    const aim = aims[index] ?? {};
+    return { ...own, against: name, theirs: spread(samples), ratio: spread(ratios), aim };
+  });
+}
+
 /**
- * Runs all ways in every round, each round in another order, and returns milliseconds by way. What else the machine
- * does then falls on all of them.
+ * Milliseconds of each way, in turns: every round runs all of them, each round in another order, so that whatever else
+ * the machine does falls on all. The first rounds are not counted: they make plans and fill caches.
  */
-export async function inTurns(rounds: number, ways: readonly Way[], warmUps = warmUp): Promise<number[][]> {
-  const samples: number[][] = ways.map(() => []);
+export async function inTurns(rounds: number, ways: readonly Way[], warmUps = 2): Promise<Series[]> {
+  const all = ways.map(({ name }) => ({ name, samples: [] as number[] }));
   for (let round = 0; round < rounds + warmUps; round++) {
     for (let turn = 0; turn < ways.length; turn++) {
       const index = (round + turn) % ways.length;
@@ -65,32 +85,9 @@ export async function inTurns(rounds: number, ways: readonly Way[], warmUps = wa
       const started = performance.now();
       await way.run(round);
       const took = performance.now() - started;
-      if (round >= warmUps) samples[index]?.push(took);
+      if (round >= warmUps) all[index]?.samples.push(took);
       await way.after?.(round);
     }
   }
-  return samples;
-}
-
-/** The first series against each of the others, round by round. */
-export function compare(
-  {
-    benchmark,
-    what,
-    unit,
-    aims = [],
-  }: { benchmark: string; what: string; unit: string; aims?: (number | undefined)[] },
-  names: readonly string[],
-  [ours = [], ...others]: number[][],
-): Row[] {
-  if (others.length === 0) return [{ benchmark, what, unit, ours: spread(ours) }];
-  return others.map((theirs, index) => {
-    const ratios = ours.map((our, round) => our / (theirs[round] ?? NaN)).filter(Number.isFinite);
-    const aim = aims[index];
-    return {
-      ...{ benchmark, what, unit, ours: spread(ours), against: names[index + 1] ?? '', theirs: spread(theirs) },
-      ...(ratios.length === 0 ? {} : { ratio: spread(ratios) }),
-      ...(aim === undefined ? {} : { aim }),
-    };
-  });
+  return all;
 }

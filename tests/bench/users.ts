@@ -1,21 +1,22 @@
 /** One user, and the base roles: new, and with nothing to do, among more and more other roles. */
 import type { Client } from 'pg';
 import { competitor } from './competitor.ts';
-import { type Bench, compare, inTurns, type Row, type Way } from './measure.ts';
-
-const benchmark = 'users';
-const verifier =
-  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
-
-const bare = (user: string, password: string) =>
-  `BEGIN; CREATE ROLE ${user} LOGIN PASSWORD '${password}'; GRANT anonymous TO ${user}; GRANT authenticated TO ${user}; COMMIT`;
-const ours = (user: string, password: string) => `SELECT * FROM rolecall.create_user('${user}', '${password}')`;
+import { type Aim, type Bench, compare, inTurns, type Way } from './measure.ts';
+import { bareUser, createUser, deadRows, plain, verifier, walBytes } from './statements.ts';
 
 export async function users({ cluster, pick, report }: Bench): Promise<void> {
   const database = await cluster.createDatabase();
   const client = await cluster.connect({ database, host: cluster.socketDir });
-  await client.query('SELECT * FROM rolecall.create_base_roles()');
-  await client.query(ours('present', verifier));
+  const baseRoles = 'SELECT * FROM rolecall.create_base_roles()';
+  await client.query(baseRoles);
+  await client.query(createUser('present', verifier));
+
+  const again = (name: string, text: string): Way => ({ name, run: () => client.query(text) });
+  const userAgain = [
+    again('rolecall', createUser('present', verifier)),
+    again(competitor.name, competitor.createUser('present', verifier)),
+  ];
+  const baseRolesAgain = [again('rolecall', baseRoles), again(competitor.name, competitor.createBaseRoles())];
 
   let existing = 0;
   for (const count of pick([10, 1000, 10_000], [10, 20])) {
@@ -24,59 +25,55 @@ export async function users({ cluster, pick, report }: Bench): Promise<void> {
     );
     for (const table of ['pg_authid', 'pg_auth_members']) await client.query(`VACUUM ANALYZE ${table}`);
     existing = count;
-    const among = `among ${count.toLocaleString('en')} roles`;
-    const single = async (what: string, ways: Way[], aims: (number | undefined)[], rounds: number): Promise<Row[]> =>
-      compare(
-        { benchmark, what: `${what}, ${among}`, unit: 'ms', aims },
-        ways.map(({ name }) => name),
-        await inTurns(pick(rounds, 3), ways),
-      );
-
+    const measure = async (what: string, ways: Way[], rounds: number, aims: Aim[] = []) => {
+      const series = await inTurns(pick(rounds, 3), ways);
+      report(...compare(`${what}, among ${count.toLocaleString('en')} roles`, 'ms', series, aims));
+    };
     const creating = (password: string) => [
-      create(client, 'rolecall', 'ours', (user) => ours(user, password)),
-      create(client, 'bare statements', 'bare', (user) => bare(user, password)),
+      create(client, 'rolecall', 'ours', (user) => createUser(user, password)),
+      create(client, 'bare statements', 'bare', (user) => bareUser(user, password)),
       create(client, competitor.name, 'theirs', (user) => competitor.createUser(user, password)),
     ];
-    report(await single('create_user with a verifier', creating(verifier), [1.5, undefined], 150));
-    report(await single('create_user with a password', creating('Correct1Horse'), [], 60));
-
-    const again = (name: string, text: string): Way => ({ name, run: () => client.query(text) });
-    const userAgain = [
-      again('rolecall', ours('present', verifier)),
-      again(competitor.name, competitor.createUser('present', verifier)),
-    ];
-    report(await single('create_user, nothing to do', userAgain, [0.5], 300));
-    const baseAgain = [
-      again('rolecall', 'SELECT * FROM rolecall.create_base_roles()'),
-      again(competitor.name, competitor.createBaseRoles()),
-    ];
-    report(await single('create_base_roles, nothing to do', baseAgain, [1], 300));
+    await measure('create_user with a verifier', creating(verifier), 150, [{ most: 1.5 }]);
+    await measure('create_user with a password', creating(plain), 60);
+    await measure('create_user, nothing to do', userAgain, 300, [{ most: 0.5 }]);
+    await measure('create_base_roles, nothing to do', baseRolesAgain, 300, [{ most: 1 }]);
   }
 
-  // A migration is often the first and only thing that its session does: nothing is planned or cached yet.
-  const cold = (name: string, text: string): Way => {
+  await client.query('CREATE EXTENSION pgstattuple');
+  for (const [what, ways] of [
+    ['create_user, nothing to do', userAgain],
+    ['create_base_roles, nothing to do', baseRolesAgain],
+  ] as const) {
+    const wal = [];
+    const dead = [];
+    for (const { name, run } of ways) {
+      const bytes = [];
+      for (let i = 0; i < 5; i++) bytes.push(await walBytes(client, () => run(i)));
+      wal.push({ name, samples: bytes });
+      dead.push({ name, samples: [await deadRows(client, 'pg_authid', () => run(0))] });
+    }
+    report(...compare(what, 'WAL bytes', wal), ...compare(what, 'dead rows', dead));
+  }
+
+  // A migration is often the only thing that its session does: nothing is planned or cached yet.
+  const inNewSession = (name: string, text: string): Way => {
     let session: Client;
     return {
       name,
       before: async () => {
         session = await cluster.connect({ database, host: cluster.socketDir });
-        await session.query('SELECT 1');
+        await session.query('SELECT');
       },
       run: () => session.query(text),
       after: () => session.end(),
     };
   };
-  const first = [
-    cold('rolecall', ours('present', verifier)),
-    cold(competitor.name, competitor.createUser('present', verifier)),
-  ];
-  report(
-    compare(
-      { benchmark, what: 'create_user, nothing to do, first call of a session', unit: 'ms' },
-      first.map(({ name }) => name),
-      await inTurns(pick(40, 3), first),
-    ),
-  );
+  const series = await inTurns(pick(40, 3), [
+    inNewSession('rolecall', createUser('present', verifier)),
+    inNewSession(competitor.name, competitor.createUser('present', verifier)),
+  ]);
+  report(...compare('create_user, nothing to do, first call of a session', 'ms', series));
   await client.end();
 }
 
