@@ -9,11 +9,12 @@ import { join, relative } from 'node:path';
 import pg from 'pg';
 import { root, startCluster, versions } from '../support/cluster.ts';
 import type { Bench, Row } from './measure.ts';
+import { contention } from './contention.ts';
 import { provisioning } from './provisioning.ts';
 import { heading, line } from './table.ts';
 import { users } from './users.ts';
 
-const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users, provisioning };
+const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users, provisioning, contention };
 
 async function main(): Promise<void> {
   const size = one('SIZE', ['full', 'small']);

@@ -40,6 +40,7 @@ export interface Row {
   theirs?: Spread;
   ratio?: Spread;
   aim?: Aim;
+  note?: string;
 }
 
 /** Figures of one way of doing a thing, one per round. */

@@ -26,9 +26,10 @@ function middle(of: Spread | undefined): string {
   return of.low === of.high ? figure(of.median) : `${figure(of.median)} (${figure(of.low)} to ${figure(of.high)})`;
 }
 
-function verdict({ ratio, aim = {} }: Row): string {
+function verdict({ ratio, aim = {}, note = '' }: Row): string {
   const { most = Infinity, least = 0 } = aim;
-  if (ratio === undefined || (most === Infinity && least === 0)) return '';
+  if (ratio === undefined || (most === Infinity && least === 0)) return note;
   const aimed = most === Infinity ? `at least ${least}` : `at most ${most}`;
-  return ratio.median >= least && ratio.median <= most ? aimed : `${aimed}: missed`;
+  const missed = ratio.median < least || ratio.median > most;
+  return `${aimed}${missed ? ': missed' : ''}${note && `; ${note}`}`;
 }
