@@ -67,7 +67,7 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
               ${surfaceCall}
           END;
         END LOOP;
-        RETURN rolecall._step(change, 'applied');
+        RETURN rolecall._step(change, 'applied', NULL, change.note);
       END
     `,
     {},

@@ -3,7 +3,8 @@
  *
  * A `read_access` resource names a role, the schemas it reads, the tables withheld from it (as in SQL: quoted where
  * needed, with or without the schema), and whose future tables it reads (null: every owner of tables there, and the
- * caller). Privileges beyond that are taken away.
+ * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
+ * are taken away.
  */
 import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
@@ -16,8 +17,8 @@ const longList = 1000;
 const targets = (resources: Jsonb) => sql`
   target AS (
     SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-    FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
-         WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+    FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+         WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
   ),
   place AS (
     SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
@@ -35,6 +36,8 @@ export const ownership = sql`'{"name": "default_transaction_read_only", "value":
 
 /**
  * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's
+ *
+ * The role could set the setting for any database, but not give itself a privilege there.
  * @volatility stable
  */
 export function _other_database(role_name: Text): Returns<Text> {
@@ -46,6 +49,10 @@ export function _other_database(role_name: Text): Returns<Text> {
         JOIN pg_database AS d ON d.oid = s.setdatabase
         WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
           AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+          AND (d.datname = current_database() OR EXISTS (
+            SELECT FROM pg_shdepend AS g
+            WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+          ))
         ORDER BY d.datname = current_database() DESC, d.datname
         LIMIT 1
       );
@@ -299,7 +306,7 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
             ON o.relnamespace = p.schema_oid
           WHERE coalesce(t.owners, 'null') = 'null'
           UNION
-          SELECT t.position, to_regrole(quote_ident(current_user))::oid
+          SELECT t.position, to_regrole(quote_ident(t.caller))::oid
           FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
         ),
         present AS (

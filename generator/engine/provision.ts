@@ -45,9 +45,29 @@ export function _check_read_access(definitions: Jsonb): Nothing {
 }
 
 /**
- * Makes reporting roles as defined, with a new secret where there is none or it is too old
+ * Provisions reporting roles
  */
 export function _provision(definitions: Jsonb, rotate_after: Interval, realign: Bool, dry_run: Bool): SetOf<StepRow> {
+  return sql`
+    BEGIN
+      PERFORM rolecall._check_read_access(${definitions});
+      PERFORM rolecall._check_document(jsonb_build_object('read_access', ${definitions}));
+      RETURN QUERY
+        SELECT * FROM rolecall._converge_reporting(${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run});
+    END
+  `;
+}
+
+/**
+ * Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked for
+ */
+export function _converge_reporting(
+  definitions: Jsonb,
+  others: Jsonb,
+  rotate_after: Interval | null,
+  realign: Bool,
+  dry_run: Bool,
+): SetOf<StepRow> {
   return sql`
     DECLARE
       v_rotate boolean;
@@ -57,8 +77,6 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
       v_step rolecall.step;
       v_set boolean := false;
     BEGIN
-      PERFORM rolecall._check_read_access(${definitions});
-      PERFORM rolecall._check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall._check_provisioned_here(${definitions});
       v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
       v_rotate := rolecall._is_rotation_due(${rotate_after});
@@ -84,7 +102,9 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
         v_passwords := rolecall._keep_verifiers(v_passwords);
       END IF;
       FOR v_step IN
-        SELECT * FROM rolecall._converge(rolecall._reporting_state(${definitions}, v_passwords), ${dry_run})
+        SELECT * FROM rolecall._converge(
+          rolecall._joined(${others}, rolecall._reporting_state(${definitions}, v_passwords)), ${dry_run}
+        )
       LOOP
         RETURN NEXT v_step;
         v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
@@ -105,14 +125,16 @@ export function _reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<
   return sql`
     BEGIN
       RETURN jsonb_build_object(
-        'roles', ${list(sql`
-          jsonb_build_object(
+        'roles', (
+          SELECT jsonb_agg(jsonb_build_object(
             'name', d -> 'role',
             'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
-            'password', (SELECT p -> 'password' FROM jsonb_array_elements(${passwords}) AS p WHERE p -> 'role' = d -> 'role'),
+            'password', p.password,
             'protected', true
-          )
-        `)},
+          ))
+          FROM jsonb_array_elements(${definitions}) AS d
+          LEFT JOIN jsonb_to_recordset(${passwords}) AS p(role text, password text) ON p.role = d ->> 'role'
+        ),
         'passwords', ${passwords},
         'memberships', ${list(sql`jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')`)},
         'settings', (
@@ -141,7 +163,8 @@ export function _read_access(role_name: Text, schemas: Texts, withheld: Texts, o
         'role', ${role_name},
         'schemas', to_jsonb(${schemas}),
         'withheld', coalesce(to_jsonb(${withheld}), '[]'),
-        'owners', to_jsonb(${owners})
+        'owners', to_jsonb(${owners}),
+        'caller', CASE WHEN ${owners} IS NULL THEN current_user END
       );
     END
   `;

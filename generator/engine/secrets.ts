@@ -318,7 +318,7 @@ export function _derived_salt(secret: Bytea, role_name: Text): Returns<Bytea> {
 export function _reporting_passwords(secret: Bytea, role_names: Texts, realign: Bool): Returns<Jsonb> {
   return sql`
     DECLARE
-      v_passwords jsonb := '[]';
+      v_passwords jsonb[] := '{}'::jsonb[];
       v_name text;
       v_salt bytea;
       v_verifier text;
@@ -336,7 +336,7 @@ export function _reporting_passwords(secret: Bytea, role_names: Texts, realign: 
           'role', v_name, 'password', v_verifier, 'realign', ${realign} OR NOT v_kept
         );
       END LOOP;
-      RETURN v_passwords;
+      RETURN to_jsonb(v_passwords);
     END
   `;
 }

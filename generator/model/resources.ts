@@ -27,6 +27,8 @@ export interface DesiredState {
     readonly initial?: Attributes;
     /** When the role is made: plain or a verifier. */
     readonly password?: Value<string>;
+    /** What to say where it has to be made. */
+    readonly note?: Value<string>;
     /** Refuse a superuser, and the role that makes the call. */
     readonly protected?: true;
   }[];
@@ -63,6 +65,8 @@ export interface DesiredState {
     readonly schemas: Value<readonly string[]>;
     readonly withheld: Value<readonly string[]>;
     readonly owners: Value<readonly string[]>;
+    /** Where owners is null: who asked, and is one of them. */
+    readonly caller: Value<string>;
   }[];
 }
 

@@ -1,0 +1,80 @@
+/**
+ * What this database's calls have asked for, as one desired state.
+ */
+import type { Bool, Jsonb, Returns, SetOf, StepRow } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Restores everything that is recorded, with a new secret for the reporting roles where there is none
+ */
+export function _restore(dry_run: Bool): SetOf<StepRow> {
+  return sql`
+    DECLARE
+      v_state jsonb := rolecall._recorded_state();
+    BEGIN
+      IF v_state ? 'read_access' THEN
+        -- A password that nobody but a superuser could compare counts as right.
+        RETURN QUERY SELECT * FROM rolecall._converge_reporting(
+          v_state -> 'read_access', v_state - 'read_access', NULL, false, ${dry_run}
+        );
+      ELSE
+        RETURN QUERY SELECT * FROM rolecall._converge(v_state, ${dry_run});
+      END IF;
+    END
+  `;
+}
+
+/**
+ * The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller
+ * adds that afresh
+ * @volatility stable
+ */
+export function _recorded_state(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH newest AS MATERIALIZED (
+          SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
+          FROM rolecall.resource AS p
+          ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
+        ),
+        reporting AS (
+          SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+        ),
+        section AS (
+          SELECT n.section,
+                 -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+                 jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+                                               n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
+          FROM newest AS n
+          CROSS JOIN LATERAL (
+            SELECT CASE
+              WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
+                THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+              ELSE '{}'
+            END::jsonb
+          ) AS w(warning)
+          WHERE n.resource IS NOT NULL
+            AND (n.section IN ('read_access', 'base_roles') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+          GROUP BY n.section
+        )
+        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
+      );
+    END
+  `;
+}
+
+/**
+ * Two documents as one: the resources of both, section by section
+ * @volatility stable
+ */
+export function _joined(one: Jsonb, other: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_object_agg(k.section, coalesce(${one} -> k.section, '[]') || coalesce(${other} -> k.section, '[]'))
+        FROM (SELECT jsonb_object_keys(${one}) UNION SELECT jsonb_object_keys(${other})) AS k(section)
+      );
+    END
+  `;
+}
