@@ -466,6 +466,68 @@ COMMENT ON FUNCTION rolecall._converge(jsonb, boolean) IS 'Makes the desired sta
 
 REVOKE ALL ON FUNCTION rolecall._converge(jsonb, boolean) FROM PUBLIC;
 
+-- sql/5-internal/_converge_reporting.sql
+CREATE FUNCTION rolecall._converge_reporting(
+  definitions jsonb,
+  others jsonb,
+  rotate_after interval,
+  realign boolean,
+  dry_run boolean
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_converge_reporting$
+DECLARE
+  v_rotate boolean;
+  v_roles text[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_step rolecall.step;
+  v_set boolean := false;
+BEGIN
+  PERFORM rolecall._check_provisioned_here(_converge_reporting.definitions);
+  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_converge_reporting.definitions) AS d);
+  v_rotate := rolecall._is_rotation_due(_converge_reporting.rotate_after);
+  IF NOT _converge_reporting.dry_run THEN
+    PERFORM rolecall._lock_reporting_secret(v_rotate);
+    -- Another caller may have made it while this one waited.
+    v_rotate := v_rotate AND rolecall._is_rotation_due(_converge_reporting.rotate_after);
+    PERFORM rolecall._encrypt_older('rolecall.reporting');
+  END IF;
+  IF v_rotate THEN
+    RETURN NEXT rolecall._rotate_secret(_converge_reporting.dry_run);
+    -- Every reporting role of this database has its password from that secret.
+    v_roles := v_roles || ARRAY(
+      SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+    );
+  END IF;
+  v_secret := CASE
+    WHEN v_rotate AND _converge_reporting.dry_run THEN rolecall._random_bytes()
+    ELSE rolecall._read_secret('rolecall.reporting', true)
+  END;
+  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _converge_reporting.realign OR v_rotate);
+  IF NOT _converge_reporting.dry_run THEN
+    v_passwords := rolecall._keep_verifiers(v_passwords);
+  END IF;
+  FOR v_step IN
+    SELECT * FROM rolecall._converge(
+      rolecall._joined(_converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)), _converge_reporting.dry_run
+    )
+  LOOP
+    RETURN NEXT v_step;
+    v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
+  END LOOP;
+  IF v_set AND NOT _converge_reporting.dry_run THEN
+    PERFORM rolecall._check_secret_is_current();
+  END IF;
+END
+$_converge_reporting$;
+
+COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked for';
+
+REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_derived_password.sql
 CREATE FUNCTION rolecall._derived_password(
   secret bytea,
@@ -634,7 +696,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_alter_role$;
 
@@ -694,7 +756,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_create_role$;
 
@@ -754,7 +816,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_create_schema$;
 
@@ -814,7 +876,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_default_privilege$;
 
@@ -874,7 +936,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_grant_privilege$;
 
@@ -938,7 +1000,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_grant_role$;
 
@@ -998,7 +1060,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_revoke_privilege$;
 
@@ -1058,7 +1120,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_revoke_role$;
 
@@ -1116,7 +1178,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_set_config$;
 
@@ -1174,7 +1236,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_set_password$;
 
@@ -1416,6 +1478,27 @@ COMMENT ON FUNCTION rolecall._is_scram_verifier(text) IS 'Would the server store
 
 REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;
 
+-- sql/5-internal/_joined.sql
+CREATE FUNCTION rolecall._joined(
+  one jsonb,
+  other jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_joined$
+BEGIN
+  RETURN (
+    SELECT jsonb_object_agg(k.section, coalesce(_joined.one -> k.section, '[]') || coalesce(_joined.other -> k.section, '[]'))
+    FROM (SELECT jsonb_object_keys(_joined.one) UNION SELECT jsonb_object_keys(_joined.other)) AS k(section)
+  );
+END
+$_joined$;
+
+COMMENT ON FUNCTION rolecall._joined(jsonb, jsonb) IS 'Two documents as one: the resources of both, section by section';
+
+REVOKE ALL ON FUNCTION rolecall._joined(jsonb, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_keep_verifiers.sql
 CREATE FUNCTION rolecall._keep_verifiers(
   passwords jsonb
@@ -1611,6 +1694,10 @@ BEGIN
     JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid
       AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+      AND (d.datname = current_database() OR EXISTS (
+        SELECT FROM pg_shdepend AS g
+        WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+      ))
     ORDER BY d.datname = current_database() DESC, d.datname
     LIMIT 1
   );
@@ -1727,8 +1814,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
       SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
@@ -1747,7 +1834,7 @@ BEGIN
         ON o.relnamespace = p.schema_oid
       WHERE coalesce(t.owners, 'null') = 'null'
       UNION
-      SELECT t.position, to_regrole(quote_ident(current_user))::oid
+      SELECT t.position, to_regrole(quote_ident(t.caller))::oid
       FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
     ),
     present AS (
@@ -1978,8 +2065,8 @@ BEGIN
     FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
   END IF;
   FOR v_role IN
-    SELECT r.name, r.password, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text)
+    SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
+    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL (
       SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
@@ -2002,7 +2089,8 @@ BEGIN
       v_role.name,
       concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
                 CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL, NULL
+      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL,
+      CASE WHEN v_create THEN v_role.note END
     )::rolecall._change;
   END LOOP;
 END
@@ -2024,8 +2112,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
       SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
@@ -2144,8 +2232,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, position)
+      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
       SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
@@ -2283,53 +2371,15 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_provision$
-DECLARE
-  v_rotate boolean;
-  v_roles text[];
-  v_secret bytea;
-  v_passwords jsonb;
-  v_step rolecall.step;
-  v_set boolean := false;
 BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
-  PERFORM rolecall._check_provisioned_here(_provision.definitions);
-  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_provision.definitions) AS d);
-  v_rotate := rolecall._is_rotation_due(_provision.rotate_after);
-  IF NOT _provision.dry_run THEN
-    PERFORM rolecall._lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
-    v_rotate := v_rotate AND rolecall._is_rotation_due(_provision.rotate_after);
-    PERFORM rolecall._encrypt_older('rolecall.reporting');
-  END IF;
-  IF v_rotate THEN
-    RETURN NEXT rolecall._rotate_secret(_provision.dry_run);
-    -- Every reporting role of this database has its password from that secret.
-    v_roles := v_roles || ARRAY(
-      SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
-    );
-  END IF;
-  v_secret := CASE
-    WHEN v_rotate AND _provision.dry_run THEN rolecall._random_bytes()
-    ELSE rolecall._read_secret('rolecall.reporting', true)
-  END;
-  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _provision.realign OR v_rotate);
-  IF NOT _provision.dry_run THEN
-    v_passwords := rolecall._keep_verifiers(v_passwords);
-  END IF;
-  FOR v_step IN
-    SELECT * FROM rolecall._converge(rolecall._reporting_state(_provision.definitions, v_passwords), _provision.dry_run)
-  LOOP
-    RETURN NEXT v_step;
-    v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
-  END LOOP;
-  IF v_set AND NOT _provision.dry_run THEN
-    PERFORM rolecall._check_secret_is_current();
-  END IF;
+  RETURN QUERY
+    SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
 END
 $_provision$;
 
-COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old';
+COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 
 REVOKE ALL ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
@@ -2364,7 +2414,8 @@ BEGIN
     'role', _read_access.role_name,
     'schemas', to_jsonb(_read_access.schemas),
     'withheld', coalesce(to_jsonb(_read_access.withheld), '[]'),
-    'owners', to_jsonb(_read_access.owners)
+    'owners', to_jsonb(_read_access.owners),
+    'caller', CASE WHEN _read_access.owners IS NULL THEN current_user END
   );
 END
 $_read_access$;
@@ -2440,6 +2491,48 @@ $_recorded$;
 COMMENT ON FUNCTION rolecall._recorded(text, jsonb) IS 'The newest record of a resource; null where there is none';
 
 REVOKE ALL ON FUNCTION rolecall._recorded(text, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_recorded_state.sql
+CREATE FUNCTION rolecall._recorded_state()
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_recorded_state$
+BEGIN
+  RETURN (
+    WITH newest AS MATERIALIZED (
+      SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
+      FROM rolecall.resource AS p
+      ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
+    ),
+    reporting AS (
+      SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+    ),
+    section AS (
+      SELECT n.section,
+             -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+             jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+                                           n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
+      FROM newest AS n
+      CROSS JOIN LATERAL (
+        SELECT CASE
+          WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
+            THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+          ELSE '{}'
+        END::jsonb
+      ) AS w(warning)
+      WHERE n.resource IS NOT NULL
+        AND (n.section IN ('read_access', 'base_roles') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+      GROUP BY n.section
+    )
+    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
+  );
+END
+$_recorded_state$;
+
+COMMENT ON FUNCTION rolecall._recorded_state() IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller adds that afresh';
+
+REVOKE ALL ON FUNCTION rolecall._recorded_state() FROM PUBLIC;
 
 -- sql/5-internal/_refresh_caches.sql
 CREATE FUNCTION rolecall._refresh_caches()
@@ -2521,9 +2614,10 @@ BEGIN
                WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+               WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
              END,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
       OFFSET 0
     ) AS v(key, resource)
     LEFT JOIN LATERAL (
@@ -2563,7 +2657,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_reporting_passwords$
 DECLARE
-  v_passwords jsonb := '[]';
+  v_passwords jsonb[] := '{}'::jsonb[];
   v_name text;
   v_salt bytea;
   v_verifier text;
@@ -2581,7 +2675,7 @@ BEGIN
       'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept
     );
   END LOOP;
-  RETURN v_passwords;
+  RETURN to_jsonb(v_passwords);
 END
 $_reporting_passwords$;
 
@@ -2623,12 +2717,16 @@ SET search_path = pg_catalog, pg_temp
 AS $_reporting_state$
 BEGIN
   RETURN jsonb_build_object(
-    'roles', (SELECT jsonb_agg(jsonb_build_object(
-      'name', d -> 'role',
-      'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
-      'password', (SELECT p -> 'password' FROM jsonb_array_elements(_reporting_state.passwords) AS p WHERE p -> 'role' = d -> 'role'),
-      'protected', true
-    )) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'roles', (
+      SELECT jsonb_agg(jsonb_build_object(
+        'name', d -> 'role',
+        'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
+        'password', p.password,
+        'protected', true
+      ))
+      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+      LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
+    ),
     'passwords', _reporting_state.passwords,
     'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
@@ -2648,6 +2746,32 @@ $_reporting_state$;
 COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
 
 REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_restore.sql
+CREATE FUNCTION rolecall._restore(
+  dry_run boolean
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_restore$
+DECLARE
+  v_state jsonb := rolecall._recorded_state();
+BEGIN
+  IF v_state ? 'read_access' THEN
+    -- A password that nobody but a superuser could compare counts as right.
+    RETURN QUERY SELECT * FROM rolecall._converge_reporting(
+      v_state -> 'read_access', v_state - 'read_access', NULL, false, _restore.dry_run
+    );
+  ELSE
+    RETURN QUERY SELECT * FROM rolecall._converge(v_state, _restore.dry_run);
+  END IF;
+END
+$_restore$;
+
+COMMENT ON FUNCTION rolecall._restore(boolean) IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
+
+REVOKE ALL ON FUNCTION rolecall._restore(boolean) FROM PUBLIC;
 
 -- sql/5-internal/_rotate_secret.sql
 CREATE FUNCTION rolecall._rotate_secret(
@@ -3147,6 +3271,23 @@ COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean) IS 'Stores a se
 
 REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
 
+-- sql/6-functions/converge.sql
+CREATE FUNCTION rolecall.converge(
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $converge$
+BEGIN
+  RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);
+END
+$converge$;
+
+COMMENT ON FUNCTION rolecall.converge(boolean) IS 'Restores everything that this database''s calls have established';
+
+REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
+
 -- sql/6-functions/create_base_roles.sql
 CREATE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
@@ -3372,6 +3513,21 @@ $create_user_with_grants$;
 COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) IS 'Makes a role that can log in and is a member of the roles given';
 
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
+
+-- sql/6-functions/drift.sql
+CREATE FUNCTION rolecall.drift()
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $drift$
+BEGIN
+  RETURN QUERY SELECT * FROM rolecall._restore(true);
+END
+$drift$;
+
+COMMENT ON FUNCTION rolecall.drift() IS 'The steps that would restore everything that this database''s calls have established';
+
+REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
 -- sql/6-functions/generate_password.sql
 CREATE FUNCTION rolecall.generate_password()

@@ -63,6 +63,26 @@ export class Rolecall {
   }
 
   /**
+   * Restores everything that this database's calls have established
+   *
+   * Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
+   * reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
+   * are not recorded.
+   *
+   * @returns one row per change; none where all is as asked for. What the caller may not do is a WARNING and a skipped row with 42501, a role that does not exist a NOTICE and a skipped row with 42704
+   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or a reporting role belongs to another database
+   * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
+   */
+  async converge(
+    values: {
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean;
+    } = {},
+  ): Promise<Step[]> {
+    return (await this.#rows('converge', ['dry_run'], values)) as Step[];
+  }
+
+  /**
    * Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database
    *
    * The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
@@ -200,6 +220,24 @@ export class Rolecall {
     },
   ): Promise<Step[]> {
     return (await this.#rows('create_user_with_grants', ['username', 'password', 'roles_to_grant', 'use_locks', 'dry_run'], values)) as Step[];
+  }
+
+  /**
+   * The steps that would restore everything that this database's calls have established
+   *
+   * Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
+   * as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
+   * of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
+   * `note` says.
+   *
+   * @returns one row per step, planned, or skipped where the caller may not make it; none where all is as asked for
+   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or a reporting role belongs to another database
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async drift(): Promise<Step[]> {
+    return (await this.#rows('drift', [], {})) as Step[];
   }
 
   /**

@@ -51,7 +51,7 @@ BEGIN
         PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
     END;
   END LOOP;
-  RETURN rolecall._step(change, 'applied');
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
 END
 $_execute_default_privilege$;
 

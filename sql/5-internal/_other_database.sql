@@ -14,6 +14,10 @@ BEGIN
     JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid
       AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+      AND (d.datname = current_database() OR EXISTS (
+        SELECT FROM pg_shdepend AS g
+        WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+      ))
     ORDER BY d.datname = current_database() DESC, d.datname
     LIMIT 1
   );

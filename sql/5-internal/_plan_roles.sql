@@ -18,8 +18,8 @@ BEGIN
     FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
   END IF;
   FOR v_role IN
-    SELECT r.name, r.password, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text)
+    SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
+    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL (
       SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
@@ -42,7 +42,8 @@ BEGIN
       v_role.name,
       concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
                 CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL, NULL
+      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL,
+      CASE WHEN v_create THEN v_role.note END
     )::rolecall._change;
   END LOOP;
 END

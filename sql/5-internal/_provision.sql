@@ -10,52 +10,14 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_provision$
-DECLARE
-  v_rotate boolean;
-  v_roles text[];
-  v_secret bytea;
-  v_passwords jsonb;
-  v_step rolecall.step;
-  v_set boolean := false;
 BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
-  PERFORM rolecall._check_provisioned_here(_provision.definitions);
-  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_provision.definitions) AS d);
-  v_rotate := rolecall._is_rotation_due(_provision.rotate_after);
-  IF NOT _provision.dry_run THEN
-    PERFORM rolecall._lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
-    v_rotate := v_rotate AND rolecall._is_rotation_due(_provision.rotate_after);
-    PERFORM rolecall._encrypt_older('rolecall.reporting');
-  END IF;
-  IF v_rotate THEN
-    RETURN NEXT rolecall._rotate_secret(_provision.dry_run);
-    -- Every reporting role of this database has its password from that secret.
-    v_roles := v_roles || ARRAY(
-      SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
-    );
-  END IF;
-  v_secret := CASE
-    WHEN v_rotate AND _provision.dry_run THEN rolecall._random_bytes()
-    ELSE rolecall._read_secret('rolecall.reporting', true)
-  END;
-  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _provision.realign OR v_rotate);
-  IF NOT _provision.dry_run THEN
-    v_passwords := rolecall._keep_verifiers(v_passwords);
-  END IF;
-  FOR v_step IN
-    SELECT * FROM rolecall._converge(rolecall._reporting_state(_provision.definitions, v_passwords), _provision.dry_run)
-  LOOP
-    RETURN NEXT v_step;
-    v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
-  END LOOP;
-  IF v_set AND NOT _provision.dry_run THEN
-    PERFORM rolecall._check_secret_is_current();
-  END IF;
+  RETURN QUERY
+    SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
 END
 $_provision$;
 
-COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old';
+COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 
 REVOKE ALL ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) FROM PUBLIC;

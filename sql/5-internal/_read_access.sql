@@ -15,7 +15,8 @@ BEGIN
     'role', _read_access.role_name,
     'schemas', to_jsonb(_read_access.schemas),
     'withheld', coalesce(to_jsonb(_read_access.withheld), '[]'),
-    'owners', to_jsonb(_read_access.owners)
+    'owners', to_jsonb(_read_access.owners),
+    'caller', CASE WHEN _read_access.owners IS NULL THEN current_user END
   );
 END
 $_read_access$;

@@ -23,9 +23,10 @@ BEGIN
                WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+               WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
              END,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - 'password') END
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
       OFFSET 0
     ) AS v(key, resource)
     LEFT JOIN LATERAL (

@@ -10,7 +10,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_reporting_passwords$
 DECLARE
-  v_passwords jsonb := '[]';
+  v_passwords jsonb[] := '{}'::jsonb[];
   v_name text;
   v_salt bytea;
   v_verifier text;
@@ -28,7 +28,7 @@ BEGIN
       'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept
     );
   END LOOP;
-  RETURN v_passwords;
+  RETURN to_jsonb(v_passwords);
 END
 $_reporting_passwords$;
 

@@ -10,12 +10,16 @@ SET search_path = pg_catalog, pg_temp
 AS $_reporting_state$
 BEGIN
   RETURN jsonb_build_object(
-    'roles', (SELECT jsonb_agg(jsonb_build_object(
-      'name', d -> 'role',
-      'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
-      'password', (SELECT p -> 'password' FROM jsonb_array_elements(_reporting_state.passwords) AS p WHERE p -> 'role' = d -> 'role'),
-      'protected', true
-    )) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'roles', (
+      SELECT jsonb_agg(jsonb_build_object(
+        'name', d -> 'role',
+        'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
+        'password', p.password,
+        'protected', true
+      ))
+      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+      LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
+    ),
     'passwords', _reporting_state.passwords,
     'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (

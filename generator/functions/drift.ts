@@ -1,0 +1,25 @@
+import type { SetOf, StepRow } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * The steps that would restore everything that this database's calls have established
+ *
+ * Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
+ * as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
+ *
+ * Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
+ * of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
+ * `note` says.
+ *
+ * @returns one row per step, planned, or skipped where the caller may not make it; none where all is as asked for
+ * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or a reporting role belongs to another database
+ * @throws insufficient_privilege - the caller may not read what is recorded
+ * @example SELECT operation, target, statement FROM rolecall.drift();
+ */
+export function drift(): SetOf<StepRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY SELECT * FROM rolecall._restore(true);
+    END
+  `;
+}
