@@ -177,7 +177,16 @@ test('in the same cluster, under another name, the database that the role belong
       return true;
     });
   }
+  await assert.rejects(client.query(`SELECT rolecall.reporting_role_password('reports')`), { code: '42704' });
+  assert.deepEqual(await operations(client, 'rolecall.rotate_reporting_secret()'), [], 'its password is left alone');
   const superuser = await source.connect();
+  await superuser.query('CREATE DATABASE cloned TEMPLATE app');
+  const clone = await source.connect({ database: 'cloned' });
+  assert.deepEqual(await operations(clone, 'rolecall.rotate_reporting_secret()'), ['rotate_secret cloned applied']);
+  await assert.rejects(clone.query('SELECT * FROM rolecall.drift()'), { code: '22023' });
+  await assert.rejects(clone.query(`SELECT rolecall.reporting_role_password('reports')`), { code: '42704' });
+  await clone.end();
+  await superuser.query('DROP DATABASE cloned');
   await superuser.query('ALTER DATABASE app RENAME TO old');
   await assert.rejects(client.query('SELECT * FROM rolecall.drift()'), { code: '22023' });
   await superuser.query('ALTER DATABASE old RENAME TO app');
