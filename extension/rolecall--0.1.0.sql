@@ -196,6 +196,40 @@ COMMENT ON FUNCTION rolecall._check_document(jsonb) IS 'Refuses a desired state 
 
 REVOKE ALL ON FUNCTION rolecall._check_document(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_check_operator.sql
+CREATE FUNCTION rolecall._check_operator(
+  role_name text
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_operator$
+DECLARE
+  v_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'rolecall');
+BEGIN
+  IF to_regrole(quote_ident(_check_operator.role_name)) IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', _check_operator.role_name);
+  ELSIF rolecall._recorded('read_access', jsonb_build_array(_check_operator.role_name)) IS NOT NULL
+        OR rolecall._other_database(_check_operator.role_name) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', _check_operator.role_name),
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are derived from.';
+  ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = 'only the owner of the extension''s objects can add an operator',
+      HINT = format('Have "%s", or a superuser, make the call.', pg_get_userbyid(v_owner));
+  END IF;
+END
+$_check_operator$;
+
+COMMENT ON FUNCTION rolecall._check_operator(text) IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
+
+REVOKE ALL ON FUNCTION rolecall._check_operator(text) FROM PUBLIC;
+
 -- sql/5-internal/_check_protected.sql
 CREATE FUNCTION rolecall._check_protected(
   role_name text
@@ -1795,6 +1829,9 @@ BEGIN
   IF _plan.document ? 'read_access' THEN
     RETURN QUERY SELECT * FROM rolecall._plan_read_access(_plan.document -> 'read_access');
   END IF;
+  IF _plan.document ? 'operators' THEN
+    RETURN QUERY SELECT * FROM rolecall._plan_operators(_plan.document);
+  END IF;
 END
 $_plan$;
 
@@ -1969,6 +2006,61 @@ $_plan_memberships$;
 COMMENT ON FUNCTION rolecall._plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
 
 REVOKE ALL ON FUNCTION rolecall._plan_memberships(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_plan_operators.sql
+CREATE FUNCTION rolecall._plan_operators(
+  document jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_operators$
+BEGIN
+  RETURN QUERY
+    WITH extension AS (
+      SELECT n.oid, n.nspowner, pg_has_role(n.nspowner, 'USAGE') AS owned,
+             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
+      FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+    ),
+    -- Each statement grants on all objects of one kind. One privilege that one of them lacks is reason enough.
+    privilege AS (
+      SELECT 1 AS phase, 'USAGE' AS needed, 'GRANT USAGE ON SCHEMA rolecall TO %I' AS statement, e.acl
+      FROM extension AS e
+      UNION ALL
+      SELECT DISTINCT 2, 'EXECUTE', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO %I',
+             coalesce(p.proacl, acldefault('f', p.proowner))
+      FROM extension AS e JOIN pg_proc AS p ON p.pronamespace = e.oid
+      UNION ALL
+      SELECT DISTINCT 3, w.privilege, 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO %I',
+             coalesce(c.relacl, acldefault('r', c.relowner))
+      FROM extension AS e
+      JOIN pg_class AS c ON c.relnamespace = e.oid AND c.relkind IN ('r', 'v')
+      CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS w(privilege)
+    )
+    SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
+           CASE WHEN r.absent THEN '42704' WHEN NOT e.owned THEN '42501' END,
+           CASE WHEN r.absent THEN 'the role does not exist'
+                WHEN NOT e.owned THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
+    FROM ROWS FROM (jsonb_to_recordset(_plan_operators.document -> 'operators') AS (role text)) WITH ORDINALITY AS o(role, position)
+    CROSS JOIN LATERAL (
+      SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
+               _plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
+             ) AS absent
+      FROM (SELECT to_regrole(quote_ident(o.role))::oid) AS i(role_oid)
+    ) AS r
+    CROSS JOIN extension AS e
+    CROSS JOIN privilege AS p
+    WHERE NOT EXISTS (
+      SELECT FROM aclexplode(p.acl) AS a WHERE a.grantee = r.role_oid AND a.privilege_type = p.needed
+    )
+    GROUP BY o.position, o.role, r.role_oid, r.absent, p.phase, p.statement, e.owned, e.nspowner
+    ORDER BY o.position, p.phase;
+END
+$_plan_operators$;
+
+COMMENT ON FUNCTION rolecall._plan_operators(jsonb) IS 'Privileges on the extension''s own objects that operators are missing';
+
+REVOKE ALL ON FUNCTION rolecall._plan_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_passwords.sql
 CREATE FUNCTION rolecall._plan_passwords(
@@ -3270,6 +3362,30 @@ $_write_secret$;
 COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean) IS 'Stores a secret; false where there is one that is not to be replaced';
 
 REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
+
+-- sql/6-functions/add_operator.sql
+CREATE FUNCTION rolecall.add_operator(
+  role_name text,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $add_operator$
+BEGIN
+  PERFORM rolecall._check_role_name(add_operator.role_name);
+  PERFORM rolecall._check_operator(add_operator.role_name);
+  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
+    'operators', jsonb_build_array(
+      jsonb_build_object('role', add_operator.role_name)
+    )
+  ), add_operator.dry_run);
+END
+$add_operator$;
+
+COMMENT ON FUNCTION rolecall.add_operator(text, boolean) IS 'Lets a role that is no superuser call every function of the extension in this database';
+
+REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/converge.sql
 CREATE FUNCTION rolecall.converge(

@@ -87,6 +87,9 @@ export function _plan(document: Jsonb): SetOf<ChangeRow> {
       IF ${document} ? 'read_access' THEN
         RETURN QUERY SELECT * FROM rolecall._plan_read_access(${document} -> 'read_access');
       END IF;
+      IF ${document} ? 'operators' THEN
+        RETURN QUERY SELECT * FROM rolecall._plan_operators(${document});
+      END IF;
     END
   `;
 }

@@ -68,6 +68,8 @@ export interface DesiredState {
     /** Where owners is null: who asked, and is one of them. */
     readonly caller: Value<string>;
   }[];
+  /** Who may call every function of the extension. */
+  readonly operators?: readonly { readonly role: Value<string> }[];
 }
 
 /** SQL text of the document; parts that hold no expression become one jsonb literal. */

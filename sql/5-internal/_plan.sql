@@ -23,6 +23,9 @@ BEGIN
   IF _plan.document ? 'read_access' THEN
     RETURN QUERY SELECT * FROM rolecall._plan_read_access(_plan.document -> 'read_access');
   END IF;
+  IF _plan.document ? 'operators' THEN
+    RETURN QUERY SELECT * FROM rolecall._plan_operators(_plan.document);
+  END IF;
 END
 $_plan$;
 

@@ -1,0 +1,35 @@
+import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { converge } from './_shared.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Lets a role that is no superuser call every function of the extension in this database
+ *
+ * Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An operator
+ * reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
+ * its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
+ * CREATE on the database, and to grant on tables that it does not own their owners' membership.
+ *
+ * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
+ *
+ * @param role_name name of the role
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per statement; none where the role has it all
+ * @throws null_value_not_allowed - the name is null
+ * @throws invalid_name - the name is empty or longer than 63 bytes
+ * @throws reserved_name - the name belongs to PostgreSQL
+ * @throws undefined_object - the role does not exist
+ * @throws invalid_parameter_value - the role is a reporting role
+ * @throws insufficient_privilege - the caller does not own the objects of the extension
+ * @example SELECT operation, statement, status FROM rolecall.add_operator('alice', dry_run => true);
+ */
+export function add_operator(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
+  return converge(
+    { operators: [{ role: role_name }] },
+    dry_run,
+    sql`
+      PERFORM rolecall._check_role_name(${role_name});
+      PERFORM rolecall._check_operator(${role_name});
+    `,
+  );
+}
