@@ -442,57 +442,9 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_converge$
 DECLARE
-  v_changes rolecall._change[];
-  v_change rolecall._change;
-  v_step rolecall.step;
-  v_locks text[];
-  v_locked text[] := '{}'::text[];
-  v_done text[] := '{}'::text[];
-  v_again boolean;
+  v_steps rolecall.step[] := rolecall._steps(_converge.document, _converge.dry_run);
 BEGIN
-  PERFORM rolecall._check_document(_converge.document);
-  IF _converge.dry_run THEN
-    RETURN QUERY
-      SELECT p.operation, p.target, p.statement,
-             CASE WHEN p.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, p.sqlstate, p.note
-      FROM rolecall._plan(_converge.document) AS p;
-    RETURN;
-  END IF;
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-  FOR v_round IN 1 .. 1000 LOOP
-    v_changes := ARRAY(SELECT p FROM rolecall._plan(_converge.document) AS p);
-    IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-      -- What was skipped is still missing, and an older snapshot does not show what was done.
-      v_changes := ARRAY(SELECT c FROM unnest(v_changes) AS c WHERE c.statement <> ALL (v_done));
-    END IF;
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall._remember(_converge.document);
-      RETURN;
-    END IF;
-    v_locks := ARRAY(
-      SELECT DISTINCT l.role_name COLLATE "C"
-      FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
-      WHERE c.sqlstate IS NULL AND l.role_name <> ALL (v_locked)
-      ORDER BY 1
-    );
-    IF cardinality(v_locks) > 0 THEN
-      v_again := rolecall._lock_roles(v_locks);
-      v_locked := v_locked || v_locks;
-      CONTINUE WHEN v_again;
-    END IF;
-    FOREACH v_change IN ARRAY v_changes LOOP
-      v_step := rolecall._execute(v_change);
-      EXIT WHEN v_step IS NULL;
-      RETURN NEXT v_step;
-      v_done := v_done || v_change.statement;
-      -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
-      EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
-    END LOOP;
-  END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  RETURN QUERY SELECT * FROM unnest(v_steps);
 END
 $_converge$;
 
@@ -1807,37 +1759,41 @@ REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;
 
 -- sql/5-internal/_plan.sql
 CREATE FUNCTION rolecall._plan(
-  document jsonb
+  document jsonb,
+  passwords jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_plan$
+DECLARE
+  v_changes rolecall._change[] := '{}'::rolecall._change[];
 BEGIN
   IF _plan.document ? 'roles' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_roles(_plan.document -> 'roles');
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_roles(_plan.document -> 'roles') AS p);
   END IF;
   IF _plan.document ? 'passwords' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_passwords(_plan.document);
+    v_changes := v_changes || rolecall._plan_passwords(_plan.document, _plan.passwords);
   END IF;
   IF _plan.document ? 'memberships' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_memberships(_plan.document);
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_memberships(_plan.document) AS p);
   END IF;
   IF _plan.document ? 'settings' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_settings(_plan.document -> 'settings');
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_settings(_plan.document -> 'settings') AS p);
   END IF;
   IF _plan.document ? 'read_access' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_read_access(_plan.document -> 'read_access');
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_read_access(_plan.document -> 'read_access') AS p);
   END IF;
   IF _plan.document ? 'operators' THEN
-    RETURN QUERY SELECT * FROM rolecall._plan_operators(_plan.document);
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(_plan.document) AS p);
   END IF;
+  RETURN v_changes;
 END
 $_plan$;
 
-COMMENT ON FUNCTION rolecall._plan(jsonb) IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
+COMMENT ON FUNCTION rolecall._plan(jsonb, jsonb) IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 
-REVOKE ALL ON FUNCTION rolecall._plan(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_default_privileges.sql
 CREATE FUNCTION rolecall._plan_default_privileges(
@@ -2064,14 +2020,16 @@ REVOKE ALL ON FUNCTION rolecall._plan_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_passwords.sql
 CREATE FUNCTION rolecall._plan_passwords(
-  document jsonb
+  document jsonb,
+  passwords jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_passwords$
 DECLARE
+  v_changes rolecall._change[] := '{}'::rolecall._change[];
   v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
   v_resource jsonb;
   v_name text;
@@ -2099,24 +2057,25 @@ BEGIN
     END IF;
     IF v_readable THEN
       SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
-      v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
+      v_wanted := NOT rolecall._password_matches(_plan_passwords.passwords ->> v_name, v_stored);
     ELSE
       SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
       v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
     END IF;
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-    RETURN NEXT ROW(
+    v_changes := v_changes || ROW(
       'set_password', v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
-      v_resource ->> 'password', ARRAY[v_name], NULL, NULL
+      rolecall._mask(), ARRAY[v_name], NULL, NULL
     )::rolecall._change;
   END LOOP;
+  RETURN v_changes;
 END
 $_plan_passwords$;
 
-COMMENT ON FUNCTION rolecall._plan_passwords(jsonb) IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
+COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
 
-REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_read_access.sql
 CREATE FUNCTION rolecall._plan_read_access(
@@ -3128,6 +3087,92 @@ COMMENT ON FUNCTION rolecall._step(rolecall._change, text, text, text) IS 'A cha
 
 REVOKE ALL ON FUNCTION rolecall._step(rolecall._change, text, text, text) FROM PUBLIC;
 
+-- sql/5-internal/_steps.sql
+CREATE FUNCTION rolecall._steps(
+  document jsonb,
+  dry_run boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_steps$
+DECLARE
+  v_document jsonb := _steps.document;
+  v_passwords jsonb := '{}';
+  v_resource jsonb;
+  v_changes rolecall._change[];
+  v_change rolecall._change;
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_section text;
+  v_locks text[];
+  v_locked text[] := '{}'::text[];
+  v_done text[] := '{}'::text[];
+  v_again boolean;
+BEGIN
+  FOREACH v_section IN ARRAY ARRAY['roles', 'passwords'] LOOP
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(_steps.document -> v_section), 0) - 1 LOOP
+      v_resource := _steps.document -> v_section -> v_position;
+      CONTINUE WHEN coalesce(v_resource ->> 'password', '') = '';
+      v_passwords := jsonb_build_object(coalesce(v_resource ->> 'role', v_resource ->> 'name', ''), v_resource -> 'password')
+        || v_passwords;
+      v_document := jsonb_set(v_document, ARRAY[v_section, v_position::text, 'password'], to_jsonb(rolecall._mask()));
+    END LOOP;
+  END LOOP;
+  PERFORM rolecall._check_document(v_document);
+  IF _steps.dry_run THEN
+    FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
+      v_steps := v_steps || rolecall._step(
+        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, v_change.sqlstate, v_change.note
+      );
+    END LOOP;
+    RETURN v_steps;
+  END IF;
+  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
+  FOR v_round IN 1 .. 1000 LOOP
+    v_changes := rolecall._plan(v_document, v_passwords);
+    IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
+      -- What was skipped is still missing, and an older snapshot does not show what was done.
+      v_changes := ARRAY(SELECT c FROM unnest(v_changes) AS c WHERE c.statement <> ALL (v_done));
+    END IF;
+    IF cardinality(v_changes) = 0 THEN
+      PERFORM rolecall._remember(v_document);
+      RETURN v_steps;
+    END IF;
+    v_locks := ARRAY(
+      SELECT DISTINCT l.role_name COLLATE "C"
+      FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
+      WHERE c.sqlstate IS NULL AND l.role_name <> ALL (v_locked)
+      ORDER BY 1
+    );
+    IF cardinality(v_locks) > 0 THEN
+      v_again := rolecall._lock_roles(v_locks);
+      v_locked := v_locked || v_locks;
+      CONTINUE WHEN v_again;
+    END IF;
+    FOREACH v_change IN ARRAY v_changes LOOP
+      IF v_change.password IS NOT NULL THEN
+        v_change.password := v_passwords ->> v_change.target;
+      END IF;
+      v_step := rolecall._execute(v_change);
+      EXIT WHEN v_step IS NULL;
+      v_steps := v_steps || v_step;
+      v_done := v_done || v_change.statement;
+      -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
+      EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
+    END LOOP;
+  END LOOP;
+  RAISE EXCEPTION USING
+    ERRCODE = 'serialization_failure',
+    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+    HINT = 'Try again.';
+END
+$_steps$;
+
+COMMENT ON FUNCTION rolecall._steps(jsonb, boolean) IS 'Makes the desired state hold and returns what it did, in a form that can be called without a query';
+
+REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_stringprep_class.sql
 CREATE FUNCTION rolecall._stringprep_class(
   p_code_point integer
@@ -3375,11 +3420,15 @@ AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);
   PERFORM rolecall._check_operator(add_operator.role_name);
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'operators', jsonb_build_array(
-      jsonb_build_object('role', add_operator.role_name)
-    )
-  ), add_operator.dry_run);
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'operators', jsonb_build_array(
+        jsonb_build_object('role', add_operator.role_name)
+      )
+    ), add_operator.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $add_operator$;
 
@@ -3427,34 +3476,38 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', v_anonymous,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
-        'protected', true
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_anonymous,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_authenticated,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_administrator,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":true}'::jsonb,
+          'protected', true
+        )
       ),
-      jsonb_build_object(
-        'name', v_authenticated,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
-        'protected', true
-      ),
-      jsonb_build_object(
-        'name', v_administrator,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":true}'::jsonb,
-        'protected', true
+      'base_roles', jsonb_build_array(
+        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+        jsonb_build_object('key', 'administrator', 'name', v_administrator),
+        jsonb_build_object(
+          'key', 'default',
+          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+        )
       )
-    ),
-    'base_roles', jsonb_build_array(
-      jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-      jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-      jsonb_build_object('key', 'administrator', 'name', v_administrator),
-      jsonb_build_object(
-        'key', 'default',
-        'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-      )
-    )
-  ), create_base_roles.dry_run);
+    ), create_base_roles.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_base_roles$;
 
@@ -3473,28 +3526,32 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $create_client_role$
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_client_role.role_name,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
-        'protected', true
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_client_role.role_name,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'protected', true
+        )
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', rolecall.role_name('authenticated'),
+          'member', create_client_role.role_name
+        )
+      ),
+      'settings', jsonb_build_array(
+        jsonb_build_object(
+          'role', create_client_role.role_name,
+          'name', 'statement_timeout',
+          'value', create_client_role.statement_timeout
+        )
       )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', rolecall.role_name('authenticated'),
-        'member', create_client_role.role_name
-      )
-    ),
-    'settings', jsonb_build_array(
-      jsonb_build_object(
-        'role', create_client_role.role_name,
-        'name', 'statement_timeout',
-        'value', create_client_role.statement_timeout
-      )
-    )
-  ), create_client_role.dry_run);
+    ), create_client_role.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_client_role$;
 
@@ -3516,42 +3573,46 @@ SET search_path = pg_catalog, pg_temp
 AS $create_test_users$
 BEGIN
   RAISE WARNING 'test users are for local development only: their default passwords are public';
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_test_users.app_user,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_test_users.app_password
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_test_users.app_user,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.app_password
+        ),
+        jsonb_build_object(
+          'name', create_test_users.app_admin,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.admin_password
+        )
       ),
-      jsonb_build_object(
-        'name', create_test_users.app_admin,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_test_users.admin_password
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', rolecall.role_name('anonymous'),
+          'member', create_test_users.app_user
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('authenticated'),
+          'member', create_test_users.app_user
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('anonymous'),
+          'member', create_test_users.app_admin
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('authenticated'),
+          'member', create_test_users.app_admin
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('administrator'),
+          'member', create_test_users.app_admin
+        )
       )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', rolecall.role_name('anonymous'),
-        'member', create_test_users.app_user
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('authenticated'),
-        'member', create_test_users.app_user
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('anonymous'),
-        'member', create_test_users.app_admin
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('authenticated'),
-        'member', create_test_users.app_admin
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('administrator'),
-        'member', create_test_users.app_admin
-      )
-    )
-  ), create_test_users.dry_run);
+    ), create_test_users.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_test_users$;
 
@@ -3574,19 +3635,23 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user.password
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user.password
+        )
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
       )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
-      jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
-    )
-  ), create_user.dry_run);
+    ), create_user.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_user$;
 
@@ -3606,23 +3671,29 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $create_user_with_grants$
+DECLARE
+  v_memberships jsonb := (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
+    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
+  );
 BEGIN
   IF create_user_with_grants.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user_with_grants.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user_with_grants.password
-      )
-    ),
-    'memberships', (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
-    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
-  )
-  ), create_user_with_grants.dry_run);
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user_with_grants.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user_with_grants.password
+        )
+      ),
+      'memberships', v_memberships
+    ), create_user_with_grants.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_user_with_grants$;
 
@@ -3708,17 +3779,21 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $grant_role$
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', grant_role.role_name,
-        'member', grant_role.username,
-        'admin', grant_role.admin_option,
-        'inherit', grant_role.inherit_option,
-        'set', grant_role.set_option
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', grant_role.role_name,
+          'member', grant_role.username,
+          'admin', grant_role.admin_option,
+          'inherit', grant_role.inherit_option,
+          'set', grant_role.set_option
+        )
       )
-    )
-  ), grant_role.dry_run);
+    ), grant_role.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $grant_role$;
 
@@ -3834,15 +3909,19 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $revoke_role$
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', revoke_role.role_name,
-        'member', revoke_role.username,
-        'state', 'absent'
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', revoke_role.role_name,
+          'member', revoke_role.username,
+          'state', 'absent'
+        )
       )
-    )
-  ), revoke_role.dry_run);
+    ), revoke_role.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $revoke_role$;
 
@@ -3954,15 +4033,19 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'passwords', jsonb_build_array(
-      jsonb_build_object(
-        'role', set_password.username,
-        'password', set_password.password,
-        'valid_until', set_password.valid_until
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'passwords', jsonb_build_array(
+        jsonb_build_object(
+          'role', set_password.username,
+          'password', set_password.password,
+          'valid_until', set_password.valid_until
+        )
       )
-    )
-  ), set_password.dry_run);
+    ), set_password.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $set_password$;
 

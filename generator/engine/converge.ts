@@ -1,7 +1,19 @@
 /**
  * The engine: plan, lock, execute, plan again until nothing is left.
  */
-import type { Bool, Change, ChangeRow, Jsonb, Nothing, Returns, SetOf, StepRow, Text, Texts } from '../model/types.ts';
+import type {
+  Bool,
+  Change,
+  Changes,
+  Jsonb,
+  Nothing,
+  Returns,
+  SetOf,
+  StepRow,
+  Steps,
+  Text,
+  Texts,
+} from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -10,32 +22,63 @@ import { sql } from '../sql/template.ts';
 export function _converge(document: Jsonb, dry_run: Bool): SetOf<StepRow> {
   return sql`
     DECLARE
+      v_steps rolecall.step[] := rolecall._steps(${document}, ${dry_run});
+    BEGIN
+      RETURN QUERY SELECT * FROM unnest(v_steps);
+    END
+  `;
+}
+
+/**
+ * Makes the desired state hold and returns what it did, in a form that can be called without a query
+ *
+ * The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query
+ * they would be shown by auto_explain.
+ */
+export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_document jsonb := ${document};
+      v_passwords jsonb := '{}';
+      v_resource jsonb;
       v_changes rolecall._change[];
       v_change rolecall._change;
       v_step rolecall.step;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_section text;
       v_locks text[];
       v_locked text[] := '{}'::text[];
       v_done text[] := '{}'::text[];
       v_again boolean;
     BEGIN
-      PERFORM rolecall._check_document(${document});
+      FOREACH v_section IN ARRAY ARRAY['roles', 'passwords'] LOOP
+        FOR v_position IN 0 .. coalesce(jsonb_array_length(${document} -> v_section), 0) - 1 LOOP
+          v_resource := ${document} -> v_section -> v_position;
+          CONTINUE WHEN coalesce(v_resource ->> 'password', '') = '';
+          v_passwords := jsonb_build_object(coalesce(v_resource ->> 'role', v_resource ->> 'name', ''), v_resource -> 'password')
+            || v_passwords;
+          v_document := jsonb_set(v_document, ARRAY[v_section, v_position::text, 'password'], to_jsonb(rolecall._mask()));
+        END LOOP;
+      END LOOP;
+      PERFORM rolecall._check_document(v_document);
       IF ${dry_run} THEN
-        RETURN QUERY
-          SELECT p.operation, p.target, p.statement,
-                 CASE WHEN p.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, p.sqlstate, p.note
-          FROM rolecall._plan(${document}) AS p;
-        RETURN;
+        FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
+          v_steps := v_steps || rolecall._step(
+            v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, v_change.sqlstate, v_change.note
+          );
+        END LOOP;
+        RETURN v_steps;
       END IF;
       -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
       FOR v_round IN 1 .. 1000 LOOP
-        v_changes := ARRAY(SELECT p FROM rolecall._plan(${document}) AS p);
+        v_changes := rolecall._plan(v_document, v_passwords);
         IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
           -- What was skipped is still missing, and an older snapshot does not show what was done.
           v_changes := ARRAY(SELECT c FROM unnest(v_changes) AS c WHERE c.statement <> ALL (v_done));
         END IF;
         IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall._remember(${document});
-          RETURN;
+          PERFORM rolecall._remember(v_document);
+          RETURN v_steps;
         END IF;
         v_locks := ARRAY(
           SELECT DISTINCT l.role_name COLLATE "C"
@@ -49,9 +92,12 @@ export function _converge(document: Jsonb, dry_run: Bool): SetOf<StepRow> {
           CONTINUE WHEN v_again;
         END IF;
         FOREACH v_change IN ARRAY v_changes LOOP
+          IF v_change.password IS NOT NULL THEN
+            v_change.password := v_passwords ->> v_change.target;
+          END IF;
           v_step := rolecall._execute(v_change);
           EXIT WHEN v_step IS NULL;
-          RETURN NEXT v_step;
+          v_steps := v_steps || v_step;
           v_done := v_done || v_change.statement;
           -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
           EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
@@ -67,29 +113,34 @@ export function _converge(document: Jsonb, dry_run: Bool): SetOf<StepRow> {
 
 /**
  * The differences between the desired state and the catalogs, in the order in which they have to be made
+ *
+ * The document has the mask where there is a password; the passwords are beside it, by the name of the role.
  * @volatility stable
  */
-export function _plan(document: Jsonb): SetOf<ChangeRow> {
+export function _plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
   return sql`
+    DECLARE
+      v_changes rolecall._change[] := '{}'::rolecall._change[];
     BEGIN
       IF ${document} ? 'roles' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_roles(${document} -> 'roles');
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_roles(${document} -> 'roles') AS p);
       END IF;
       IF ${document} ? 'passwords' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_passwords(${document});
+        v_changes := v_changes || rolecall._plan_passwords(${document}, ${passwords});
       END IF;
       IF ${document} ? 'memberships' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_memberships(${document});
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_memberships(${document}) AS p);
       END IF;
       IF ${document} ? 'settings' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_settings(${document} -> 'settings');
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_settings(${document} -> 'settings') AS p);
       END IF;
       IF ${document} ? 'read_access' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_read_access(${document} -> 'read_access');
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_read_access(${document} -> 'read_access') AS p);
       END IF;
       IF ${document} ? 'operators' THEN
-        RETURN QUERY SELECT * FROM rolecall._plan_operators(${document});
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(${document}) AS p);
       END IF;
+      RETURN v_changes;
     END
   `;
 }

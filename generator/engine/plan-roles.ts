@@ -4,7 +4,7 @@
  * Names become oids first and the catalogs are probed by oid, one role at a time (LATERAL ... LIMIT 1 keeps the
  * planner from reading the whole catalog), so a call costs the same among ten roles and among ten thousand.
  */
-import type { Bool, ChangeRow, Jsonb, Returns, SetOf, Text } from '../model/types.ts';
+import type { Bool, ChangeRow, Changes, Jsonb, Returns, SetOf, Text } from '../model/types.ts';
 import { join, raw, sql, text } from '../sql/template.ts';
 
 /**
@@ -72,14 +72,14 @@ const order = sql`ARRAY[${join(Object.keys(attributes).map(text))}]`;
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
  *
- * A password is only ever part of a simple expression here: as a value of a query it would be shown by the verbose
- * plans of auto_explain.
+ * The document has the mask where there is a password, and the passwords are beside it: see _steps().
  * @volatility stable
  * @probes
  */
-export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
+export function _plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
+      v_changes rolecall._change[] := '{}'::rolecall._change[];
       v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
       v_resource jsonb;
       v_name text;
@@ -107,18 +107,19 @@ export function _plan_passwords(document: Jsonb): SetOf<ChangeRow> {
         END IF;
         IF v_readable THEN
           SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
-          v_wanted := NOT rolecall._password_matches(v_resource ->> 'password', v_stored);
+          v_wanted := NOT rolecall._password_matches(${passwords} ->> v_name, v_stored);
         ELSE
           SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
           v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
         END IF;
         CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-        RETURN NEXT ROW(
+        v_changes := v_changes || ROW(
           'set_password', v_name,
           concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
-          v_resource ->> 'password', ARRAY[v_name], NULL, NULL
+          rolecall._mask(), ARRAY[v_name], NULL, NULL
         )::rolecall._change;
       END LOOP;
+      RETURN v_changes;
     END
   `;
 }

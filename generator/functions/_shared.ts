@@ -32,7 +32,13 @@ export function converge(state: DesiredState, dryRun: Bool, ...first: readonly S
 }
 
 export function converged(state: DesiredState, dryRun: Bool): Sql {
-  return sql`RETURN QUERY SELECT * FROM rolecall._converge(${desired(state)}, ${dryRun});`;
+  return sql`
+    DECLARE
+      v_steps rolecall.step[] := rolecall._steps(${desired(state)}, ${dryRun});
+    BEGIN
+      RETURN QUERY SELECT * FROM unnest(v_steps);
+    END;
+  `;
 }
 
 /** The advisory lock that other tools of this family take; safety never depends on it. */

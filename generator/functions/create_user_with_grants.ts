@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text, Texts } from '../model/types.ts';
-import { sql } from '../sql/template.ts';
-import { advisoryLock, converge, user } from './_shared.ts';
+import { raw, sql } from '../sql/template.ts';
+import { advisoryLock, converged, user } from './_shared.ts';
 
 /**
  * Makes a role that can log in and is a member of the roles given
@@ -28,17 +28,16 @@ export function create_user_with_grants(
   use_locks: Bool = false,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  return converge(
-    {
-      roles: [{ name: username, ...user, password }],
-      memberships: sql`
-        (
-          SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', ${username}) ORDER BY r.position), '[]')
-          FROM unnest(${roles_to_grant}) WITH ORDINALITY AS r(name, position)
-        )
-      `,
-    },
-    dry_run,
-    advisoryLock(use_locks, username),
-  );
+  const state = { roles: [{ name: username, ...user, password }], memberships: raw('v_memberships') };
+  return sql`
+    DECLARE
+      v_memberships jsonb := (
+        SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', ${username}) ORDER BY r.position), '[]')
+        FROM unnest(${roles_to_grant}) WITH ORDINALITY AS r(name, position)
+      );
+    BEGIN
+      ${advisoryLock(use_locks, username)}
+      ${converged(state, dry_run)}
+    END
+  `;
 }

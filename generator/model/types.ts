@@ -21,6 +21,7 @@ export type Interval = Sql | string;
 export type TimestampTz = Sql | string;
 export type Change = Sql;
 export type Changes = Sql;
+export type Steps = Sql;
 
 /** Row types of the extension. */
 export interface StepRow {
@@ -54,6 +55,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   TimestampTz: 'timestamptz',
   Change: 'rolecall._change',
   Changes: 'rolecall._change[]',
+  Steps: 'rolecall.step[]',
   StepRow: 'rolecall.step',
   ChangeRow: 'rolecall._change',
 };

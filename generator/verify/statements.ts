@@ -37,7 +37,9 @@ function inBody(file: string, line: number, signature: string, node: Tree, state
   // A line number of plpgsql counts from the opening delimiter.
   const first = line + lineOf(statement.trimStart(), body);
   try {
-    return bodyProblems(parsePlPgSQLSync(`${statement};`)).map((problem) => ({
+    // The parser knows no types but the server's own, and takes no others for an array that is returned.
+    const parsed = statement.replace(/^RETURNS [\w.]+\[\]$/m, 'RETURNS text[]');
+    return bodyProblems(parsePlPgSQLSync(`${parsed};`)).map((problem) => ({
       file,
       line: first + problem.line,
       message: `${signature}: ${problem.message}`,

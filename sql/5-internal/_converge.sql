@@ -9,57 +9,9 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_converge$
 DECLARE
-  v_changes rolecall._change[];
-  v_change rolecall._change;
-  v_step rolecall.step;
-  v_locks text[];
-  v_locked text[] := '{}'::text[];
-  v_done text[] := '{}'::text[];
-  v_again boolean;
+  v_steps rolecall.step[] := rolecall._steps(_converge.document, _converge.dry_run);
 BEGIN
-  PERFORM rolecall._check_document(_converge.document);
-  IF _converge.dry_run THEN
-    RETURN QUERY
-      SELECT p.operation, p.target, p.statement,
-             CASE WHEN p.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, p.sqlstate, p.note
-      FROM rolecall._plan(_converge.document) AS p;
-    RETURN;
-  END IF;
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-  FOR v_round IN 1 .. 1000 LOOP
-    v_changes := ARRAY(SELECT p FROM rolecall._plan(_converge.document) AS p);
-    IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-      -- What was skipped is still missing, and an older snapshot does not show what was done.
-      v_changes := ARRAY(SELECT c FROM unnest(v_changes) AS c WHERE c.statement <> ALL (v_done));
-    END IF;
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall._remember(_converge.document);
-      RETURN;
-    END IF;
-    v_locks := ARRAY(
-      SELECT DISTINCT l.role_name COLLATE "C"
-      FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
-      WHERE c.sqlstate IS NULL AND l.role_name <> ALL (v_locked)
-      ORDER BY 1
-    );
-    IF cardinality(v_locks) > 0 THEN
-      v_again := rolecall._lock_roles(v_locks);
-      v_locked := v_locked || v_locks;
-      CONTINUE WHEN v_again;
-    END IF;
-    FOREACH v_change IN ARRAY v_changes LOOP
-      v_step := rolecall._execute(v_change);
-      EXIT WHEN v_step IS NULL;
-      RETURN NEXT v_step;
-      v_done := v_done || v_change.statement;
-      -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
-      EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
-    END LOOP;
-  END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  RETURN QUERY SELECT * FROM unnest(v_steps);
 END
 $_converge$;
 

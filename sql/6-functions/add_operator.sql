@@ -11,11 +11,15 @@ AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);
   PERFORM rolecall._check_operator(add_operator.role_name);
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'operators', jsonb_build_array(
-      jsonb_build_object('role', add_operator.role_name)
-    )
-  ), add_operator.dry_run);
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'operators', jsonb_build_array(
+        jsonb_build_object('role', add_operator.role_name)
+      )
+    ), add_operator.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $add_operator$;
 

@@ -22,34 +22,38 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', v_anonymous,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
-        'protected', true
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_anonymous,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_authenticated,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_administrator,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":true}'::jsonb,
+          'protected', true
+        )
       ),
-      jsonb_build_object(
-        'name', v_authenticated,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
-        'protected', true
-      ),
-      jsonb_build_object(
-        'name', v_administrator,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":true}'::jsonb,
-        'protected', true
+      'base_roles', jsonb_build_array(
+        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+        jsonb_build_object('key', 'administrator', 'name', v_administrator),
+        jsonb_build_object(
+          'key', 'default',
+          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+        )
       )
-    ),
-    'base_roles', jsonb_build_array(
-      jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-      jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-      jsonb_build_object('key', 'administrator', 'name', v_administrator),
-      jsonb_build_object(
-        'key', 'default',
-        'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-      )
-    )
-  ), create_base_roles.dry_run);
+    ), create_base_roles.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_base_roles$;
 

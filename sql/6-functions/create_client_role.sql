@@ -10,28 +10,32 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $create_client_role$
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_client_role.role_name,
-        'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
-        'protected', true
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_client_role.role_name,
+          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'protected', true
+        )
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', rolecall.role_name('authenticated'),
+          'member', create_client_role.role_name
+        )
+      ),
+      'settings', jsonb_build_array(
+        jsonb_build_object(
+          'role', create_client_role.role_name,
+          'name', 'statement_timeout',
+          'value', create_client_role.statement_timeout
+        )
       )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', rolecall.role_name('authenticated'),
-        'member', create_client_role.role_name
-      )
-    ),
-    'settings', jsonb_build_array(
-      jsonb_build_object(
-        'role', create_client_role.role_name,
-        'name', 'statement_timeout',
-        'value', create_client_role.statement_timeout
-      )
-    )
-  ), create_client_role.dry_run);
+    ), create_client_role.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_client_role$;
 

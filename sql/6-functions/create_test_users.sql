@@ -13,42 +13,46 @@ SET search_path = pg_catalog, pg_temp
 AS $create_test_users$
 BEGIN
   RAISE WARNING 'test users are for local development only: their default passwords are public';
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_test_users.app_user,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_test_users.app_password
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_test_users.app_user,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.app_password
+        ),
+        jsonb_build_object(
+          'name', create_test_users.app_admin,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.admin_password
+        )
       ),
-      jsonb_build_object(
-        'name', create_test_users.app_admin,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_test_users.admin_password
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', rolecall.role_name('anonymous'),
+          'member', create_test_users.app_user
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('authenticated'),
+          'member', create_test_users.app_user
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('anonymous'),
+          'member', create_test_users.app_admin
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('authenticated'),
+          'member', create_test_users.app_admin
+        ),
+        jsonb_build_object(
+          'role', rolecall.role_name('administrator'),
+          'member', create_test_users.app_admin
+        )
       )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', rolecall.role_name('anonymous'),
-        'member', create_test_users.app_user
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('authenticated'),
-        'member', create_test_users.app_user
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('anonymous'),
-        'member', create_test_users.app_admin
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('authenticated'),
-        'member', create_test_users.app_admin
-      ),
-      jsonb_build_object(
-        'role', rolecall.role_name('administrator'),
-        'member', create_test_users.app_admin
-      )
-    )
-  ), create_test_users.dry_run);
+    ), create_test_users.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_test_users$;
 

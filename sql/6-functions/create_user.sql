@@ -14,19 +14,23 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user.password
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user.password
+        )
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
       )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
-      jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
-    )
-  ), create_user.dry_run);
+    ), create_user.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_user$;
 

@@ -11,23 +11,29 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $create_user_with_grants$
+DECLARE
+  v_memberships jsonb := (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
+    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
+  );
 BEGIN
   IF create_user_with_grants.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user_with_grants.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user_with_grants.password
-      )
-    ),
-    'memberships', (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
-    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
-  )
-  ), create_user_with_grants.dry_run);
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user_with_grants.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user_with_grants.password
+        )
+      ),
+      'memberships', v_memberships
+    ), create_user_with_grants.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $create_user_with_grants$;
 

@@ -13,17 +13,21 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $grant_role$
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', grant_role.role_name,
-        'member', grant_role.username,
-        'admin', grant_role.admin_option,
-        'inherit', grant_role.inherit_option,
-        'set', grant_role.set_option
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', grant_role.role_name,
+          'member', grant_role.username,
+          'admin', grant_role.admin_option,
+          'inherit', grant_role.inherit_option,
+          'set', grant_role.set_option
+        )
       )
-    )
-  ), grant_role.dry_run);
+    ), grant_role.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $grant_role$;
 

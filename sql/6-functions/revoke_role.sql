@@ -10,15 +10,19 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $revoke_role$
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', revoke_role.role_name,
-        'member', revoke_role.username,
-        'state', 'absent'
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', revoke_role.role_name,
+          'member', revoke_role.username,
+          'state', 'absent'
+        )
       )
-    )
-  ), revoke_role.dry_run);
+    ), revoke_role.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $revoke_role$;
 

@@ -14,15 +14,19 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object(
-    'passwords', jsonb_build_array(
-      jsonb_build_object(
-        'role', set_password.username,
-        'password', set_password.password,
-        'valid_until', set_password.valid_until
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'passwords', jsonb_build_array(
+        jsonb_build_object(
+          'role', set_password.username,
+          'password', set_password.password,
+          'valid_until', set_password.valid_until
+        )
       )
-    )
-  ), set_password.dry_run);
+    ), set_password.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
 END
 $set_password$;
 
