@@ -1832,10 +1832,9 @@ BEGIN
     ),
     present AS (
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type
-      FROM target AS t
-      CROSS JOIN pg_default_acl AS d
+      FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
-      WHERE x.grantee = t.role_oid
+      JOIN target AS t ON t.role_oid = x.grantee
     ),
     change AS (
       SELECT p.position, 1 AS phase, p.role, o.owner_oid,
@@ -2172,6 +2171,14 @@ BEGIN
       FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ),
+    -- Each ACL is taken apart once, however many roles there are.
+    held AS MATERIALIZED (
+      SELECT n.oid, x.grantee, bool_or(x.privilege_type = 'USAGE') AS uses, bool_or(x.privilege_type = 'CREATE') AS creates
+      FROM pg_namespace AS n
+      CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
+      GROUP BY 1, 2
+    ),
     found AS (
       SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
              format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
@@ -2181,29 +2188,23 @@ BEGIN
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
       FROM place AS p
-      LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
-      WHERE NOT EXISTS (
-        SELECT FROM aclexplode(n.nspacl) AS a WHERE a.grantee = p.role_oid AND a.privilege_type = 'USAGE'
-      )
+      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid AND h.uses)
       UNION ALL
       SELECT t.position, 3, n.nspname, 'revoke_privilege', n.nspname,
              format('REVOKE CREATE ON SCHEMA %I FROM %I CASCADE', n.nspname, t.role), ARRAY[t.role],
              pg_has_role(n.nspowner, 'USAGE')
       FROM target AS t
-      CROSS JOIN pg_namespace AS n
-      WHERE EXISTS (
-        SELECT FROM aclexplode(n.nspacl) AS a WHERE a.grantee = t.role_oid AND a.privilege_type = 'CREATE'
-      )
+      JOIN held AS h ON h.grantee = t.role_oid AND h.creates
+      JOIN pg_namespace AS n ON n.oid = h.oid
       UNION ALL
       SELECT t.position, 4, d.datname, 'revoke_privilege', d.datname,
              format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, t.role), ARRAY[t.role],
              pg_has_role(d.datdba, 'USAGE')
-      FROM target AS t
-      JOIN pg_database AS d ON d.datname = current_database()
-      WHERE EXISTS (
-        SELECT FROM aclexplode(d.datacl) AS a
-        WHERE a.grantee = t.role_oid AND a.privilege_type IN ('CREATE', 'TEMPORARY')
+      FROM pg_database AS d
+      JOIN target AS t ON t.role_oid IN (
+        SELECT a.grantee FROM aclexplode(d.datacl) AS a WHERE a.privilege_type IN ('CREATE', 'TEMPORARY')
       )
+      WHERE d.datname = current_database()
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,
@@ -2301,25 +2302,38 @@ BEGIN
       JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
       WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
     ),
-    -- Few ACLs are shared by many tables: each distinct one is taken apart once.
+    -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
     acl AS MATERIALIZED (
-      SELECT c.relnamespace, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
-      FROM pg_class AS c
-      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      GROUP BY 1, 2, 3
+      SELECT row_number() OVER () AS number, a.*
+      FROM (
+        SELECT c.relnamespace, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
+        FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        GROUP BY 1, 2, 3
+      ) AS a
     ),
-    held AS (
-      SELECT t.position, t.role, a.*, p.schema, p.place, e.reads, e.passes_on, e.writes
-      FROM target AS t
-      CROSS JOIN acl AS a
-      LEFT JOIN place AS p ON p.position = t.position AND p.schema_oid = a.relnamespace
-      LEFT JOIN LATERAL (
-        SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
-               coalesce(bool_or(x.privilege_type = 'SELECT' AND x.is_grantable), false),
-               string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT')
-        FROM aclexplode(a.relacl) AS x
-        WHERE x.grantee = t.role_oid
-      ) AS e(reads, passes_on, writes) ON true
+    entry AS MATERIALIZED (
+      SELECT a.number, x.grantee,
+             bool_or(x.privilege_type = 'SELECT') AS reads,
+             bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
+             string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+      FROM acl AS a
+      CROSS JOIN LATERAL aclexplode(a.relacl) AS x
+      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
+      GROUP BY 1, 2
+    ),
+    held AS MATERIALIZED (
+      SELECT p.position, p.role, a.is_sequence, a.tables, p.schema, p.place,
+             coalesce(e.reads, false) AS reads, coalesce(e.passes_on, false) AS passes_on, e.writes
+      FROM place AS p
+      JOIN acl AS a ON a.relnamespace = p.schema_oid
+      LEFT JOIN entry AS e ON e.number = a.number AND e.grantee = p.role_oid
+      UNION ALL
+      SELECT t.position, t.role, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
+      FROM entry AS e
+      JOIN acl AS a USING (number)
+      JOIN target AS t ON t.role_oid = e.grantee
+      WHERE NOT EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
     ),
     missing AS (
       SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
@@ -2332,13 +2346,15 @@ BEGIN
     ),
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
     manner AS (
-      SELECT m.position, m.schema,
-             bool_and(m.allowed) AND (
-               count(*) > 1000
-               OR count(*) = (SELECT sum(cardinality(h.tables)) FROM held AS h
-                              WHERE h.position = m.position AND h.schema = m.schema AND NOT h.is_sequence)
-             ) AS whole
-      FROM missing AS m GROUP BY m.position, m.schema
+      SELECT m.position, m.schema, m.allowed AND (m.missing > 1000 OR m.missing = h.present) AS whole
+      FROM (
+        SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
+        FROM missing AS m GROUP BY m.position, m.schema
+      ) AS m
+      JOIN (
+        SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
+        FROM held AS h WHERE NOT h.is_sequence GROUP BY h.position, h.schema
+      ) AS h USING (position, schema)
     ),
     granted AS (
       SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,

@@ -36,10 +36,9 @@ BEGIN
     ),
     present AS (
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type
-      FROM target AS t
-      CROSS JOIN pg_default_acl AS d
+      FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
-      WHERE x.grantee = t.role_oid
+      JOIN target AS t ON t.role_oid = x.grantee
     ),
     change AS (
       SELECT p.position, 1 AS phase, p.role, o.owner_oid,

@@ -20,6 +20,14 @@ BEGIN
       FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ),
+    -- Each ACL is taken apart once, however many roles there are.
+    held AS MATERIALIZED (
+      SELECT n.oid, x.grantee, bool_or(x.privilege_type = 'USAGE') AS uses, bool_or(x.privilege_type = 'CREATE') AS creates
+      FROM pg_namespace AS n
+      CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
+      GROUP BY 1, 2
+    ),
     found AS (
       SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
              format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
@@ -29,29 +37,23 @@ BEGIN
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
       FROM place AS p
-      LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
-      WHERE NOT EXISTS (
-        SELECT FROM aclexplode(n.nspacl) AS a WHERE a.grantee = p.role_oid AND a.privilege_type = 'USAGE'
-      )
+      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid AND h.uses)
       UNION ALL
       SELECT t.position, 3, n.nspname, 'revoke_privilege', n.nspname,
              format('REVOKE CREATE ON SCHEMA %I FROM %I CASCADE', n.nspname, t.role), ARRAY[t.role],
              pg_has_role(n.nspowner, 'USAGE')
       FROM target AS t
-      CROSS JOIN pg_namespace AS n
-      WHERE EXISTS (
-        SELECT FROM aclexplode(n.nspacl) AS a WHERE a.grantee = t.role_oid AND a.privilege_type = 'CREATE'
-      )
+      JOIN held AS h ON h.grantee = t.role_oid AND h.creates
+      JOIN pg_namespace AS n ON n.oid = h.oid
       UNION ALL
       SELECT t.position, 4, d.datname, 'revoke_privilege', d.datname,
              format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, t.role), ARRAY[t.role],
              pg_has_role(d.datdba, 'USAGE')
-      FROM target AS t
-      JOIN pg_database AS d ON d.datname = current_database()
-      WHERE EXISTS (
-        SELECT FROM aclexplode(d.datacl) AS a
-        WHERE a.grantee = t.role_oid AND a.privilege_type IN ('CREATE', 'TEMPORARY')
+      FROM pg_database AS d
+      JOIN target AS t ON t.role_oid IN (
+        SELECT a.grantee FROM aclexplode(d.datacl) AS a WHERE a.privilege_type IN ('CREATE', 'TEMPORARY')
       )
+      WHERE d.datname = current_database()
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,

@@ -29,25 +29,38 @@ BEGIN
       JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
       WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
     ),
-    -- Few ACLs are shared by many tables: each distinct one is taken apart once.
+    -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
     acl AS MATERIALIZED (
-      SELECT c.relnamespace, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
-      FROM pg_class AS c
-      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      GROUP BY 1, 2, 3
+      SELECT row_number() OVER () AS number, a.*
+      FROM (
+        SELECT c.relnamespace, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
+        FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        GROUP BY 1, 2, 3
+      ) AS a
     ),
-    held AS (
-      SELECT t.position, t.role, a.*, p.schema, p.place, e.reads, e.passes_on, e.writes
-      FROM target AS t
-      CROSS JOIN acl AS a
-      LEFT JOIN place AS p ON p.position = t.position AND p.schema_oid = a.relnamespace
-      LEFT JOIN LATERAL (
-        SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
-               coalesce(bool_or(x.privilege_type = 'SELECT' AND x.is_grantable), false),
-               string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT')
-        FROM aclexplode(a.relacl) AS x
-        WHERE x.grantee = t.role_oid
-      ) AS e(reads, passes_on, writes) ON true
+    entry AS MATERIALIZED (
+      SELECT a.number, x.grantee,
+             bool_or(x.privilege_type = 'SELECT') AS reads,
+             bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
+             string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+      FROM acl AS a
+      CROSS JOIN LATERAL aclexplode(a.relacl) AS x
+      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
+      GROUP BY 1, 2
+    ),
+    held AS MATERIALIZED (
+      SELECT p.position, p.role, a.is_sequence, a.tables, p.schema, p.place,
+             coalesce(e.reads, false) AS reads, coalesce(e.passes_on, false) AS passes_on, e.writes
+      FROM place AS p
+      JOIN acl AS a ON a.relnamespace = p.schema_oid
+      LEFT JOIN entry AS e ON e.number = a.number AND e.grantee = p.role_oid
+      UNION ALL
+      SELECT t.position, t.role, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
+      FROM entry AS e
+      JOIN acl AS a USING (number)
+      JOIN target AS t ON t.role_oid = e.grantee
+      WHERE NOT EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
     ),
     missing AS (
       SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
@@ -60,13 +73,15 @@ BEGIN
     ),
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
     manner AS (
-      SELECT m.position, m.schema,
-             bool_and(m.allowed) AND (
-               count(*) > 1000
-               OR count(*) = (SELECT sum(cardinality(h.tables)) FROM held AS h
-                              WHERE h.position = m.position AND h.schema = m.schema AND NOT h.is_sequence)
-             ) AS whole
-      FROM missing AS m GROUP BY m.position, m.schema
+      SELECT m.position, m.schema, m.allowed AND (m.missing > 1000 OR m.missing = h.present) AS whole
+      FROM (
+        SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
+        FROM missing AS m GROUP BY m.position, m.schema
+      ) AS m
+      JOIN (
+        SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
+        FROM held AS h WHERE NOT h.is_sequence GROUP BY h.position, h.schema
+      ) AS h USING (position, schema)
     ),
     granted AS (
       SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
