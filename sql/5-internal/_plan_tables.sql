@@ -50,13 +50,13 @@ BEGIN
       GROUP BY 1, 2
     ),
     held AS MATERIALIZED (
-      SELECT p.position, p.role, a.is_sequence, a.tables, p.schema, p.place,
+      SELECT p.position, p.role, a.number, a.is_sequence, a.tables, p.schema, p.place,
              coalesce(e.reads, false) AS reads, coalesce(e.passes_on, false) AS passes_on, e.writes
       FROM place AS p
       JOIN acl AS a ON a.relnamespace = p.schema_oid
       LEFT JOIN entry AS e ON e.number = a.number AND e.grantee = p.role_oid
       UNION ALL
-      SELECT t.position, t.role, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
+      SELECT t.position, t.role, a.number, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
       FROM entry AS e
       JOIN acl AS a USING (number)
       JOIN target AS t ON t.role_oid = e.grantee
@@ -105,6 +105,12 @@ BEGIN
              format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role, m.relowner
       FROM missing AS m WHERE NOT m.allowed
     ),
+    -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
+    mixed AS (
+      SELECT DISTINCT w.position, a.number
+      FROM withheld AS w
+      JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
+    ),
     excess AS (
       SELECT h.position, h.role, h.is_sequence, u.oid, c.relname, c.relowner, n.nspname, d.privileges
       FROM held AS h
@@ -119,7 +125,9 @@ BEGIN
         SELECT nullif(concat_ws(', ', CASE WHEN h.reads AND NOT r.readable THEN 'SELECT' END, h.writes), '')
         UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE h.passes_on AND r.readable
       ) AS d(privileges)
-      WHERE d.privileges IS NOT NULL AND (h.reads OR h.writes IS NOT NULL)
+      WHERE d.privileges IS NOT NULL
+        AND (h.writes IS NOT NULL OR h.passes_on
+             OR (h.reads AND (h.schema IS NULL OR h.is_sequence OR (h.position, h.number) IN (SELECT m.position, m.number FROM mixed AS m))))
     ),
     revoked AS (
       SELECT e.position, 1, 0::bigint, e.part, 'revoke_privilege', e.nspname,
