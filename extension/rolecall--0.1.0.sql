@@ -1337,6 +1337,29 @@ COMMENT ON FUNCTION rolecall._is_encrypting() IS 'Whether this session encrypts 
 
 REVOKE ALL ON FUNCTION rolecall._is_encrypting() FROM PUBLIC;
 
+-- sql/5-internal/_is_kept_verifier.sql
+CREATE FUNCTION rolecall._is_kept_verifier(
+  verifier text
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_is_kept_verifier$
+BEGIN
+  IF NOT has_table_privilege('rolecall.secret', 'SELECT') THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (
+    SELECT FROM rolecall.secret AS s
+    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.value = convert_to(_is_kept_verifier.verifier, 'UTF8')
+  );
+END
+$_is_kept_verifier$;
+
+COMMENT ON FUNCTION rolecall._is_kept_verifier(text) IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
+
+REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;
+
 -- sql/5-internal/_is_md5_verifier.sql
 CREATE FUNCTION rolecall._is_md5_verifier(
   p_text text
@@ -3388,7 +3411,10 @@ AS $_verifier$
 BEGIN
   IF NOT rolecall._is_scram_verifier(_verifier.password) THEN
     RETURN rolecall.scram_sha_256(_verifier.password);
-  ELSIF NOT rolecall._sees_passwords() AND rolecall._is_empty_verifier(_verifier.password) THEN
+  ELSIF NOT rolecall._sees_passwords()
+    AND NOT rolecall._is_kept_verifier(_verifier.password)
+    AND rolecall._is_empty_verifier(_verifier.password)
+  THEN
     PERFORM rolecall._refuse_empty_password();
   END IF;
   RETURN _verifier.password;

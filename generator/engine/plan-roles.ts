@@ -181,7 +181,10 @@ export function _verifier(password: Text): Returns<Text> {
     BEGIN
       IF NOT rolecall._is_scram_verifier(${password}) THEN
         RETURN rolecall.scram_sha_256(${password});
-      ELSIF NOT rolecall._sees_passwords() AND rolecall._is_empty_verifier(${password}) THEN
+      ELSIF NOT rolecall._sees_passwords()
+        AND NOT rolecall._is_kept_verifier(${password})
+        AND rolecall._is_empty_verifier(${password})
+      THEN
         PERFORM rolecall._refuse_empty_password();
       END IF;
       RETURN ${password};

@@ -10,7 +10,10 @@ AS $_verifier$
 BEGIN
   IF NOT rolecall._is_scram_verifier(_verifier.password) THEN
     RETURN rolecall.scram_sha_256(_verifier.password);
-  ELSIF NOT rolecall._sees_passwords() AND rolecall._is_empty_verifier(_verifier.password) THEN
+  ELSIF NOT rolecall._sees_passwords()
+    AND NOT rolecall._is_kept_verifier(_verifier.password)
+    AND rolecall._is_empty_verifier(_verifier.password)
+  THEN
     PERFORM rolecall._refuse_empty_password();
   END IF;
   RETURN _verifier.password;

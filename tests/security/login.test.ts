@@ -7,6 +7,11 @@ import { after, before, test } from 'node:test';
 import pg, { type Client } from 'pg';
 import { startCluster, type Cluster } from '../support/cluster.ts';
 
+const grants = `
+  GRANT USAGE ON SCHEMA rolecall TO operator;
+  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO operator;
+  GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO operator`;
+
 let cluster: Cluster;
 let database: string;
 let admin: Client;
@@ -16,12 +21,7 @@ before(async () => {
   cluster = await startCluster();
   database = await cluster.createDatabase();
   admin = await cluster.connect({ database });
-  await admin.query(`
-    CREATE ROLE operator LOGIN CREATEROLE PASSWORD 'operator';
-    GRANT USAGE ON SCHEMA rolecall TO operator;
-    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO operator;
-    GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO operator;
-  `);
+  await admin.query(`CREATE ROLE operator LOGIN CREATEROLE PASSWORD 'operator'; ${grants}`);
   operator = await cluster.connect({ database, user: 'operator', password: 'operator' });
 });
 
@@ -164,4 +164,51 @@ test('a reporting role logs in with its derived password, until the secret is ro
   assert.deepEqual(rows, [{ operation: 'set_password' }]);
   assert.equal(await lets('reports', 'mine'), false);
   assert.ok(await lets('reports', await derived()));
+});
+
+test('a plain caller provisions and rotates too, and heals a password that it cannot read', async () => {
+  const elsewhere = await cluster.createDatabase();
+  const admin = await cluster.connect({ database: elsewhere });
+  await admin.query(`GRANT CREATE ON DATABASE ${pg.escapeIdentifier(elsewhere)} TO operator; ${grants}`);
+  const operator = await cluster.connect({ database: elsewhere, user: 'operator', password: 'operator' });
+  const provision = async (options = '') => {
+    const call = `SELECT operation, status FROM rolecall.provision_reporting_role('own', ARRAY['own'], table_owners => '{}'${options})`;
+    return (await operator.query<{ operation: string; status: string }>(call)).rows;
+  };
+  const derived = async () =>
+    (await operator.query("SELECT rolecall.reporting_role_password('own') AS password")).rows[0].password as string;
+  const again = [{ operation: 'set_password', status: 'applied' }];
+  await provision();
+  assert.ok(await lets('own', await derived()));
+  assert.deepEqual(await provision(), again, 'the password is set on every run');
+  assert.deepEqual(await provision(', realign_password => false'), [], 'unless the record is trusted');
+  await admin.query("ALTER ROLE own PASSWORD 'mine'");
+  assert.deepEqual(await provision(), again);
+  assert.ok(await lets('own', await derived()));
+
+  const before = await derived();
+  const { rows } = await operator.query('SELECT operation, target FROM rolecall.rotate_reporting_secret()');
+  assert.deepEqual(rows, [
+    { operation: 'rotate_secret', target: elsewhere },
+    { operation: 'set_password', target: 'own' },
+  ]);
+  assert.equal(await lets('own', before), false);
+  assert.ok(await lets('own', await derived()));
+
+  // There is no record of a password that was never set, so that there is none to trust.
+  await operator.query("CREATE ROLE there_before LOGIN PASSWORD 'mine'");
+  await operator.query(
+    "SELECT * FROM rolecall.provision_reporting_role('there_before', ARRAY['own'], table_owners => '{}', realign_password => false)",
+  );
+  const { rows: known } = await operator.query("SELECT rolecall.reporting_role_password('there_before') AS password");
+  assert.ok(await lets('there_before', known[0].password));
+
+  // Of one role it cannot set the password: nothing changes for any.
+  await admin.query("SELECT * FROM rolecall.provision_reporting_role('of_another', ARRAY['own'])");
+  await admin.query('ALTER ROLE of_another SUPERUSER');
+  const last = await derived();
+  await assert.rejects(operator.query('SELECT * FROM rolecall.rotate_reporting_secret()'), { code: '42501' });
+  assert.equal(await derived(), last);
+  assert.ok(await lets('own', last));
+  await Promise.all([admin, operator].map((client) => client.end()));
 });
