@@ -74,6 +74,10 @@ async function assertLogins(...roles: string[]): Promise<void> {
   }
 }
 
+const provision = (role: string, options = '') =>
+  `SELECT operation FROM rolecall.provision_reporting_role('${role}', ARRAY['public']${options})`;
+const rotate = 'SELECT operation FROM rolecall.rotate_reporting_secret()';
+
 test('set_secret_if_absent: of several callers at once one wins', async () => {
   for (let round = 0; round < rounds; round++) {
     const results = await Promise.all(
@@ -129,6 +133,18 @@ test('set_secret: of several callers at once none fails, and one of the values i
   assert.ok(rows[0].value >= 0 && rows[0].value < connections);
 });
 
+test('under REPEATABLE READ a secret that was stored, or rotated, since the snapshot is 40001', async () => {
+  const [one, other] = pair();
+  await other.query(provision('steady'));
+  for (const call of ["SELECT * FROM rolecall.set_secret('since', gen_random_uuid()::text)", rotate]) {
+    await one.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await one.query('SELECT 1');
+    await other.query(call);
+    await assert.rejects(one.query(call), { code: '40001' });
+    await one.query('ROLLBACK');
+  }
+});
+
 test('a plain secret is encrypted by one of its readers, and none of them fails', async () => {
   await admin.query('CREATE EXTENSION pgcrypto');
   const key = "SELECT set_config('rolecall.encryption_key', 'the key', false)";
@@ -166,10 +182,6 @@ test('a plain secret is encrypted by one of its readers, and none of them fails'
     await admin.query('DROP EXTENSION pgcrypto');
   }
 });
-
-const provision = (role: string, options = '') =>
-  `SELECT operation FROM rolecall.provision_reporting_role('${role}', ARRAY['public']${options})`;
-const rotate = 'SELECT operation FROM rolecall.rotate_reporting_secret()';
 
 test('rotations and provisioning runs at once: each role logs in with what reporting_role_password() returns', async () => {
   for (let round = 0; round < rounds; round++) {

@@ -181,3 +181,38 @@ test('the reporting secret and what is derived from it are never shown', async (
     if (key !== '') assertClean(text, 'the key', key);
   }
 });
+
+test('a key that comes with the connection is not logged; one in the catalogs can be read by everybody', async () => {
+  await admin.query("CREATE ROLE reader LOGIN PASSWORD 'reader'");
+  await admin.query('RESET rolecall.encryption_key');
+  await admin.query("SELECT * FROM rolecall.set_secret('connected', 'x')");
+  await admin.query("ALTER SYSTEM SET log_connections = 'on'");
+  for (const [name, value] of Object.entries(loud)) {
+    if (name !== 'pg_stat_statements.track') await admin.query(`ALTER SYSTEM SET ${name} = '${value}'`);
+  }
+  await admin.query('SELECT pg_reload_conf()');
+  const logged = cluster.log().length;
+  try {
+    const client = await cluster.connect({ database, options: '-c rolecall.encryption_key=Xa9-connected' });
+    await client.query("SELECT rolecall.get_secret('connected')");
+    const { rows } = await client.query("SELECT encrypted FROM rolecall.secret WHERE key = 'connected'");
+    assert.deepEqual(rows, [{ encrypted: true }]);
+    const { rows: seen } = await client.query('SELECT to_jsonb(a)::text AS row FROM pg_stat_activity AS a');
+    await client.end();
+    const log = cluster.log().slice(logged);
+    assert.match(log, /connection authorized/);
+    assert.match(log, /rolecall\.get_secret/);
+    for (const text of [log, ...seen.map(({ row }: { row: string }) => row)])
+      assertClean(text, 'the key', 'Xa9-connected');
+  } finally {
+    await admin.query('ALTER SYSTEM RESET ALL');
+    await admin.query('SELECT pg_reload_conf()');
+  }
+
+  await admin.query("ALTER ROLE postgres SET rolecall.encryption_key = 'Xa9-altered'");
+  const reader = await cluster.connect({ database, user: 'reader', password: 'reader' });
+  const { rows } = await reader.query('SELECT setconfig::text AS settings FROM pg_db_role_setting');
+  await reader.end();
+  assert.ok(rows.some(({ settings }: { settings: string }) => settings.includes('Xa9-altered')));
+  await admin.query('ALTER ROLE postgres RESET rolecall.encryption_key');
+});

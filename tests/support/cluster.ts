@@ -49,6 +49,8 @@ export interface Login {
   database?: string;
   /** A folder is the one with the server's socket. */
   host?: string;
+  /** What libpq takes from PGOPTIONS. */
+  options?: string;
 }
 
 /** Major versions that package.json offers; where `installable`, for this platform only. */
