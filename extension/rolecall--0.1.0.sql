@@ -1969,8 +1969,8 @@ BEGIN
   LOOP
     v_options := concat_ws(', ',
       CASE WHEN v_missing.admin THEN 'ADMIN OPTION' END,
-      CASE WHEN v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
-      CASE WHEN v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
+      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
     );
     RETURN NEXT ROW(
       'grant_role', v_missing.member,

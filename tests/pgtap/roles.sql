@@ -1,6 +1,6 @@
 -- Base roles, users and memberships: what a call does, that a second one does nothing, that a dry run changes nothing.
 BEGIN;
-SELECT plan(30);
+SELECT plan(32);
 
 SELECT is(rolecall.role_name('authenticated'), 'authenticated', 'before any call the names are the usual ones');
 SELECT throws_ok($$SELECT rolecall.role_name('other')$$, '22023', NULL, 'there is no other base role');
@@ -77,6 +77,11 @@ SELECT matches(
   (SELECT statement FROM rolecall.grant_role('t_admin', 't alice')), '^REVOKE ADMIN OPTION FOR t_admin FROM "t alice"',
   'and takes it away'
 );
+SELECT lives_ok(
+  $$SELECT * FROM rolecall.grant_role('t_admin', 't alice', true)$$, 'which a member is given later, too'
+);
+SELECT is_empty($$SELECT * FROM rolecall.grant_role('t_admin', 't alice', true)$$, 'and has then');
+SELECT count(*) FROM rolecall.grant_role('t_admin', 't alice');
 SELECT results_eq(
   $$SELECT status, sqlstate FROM rolecall.grant_role('t_nobody', 't alice')$$,
   $$VALUES ('skipped', '42704')$$,
