@@ -576,7 +576,6 @@ BEGIN
     IF FOUND THEN
       v_held := set_config('rolecall.plain', v_held, true);
       UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = _encrypt_older.secret_key;
-      v_held := set_config('rolecall.plain', '', true);
     END IF;
   EXCEPTION
     WHEN serialization_failure THEN
@@ -622,7 +621,7 @@ BEGIN
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)
   THEN
-    PERFORM rolecall._refuse_empty_password();
+    PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
   END IF;
   RETURN v_step;
 END
@@ -1493,7 +1492,7 @@ CREATE FUNCTION rolecall._joined(
   other jsonb
 )
 RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_joined$
 BEGIN
@@ -1698,7 +1697,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_other_database$
 BEGIN
   RETURN (
-    SELECT nullif(d.datname, current_database())
+    SELECT nullif(d.datname, current_database())::text
     FROM pg_db_role_setting AS s
     JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid
@@ -1758,7 +1757,7 @@ DECLARE
   v_schema text;
 BEGIN
   -- A function of that name that is not a member of the extension is somebody else's.
-  SELECT n.nspname INTO v_schema
+  SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d
     ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
@@ -2650,7 +2649,9 @@ COMMENT ON FUNCTION rolecall._refresh_caches() IS 'Lets this backend see what ot
 REVOKE ALL ON FUNCTION rolecall._refresh_caches() FROM PUBLIC;
 
 -- sql/5-internal/_refuse_empty_password.sql
-CREATE FUNCTION rolecall._refuse_empty_password()
+CREATE FUNCTION rolecall._refuse_empty_password(
+  what text
+)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2659,13 +2660,14 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = 'password must not be empty',
+    DETAIL = format('It is %s.', _refuse_empty_password.what),
     HINT = 'Use null for a role without a password.';
 END
 $_refuse_empty_password$;
 
-COMMENT ON FUNCTION rolecall._refuse_empty_password() IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
+COMMENT ON FUNCTION rolecall._refuse_empty_password(text) IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
 
-REVOKE ALL ON FUNCTION rolecall._refuse_empty_password() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._refuse_empty_password(text) FROM PUBLIC;
 
 -- sql/5-internal/_refuse_other_database.sql
 CREATE FUNCTION rolecall._refuse_other_database(
@@ -3045,18 +3047,20 @@ AS $_sealed$
 DECLARE
   v_sealed bytea;
 BEGIN
-  IF NOT rolecall._is_encrypting() THEN
-    RETURN decode(current_setting('rolecall.plain'), 'hex');
+  IF rolecall._is_encrypting() THEN
+    EXECUTE format(
+      'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+      rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
+    ) INTO v_sealed;
+  ELSE
+    v_sealed := decode(current_setting('rolecall.plain'), 'hex');
   END IF;
-  EXECUTE format(
-    'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
-    rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
-  ) INTO v_sealed;
+  PERFORM set_config('rolecall.plain', '', true);
   RETURN v_sealed;
 END
 $_sealed$;
 
-COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted';
+COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
 
 REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;
 
@@ -3145,7 +3149,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb := '{}';
+  v_passwords jsonb := '{}'::jsonb;
   v_resource jsonb;
   v_changes rolecall._change[];
   v_change rolecall._change;
@@ -3415,7 +3419,7 @@ BEGIN
     AND NOT rolecall._is_kept_verifier(_verifier.password)
     AND rolecall._is_empty_verifier(_verifier.password)
   THEN
-    PERFORM rolecall._refuse_empty_password();
+    PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
   END IF;
   RETURN _verifier.password;
 END
@@ -3449,7 +3453,6 @@ BEGIN
       MESSAGE = format('secret "%s" is encrypted, and this session has no key', _write_secret.secret_key),
       HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
   END IF;
-  v_held := set_config('rolecall.plain', '', true);
   RETURN FOUND;
 END
 $_write_secret$;

@@ -173,7 +173,7 @@ function dispatch(): FunctionSpec {
         IF change.password IS NOT NULL AND v_step.status = 'applied'
           AND rolecall._is_password_cleared(change.target)
         THEN
-          PERFORM rolecall._refuse_empty_password();
+          PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
         END IF;
         RETURN v_step;
       END

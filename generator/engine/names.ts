@@ -76,12 +76,13 @@ export function _check_role_name(role_name: Text): Nothing {
  * Refuses a password that is empty, or a verifier that is one of the empty password
  * @volatility stable
  */
-export function _refuse_empty_password(): Nothing {
+export function _refuse_empty_password(what: Text): Nothing {
   return sql`
     BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'password must not be empty',
+        DETAIL = format('It is %s.', ${what}),
         HINT = 'Use null for a role without a password.';
     END
   `;

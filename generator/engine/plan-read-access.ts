@@ -44,7 +44,7 @@ export function _other_database(role_name: Text): Returns<Text> {
   return sql`
     BEGIN
       RETURN (
-        SELECT nullif(d.datname, current_database())
+        SELECT nullif(d.datname, current_database())::text
         FROM pg_db_role_setting AS s
         JOIN pg_database AS d ON d.oid = s.setdatabase
         WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid

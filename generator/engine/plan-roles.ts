@@ -185,7 +185,7 @@ export function _verifier(password: Text): Returns<Text> {
         AND NOT rolecall._is_kept_verifier(${password})
         AND rolecall._is_empty_verifier(${password})
       THEN
-        PERFORM rolecall._refuse_empty_password();
+        PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
       END IF;
       RETURN ${password};
     END

@@ -66,7 +66,7 @@ export function _recorded_state(): Returns<Jsonb> {
 
 /**
  * Two documents as one: the resources of both, section by section
- * @volatility stable
+ * @volatility immutable
  */
 export function _joined(one: Jsonb, other: Jsonb): Returns<Jsonb> {
   return sql`

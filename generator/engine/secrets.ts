@@ -61,7 +61,7 @@ export function _pgcrypto_schema(): Returns<Text> {
       v_schema text;
     BEGIN
       -- A function of that name that is not a member of the extension is somebody else's.
-      SELECT n.nspname INTO v_schema
+      SELECT n.nspname::text INTO v_schema
       FROM pg_extension AS e
       JOIN pg_depend AS d
         ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
@@ -81,20 +81,22 @@ export function _pgcrypto_schema(): Returns<Text> {
 }
 
 /**
- * The stored form of the value that the calling function holds: as it is, or encrypted
+ * The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then
  */
 export function _sealed(): Returns<Bytea> {
   return sql`
     DECLARE
       v_sealed bytea;
     BEGIN
-      IF NOT rolecall._is_encrypting() THEN
-        RETURN decode(current_setting(${held}), 'hex');
+      IF rolecall._is_encrypting() THEN
+        EXECUTE format(
+          'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+          rolecall._pgcrypto_schema(), ${held}, 'rolecall.encryption_key'
+        ) INTO v_sealed;
+      ELSE
+        v_sealed := decode(current_setting(${held}), 'hex');
       END IF;
-      EXECUTE format(
-        'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
-        rolecall._pgcrypto_schema(), ${held}, 'rolecall.encryption_key'
-      ) INTO v_sealed;
+      PERFORM set_config(${held}, '', true);
       RETURN v_sealed;
     END
   `;
@@ -158,7 +160,6 @@ export function _write_secret(secret_key: Text, secret: Bytea, replace: Bool): R
           MESSAGE = format('secret "%s" is encrypted, and this session has no key', ${secret_key}),
           HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
       END IF;
-      v_held := set_config(${held}, '', true);
       RETURN FOUND;
     END
   `;
@@ -187,7 +188,6 @@ export function _encrypt_older(secret_key: Text): Nothing {
         IF FOUND THEN
           v_held := set_config(${held}, v_held, true);
           UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = ${secret_key};
-          v_held := set_config(${held}, '', true);
         END IF;
       EXCEPTION
         WHEN serialization_failure THEN

@@ -25,7 +25,6 @@ BEGIN
     IF FOUND THEN
       v_held := set_config('rolecall.plain', v_held, true);
       UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = _encrypt_older.secret_key;
-      v_held := set_config('rolecall.plain', '', true);
     END IF;
   EXCEPTION
     WHEN serialization_failure THEN

@@ -5,7 +5,7 @@ CREATE FUNCTION rolecall._joined(
   other jsonb
 )
 RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_joined$
 BEGIN

@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_other_database$
 BEGIN
   RETURN (
-    SELECT nullif(d.datname, current_database())
+    SELECT nullif(d.datname, current_database())::text
     FROM pg_db_role_setting AS s
     JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid

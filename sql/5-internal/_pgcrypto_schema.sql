@@ -9,7 +9,7 @@ DECLARE
   v_schema text;
 BEGIN
   -- A function of that name that is not a member of the extension is somebody else's.
-  SELECT n.nspname INTO v_schema
+  SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d
     ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'

@@ -8,17 +8,19 @@ AS $_sealed$
 DECLARE
   v_sealed bytea;
 BEGIN
-  IF NOT rolecall._is_encrypting() THEN
-    RETURN decode(current_setting('rolecall.plain'), 'hex');
+  IF rolecall._is_encrypting() THEN
+    EXECUTE format(
+      'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+      rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
+    ) INTO v_sealed;
+  ELSE
+    v_sealed := decode(current_setting('rolecall.plain'), 'hex');
   END IF;
-  EXECUTE format(
-    'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
-    rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
-  ) INTO v_sealed;
+  PERFORM set_config('rolecall.plain', '', true);
   RETURN v_sealed;
 END
 $_sealed$;
 
-COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted';
+COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
 
 REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;

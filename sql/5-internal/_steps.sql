@@ -10,7 +10,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb := '{}';
+  v_passwords jsonb := '{}'::jsonb;
   v_resource jsonb;
   v_changes rolecall._change[];
   v_change rolecall._change;

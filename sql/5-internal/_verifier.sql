@@ -14,7 +14,7 @@ BEGIN
     AND NOT rolecall._is_kept_verifier(_verifier.password)
     AND rolecall._is_empty_verifier(_verifier.password)
   THEN
-    PERFORM rolecall._refuse_empty_password();
+    PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
   END IF;
   RETURN _verifier.password;
 END

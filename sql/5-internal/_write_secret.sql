@@ -23,7 +23,6 @@ BEGIN
       MESSAGE = format('secret "%s" is encrypted, and this session has no key', _write_secret.secret_key),
       HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
   END IF;
-  v_held := set_config('rolecall.plain', '', true);
   RETURN FOUND;
 END
 $_write_secret$;
