@@ -10,7 +10,11 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb := '{}'::jsonb;
+  v_passwords jsonb;
+  v_names text[] := '{}'::text[];
+  v_values text[] := '{}'::text[];
+  v_list jsonb;
+  v_masked jsonb[];
   v_resource jsonb;
   v_changes rolecall._change[];
   v_change rolecall._change;
@@ -22,15 +26,23 @@ DECLARE
   v_done text[] := '{}'::text[];
   v_again boolean;
 BEGIN
-  FOREACH v_section IN ARRAY ARRAY['roles', 'passwords'] LOOP
-    FOR v_position IN 0 .. coalesce(jsonb_array_length(_steps.document -> v_section), 0) - 1 LOOP
-      v_resource := _steps.document -> v_section -> v_position;
-      CONTINUE WHEN coalesce(v_resource ->> 'password', '') = '';
-      v_passwords := jsonb_build_object(coalesce(v_resource ->> 'role', v_resource ->> 'name', ''), v_resource -> 'password')
-        || v_passwords;
-      v_document := jsonb_set(v_document, ARRAY[v_section, v_position::text, 'password'], to_jsonb(rolecall._mask()));
+  -- Backwards, so that of two passwords for one role the first counts.
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := _steps.document -> v_section;
+    CONTINUE WHEN coalesce(jsonb_array_length(v_list), 0) = 0;
+    v_masked := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(v_list)]);
+    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+      v_resource := v_list -> v_position;
+      IF coalesce(v_resource ->> 'password', '') <> '' THEN
+        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+        v_values := v_values || (v_resource ->> 'password');
+        v_resource := jsonb_set(v_resource, '{password}', to_jsonb(rolecall._mask()));
+      END IF;
+      v_masked[v_position + 1] := v_resource;
     END LOOP;
+    v_document := v_document || jsonb_build_object(v_section, v_masked);
   END LOOP;
+  v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall._check_document(v_document);
   IF _steps.dry_run THEN
     FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
@@ -45,7 +57,12 @@ BEGIN
     v_changes := rolecall._plan(v_document, v_passwords);
     IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
       -- What was skipped is still missing, and an older snapshot does not show what was done.
-      v_changes := ARRAY(SELECT c FROM unnest(v_changes) AS c WHERE c.statement <> ALL (v_done));
+      v_changes := ARRAY(
+        SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
+        FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+        WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+        ORDER BY c.position
+      );
     END IF;
     IF cardinality(v_changes) = 0 THEN
       PERFORM rolecall._remember(v_document);
@@ -54,7 +71,8 @@ BEGIN
     v_locks := ARRAY(
       SELECT DISTINCT l.role_name COLLATE "C"
       FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
-      WHERE c.sqlstate IS NULL AND l.role_name <> ALL (v_locked)
+      WHERE c.sqlstate IS NULL
+        AND NOT EXISTS (SELECT FROM unnest(v_locked) AS k(role_name) WHERE k.role_name = l.role_name)
       ORDER BY 1
     );
     IF cardinality(v_locks) > 0 THEN
