@@ -167,9 +167,9 @@ BEGIN
     FROM jsonb_path_query(_check_document.document, '$.*[*]') AS r(resource)
     CROSS JOIN LATERAL (
       -- A resource of a role names it as role, or else it is about the role itself.
-      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role' AND r.resource ->> 'role' IS DISTINCT FROM '*'),
+      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
              (r.resource ->> 'member', 'role', r.resource ? 'member'),
-             (r.resource ->> 'name', 'role', NOT r.resource ? 'role' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
              (r.resource ->> 'password', 'password', r.resource ? 'password')
     ) AS n(value, kind, given)
     WHERE n.given
@@ -1925,14 +1925,14 @@ BEGIN
              CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
              CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL::text, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
       FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
       CROSS JOIN LATERAL (
         SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
       ) AS o(role_oid, member_oid)
       CROSS JOIN LATERAL (
         SELECT e.* FROM pg_auth_members AS e
-        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.role = '*')
+        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
         OFFSET 0
       ) AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
@@ -1948,8 +1948,8 @@ BEGIN
   FOR v_missing IN
     SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
     ) AS o(role_oid, member_oid)
@@ -2828,7 +2828,7 @@ BEGIN
       LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
     ),
     'passwords', _reporting_state.passwords,
-    'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'memberships', (SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
       FROM jsonb_array_elements(_reporting_state.definitions) AS d

@@ -44,7 +44,7 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
           FROM ${wanted(document)}
           CROSS JOIN LATERAL (
             SELECT e.* FROM pg_auth_members AS e
-            WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.role = '*')
+            WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
             OFFSET 0
           ) AS e
           CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
@@ -91,8 +91,8 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
 /** Each membership asked for, w, with the oids of its two roles, o. */
 const wanted = (document: Jsonb) => sql`
   ROWS FROM (jsonb_to_recordset(${document} -> 'memberships')
-    AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-    WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+    AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+    WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
   CROSS JOIN LATERAL (
     SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
   ) AS o(role_oid, member_oid)

@@ -136,7 +136,7 @@ export function _reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<
           LEFT JOIN jsonb_to_recordset(${passwords}) AS p(role text, password text) ON p.role = d ->> 'role'
         ),
         'passwords', ${passwords},
-        'memberships', ${list(sql`jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')`)},
+        'memberships', ${list(sql`jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent')`)},
         'settings', (
           SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
           FROM jsonb_array_elements(${definitions}) AS d

@@ -43,8 +43,10 @@ export interface DesiredState {
   }[];
   readonly memberships?:
     | readonly {
-        /** `*` with state absent: every role. */
-        readonly role: Value<string>;
+        /** Left out where `every` is true. */
+        readonly role?: Value<string>;
+        /** With state absent: in every role. */
+        readonly every?: true;
         readonly member: Value<string>;
         /** Left out: not asked for. */
         readonly admin?: Value<boolean>;

@@ -15,9 +15,9 @@ BEGIN
     FROM jsonb_path_query(_check_document.document, '$.*[*]') AS r(resource)
     CROSS JOIN LATERAL (
       -- A resource of a role names it as role, or else it is about the role itself.
-      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role' AND r.resource ->> 'role' IS DISTINCT FROM '*'),
+      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
              (r.resource ->> 'member', 'role', r.resource ? 'member'),
-             (r.resource ->> 'name', 'role', NOT r.resource ? 'role' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
              (r.resource ->> 'password', 'password', r.resource ? 'password')
     ) AS n(value, kind, given)
     WHERE n.given

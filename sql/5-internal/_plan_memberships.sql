@@ -28,14 +28,14 @@ BEGIN
              CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
              CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL::text, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
       FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
       CROSS JOIN LATERAL (
         SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
       ) AS o(role_oid, member_oid)
       CROSS JOIN LATERAL (
         SELECT e.* FROM pg_auth_members AS e
-        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.role = '*')
+        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
         OFFSET 0
       ) AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
@@ -51,8 +51,8 @@ BEGIN
   FOR v_missing IN
     SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text))
-      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, position)
+      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
     ) AS o(role_oid, member_oid)

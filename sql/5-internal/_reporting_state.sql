@@ -21,7 +21,7 @@ BEGIN
       LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
     ),
     'passwords', _reporting_state.passwords,
-    'memberships', (SELECT jsonb_agg(jsonb_build_object('role', '*', 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'memberships', (SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
       FROM jsonb_array_elements(_reporting_state.definitions) AS d
