@@ -340,6 +340,21 @@ for (const database of ['careful', 'careless']) {
   });
 }
 
+test('a password that the database chooses shows nowhere, not even in the statement', async () => {
+  const since = cluster.log().length;
+  const caller = await connect('careless');
+  const { rows } = await caller.client.query<{ password: string; operation: string }>(
+    `SELECT p.password, u.operation
+     FROM rolecall.generate_password() AS p(password), rolecall.create_user('chosen', p.password) AS u`,
+  );
+  assert.equal(rows[0]?.operation, 'create_role');
+  const used = rows.map(({ password }) => password);
+  assert.deepEqual(leaks(logged(since), used, [], false), []);
+  assert.deepEqual(await statistics(used), []);
+  await (await cluster.connect({ user: 'chosen', password: used[0] ?? '' })).end();
+  await caller.client.end();
+});
+
 test('a call that waits shows no password to those who look at the sessions', async () => {
   const [caller, holder] = [await connect('careful'), await cluster.connect({ database: 'careful' })];
   await holder.query('CREATE ROLE watched');
