@@ -47,6 +47,42 @@ COMMENT ON COLUMN rolecall._change.locks IS 'roles to lock before the change';
 COMMENT ON COLUMN rolecall._change.sqlstate IS 'code of the condition that is known to forbid the change';
 COMMENT ON COLUMN rolecall._change.note IS 'what to know about the change, or why it cannot be made';
 
+-- sql/2-types/_principal.sql
+CREATE TYPE rolecall._principal AS (
+  role_oid oid,
+  grantee text,
+  path text,
+  becomes boolean,
+  options text,
+  remedy text
+);
+
+COMMENT ON TYPE rolecall._principal IS 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC';
+
+COMMENT ON COLUMN rolecall._principal.role_oid IS 'oid of the role; 0: PUBLIC';
+COMMENT ON COLUMN rolecall._principal.grantee IS 'its name as GRANT and REVOKE take it';
+COMMENT ON COLUMN rolecall._principal.path IS 'how the audited role comes by it';
+COMMENT ON COLUMN rolecall._principal.becomes IS 'whether the audited role can SET ROLE to it, and so has its attributes';
+COMMENT ON COLUMN rolecall._principal.options IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
+COMMENT ON COLUMN rolecall._principal.remedy IS 'the statement that ends the path; null where it has no membership';
+
+-- sql/2-types/_finding.sql
+CREATE TYPE rolecall._finding AS (
+  severity text,
+  path text,
+  object text,
+  detail text,
+  remedy text
+);
+
+COMMENT ON TYPE rolecall._finding IS 'One row of audit_role()';
+
+COMMENT ON COLUMN rolecall._finding.severity IS 'critical, warning or info';
+COMMENT ON COLUMN rolecall._finding.path IS 'how the role comes by it';
+COMMENT ON COLUMN rolecall._finding.object IS 'what it is about';
+COMMENT ON COLUMN rolecall._finding.detail IS 'what the role can do';
+COMMENT ON COLUMN rolecall._finding.remedy IS 'the statement that ends it';
+
 -- sql/3-tables/resource.sql
 CREATE TABLE rolecall.resource (
   section text NOT NULL,
@@ -84,6 +120,692 @@ COMMENT ON COLUMN rolecall.secret.encrypted IS 'whether value is encrypted by pg
 COMMENT ON COLUMN rolecall.secret.made_at IS 'when the value was set';
 
 REVOKE ALL ON TABLE rolecall.secret FROM PUBLIC;
+
+-- sql/5-internal/_audit_catalogs.sql
+CREATE FUNCTION rolecall._audit_catalogs(
+  principals rolecall._principal[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_catalogs$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject') THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> table grant', h.object, 'may ' || h.privileges,
+           coalesce(p.remedy, format(
+             CASE WHEN h.grantor = h.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(h.grantor),
+             concat('REVOKE ', h.privileges, ' ON ', h.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+           ))
+    FROM (
+      SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
+             bool_or(x.is_grantable) AS grantable, bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (false AND x.privilege_type = 'USAGE')) AS writes,
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+      WHERE c.oid < 16384 AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
+        AND NOT EXISTS (
+          SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
+            AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+        )
+        -- Of the information schema no initial privileges are recorded.
+        AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
+      GROUP BY 1, 2, 3, 4, 5
+    ) AS h
+    JOIN unnest(_audit_catalogs.principals) AS p ON p.role_oid = h.grantee;
+END
+$_audit_catalogs$;
+
+COMMENT ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) IS 'Privileges on the catalogs that the server does not come with';
+
+REVOKE ALL ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_columns.sql
+CREATE FUNCTION rolecall._audit_columns(
+  principals rolecall._principal[],
+  usable_schemas oid[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_columns$
+DECLARE
+  -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
+  v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> column grant', o.object,
+           concat('may ', h.privileges, CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
+           coalesce(p.remedy, format(
+             CASE WHEN h.grantor = c.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(h.grantor),
+             concat('REVOKE ', h.privileges, ' ON ', o.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+           ))
+    FROM (
+      SELECT g.attrelid, g.grantee, g.grantor, bool_or(g.grantable) AS grantable, bool_or(g.writes) AS writes,
+             string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
+      FROM (
+        SELECT a.attrelid, x.grantee, x.grantor, x.privilege_type, bool_or(x.is_grantable) AS grantable,
+               bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (false AND x.privilege_type = 'USAGE')) AS writes,
+               string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+        FROM pg_attribute AS a
+        CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+        WHERE a.ctid = ANY (v_columns)
+          AND (x.privilege_type <> 'SELECT' OR a.attrelid < 16384)
+          AND NOT (a.attrelid < 16384 AND EXISTS (
+            SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+            WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+              AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+          ))
+        GROUP BY 1, 2, 3, 4
+      ) AS g
+      GROUP BY 1, 2, 3
+    ) AS h
+    JOIN unnest(_audit_columns.principals) AS p ON p.role_oid = h.grantee
+    JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (_audit_columns.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
+END
+$_audit_columns$;
+
+COMMENT ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) IS 'Privileges on columns beyond reading them';
+
+REVOKE ALL ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_functions.sql
+CREATE FUNCTION rolecall._audit_functions(
+  principals rolecall._principal[],
+  usable_schemas oid[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_functions$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END, p.path || ' -> function grant', f.oid::regprocedure::text,
+           CASE WHEN f.prosecdef
+             THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
+                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+             ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
+           END,
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat('REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, f.oid::regprocedure::text, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+           ))
+    FROM pg_proc AS f
+    JOIN pg_roles AS r ON r.oid = f.proowner
+    JOIN pg_language AS l ON l.oid = f.prolang
+    LEFT JOIN LATERAL (SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1) AS c(fixed) ON true
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
+    WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
+      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND f.pronamespace = ANY (_audit_functions.usable_schemas)
+      AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+      -- What a role may do anyway it may also do through a function of its own.
+      AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(_audit_functions.principals) AS o);
+  RETURN QUERY
+    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text, 'is for superusers alone unless somebody grants it',
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat('REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, f.oid::regprocedure::text, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+           ))
+    FROM pg_proc AS f
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
+    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+      AND EXISTS (SELECT FROM pg_init_privs AS i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i')
+      AND NOT EXISTS (
+        SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0 AND i.privtype = 'i'
+          AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+      );
+  RETURN QUERY
+    SELECT CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> function grant', 'dblink',
+           CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+             ELSE 'connects to other servers and databases, and to this one with another login' END,
+           coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee))
+    FROM pg_extension AS e
+    JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+    JOIN pg_proc AS f ON f.oid = d.objid
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
+    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND f.pronamespace = ANY (_audit_functions.usable_schemas) AND x.grantee <> f.proowner
+    GROUP BY p.path, p.grantee, p.remedy;
+END
+$_audit_functions$;
+
+COMMENT ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database';
+
+REVOKE ALL ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_objects.sql
+CREATE FUNCTION rolecall._audit_objects(
+  principals rolecall._principal[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_objects$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
+           concat(p.path, ' -> ', lower(g.kind), ' grant'), g.object, k.detail,
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = g.owner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat('REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+           ))
+    FROM (
+      SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
+      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      UNION ALL
+      SELECT 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba))
+      FROM pg_database AS d WHERE d.datname = current_database()
+      UNION ALL
+      SELECT 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl FROM pg_largeobject_metadata AS l
+      UNION ALL
+      SELECT 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl FROM pg_foreign_data_wrapper AS w
+      UNION ALL
+      SELECT 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl FROM pg_foreign_server AS s
+      UNION ALL
+      SELECT 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl FROM pg_tablespace AS t
+      UNION ALL
+      SELECT 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl FROM pg_language AS l
+    ) AS g
+    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = x.grantee
+    JOIN (
+      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
+             ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
+             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+             ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
+             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
+             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+             ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
+             ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
+    ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
+    WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL;
+  RETURN QUERY
+    SELECT 'warning', p.path || ' -> default privileges', g.object,
+           format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+           coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
+             pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
+    FROM (
+      SELECT d.defaclrole, x.grantee, k.kind, ' IN SCHEMA ' || quote_ident(n.nspname) AS place,
+             lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
+      FROM pg_default_acl AS d
+      JOIN (VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
+      CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+      LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+      WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT' AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
+      GROUP BY 1, 2, 3, 4, 5
+    ) AS g
+    JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = g.grantee;
+END
+$_audit_objects$;
+
+COMMENT ON FUNCTION rolecall._audit_objects(rolecall._principal[]) IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the future';
+
+REVOKE ALL ON FUNCTION rolecall._audit_objects(rolecall._principal[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_ownership.sql
+CREATE FUNCTION rolecall._audit_ownership(
+  principals rolecall._principal[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_ownership$
+BEGIN
+  RETURN QUERY
+    SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
+           coalesce(p.remedy, CASE WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             ELSE format('ALTER %s %s OWNER TO CURRENT_USER',
+                         CASE i.type WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
+                                     WHEN 'composite type' THEN 'TYPE'
+                                     WHEN 'statistics object' THEN 'STATISTICS'
+                                     ELSE upper(i.type) END,
+                         i.identity) END)
+    FROM unnest(_audit_ownership.principals) AS p
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o'
+    CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
+    WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+      -- These only look like objects that somebody owns: they say something about the role.
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+      AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
+      -- The sequence of a column goes with its table.
+      AND NOT EXISTS (
+        SELECT FROM pg_depend AS o
+        WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
+          AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
+      );
+  RETURN QUERY
+    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
+           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
+           quote_ident(b.datname),
+           format(CASE d.deptype WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
+                    ELSE 'has privileges on %s objects in that database: audit it there' END, count(DISTINCT (d.classid, d.objid))),
+           coalesce(p.remedy, CASE d.deptype WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee) END)
+    FROM unnest(_audit_ownership.principals) AS p
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
+    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+END
+$_audit_ownership$;
+
+COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) IS 'What the principals own: here, in the whole cluster, and in other databases';
+
+REVOKE ALL ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_principals.sql
+CREATE FUNCTION rolecall._audit_principals(
+  role_oid oid
+)
+RETURNS SETOF rolecall._principal
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_principals$
+DECLARE
+  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN ' GRANTED BY %3$I' ELSE '' END;
+  v_next rolecall._principal[];
+  v_found rolecall._principal[];
+BEGIN
+  v_next := ARRAY(
+    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall._principal
+    FROM pg_roles AS r WHERE r.oid = _audit_principals.role_oid
+  );
+  v_found := v_next;
+  WHILE cardinality(v_next) > 0 LOOP
+    v_next := ARRAY(
+      SELECT ROW(
+               n.roleid, quote_ident(n.name),
+               concat(n.path, ' -> ', quote_ident(n.name),
+                      CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)' ELSE ' (ADMIN OPTION)' END),
+               n.admin OR (n.becomes AND n.sets),
+               concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END, CASE WHEN n.admin THEN 'ADMIN' END),
+               coalesce(n.remedy, n.revoke)
+             )::rolecall._principal
+      FROM (
+        SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+        FROM (
+          SELECT e.roleid, p.path, p.becomes, p.remedy,
+                 bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
+                 string_agg(format('REVOKE %1$I FROM %2$s' || v_granted_by, pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
+                            '; ' ORDER BY e.grantor) AS revoke
+          FROM unnest(v_next) AS p
+          JOIN pg_auth_members AS e ON e.member = p.role_oid
+          JOIN pg_roles AS r ON r.oid = e.member
+          -- The two options are columns from 16 only, so they are read by name from the row.
+          CROSS JOIN LATERAL (
+            SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
+                   coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+          ) AS o(inherit, set)
+          GROUP BY e.roleid, p.path, p.becomes, p.remedy
+          UNION ALL
+          -- Who owns the database is a member of this one without any row that says so.
+          SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
+                 format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
+          FROM unnest(v_next) AS p
+          JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
+        ) AS m
+        WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
+          AND NOT EXISTS (
+            SELECT FROM unnest(v_found) AS f
+            WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+          )
+        ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+      ) AS n
+    );
+    v_found := v_found || v_next;
+  END LOOP;
+  RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
+  RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
+END
+$_audit_principals$;
+
+COMMENT ON FUNCTION rolecall._audit_principals(oid) IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
+
+REVOKE ALL ON FUNCTION rolecall._audit_principals(oid) FROM PUBLIC;
+
+-- sql/5-internal/_audit_reading.sql
+CREATE FUNCTION rolecall._audit_reading(
+  principals rolecall._principal[],
+  usable_schemas oid[],
+  withheld oid[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_reading$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE kin AS (
+      SELECT w.oid AS origin, w.oid, 0 AS direction FROM unnest(_audit_reading.withheld) AS w(oid)
+      UNION
+      SELECT k.origin, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
+      FROM kin AS k
+      CROSS JOIN (VALUES (1), (-1)) AS d(direction)
+      JOIN pg_inherits AS i ON k.oid = CASE d.direction WHEN 1 THEN i.inhrelid ELSE i.inhparent END
+      WHERE k.direction IN (0, d.direction)
+    ),
+    reader AS (
+      SELECT k.origin, k.oid, true AS reveals, CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
+      FROM kin AS k
+      UNION
+      SELECT r.origin, c.oid,
+             c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
+             CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
+      FROM reader AS r
+      JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
+      JOIN pg_class AS c ON c.oid = w.ev_class
+      CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(s.option_value::boolean), false)
+        FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
+      ) AS o(invoker)
+    ),
+    hidden AS (
+      SELECT r.oid, string_agg(DISTINCT concat(r.relation, r.origin::regclass), ', ') AS what
+      FROM reader AS r WHERE r.reveals
+      GROUP BY r.oid
+    )
+    SELECT DISTINCT CASE WHEN c.relnamespace = ANY (_audit_reading.usable_schemas) THEN 'critical' ELSE 'warning' END,
+           p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
+           concat('reads what is withheld: ', h.what,
+                  CASE WHEN NOT c.relnamespace = ANY (_audit_reading.usable_schemas) THEN ', once it has USAGE on the schema' END),
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = c.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat('REVOKE ', 'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+           ))
+    FROM hidden AS h
+    JOIN pg_class AS c ON c.oid = h.oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT 0, c.relacl
+      UNION ALL
+      SELECT a.attnum, a.attacl FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+    ) AS g(attnum, acl)
+    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    JOIN unnest(_audit_reading.principals) AS p ON p.role_oid = x.grantee
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
+    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
+    WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
+END
+$_audit_reading$;
+
+COMMENT ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them';
+
+REVOKE ALL ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_roles.sql
+CREATE FUNCTION rolecall._audit_roles(
+  principals rolecall._principal[],
+  withholds boolean
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_roles$
+BEGIN
+  RETURN QUERY
+    SELECT a.severity, p.path || ' -> attribute', p.grantee, a.detail,
+           coalesce(p.remedy, format('ALTER ROLE %s NO%s', p.grantee, a.word))
+    FROM unnest(_audit_roles.principals) AS p
+    JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
+    CROSS JOIN LATERAL (
+      VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
+             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
+             ('critical', 'REPLICATION', r.rolreplication, 'REPLICATION: copies the whole cluster, with what is withheld'),
+             ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
+             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
+    ) AS a(severity, word, present, detail)
+    WHERE a.present
+    UNION ALL
+    SELECT 'info', p.path || ' -> itself', p.grantee, 'may change its own password and settings',
+           CASE WHEN rolecall._recorded('read_access', jsonb_build_array(r.rolname)) IS NOT NULL
+             THEN 'SELECT * FROM rolecall.converge()' END
+    FROM unnest(_audit_roles.principals) AS p
+    JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
+  RETURN QUERY
+    SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
+           concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
+    FROM unnest(_audit_roles.principals) AS p
+    LEFT JOIN (
+      VALUES ('pg_read_all_data', CASE WHEN _audit_roles.withholds THEN 'critical' ELSE 'warning' END, 'reads every table, also one that is withheld'),
+             ('pg_write_all_data', 'critical', 'writes every table'),
+             ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
+             ('pg_write_server_files', 'critical', 'writes files of the server'),
+             ('pg_execute_server_program', 'critical', 'runs programs as the operating-system user of the server'),
+             ('pg_signal_backend', 'warning', 'cancels and ends sessions of others'),
+             ('pg_maintain', 'warning', 'locks, reindexes and refreshes every table'),
+             ('pg_create_subscription', 'warning', 'makes subscriptions, which write what another server sends'),
+             ('pg_monitor', 'warning', 'sees the statements of others, with the data in them'),
+             ('pg_read_all_stats', 'warning', 'sees the statements of others, with the data in them'),
+             ('pg_stat_scan_tables', 'warning', 'locks tables while it monitors them'),
+             ('pg_read_all_settings', 'info', 'reads every setting of the server'),
+             ('pg_checkpoint', 'info', 'makes checkpoints'),
+             ('pg_use_reserved_connections', 'info', 'connects where others cannot any more'),
+             ('pg_signal_autovacuum_worker', 'info', 'cancels automatic vacuums'),
+             ('pg_database_owner', 'warning', 'has what the owner of the database has')
+    ) AS k(grantee, severity, detail) ON k.grantee = p.grantee
+    WHERE p.options IS NOT NULL;
+END
+$_audit_roles$;
+
+COMMENT ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
+
+REVOKE ALL ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) FROM PUBLIC;
+
+-- sql/5-internal/_audit_schemas.sql
+CREATE FUNCTION rolecall._audit_schemas(
+  principals rolecall._principal[]
+)
+RETURNS oid[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_schemas$
+BEGIN
+  RETURN ARRAY(
+    SELECT DISTINCT n.oid
+    FROM pg_namespace AS n
+    CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+    JOIN unnest(_audit_schemas.principals) AS p
+      ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
+    WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
+  );
+END
+$_audit_schemas$;
+
+COMMENT ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) IS 'The schemas in which the principals can name objects';
+
+REVOKE ALL ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_server.sql
+CREATE FUNCTION rolecall._audit_server(
+  principals rolecall._principal[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_server$
+DECLARE
+  v_parameter record;
+BEGIN
+  IF current_setting('lo_compat_privileges')::boolean THEN
+    RETURN QUERY
+      SELECT 'critical', p.path || ' -> lo_compat_privileges', 'large objects', 'writes every large object',
+             'ALTER SYSTEM SET lo_compat_privileges = off; SELECT pg_reload_conf()'
+      FROM unnest(_audit_server.principals) AS p WHERE p.role_oid = 0;
+  END IF;
+  RETURN QUERY
+    SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
+           coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee))
+    FROM pg_proc AS f
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea') AND x.grantee <> f.proowner
+    GROUP BY p.path, p.grantee, p.remedy;
+  RETURN QUERY
+    SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname), 'logs in to that database, and does there what PUBLIC may',
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = d.datdba THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat('REVOKE ', 'CONNECT ON DATABASE ', quote_ident(d.datname), ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+           ))
+    FROM pg_database AS d
+    CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
+  IF to_regclass('pg_catalog.pg_parameter_acl') IS NULL THEN
+    RETURN; -- privileges on parameters are there from 15
+  END IF;
+  FOR v_parameter IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', 'pg_parameter_acl') LOOP
+    RETURN QUERY
+      SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
+             p.path || ' -> parameter grant', v_parameter.parname,
+             CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+             coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, v_parameter.parname, p.grantee))
+      FROM aclexplode(v_parameter.paracl) AS x
+      JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+      WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
+  END LOOP;
+END
+$_audit_server$;
+
+COMMENT ON FUNCTION rolecall._audit_server(rolecall._principal[]) IS 'What is left: large objects in general, other databases, configuration parameters';
+
+REVOKE ALL ON FUNCTION rolecall._audit_server(rolecall._principal[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_settings.sql
+CREATE FUNCTION rolecall._audit_settings(
+  role_name text
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_settings$
+DECLARE
+  v_wanted jsonb;
+BEGIN
+  SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
+  FROM (
+    SELECT DISTINCT ON (r.key) r.resource
+    FROM rolecall.resource AS r
+    WHERE r.section = 'settings' AND r.key ->> 0 = _audit_settings.role_name
+    ORDER BY r.key, r.recorded_at DESC
+  ) AS s
+  WHERE s.resource IS NOT NULL;
+  RETURN QUERY
+    SELECT 'warning', quote_ident(_audit_settings.role_name) || ' -> setting', w.setting ->> 'name', 'is not as it was asked for', c.statement
+    FROM jsonb_array_elements(v_wanted) AS w(setting)
+    CROSS JOIN LATERAL rolecall._plan_settings(jsonb_build_array(w.setting)) AS c;
+  IF rolecall._recorded('roles', jsonb_build_array(_audit_settings.role_name)) IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'info', quote_ident(_audit_settings.role_name) || ' -> setting', c.name, concat('is ', c.value, ', which nobody asked for here'),
+           format('ALTER ROLE %I%s RESET %I', _audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+    FROM pg_db_role_setting AS s
+    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+    CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
+    LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE s.setrole = to_regrole(quote_ident(_audit_settings.role_name))::oid
+      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+END
+$_audit_settings$;
+
+COMMENT ON FUNCTION rolecall._audit_settings(text) IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
+
+REVOKE ALL ON FUNCTION rolecall._audit_settings(text) FROM PUBLIC;
+
+-- sql/5-internal/_audit_tables.sql
+CREATE FUNCTION rolecall._audit_tables(
+  principals rolecall._principal[],
+  usable_schemas oid[]
+)
+RETURNS SETOF rolecall._finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_tables$
+BEGIN
+  RETURN QUERY
+    WITH acl AS MATERIALIZED (
+      SELECT c.relnamespace, c.relowner, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
+      FROM pg_class AS c
+      WHERE c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+        AND c.oid >= 16384
+      GROUP BY 1, 2, 3, 4
+    )
+    SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
+           p.path || CASE WHEN a.is_sequence THEN ' -> sequence grant' ELSE ' -> table grant' END,
+           o.object,
+           concat(CASE WHEN h.reads THEN 'grants SELECT on' ELSE 'may ' || h.privileges END,
+                  CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
+           coalesce(p.remedy, format(
+             CASE WHEN h.grantor = a.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(h.grantor),
+             concat('REVOKE ', CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END, ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+           ))
+    FROM acl AS a
+    CROSS JOIN LATERAL (
+      SELECT x.grantee, x.grantor, x.privilege_type = 'SELECT' AS reads, bool_or(x.is_grantable) AS grantable,
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges,
+             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (a.is_sequence AND x.privilege_type = 'USAGE')) AS writes
+      FROM aclexplode(a.relacl) AS x
+      WHERE x.grantee <> a.relowner AND (x.privilege_type <> 'SELECT' OR x.is_grantable)
+      GROUP BY 1, 2, 3
+    ) AS h
+    JOIN unnest(_audit_tables.principals) AS p ON p.role_oid = h.grantee
+    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (_audit_tables.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
+    JOIN pg_class AS c ON c.oid = t.oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
+END
+$_audit_tables$;
+
+COMMENT ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) IS 'Privileges on tables and sequences beyond reading them';
+
+REVOKE ALL ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) FROM PUBLIC;
+
+-- sql/5-internal/_audit_withheld.sql
+CREATE FUNCTION rolecall._audit_withheld(
+  role_name text
+)
+RETURNS oid[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_audit_withheld$
+DECLARE
+  v_definition jsonb := rolecall._recorded('read_access', jsonb_build_array(_audit_withheld.role_name));
+BEGIN
+  RETURN 'rolecall.secret'::regclass::oid || ARRAY(
+    SELECT c.oid
+    FROM jsonb_array_elements_text(v_definition -> 'withheld') AS w(name)
+    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+    JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE v_definition -> 'schemas' ? n.nspname::text
+      AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+  );
+END
+$_audit_withheld$;
+
+COMMENT ON FUNCTION rolecall._audit_withheld(text) IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
+
+REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;
 
 -- sql/5-internal/_base64_length.sql
 CREATE FUNCTION rolecall._base64_length(
@@ -2304,7 +3026,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_plan_tables$
 BEGIN
   RETURN QUERY
-    WITH target AS (
+    WITH RECURSIVE target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
       FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
@@ -2323,6 +3045,12 @@ BEGIN
       JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
       JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
       WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+      UNION
+      -- Its partitions hold its rows.
+      SELECT w.position, i.inhrelid, c.relnamespace
+      FROM withheld AS w
+      JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+      JOIN pg_class AS c ON c.oid = i.inhrelid
     ),
     -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
     acl AS MATERIALIZED (
@@ -3506,6 +4234,58 @@ $add_operator$;
 COMMENT ON FUNCTION rolecall.add_operator(text, boolean) IS 'Lets a role that is no superuser call every function of the extension in this database';
 
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
+
+-- sql/6-functions/audit_role.sql
+CREATE FUNCTION rolecall.audit_role(
+  role_name text
+)
+RETURNS TABLE (
+  severity text,
+  path text,
+  object text,
+  detail text,
+  remedy text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_role$
+DECLARE
+  v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
+  v_principals rolecall._principal[];
+  v_schemas oid[];
+  v_withheld oid[];
+BEGIN
+  IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
+    PERFORM rolecall._check_role_name(audit_role.role_name);
+  ELSIF v_role IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', audit_role.role_name);
+  END IF;
+  v_principals := ARRAY(SELECT p FROM rolecall._audit_principals(v_role) AS p);
+  v_schemas := rolecall._audit_schemas(v_principals);
+  v_withheld := rolecall._audit_withheld(audit_role.role_name);
+  RETURN QUERY
+    SELECT f.severity, f.path, f.object, f.detail, f.remedy
+    FROM (
+      SELECT * FROM rolecall._audit_roles(v_principals, cardinality(v_withheld) > 1)
+      UNION ALL SELECT * FROM rolecall._audit_ownership(v_principals)
+      UNION ALL SELECT * FROM rolecall._audit_tables(v_principals, v_schemas)
+      UNION ALL SELECT * FROM rolecall._audit_columns(v_principals, v_schemas)
+      UNION ALL SELECT * FROM rolecall._audit_catalogs(v_principals)
+      UNION ALL SELECT * FROM rolecall._audit_reading(v_principals, v_schemas, v_withheld)
+      UNION ALL SELECT * FROM rolecall._audit_functions(v_principals, v_schemas)
+      UNION ALL SELECT * FROM rolecall._audit_objects(v_principals)
+      UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
+      UNION ALL SELECT * FROM rolecall._audit_settings(audit_role.role_name)
+    ) AS f
+    ORDER BY array_position('{critical,warning,info}', f.severity), f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+END
+$audit_role$;
+
+COMMENT ON FUNCTION rolecall.audit_role(text) IS 'Every way that a role can write, take on more power, or read what is withheld from it';
+
+REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
 -- sql/6-functions/converge.sql
 CREATE FUNCTION rolecall.converge(

@@ -92,6 +92,43 @@ export class Rolecall {
   }
 
   /**
+   * Every way that a role can write, take on more power, or read what is withheld from it
+   *
+   * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
+   * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
+   * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
+   * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
+   * functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+   *
+   * A row says how serious it is:
+   *
+   * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
+   * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
+   * * `info`: what the server lets every login do.
+   *
+   * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
+   * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
+   * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+   * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+   *
+   * It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns one row per way, the most serious first
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws undefined_object - the role does not exist
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async audit_role(
+    values: {
+      /** name of the role */
+      role_name: string;
+    },
+  ): Promise<{ severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
+    return (await this.#rows('audit_role', ['role_name'], values)) as { severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[];
+  }
+
+  /**
    * Restores everything that this database's calls have established
    *
    * Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
@@ -362,7 +399,7 @@ export class Rolecall {
       role_name: string;
       /** names of the schemas that the role reads */
       schemas: readonly string[];
-      /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist */
+      /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table */
       withheld_tables?: readonly string[];
       /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller */
       table_owners?: readonly string[] | null;

@@ -171,7 +171,7 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH ${targets(resources)},
+        WITH RECURSIVE ${targets(resources)},
         withheld AS (
           SELECT p.position, c.oid AS table_oid, c.relnamespace
           FROM target AS t
@@ -180,6 +180,12 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
           JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
           WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+          UNION
+          -- Its partitions hold its rows.
+          SELECT w.position, i.inhrelid, c.relnamespace
+          FROM withheld AS w
+          JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+          JOIN pg_class AS c ON c.oid = i.inhrelid
         ),
         -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
         acl AS MATERIALIZED (

@@ -33,6 +33,39 @@ export const objects: readonly Node[] = [
     ],
   },
   {
+    kind: 'type',
+    name: '_principal',
+    comment: 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC',
+    columns: [
+      { name: 'role_oid', type: 'oid', comment: 'oid of the role; 0: PUBLIC' },
+      { name: 'grantee', type: 'text', comment: 'its name as GRANT and REVOKE take it' },
+      { name: 'path', type: 'text', comment: 'how the audited role comes by it' },
+      {
+        name: 'becomes',
+        type: 'boolean',
+        comment: 'whether the audited role can SET ROLE to it, and so has its attributes',
+      },
+      {
+        name: 'options',
+        type: 'text',
+        comment: 'options of the last membership of the path; null: the role itself, or PUBLIC',
+      },
+      { name: 'remedy', type: 'text', comment: 'the statement that ends the path; null where it has no membership' },
+    ],
+  },
+  {
+    kind: 'type',
+    name: '_finding',
+    comment: 'One row of audit_role()',
+    columns: [
+      { name: 'severity', type: 'text', comment: 'critical, warning or info' },
+      { name: 'path', type: 'text', comment: 'how the role comes by it' },
+      { name: 'object', type: 'text', comment: 'what it is about' },
+      { name: 'detail', type: 'text', comment: 'what the role can do' },
+      { name: 'remedy', type: 'text', comment: 'the statement that ends it' },
+    ],
+  },
+  {
     kind: 'table',
     name: 'resource',
     comment:

@@ -21,6 +21,7 @@ export type Interval = Sql | string;
 export type TimestampTz = Sql | string;
 export type Change = Sql;
 export type Changes = Sql;
+export type Principals = Sql;
 export type Steps = Sql;
 
 /** Row types of the extension. */
@@ -29,6 +30,13 @@ export interface StepRow {
 }
 export interface ChangeRow {
   readonly row: 'rolecall._change';
+}
+
+export interface PrincipalRow {
+  readonly row: 'rolecall._principal';
+}
+export interface FindingRow {
+  readonly row: 'rolecall._finding';
 }
 
 /** What a spec returns: its body, with the SQL return type carried by the annotation alone. */
@@ -58,4 +66,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Steps: 'rolecall.step[]',
   StepRow: 'rolecall.step',
   ChangeRow: 'rolecall._change',
+  Principals: 'rolecall._principal[]',
+  PrincipalRow: 'rolecall._principal',
+  FindingRow: 'rolecall._finding',
 };

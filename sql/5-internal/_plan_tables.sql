@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_plan_tables$
 BEGIN
   RETURN QUERY
-    WITH target AS (
+    WITH RECURSIVE target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
       FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
@@ -28,6 +28,12 @@ BEGIN
       JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
       JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
       WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+      UNION
+      -- Its partitions hold its rows.
+      SELECT w.position, i.inhrelid, c.relnamespace
+      FROM withheld AS w
+      JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+      JOIN pg_class AS c ON c.oid = i.inhrelid
     ),
     -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
     acl AS MATERIALIZED (

@@ -1,0 +1,76 @@
+import type { Table, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Every way that a role can write, take on more power, or read what is withheld from it
+ *
+ * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
+ * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
+ * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
+ * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
+ * functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+ *
+ * A row says how serious it is:
+ *
+ * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
+ * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
+ * * `info`: what the server lets every login do.
+ *
+ * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
+ * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
+ * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+ * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+ *
+ * It changes nothing, and works in a READ ONLY transaction and on a standby.
+ *
+ * @param role_name name of the role
+ * @returns one row per way, the most serious first
+ * @throws null_value_not_allowed - the name is null
+ * @throws invalid_name - the name is empty or longer than 63 bytes
+ * @throws undefined_object - the role does not exist
+ * @throws insufficient_privilege - the caller may not read what is recorded
+ * @example SELECT severity, path, object, detail FROM rolecall.audit_role('app_reports');
+ * @volatility stable
+ */
+export function audit_role(role_name: Text): Table<{
+  severity: Text;
+  path: Text;
+  object: Text;
+  detail: Text;
+  remedy: Text;
+}> {
+  return sql`
+    DECLARE
+      v_role oid := to_regrole(quote_ident(${role_name}))::oid;
+      v_principals rolecall._principal[];
+      v_schemas oid[];
+      v_withheld oid[];
+    BEGIN
+      IF octet_length(${role_name}) BETWEEN 1 AND 63 IS NOT TRUE THEN
+        PERFORM rolecall._check_role_name(${role_name});
+      ELSIF v_role IS NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'undefined_object',
+          MESSAGE = format('role "%s" does not exist', ${role_name});
+      END IF;
+      v_principals := ARRAY(SELECT p FROM rolecall._audit_principals(v_role) AS p);
+      v_schemas := rolecall._audit_schemas(v_principals);
+      v_withheld := rolecall._audit_withheld(${role_name});
+      RETURN QUERY
+        SELECT f.severity, f.path, f.object, f.detail, f.remedy
+        FROM (
+          SELECT * FROM rolecall._audit_roles(v_principals, cardinality(v_withheld) > 1)
+          UNION ALL SELECT * FROM rolecall._audit_ownership(v_principals)
+          UNION ALL SELECT * FROM rolecall._audit_tables(v_principals, v_schemas)
+          UNION ALL SELECT * FROM rolecall._audit_columns(v_principals, v_schemas)
+          UNION ALL SELECT * FROM rolecall._audit_catalogs(v_principals)
+          UNION ALL SELECT * FROM rolecall._audit_reading(v_principals, v_schemas, v_withheld)
+          UNION ALL SELECT * FROM rolecall._audit_functions(v_principals, v_schemas)
+          UNION ALL SELECT * FROM rolecall._audit_objects(v_principals)
+          UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
+          UNION ALL SELECT * FROM rolecall._audit_settings(${role_name})
+        ) AS f
+        ORDER BY array_position('{critical,warning,info}', f.severity), f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+    END
+  `;
+}
