@@ -10,7 +10,7 @@ import { sql } from '../sql/template.ts';
  *
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for. What the caller may not do is a WARNING and a skipped row with 42501, a role that does not exist a NOTICE and a skipped row with 42704
- * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or a reporting role belongs to another database
+ * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; a reporting role belongs to another database; or the secret is encrypted and the session has no key
  * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
  * @example SELECT operation, target, status FROM rolecall.converge(dry_run => true);
  */

@@ -12,7 +12,7 @@ import { sql } from '../sql/template.ts';
  * `note` says.
  *
  * @returns one row per step, planned, or skipped where the caller may not make it; none where all is as asked for
- * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or a reporting role belongs to another database
+ * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; a reporting role belongs to another database; or the secret is encrypted and the session has no key
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT operation, target, statement FROM rolecall.drift();
  */

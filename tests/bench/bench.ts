@@ -11,10 +11,11 @@ import { root, startCluster, versions } from '../support/cluster.ts';
 import type { Bench, Row } from './measure.ts';
 import { contention } from './contention.ts';
 import { provisioning } from './provisioning.ts';
+import { seeing } from './seeing.ts';
 import { heading, line } from './table.ts';
 import { users } from './users.ts';
 
-const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users, provisioning, contention };
+const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users, provisioning, contention, seeing };
 
 async function main(): Promise<void> {
   const size = one('SIZE', ['full', 'small']);
