@@ -641,7 +641,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_server$
 DECLARE
-  v_parameter record;
+  v_parameter text;
+  v_acl aclitem[];
 BEGIN
   IF current_setting('lo_compat_privileges')::boolean THEN
     RETURN QUERY
@@ -671,13 +672,13 @@ BEGIN
   IF to_regclass('pg_catalog.pg_parameter_acl') IS NULL THEN
     RETURN; -- privileges on parameters are there from 15
   END IF;
-  FOR v_parameter IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', 'pg_parameter_acl') LOOP
+  FOR v_parameter, v_acl IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', 'pg_parameter_acl') LOOP
     RETURN QUERY
       SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
-             p.path || ' -> parameter grant', v_parameter.parname,
+             p.path || ' -> parameter grant', v_parameter,
              CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
-             coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, v_parameter.parname, p.grantee))
-      FROM aclexplode(v_parameter.paracl) AS x
+             coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, v_parameter, p.grantee))
+      FROM aclexplode(v_acl) AS x
       JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
       WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
   END LOOP;
