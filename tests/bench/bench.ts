@@ -8,14 +8,27 @@ import { cpus, totalmem, type } from 'node:os';
 import { join, relative } from 'node:path';
 import pg from 'pg';
 import { root, startCluster, versions } from '../support/cluster.ts';
+import { hashing } from './hashing.ts';
+import { installing } from './installing.ts';
+import { manyUsers } from './many-users.ts';
 import type { Bench, Row } from './measure.ts';
 import { contention } from './contention.ts';
 import { provisioning } from './provisioning.ts';
 import { seeing } from './seeing.ts';
+import { subtransactions } from './subtransactions.ts';
 import { heading, line } from './table.ts';
 import { users } from './users.ts';
 
-const benchmarks: Record<string, (bench: Bench) => Promise<void>> = { users, provisioning, contention, seeing };
+const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
+  users,
+  provisioning,
+  contention,
+  seeing,
+  hashing,
+  installing,
+  many: manyUsers,
+  subtransactions,
+};
 
 async function main(): Promise<void> {
   const size = one('SIZE', ['full', 'small']);

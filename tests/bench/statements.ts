@@ -5,12 +5,14 @@ export const plain = 'Correct1Horse';
 export const verifier =
   'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
 
-export const createUser = (user: string, password: string) =>
-  `SELECT * FROM rolecall.create_user('${user}', '${password}')`;
+const option = (password?: string) => (password === undefined ? '' : ` PASSWORD '${password}'`);
+
+export const createUser = (user: string, password?: string) =>
+  `SELECT * FROM rolecall.create_user('${user}'${password === undefined ? '' : `, '${password}'`})`;
 
 /** What a careful person types; in one message, so that nothing waits for the network. */
-export const bareUser = (user: string, password: string) =>
-  `BEGIN; CREATE ROLE ${user} LOGIN PASSWORD '${password}'; GRANT anonymous TO ${user}; GRANT authenticated TO ${user}; COMMIT`;
+export const bareUser = (user: string, password?: string) =>
+  `BEGIN; CREATE ROLE ${user} LOGIN${option(password)}; GRANT anonymous TO ${user}; GRANT authenticated TO ${user}; COMMIT`;
 
 /** Bytes of write-ahead log that an action makes; nothing else may be writing. */
 export async function walBytes(client: Client, action: () => Promise<unknown>): Promise<number> {

@@ -29,13 +29,16 @@ export async function users({ cluster, pick, report }: Bench): Promise<void> {
       const series = await inTurns(pick(rounds, 3), ways);
       report(...compare(`${what}, among ${count.toLocaleString('en')} roles`, 'ms', series, aims));
     };
-    const creating = (password: string) => [
+    const creating = (password?: string) => [
       create(client, 'rolecall', 'ours', (user) => createUser(user, password)),
       create(client, 'bare statements', 'bare', (user) => bareUser(user, password)),
-      create(client, competitor.name, 'theirs', (user) => competitor.createUser(user, password)),
+      ...(password === undefined
+        ? []
+        : [create(client, competitor.name, 'theirs', (user) => competitor.createUser(user, password))]),
     ];
     await measure('create_user with a verifier', creating(verifier), 150, [{ most: 1.5 }]);
     await measure('create_user with a password', creating(plain), 60);
+    await measure('create_user without a password', creating(), 150);
     await measure('create_user, nothing to do', userAgain, 300, [{ most: 0.5 }]);
     await measure('create_base_roles, nothing to do', baseRolesAgain, 300, [{ most: 1 }]);
   }
