@@ -1129,31 +1129,54 @@ REVOKE ALL ON FUNCTION rolecall._check_secret_key(text) FROM PUBLIC;
 -- sql/5-internal/_comment_lock.sql
 CREATE FUNCTION rolecall._comment_lock(
   role_name text,
-  role_oid oid,
-  release boolean
+  role_oid oid
 )
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_comment_lock$
+DECLARE
+  v_present refcursor;
+  v_comment text;
+  v_replaced_by xid;
+  v_changed boolean;
+  v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
 BEGIN
-  EXECUTE format('COMMENT ON ROLE %I IS %L', _comment_lock.role_name, shobj_description(_comment_lock.role_oid, 'pg_authid'));
-  IF _comment_lock.release THEN
-    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'released';
+  OPEN v_present SCROLL FOR
+    SELECT d.description, d.xmax FROM pg_shdescription AS d
+    WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
+  FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  EXECUTE format('COMMENT ON ROLE %I IS %L', _comment_lock.role_name, v_comment);
+  FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  CLOSE v_present;
+  -- A comment that was new has no version that the snapshot shows: it has been deleted.
+  IF v_comment IS NULL THEN
+    v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
+  ELSE
+    v_changed := NOT EXISTS (
+      SELECT FROM pg_shdescription AS d
+      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass AND d.xmin = v_replaced_by
+    );
   END IF;
+  IF v_changed THEN
+    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
+  END IF;
+  RETURN true;
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
-    NULL; -- rolled back to the start of this block, and the lock with it
+    RETURN false; -- rolled back to the start of this block, and the lock with it
   WHEN insufficient_privilege THEN
-    NULL; -- who may change a membership but not the member goes without, and relies on the retries
+    RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
   WHEN undefined_object OR internal_error THEN
-    PERFORM rolecall._refresh_caches(); -- dropped meanwhile: planning again will tell
+    PERFORM rolecall._refresh_caches();
+    RETURN true; -- dropped meanwhile: planning again will tell
 END
 $_comment_lock$;
 
-COMMENT ON FUNCTION rolecall._comment_lock(text, oid, boolean) IS 'Waits for the lock on a role by commenting on it with its present comment, and keeps it unless told to release it';
+COMMENT ON FUNCTION rolecall._comment_lock(text, oid) IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 
-REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/_converge.sql
 CREATE FUNCTION rolecall._converge(
@@ -1994,6 +2017,35 @@ COMMENT ON FUNCTION rolecall._hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
 
 REVOKE ALL ON FUNCTION rolecall._hmac_sha256(bytea, bytea) FROM PUBLIC;
 
+-- sql/5-internal/_in_plan_order.sql
+CREATE FUNCTION rolecall._in_plan_order(
+  steps rolecall.step[],
+  changes rolecall._change[]
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_in_plan_order$
+BEGIN
+  IF cardinality(_in_plan_order.steps) < 2 THEN
+    RETURN _in_plan_order.steps;
+  END IF;
+  RETURN ARRAY(
+    SELECT s FROM unnest(_in_plan_order.steps) AS s
+    JOIN (
+      SELECT c.target, min(c.position) AS position
+      FROM unnest(_in_plan_order.changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+      WHERE c.operation = 'create_role' GROUP BY c.target
+    ) AS p ON p.target = s.target
+    ORDER BY p.position
+  );
+END
+$_in_plan_order$;
+
+COMMENT ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) IS 'Steps in the order of the changes that they are about';
+
+REVOKE ALL ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) FROM PUBLIC;
+
 -- sql/5-internal/_is_creator_edge.sql
 CREATE FUNCTION rolecall._is_creator_edge(
   edge jsonb
@@ -2303,36 +2355,18 @@ SET search_path = pg_catalog, pg_temp
 AS $_lock_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
-  v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
-  v_timeout text := current_setting('lock_timeout');
+  v_seen text := pg_current_snapshot()::text;
 BEGIN
-  IF v_snapshot THEN
-    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
-  ELSE
-    PERFORM pg_advisory_xact_lock_shared((1919904099::bigint << 32) | v_role::bigint);
-  END IF;
-  PERFORM set_config('lock_timeout', '1ms', true);
-  BEGIN
-    PERFORM rolecall._comment_lock(_lock_role.role_name, v_role, v_snapshot);
-    PERFORM set_config('lock_timeout', v_timeout, true);
-    RETURN false;
-  EXCEPTION
-    WHEN lock_not_available THEN
-      PERFORM set_config('lock_timeout', v_timeout, true);
-  END;
-  WHILE v_snapshot OR rolecall._locked_by_others(v_role) LOOP
-    PERFORM rolecall._comment_lock(_lock_role.role_name, v_role, true);
-    EXIT WHEN v_snapshot;
+  -- The calls of one database queue here, so that few meet at the role itself.
+  PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
+  LOOP
+    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role) OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  IF NOT v_snapshot THEN
-    PERFORM rolecall._comment_lock(_lock_role.role_name, v_role, false);
-  END IF;
-  PERFORM rolecall._refresh_caches();
-  RETURN true;
+  RETURN pg_current_snapshot()::text <> v_seen OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
 $_lock_role$;
 
-COMMENT ON FUNCTION rolecall._lock_role(text) IS 'Locks one role for the rest of the transaction; true where it had to wait, or the role is gone';
+COMMENT ON FUNCTION rolecall._lock_role(text) IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
 
 REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;
 
@@ -2362,38 +2396,125 @@ COMMENT ON FUNCTION rolecall._lock_roles(text[]) IS 'Locks roles in name order f
 
 REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;
 
--- sql/5-internal/_locked_by_others.sql
-CREATE FUNCTION rolecall._locked_by_others(
-  role_oid oid
+-- sql/5-internal/_make.sql
+CREATE FUNCTION rolecall._make(
+  document jsonb,
+  passwords jsonb
 )
-RETURNS boolean
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_locked_by_others$
+AS $_make$
+DECLARE
+  v_rounds integer := 0;
+  v_known text[] := '{}'::text[];
+  v_changes rolecall._change[];
+  v_change rolecall._change;
+  v_step rolecall.step;
+  v_steps rolecall.step[];
+  v_created rolecall.step[];
+  v_names text[];
+  v_done text[];
+  v_own text[];
+  v_locks text[];
+  v_locked text[];
+  v_again boolean;
 BEGIN
-  RETURN EXISTS (
-    SELECT FROM pg_locks AS l
-    WHERE l.locktype = 'object'
-      AND l.database = 0
-      AND l.classid = 'pg_catalog.pg_authid'::regclass
-      AND l.objid = _locked_by_others.role_oid
-      AND l.mode IN ('ShareUpdateExclusiveLock', 'AccessExclusiveLock')
-      AND l.pid <> pg_backend_pid()
-      AND NOT EXISTS (
-        SELECT FROM pg_locks AS m
-        WHERE m.pid = l.pid
-          AND m.locktype = 'advisory'
-          AND m.classid::bigint = 1919904099
-          AND m.objid = _locked_by_others.role_oid
-          AND m.objsubid = 1
-      )
-  );
+  LOOP
+    v_steps := '{}'::rolecall.step[];
+    v_done := '{}'::text[];
+    v_own := '{}'::text[];
+    v_locked := '{}'::text[];
+    BEGIN
+      LOOP
+        -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
+        v_rounds := v_rounds + 1;
+        IF v_rounds > 1000 THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'serialization_failure',
+            MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+            HINT = 'Try again.';
+        END IF;
+        v_changes := rolecall._plan(_make.document, _make.passwords);
+        IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
+          -- What was skipped is still missing, and an older snapshot does not show what was done.
+          v_changes := ARRAY(
+            SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
+            FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+            WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+            ORDER BY c.position
+          );
+        END IF;
+        IF cardinality(v_changes) = 0 THEN
+          PERFORM rolecall._remember(_make.document);
+          RETURN v_steps;
+        END IF;
+
+        v_created := '{}'::rolecall.step[];
+        v_again := false;
+        FOREACH v_change IN ARRAY rolecall._missing_roles(v_changes) LOOP
+          IF cardinality(v_locked) > 0 THEN
+            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
+          END IF;
+          IF v_change.password IS NOT NULL THEN
+            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+            v_change.password := rolecall._verifier(_make.passwords ->> v_change.target);
+          END IF;
+          v_step := rolecall._execute(v_change);
+          v_created := v_created || v_step;
+          v_done := v_done || v_change.statement;
+          IF v_step.status = 'applied' THEN
+            v_own := v_own || v_change.target;
+          ELSE
+            -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
+            v_again := true;
+          END IF;
+        END LOOP;
+        v_steps := v_steps || rolecall._in_plan_order(v_created, v_changes);
+        CONTINUE WHEN v_again;
+
+        v_locks := ARRAY(
+          SELECT DISTINCT l.role_name COLLATE "C"
+          FROM (
+            SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
+            UNION ALL SELECT unnest(v_known)
+          ) AS l(role_name)
+          WHERE NOT EXISTS (SELECT FROM unnest(v_locked || v_own) AS k(role_name) WHERE k.role_name = l.role_name)
+          ORDER BY 1
+        );
+        IF cardinality(v_locks) > 0 THEN
+          v_known := v_locked || v_locks;
+          IF v_locks[1] COLLATE "C" < v_locked[cardinality(v_locked)] THEN
+            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
+          END IF;
+          v_again := rolecall._lock_roles(v_locks);
+          v_locked := v_known;
+          CONTINUE WHEN v_again;
+        END IF;
+
+        FOREACH v_change IN ARRAY v_changes LOOP
+          CONTINUE WHEN v_change.operation = 'create_role';
+          IF v_change.password IS NOT NULL THEN
+            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+            v_change.password := rolecall._verifier(_make.passwords ->> v_change.target);
+          END IF;
+          v_step := rolecall._execute(v_change);
+          EXIT WHEN v_step IS NULL;
+          v_steps := v_steps || v_step;
+          v_done := v_done || v_change.statement;
+        END LOOP;
+      END LOOP;
+    EXCEPTION
+      WHEN SQLSTATE 'RC002' THEN
+        NULL; -- rolled back to the start of this block, and the locks with it
+    END;
+  END LOOP;
 END
-$_locked_by_others$;
+$_make$;
 
-COMMENT ON FUNCTION rolecall._locked_by_others(oid) IS 'Whether a session that is not one of our own calls holds, or waits for, the lock on a role';
+COMMENT ON FUNCTION rolecall._make(jsonb, jsonb) IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again';
 
-REVOKE ALL ON FUNCTION rolecall._locked_by_others(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._make(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_mask.sql
 CREATE FUNCTION rolecall._mask()
@@ -2409,6 +2530,35 @@ $_mask$;
 COMMENT ON FUNCTION rolecall._mask() IS 'What stands for a password wherever a statement is shown';
 
 REVOKE ALL ON FUNCTION rolecall._mask() FROM PUBLIC;
+
+-- sql/5-internal/_missing_roles.sql
+CREATE FUNCTION rolecall._missing_roles(
+  changes rolecall._change[]
+)
+RETURNS rolecall._change[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_missing_roles$
+DECLARE
+  v_change rolecall._change;
+  v_missing rolecall._change[] := '{}'::rolecall._change[];
+BEGIN
+  FOREACH v_change IN ARRAY _missing_roles.changes LOOP
+    IF v_change.operation = 'create_role' THEN
+      v_missing := v_missing || v_change;
+    END IF;
+  END LOOP;
+  IF cardinality(v_missing) > 1 THEN
+    -- Databases differ in their default collation.
+    v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
+  END IF;
+  RETURN v_missing;
+END
+$_missing_roles$;
+
+COMMENT ON FUNCTION rolecall._missing_roles(rolecall._change[]) IS 'The changes that make a role, in name order';
+
+REVOKE ALL ON FUNCTION rolecall._missing_roles(rolecall._change[]) FROM PUBLIC;
 
 -- sql/5-internal/_other_database.sql
 CREATE FUNCTION rolecall._other_database(
@@ -3838,12 +3988,11 @@ BEGIN
     RETURN _statement.change.statement;
   END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))),
-                rolecall._verifier(_statement.change.password));
+  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))), _statement.change.password);
 END
 $_statement$;
 
-COMMENT ON FUNCTION rolecall._statement(rolecall._change) IS 'The statement of a change with its password, hashed here and nowhere earlier, in place of the mask';
+COMMENT ON FUNCTION rolecall._statement(rolecall._change) IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
 
 REVOKE ALL ON FUNCTION rolecall._statement(rolecall._change) FROM PUBLIC;
 
@@ -3884,15 +4033,9 @@ DECLARE
   v_list jsonb;
   v_masked jsonb[];
   v_resource jsonb;
-  v_changes rolecall._change[];
   v_change rolecall._change;
-  v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_section text;
-  v_locks text[];
-  v_locked text[] := '{}'::text[];
-  v_done text[] := '{}'::text[];
-  v_again boolean;
 BEGIN
   -- Backwards, so that of two passwords for one role the first counts.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
@@ -3920,50 +4063,7 @@ BEGIN
     END LOOP;
     RETURN v_steps;
   END IF;
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-  FOR v_round IN 1 .. 1000 LOOP
-    v_changes := rolecall._plan(v_document, v_passwords);
-    IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-      -- What was skipped is still missing, and an older snapshot does not show what was done.
-      v_changes := ARRAY(
-        SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-        FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
-        WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
-        ORDER BY c.position
-      );
-    END IF;
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall._remember(v_document);
-      RETURN v_steps;
-    END IF;
-    v_locks := ARRAY(
-      SELECT DISTINCT l.role_name COLLATE "C"
-      FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
-      WHERE c.sqlstate IS NULL
-        AND NOT EXISTS (SELECT FROM unnest(v_locked) AS k(role_name) WHERE k.role_name = l.role_name)
-      ORDER BY 1
-    );
-    IF cardinality(v_locks) > 0 THEN
-      v_again := rolecall._lock_roles(v_locks);
-      v_locked := v_locked || v_locks;
-      CONTINUE WHEN v_again;
-    END IF;
-    FOREACH v_change IN ARRAY v_changes LOOP
-      IF v_change.password IS NOT NULL THEN
-        v_change.password := v_passwords ->> v_change.target;
-      END IF;
-      v_step := rolecall._execute(v_change);
-      EXIT WHEN v_step IS NULL;
-      v_steps := v_steps || v_step;
-      v_done := v_done || v_change.statement;
-      -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
-      EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
-    END LOOP;
-  END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  RETURN rolecall._make(v_document, v_passwords);
 END
 $_steps$;
 

@@ -45,15 +45,9 @@ export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
       v_list jsonb;
       v_masked jsonb[];
       v_resource jsonb;
-      v_changes rolecall._change[];
       v_change rolecall._change;
-      v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
       v_section text;
-      v_locks text[];
-      v_locked text[] := '{}'::text[];
-      v_done text[] := '{}'::text[];
-      v_again boolean;
     BEGIN
       -- Backwards, so that of two passwords for one role the first counts.
       FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
@@ -81,50 +75,173 @@ export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
         END LOOP;
         RETURN v_steps;
       END IF;
-      -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-      FOR v_round IN 1 .. 1000 LOOP
-        v_changes := rolecall._plan(v_document, v_passwords);
-        IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-          -- What was skipped is still missing, and an older snapshot does not show what was done.
-          v_changes := ARRAY(
-            SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-            FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
-            WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
-            ORDER BY c.position
-          );
-        END IF;
-        IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall._remember(v_document);
-          RETURN v_steps;
-        END IF;
-        v_locks := ARRAY(
-          SELECT DISTINCT l.role_name COLLATE "C"
-          FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
-          WHERE c.sqlstate IS NULL
-            AND NOT EXISTS (SELECT FROM unnest(v_locked) AS k(role_name) WHERE k.role_name = l.role_name)
-          ORDER BY 1
-        );
-        IF cardinality(v_locks) > 0 THEN
-          v_again := rolecall._lock_roles(v_locks);
-          v_locked := v_locked || v_locks;
-          CONTINUE WHEN v_again;
-        END IF;
-        FOREACH v_change IN ARRAY v_changes LOOP
-          IF v_change.password IS NOT NULL THEN
-            v_change.password := v_passwords ->> v_change.target;
-          END IF;
-          v_step := rolecall._execute(v_change);
-          EXIT WHEN v_step IS NULL;
-          v_steps := v_steps || v_step;
-          v_done := v_done || v_change.statement;
-          -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
-          EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
-        END LOOP;
+      RETURN rolecall._make(v_document, v_passwords);
+    END
+  `;
+}
+
+/**
+ * Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again
+ *
+ * No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in name
+ * order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and started
+ * over with what is known by then.
+ */
+export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_rounds integer := 0;
+      v_known text[] := '{}'::text[];
+      v_changes rolecall._change[];
+      v_change rolecall._change;
+      v_step rolecall.step;
+      v_steps rolecall.step[];
+      v_created rolecall.step[];
+      v_names text[];
+      v_done text[];
+      v_own text[];
+      v_locks text[];
+      v_locked text[];
+      v_again boolean;
+    BEGIN
+      LOOP
+        v_steps := '{}'::rolecall.step[];
+        v_done := '{}'::text[];
+        v_own := '{}'::text[];
+        v_locked := '{}'::text[];
+        BEGIN
+          LOOP
+            -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
+            v_rounds := v_rounds + 1;
+            IF v_rounds > 1000 THEN
+              RAISE EXCEPTION USING
+                ERRCODE = 'serialization_failure',
+                MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+                HINT = 'Try again.';
+            END IF;
+            v_changes := rolecall._plan(${document}, ${passwords});
+            IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
+              -- What was skipped is still missing, and an older snapshot does not show what was done.
+              v_changes := ARRAY(
+                SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
+                FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+                WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+                ORDER BY c.position
+              );
+            END IF;
+            IF cardinality(v_changes) = 0 THEN
+              PERFORM rolecall._remember(${document});
+              RETURN v_steps;
+            END IF;
+
+            v_created := '{}'::rolecall.step[];
+            v_again := false;
+            FOREACH v_change IN ARRAY rolecall._missing_roles(v_changes) LOOP
+              IF cardinality(v_locked) > 0 THEN
+                ${startOver}
+              END IF;
+              ${execute(passwords)}
+              v_created := v_created || v_step;
+              v_done := v_done || v_change.statement;
+              IF v_step.status = 'applied' THEN
+                v_own := v_own || v_change.target;
+              ELSE
+                -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
+                v_again := true;
+              END IF;
+            END LOOP;
+            v_steps := v_steps || rolecall._in_plan_order(v_created, v_changes);
+            CONTINUE WHEN v_again;
+
+            v_locks := ARRAY(
+              SELECT DISTINCT l.role_name COLLATE "C"
+              FROM (
+                SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
+                UNION ALL SELECT unnest(v_known)
+              ) AS l(role_name)
+              WHERE NOT EXISTS (SELECT FROM unnest(v_locked || v_own) AS k(role_name) WHERE k.role_name = l.role_name)
+              ORDER BY 1
+            );
+            IF cardinality(v_locks) > 0 THEN
+              v_known := v_locked || v_locks;
+              IF v_locks[1] COLLATE "C" < v_locked[cardinality(v_locked)] THEN
+                ${startOver}
+              END IF;
+              v_again := rolecall._lock_roles(v_locks);
+              v_locked := v_known;
+              CONTINUE WHEN v_again;
+            END IF;
+
+            FOREACH v_change IN ARRAY v_changes LOOP
+              CONTINUE WHEN v_change.operation = 'create_role';
+              ${execute(passwords)}
+              EXIT WHEN v_step IS NULL;
+              v_steps := v_steps || v_step;
+              v_done := v_done || v_change.statement;
+            END LOOP;
+          END LOOP;
+        EXCEPTION
+          WHEN SQLSTATE 'RC002' THEN
+            NULL; -- rolled back to the start of this block, and the locks with it
+        END;
       END LOOP;
-      RAISE EXCEPTION USING
-        ERRCODE = 'serialization_failure',
-        MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-        HINT = 'Try again.';
+    END
+  `;
+}
+
+const startOver = sql`RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';`;
+
+const execute = (passwords: Jsonb) => sql`
+  IF v_change.password IS NOT NULL THEN
+    -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+    v_change.password := rolecall._verifier(${passwords} ->> v_change.target);
+  END IF;
+  v_step := rolecall._execute(v_change);
+`;
+
+/**
+ * The changes that make a role, in name order
+ * @volatility immutable
+ */
+export function _missing_roles(changes: Changes): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_change rolecall._change;
+      v_missing rolecall._change[] := '{}'::rolecall._change[];
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.operation = 'create_role' THEN
+          v_missing := v_missing || v_change;
+        END IF;
+      END LOOP;
+      IF cardinality(v_missing) > 1 THEN
+        -- Databases differ in their default collation.
+        v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
+      END IF;
+      RETURN v_missing;
+    END
+  `;
+}
+
+/**
+ * Steps in the order of the changes that they are about
+ * @volatility immutable
+ */
+export function _in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
+  return sql`
+    BEGIN
+      IF cardinality(${steps}) < 2 THEN
+        RETURN ${steps};
+      END IF;
+      RETURN ARRAY(
+        SELECT s FROM unnest(${steps}) AS s
+        JOIN (
+          SELECT c.target, min(c.position) AS position
+          FROM unnest(${changes}) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+          WHERE c.operation = 'create_role' GROUP BY c.target
+        ) AS p ON p.target = s.target
+        ORDER BY p.position
+      );
     END
   `;
 }
@@ -164,7 +281,7 @@ export function _plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
 }
 
 /**
- * The statement of a change with its password, hashed here and nowhere earlier, in place of the mask
+ * The statement of a change with its password, which is a verifier by now, in place of the mask
  */
 export function _statement(change: Change): Returns<Text> {
   return sql`
@@ -173,8 +290,7 @@ export function _statement(change: Change): Returns<Text> {
         RETURN ${change}.statement;
       END IF;
       -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(rolecall._mask()))),
-                    rolecall._verifier(${change}.password));
+      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(rolecall._mask()))), ${change}.password);
     END
   `;
 }

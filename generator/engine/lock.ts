@@ -2,101 +2,80 @@
  * The guard: a lock on the role itself, seen from every database of the cluster.
  *
  * COMMENT ON ROLE takes a ShareUpdateExclusiveLock on the role, which conflicts with itself and lasts to the end of
- * the transaction, but it also writes the comment. The comment written must be the present one, so:
- * - the comment is read right before, and the first attempt does not wait;
- * - where it would have waited, only a holder that is one of our own calls (they mark themselves with an advisory
- *   lock, and never change a comment) may be waited for with a comment already in hand; anybody else may be changing
- *   the comment, and is waited for with an attempt that is rolled back;
- * - under REPEATABLE READ and above the present comment cannot be read at all, so that the lock is only waited for.
- *   Within a database the advisory lock keeps such calls apart instead; between databases the retries carry the rest.
+ * the transaction, but it also writes the comment. The comment written has to be the present one, which can change
+ * while the statement waits for the lock. So afterwards the version that was read is looked at again, through a
+ * cursor whose snapshot is from before: if another transaction has replaced it, the statement is rolled back, and the
+ * lock with it, and the comment is read anew.
+ *
+ * Under REPEATABLE READ and above the new comment cannot be read. Then the lock has been waited for and is given up,
+ * and the retries carry the rest.
  */
-import type { Bool, Nothing, Oid, Returns, Text } from '../model/types.ts';
+import type { Bool, Oid, Returns, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
 
-/** First half of the advisory key that marks our own calls; the second half is the role's oid. */
+/** First half of the advisory keys of our own calls; the second half is the role's oid. */
 export const marker = raw('1919904099');
 
 /**
- * Locks one role for the rest of the transaction; true where it had to wait, or the role is gone
+ * Locks one role for the rest of the transaction; true where other transactions have ended meanwhile
  */
 export function _lock_role(role_name: Text): Returns<Bool> {
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
-      v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
-      v_timeout text := current_setting('lock_timeout');
+      v_seen text := pg_current_snapshot()::text;
     BEGIN
-      IF v_snapshot THEN
-        PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | v_role::bigint);
-      ELSE
-        PERFORM pg_advisory_xact_lock_shared((${marker}::bigint << 32) | v_role::bigint);
-      END IF;
-      PERFORM set_config('lock_timeout', '1ms', true);
-      BEGIN
-        PERFORM rolecall._comment_lock(${role_name}, v_role, v_snapshot);
-        PERFORM set_config('lock_timeout', v_timeout, true);
-        RETURN false;
-      EXCEPTION
-        WHEN lock_not_available THEN
-          PERFORM set_config('lock_timeout', v_timeout, true);
-      END;
-      WHILE v_snapshot OR rolecall._locked_by_others(v_role) LOOP
-        PERFORM rolecall._comment_lock(${role_name}, v_role, true);
-        EXIT WHEN v_snapshot;
+      -- The calls of one database queue here, so that few meet at the role itself.
+      PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | v_role::bigint);
+      LOOP
+        EXIT WHEN rolecall._comment_lock(${role_name}, v_role) OR current_setting('transaction_isolation') <> 'read committed';
       END LOOP;
-      IF NOT v_snapshot THEN
-        PERFORM rolecall._comment_lock(${role_name}, v_role, false);
-      END IF;
-      PERFORM rolecall._refresh_caches();
-      RETURN true;
+      RETURN pg_current_snapshot()::text <> v_seen OR to_regrole(quote_ident(${role_name}))::oid IS DISTINCT FROM v_role;
     END
   `;
 }
 
 /**
- * Waits for the lock on a role by commenting on it with its present comment, and keeps it unless told to release it
+ * Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked
+ * @probes
  */
-export function _comment_lock(role_name: Text, role_oid: Oid, release: Bool): Nothing {
+export function _comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
   return sql`
+    DECLARE
+      v_present refcursor;
+      v_comment text;
+      v_replaced_by xid;
+      v_changed boolean;
+      v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
     BEGIN
-      EXECUTE format('COMMENT ON ROLE %I IS %L', ${role_name}, shobj_description(${role_oid}, 'pg_authid'));
-      IF ${release} THEN
-        RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'released';
+      OPEN v_present SCROLL FOR
+        SELECT d.description, d.xmax FROM pg_shdescription AS d
+        WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass;
+      FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+      EXECUTE format('COMMENT ON ROLE %I IS %L', ${role_name}, v_comment);
+      FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+      CLOSE v_present;
+      -- A comment that was new has no version that the snapshot shows: it has been deleted.
+      IF v_comment IS NULL THEN
+        v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
+      ELSE
+        v_changed := NOT EXISTS (
+          SELECT FROM pg_shdescription AS d
+          WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass AND d.xmin = v_replaced_by
+        );
       END IF;
+      IF v_changed THEN
+        RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
+      END IF;
+      RETURN true;
     EXCEPTION
       WHEN SQLSTATE 'RC001' THEN
-        NULL; -- rolled back to the start of this block, and the lock with it
+        RETURN false; -- rolled back to the start of this block, and the lock with it
       WHEN insufficient_privilege THEN
-        NULL; -- who may change a membership but not the member goes without, and relies on the retries
+        RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
       WHEN undefined_object OR internal_error THEN
-        PERFORM rolecall._refresh_caches(); -- dropped meanwhile: planning again will tell
-    END
-  `;
-}
-
-/**
- * Whether a session that is not one of our own calls holds, or waits for, the lock on a role
- */
-export function _locked_by_others(role_oid: Oid): Returns<Bool> {
-  return sql`
-    BEGIN
-      RETURN EXISTS (
-        SELECT FROM pg_locks AS l
-        WHERE l.locktype = 'object'
-          AND l.database = 0
-          AND l.classid = 'pg_catalog.pg_authid'::regclass
-          AND l.objid = ${role_oid}
-          AND l.mode IN ('ShareUpdateExclusiveLock', 'AccessExclusiveLock')
-          AND l.pid <> pg_backend_pid()
-          AND NOT EXISTS (
-            SELECT FROM pg_locks AS m
-            WHERE m.pid = l.pid
-              AND m.locktype = 'advisory'
-              AND m.classid::bigint = ${marker}
-              AND m.objid = ${role_oid}
-              AND m.objsubid = 1
-          )
-      );
+        PERFORM rolecall._refresh_caches();
+        RETURN true; -- dropped meanwhile: planning again will tell
     END
   `;
 }

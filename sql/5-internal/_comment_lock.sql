@@ -2,28 +2,51 @@
 
 CREATE FUNCTION rolecall._comment_lock(
   role_name text,
-  role_oid oid,
-  release boolean
+  role_oid oid
 )
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_comment_lock$
+DECLARE
+  v_present refcursor;
+  v_comment text;
+  v_replaced_by xid;
+  v_changed boolean;
+  v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
 BEGIN
-  EXECUTE format('COMMENT ON ROLE %I IS %L', _comment_lock.role_name, shobj_description(_comment_lock.role_oid, 'pg_authid'));
-  IF _comment_lock.release THEN
-    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'released';
+  OPEN v_present SCROLL FOR
+    SELECT d.description, d.xmax FROM pg_shdescription AS d
+    WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
+  FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  EXECUTE format('COMMENT ON ROLE %I IS %L', _comment_lock.role_name, v_comment);
+  FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  CLOSE v_present;
+  -- A comment that was new has no version that the snapshot shows: it has been deleted.
+  IF v_comment IS NULL THEN
+    v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
+  ELSE
+    v_changed := NOT EXISTS (
+      SELECT FROM pg_shdescription AS d
+      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass AND d.xmin = v_replaced_by
+    );
   END IF;
+  IF v_changed THEN
+    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
+  END IF;
+  RETURN true;
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
-    NULL; -- rolled back to the start of this block, and the lock with it
+    RETURN false; -- rolled back to the start of this block, and the lock with it
   WHEN insufficient_privilege THEN
-    NULL; -- who may change a membership but not the member goes without, and relies on the retries
+    RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
   WHEN undefined_object OR internal_error THEN
-    PERFORM rolecall._refresh_caches(); -- dropped meanwhile: planning again will tell
+    PERFORM rolecall._refresh_caches();
+    RETURN true; -- dropped meanwhile: planning again will tell
 END
 $_comment_lock$;
 
-COMMENT ON FUNCTION rolecall._comment_lock(text, oid, boolean) IS 'Waits for the lock on a role by commenting on it with its present comment, and keeps it unless told to release it';
+COMMENT ON FUNCTION rolecall._comment_lock(text, oid) IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 
-REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid) FROM PUBLIC;

@@ -9,35 +9,17 @@ SET search_path = pg_catalog, pg_temp
 AS $_lock_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
-  v_snapshot boolean := current_setting('transaction_isolation') <> 'read committed';
-  v_timeout text := current_setting('lock_timeout');
+  v_seen text := pg_current_snapshot()::text;
 BEGIN
-  IF v_snapshot THEN
-    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
-  ELSE
-    PERFORM pg_advisory_xact_lock_shared((1919904099::bigint << 32) | v_role::bigint);
-  END IF;
-  PERFORM set_config('lock_timeout', '1ms', true);
-  BEGIN
-    PERFORM rolecall._comment_lock(_lock_role.role_name, v_role, v_snapshot);
-    PERFORM set_config('lock_timeout', v_timeout, true);
-    RETURN false;
-  EXCEPTION
-    WHEN lock_not_available THEN
-      PERFORM set_config('lock_timeout', v_timeout, true);
-  END;
-  WHILE v_snapshot OR rolecall._locked_by_others(v_role) LOOP
-    PERFORM rolecall._comment_lock(_lock_role.role_name, v_role, true);
-    EXIT WHEN v_snapshot;
+  -- The calls of one database queue here, so that few meet at the role itself.
+  PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
+  LOOP
+    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role) OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  IF NOT v_snapshot THEN
-    PERFORM rolecall._comment_lock(_lock_role.role_name, v_role, false);
-  END IF;
-  PERFORM rolecall._refresh_caches();
-  RETURN true;
+  RETURN pg_current_snapshot()::text <> v_seen OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
 $_lock_role$;
 
-COMMENT ON FUNCTION rolecall._lock_role(text) IS 'Locks one role for the rest of the transaction; true where it had to wait, or the role is gone';
+COMMENT ON FUNCTION rolecall._lock_role(text) IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
 
 REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;

@@ -12,11 +12,10 @@ BEGIN
     RETURN _statement.change.statement;
   END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))),
-                rolecall._verifier(_statement.change.password));
+  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))), _statement.change.password);
 END
 $_statement$;
 
-COMMENT ON FUNCTION rolecall._statement(rolecall._change) IS 'The statement of a change with its password, hashed here and nowhere earlier, in place of the mask';
+COMMENT ON FUNCTION rolecall._statement(rolecall._change) IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
 
 REVOKE ALL ON FUNCTION rolecall._statement(rolecall._change) FROM PUBLIC;

@@ -16,15 +16,9 @@ DECLARE
   v_list jsonb;
   v_masked jsonb[];
   v_resource jsonb;
-  v_changes rolecall._change[];
   v_change rolecall._change;
-  v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_section text;
-  v_locks text[];
-  v_locked text[] := '{}'::text[];
-  v_done text[] := '{}'::text[];
-  v_again boolean;
 BEGIN
   -- Backwards, so that of two passwords for one role the first counts.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
@@ -52,50 +46,7 @@ BEGIN
     END LOOP;
     RETURN v_steps;
   END IF;
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-  FOR v_round IN 1 .. 1000 LOOP
-    v_changes := rolecall._plan(v_document, v_passwords);
-    IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-      -- What was skipped is still missing, and an older snapshot does not show what was done.
-      v_changes := ARRAY(
-        SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-        FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
-        WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
-        ORDER BY c.position
-      );
-    END IF;
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall._remember(v_document);
-      RETURN v_steps;
-    END IF;
-    v_locks := ARRAY(
-      SELECT DISTINCT l.role_name COLLATE "C"
-      FROM unnest(v_changes) AS c CROSS JOIN LATERAL unnest(c.locks) AS l(role_name)
-      WHERE c.sqlstate IS NULL
-        AND NOT EXISTS (SELECT FROM unnest(v_locked) AS k(role_name) WHERE k.role_name = l.role_name)
-      ORDER BY 1
-    );
-    IF cardinality(v_locks) > 0 THEN
-      v_again := rolecall._lock_roles(v_locks);
-      v_locked := v_locked || v_locks;
-      CONTINUE WHEN v_again;
-    END IF;
-    FOREACH v_change IN ARRAY v_changes LOOP
-      IF v_change.password IS NOT NULL THEN
-        v_change.password := v_passwords ->> v_change.target;
-      END IF;
-      v_step := rolecall._execute(v_change);
-      EXIT WHEN v_step IS NULL;
-      v_steps := v_steps || v_step;
-      v_done := v_done || v_change.statement;
-      -- The role is somebody else's work: it has to be locked, and compared, before anything else is done to it.
-      EXIT WHEN v_step.operation = 'create_role' AND v_step.status = 'skipped';
-    END LOOP;
-  END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  RETURN rolecall._make(v_document, v_passwords);
 END
 $_steps$;
 

@@ -8,7 +8,7 @@ import type { Client, DatabaseError } from 'pg';
 import { startCluster, type Cluster } from '../support/cluster.ts';
 import { verifier } from '../support/race.ts';
 
-const rounds = 4;
+const rounds = 3;
 
 /** What is done to the roles of the calls below, over and over. */
 const theirs = [

@@ -163,7 +163,7 @@ test('backends are terminated in the middle of calls', async () => {
        WHERE state = 'active' AND datname = ANY ($1) AND query LIKE '%rolecall.%' AND pid <> pg_backend_pid()`,
       [databases],
     );
-  }, 12);
+  }, 8);
   await admin.end();
 });
 
@@ -171,5 +171,5 @@ test('the server is killed in the middle of calls', async () => {
   await withKills(async () => {
     await cluster.kill();
     await cluster.restart();
-  }, 3);
+  }, 2);
 });

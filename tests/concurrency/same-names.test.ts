@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startCluster, type Cluster } from '../support/cluster.ts';
-import { callers, isolations, openArena, race, scenarios, verifier, type Arena } from '../support/race.ts';
+import { callers, isolations, openArena, race, scenarios, type Arena } from '../support/race.ts';
 
-const connections = 16;
+const connections = 12;
 
 let cluster: Cluster;
 before(async () => {
@@ -24,27 +24,12 @@ for (const caller of callers) {
       for (const scenario of scenarios) {
         test(`${scenario.name}, ${isolation}`, async () => {
           // One round in which the roles are new, one in which they are there before.
-          const { calls, failures } = await race(arena, scenario, isolation, 2);
+          const rounds = isolation === 'SERIALIZABLE' ? 1 : 2;
+          const { calls, failures } = await race(arena, scenario, isolation, rounds);
           assert.deepEqual(Object.fromEntries(failures), {});
-          assert.equal(calls, 2 * connections);
+          assert.equal(calls, rounds * connections);
         });
       }
     }
   });
 }
-
-test('a comment that is being changed while a call waits survives', async () => {
-  const database = await cluster.createDatabase();
-  const admin = await cluster.connect({ database });
-  const caller = await cluster.connect({ database });
-  await admin.query(`CREATE ROLE commented; COMMENT ON ROLE commented IS 'old'`);
-  await admin.query(`BEGIN; COMMENT ON ROLE commented IS 'new'`);
-  const waiting = caller.query(`SELECT * FROM rolecall.set_password('commented', '${verifier}')`);
-  const { rows: started } = await admin.query('SELECT pg_sleep(0.3)');
-  assert.equal(started.length, 1);
-  await admin.query('COMMIT');
-  await waiting;
-  const { rows } = await admin.query(`SELECT shobj_description('commented'::regrole, 'pg_authid') AS comment`);
-  assert.deepEqual(rows, [{ comment: 'new' }]);
-  await Promise.all([admin.end(), caller.end()]);
-});
