@@ -1,0 +1,189 @@
+/**
+ * A database with an application in it and the usual pair of reporting roles, for the tests of what these can do.
+ *
+ * It comes in two kinds: everything by a superuser, or by the owner of the database, who has CREATEROLE and nothing
+ * else and has installed the extension. The names of the roles of the second kind begin with "owned".
+ */
+import fs from 'node:fs';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import type { NoticeMessage } from 'pg-protocol/dist/messages.js';
+import { type Cluster, until } from './cluster.ts';
+
+export const kinds = ['superuser', 'owner'] as const;
+export type Kind = (typeof kinds)[number];
+export type Which = 'reporting' | 'raw';
+
+export interface Sandbox {
+  readonly kind: Kind;
+  readonly database: string;
+  /** A superuser's connection, which looks and prepares. */
+  readonly admin: Client;
+  /** Who provisions. */
+  readonly provisioner: Client;
+  /** Whose the tables of each schema are: as they log in. */
+  readonly owners: Readonly<Record<'reporting' | 'public', Client>>;
+  /** The provisioning run; returns its rows, and what the server said. */
+  provision(): Promise<{ steps: Step[]; warnings: string[] }>;
+  role(which: Which): string;
+  login(which: Which): Promise<Client>;
+  end(): Promise<void>;
+}
+
+export interface Step {
+  operation: string;
+  target: string;
+  statement: string;
+  status: string;
+  sqlstate: string | null;
+}
+
+/** The schema that the role reads, and the one that it does not. */
+export const schemas = {
+  reporting: { own: 'reporting', other: 'public' },
+  raw: { own: 'public', other: 'reporting' },
+} as const satisfies Record<Which, { own: string; other: string }>;
+
+/** One of each kind of table, with a row or more in it, by which each is named: `early_table`, `early_view`, … */
+export const objects = (schema: string, prefix: string): string => `
+  CREATE TABLE ${schema}.${prefix}_table (id integer PRIMARY KEY, name text);
+  INSERT INTO ${schema}.${prefix}_table VALUES (1, 'one'), (2, 'two');
+  CREATE TABLE ${schema}.${prefix}_partitioned (id integer, name text) PARTITION BY LIST (id);
+  CREATE TABLE ${schema}.${prefix}_partition PARTITION OF ${schema}.${prefix}_partitioned FOR VALUES IN (1);
+  INSERT INTO ${schema}.${prefix}_partitioned VALUES (1, 'one');
+  CREATE VIEW ${schema}.${prefix}_view AS SELECT * FROM ${schema}.${prefix}_table;
+  CREATE MATERIALIZED VIEW ${schema}.${prefix}_materialized AS SELECT * FROM ${schema}.${prefix}_table;
+  CREATE TABLE ${schema}.${prefix}_copied AS SELECT * FROM ${schema}.${prefix}_table;
+  CREATE FOREIGN TABLE ${schema}.${prefix}_foreign (line text) SERVER files OPTIONS (filename 'PG_VERSION')`;
+export const readable = ['table', 'partitioned', 'partition', 'view', 'materialized', 'copied', 'foreign'] as const;
+
+/** A table that is withheld, one of its partitions, and what else is not for reports. */
+const secrets = (schema: string): string => `
+  CREATE TABLE ${schema}.token (id integer, value text); INSERT INTO ${schema}.token VALUES (1, 'withheld');
+  CREATE TABLE ${schema}.sessions (id integer, value text) PARTITION BY LIST (id);
+  CREATE TABLE ${schema}.sessions_1 PARTITION OF ${schema}.sessions FOR VALUES IN (1);
+  INSERT INTO ${schema}.sessions VALUES (1, 'withheld');
+  CREATE SEQUENCE ${schema}.numbers;
+  CREATE TABLE ${schema}.guarded (id integer); INSERT INTO ${schema}.guarded VALUES (1);
+  ALTER TABLE ${schema}.guarded ENABLE ROW LEVEL SECURITY`;
+export const withheld = ['token', 'sessions'] as const;
+
+/** Extensions that reach out of the database, or into its files. */
+const extensions = ['file_fdw', 'dblink', 'postgres_fdw', 'pageinspect', 'pgrowlocks', 'pg_prewarm'];
+
+/** Lets the superuser `trusted` in without a password. */
+export async function trust(cluster: Cluster): Promise<void> {
+  const admin = await cluster.connect();
+  await admin.query('CREATE ROLE trusted SUPERUSER LOGIN');
+  const file = join(cluster.dataDir, 'pg_hba.conf');
+  const rules = fs.readFileSync(file, 'utf8');
+  fs.writeFileSync(file, `local all trusted trust\nhost all trusted 127.0.0.1/32 trust\n${rules}`);
+  await admin.query('SELECT pg_reload_conf()');
+  await until('the new rules', async () => {
+    try {
+      await (await cluster.connect({ user: 'trusted', password: '' })).end();
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  await admin.end();
+}
+
+export async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox> {
+  const owned = kind === 'owner';
+  const database = owned ? 'owned' : 'app';
+  const names = { provisioner: 'owned_keeper', public: `${database}_application`, reporting: `${database}_etl` };
+  const superuser = await cluster.connect();
+  for (const name of [names.public, names.reporting]) {
+    await superuser.query(`CREATE ROLE ${name} LOGIN PASSWORD 'password'`);
+  }
+  if (owned) {
+    await superuser.query(`CREATE ROLE ${names.provisioner} LOGIN CREATEROLE PASSWORD 'password'`);
+    await superuser.query(`GRANT ${names.public}, ${names.reporting} TO ${names.provisioner}`);
+    await superuser.query(`CREATE DATABASE ${database} OWNER ${names.provisioner}`);
+  } else {
+    await cluster.createDatabase(database);
+  }
+  await superuser.end();
+
+  const login = (user: string) => cluster.connect({ database, user, password: 'password' });
+  const admin = await cluster.connect({ database });
+  const provisioner = owned ? await login(names.provisioner) : await cluster.connect({ database });
+  if (owned) await provisioner.query('CREATE EXTENSION rolecall');
+  await provisioner.query(`CREATE SCHEMA reporting; CREATE SCHEMA private;
+    CREATE TABLE private.note (value text); INSERT INTO private.note VALUES ('private');
+    GRANT ALL ON SCHEMA public TO ${names.public}, ${names.reporting};
+    GRANT ALL ON SCHEMA reporting TO ${names.public}, ${names.reporting};
+    GRANT CONNECT ON DATABASE ${database} TO PUBLIC`); // PUBLIC has it anyway, but now it is written out.
+  for (const extension of extensions) await admin.query(`CREATE EXTENSION ${extension}`);
+  // A way back into the server as a superuser, which nobody was given.
+  await admin.query(`CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+    CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${cluster.port}', dbname '${database}');
+    CREATE USER MAPPING FOR PUBLIC SERVER loopback OPTIONS (user 'trusted', password_required 'false');
+    GRANT USAGE ON FOREIGN SERVER files TO ${names.public}, ${names.reporting};
+    GRANT pg_read_server_files TO ${names.public}, ${names.reporting};
+    ${owned ? `GRANT USAGE ON FOREIGN SERVER files TO ${names.provisioner};` : ''}
+    SELECT lo_from_bytea(4711, 'private')`);
+  const owners = { public: await login(names.public), reporting: await login(names.reporting) };
+  for (const schema of ['public', 'reporting'] as const) {
+    await owners[schema].query(`${objects(schema, 'early')}; ${secrets(schema)}`);
+  }
+
+  const passwords = new Map<string, string>();
+  const role = (which: Which) => `${database}_${which}`;
+  const sandbox: Sandbox = {
+    kind,
+    database,
+    admin,
+    provisioner,
+    owners,
+    role,
+    async provision() {
+      const warnings: string[] = [];
+      const listen = (notice: NoticeMessage) => {
+        if (notice.severity === 'WARNING') warnings.push(notice.message ?? '');
+      };
+      provisioner.on('notice', listen);
+      const { rows } = await provisioner.query<Step>(
+        'SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => $1)',
+        [withheld],
+      );
+      provisioner.off('notice', listen);
+      for (const which of ['reporting', 'raw'] as const) {
+        const { rows } = await provisioner.query<{ password: string }>(
+          'SELECT rolecall.reporting_role_password($1) AS password',
+          [role(which)],
+        );
+        passwords.set(role(which), rows[0]?.password ?? '');
+      }
+      return { steps: rows, warnings };
+    },
+    login: (which) => cluster.connect({ database, user: role(which), password: passwords.get(role(which)) ?? '' }),
+    async end() {
+      await Promise.all([admin, provisioner, owners.public, owners.reporting].map((client) => client.end()));
+    },
+  };
+  return sandbox;
+}
+
+/** Every row of every catalog, table and sequence of the database, each with the name of where it is. */
+export async function snapshot(admin: Client): Promise<Set<string>> {
+  const { rows: tables } = await admin.query<{ query: string }>(
+    `SELECT format(CASE c.relkind WHEN 'S' THEN 'SELECT %L || (last_value, is_called)::text FROM %s' ELSE 'SELECT %L || t::text FROM %s AS t' END,
+                   c.oid::regclass || ': ', c.oid::regclass) AS query
+     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'm', 'S') AND n.nspname NOT LIKE 'pg\\_t%' AND n.nspname <> 'information_schema'`,
+  );
+  const text = tables.map(({ query }) => query).join(' UNION ALL ');
+  const { rows } = await admin.query<string[]>({ text, rowMode: 'array' });
+  return new Set(rows.map(([row = '']) => row));
+}
+
+/** What one of two snapshots has and the other has not. */
+export function difference(before: Set<string>, after: Set<string>): string[] {
+  return [
+    ...[...before].filter((row) => !after.has(row)).map((row) => `- ${row}`),
+    ...[...after].filter((row) => !before.has(row)).map((row) => `+ ${row}`),
+  ];
+}
