@@ -113,7 +113,6 @@ export async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox
   if (owned) await provisioner.query('CREATE EXTENSION rolecall');
   await provisioner.query(`CREATE SCHEMA reporting; CREATE SCHEMA private;
     CREATE TABLE private.note (value text); INSERT INTO private.note VALUES ('private');
-    GRANT ALL ON SCHEMA public TO ${names.public}, ${names.reporting};
     GRANT ALL ON SCHEMA reporting TO ${names.public}, ${names.reporting};
     GRANT CONNECT ON DATABASE ${database} TO PUBLIC`); // PUBLIC has it anyway, but now it is written out.
   for (const extension of extensions) await admin.query(`CREATE EXTENSION ${extension}`);
@@ -121,6 +120,7 @@ export async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox
   await admin.query(`CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
     CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${cluster.port}', dbname '${database}');
     CREATE USER MAPPING FOR PUBLIC SERVER loopback OPTIONS (user 'trusted', password_required 'false');
+    GRANT ALL ON SCHEMA public TO ${names.public}, ${names.reporting};
     GRANT USAGE ON FOREIGN SERVER files TO ${names.public}, ${names.reporting};
     GRANT pg_read_server_files TO ${names.public}, ${names.reporting};
     ${owned ? `GRANT USAGE ON FOREIGN SERVER files TO ${names.provisioner};` : ''}
