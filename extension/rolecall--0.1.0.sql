@@ -2413,13 +2413,13 @@ DECLARE
   v_step rolecall.step;
   v_steps rolecall.step[];
   v_created rolecall.step[];
-  v_names text[];
   v_done text[];
   v_own text[];
   v_locks text[];
   v_locked text[];
   v_again boolean;
 BEGIN
+  <<attempts>>
   LOOP
     v_steps := '{}'::rolecall.step[];
     v_done := '{}'::text[];
@@ -2447,7 +2447,7 @@ BEGIN
         END IF;
         IF cardinality(v_changes) = 0 THEN
           PERFORM rolecall._remember(_make.document);
-          RETURN v_steps;
+          EXIT attempts;
         END IF;
 
         v_created := '{}'::rolecall.step[];
@@ -2509,6 +2509,7 @@ BEGIN
         NULL; -- rolled back to the start of this block, and the locks with it
     END;
   END LOOP;
+  RETURN v_steps;
 END
 $_make$;
 
@@ -3980,7 +3981,7 @@ CREATE FUNCTION rolecall._statement(
   change rolecall._change
 )
 RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_statement$
 BEGIN

@@ -97,13 +97,13 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
       v_step rolecall.step;
       v_steps rolecall.step[];
       v_created rolecall.step[];
-      v_names text[];
       v_done text[];
       v_own text[];
       v_locks text[];
       v_locked text[];
       v_again boolean;
     BEGIN
+      <<attempts>>
       LOOP
         v_steps := '{}'::rolecall.step[];
         v_done := '{}'::text[];
@@ -131,7 +131,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
             END IF;
             IF cardinality(v_changes) = 0 THEN
               PERFORM rolecall._remember(${document});
-              RETURN v_steps;
+              EXIT attempts;
             END IF;
 
             v_created := '{}'::rolecall.step[];
@@ -185,6 +185,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
             NULL; -- rolled back to the start of this block, and the locks with it
         END;
       END LOOP;
+      RETURN v_steps;
     END
   `;
 }
@@ -282,6 +283,7 @@ export function _plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
 
 /**
  * The statement of a change with its password, which is a verifier by now, in place of the mask
+ * @volatility stable
  */
 export function _statement(change: Change): Returns<Text> {
   return sql`

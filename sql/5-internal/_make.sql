@@ -16,13 +16,13 @@ DECLARE
   v_step rolecall.step;
   v_steps rolecall.step[];
   v_created rolecall.step[];
-  v_names text[];
   v_done text[];
   v_own text[];
   v_locks text[];
   v_locked text[];
   v_again boolean;
 BEGIN
+  <<attempts>>
   LOOP
     v_steps := '{}'::rolecall.step[];
     v_done := '{}'::text[];
@@ -50,7 +50,7 @@ BEGIN
         END IF;
         IF cardinality(v_changes) = 0 THEN
           PERFORM rolecall._remember(_make.document);
-          RETURN v_steps;
+          EXIT attempts;
         END IF;
 
         v_created := '{}'::rolecall.step[];
@@ -112,6 +112,7 @@ BEGIN
         NULL; -- rolled back to the start of this block, and the locks with it
     END;
   END LOOP;
+  RETURN v_steps;
 END
 $_make$;
 

@@ -4,7 +4,7 @@ CREATE FUNCTION rolecall._statement(
   change rolecall._change
 )
 RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_statement$
 BEGIN
