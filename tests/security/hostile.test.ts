@@ -131,6 +131,8 @@ test('a role of exactly that name, with exactly that password, or the stated err
       );
       assert.deepEqual(matching, [{ matches: true }]);
       assert.equal((await admin.query('SELECT * FROM rolecall.set_password($1, $2)', [name, password])).rows.length, 0);
+      await admin.query('SELECT * FROM rolecall.audit_role($1)', [name]);
+      await admin.query('SELECT * FROM rolecall.add_operator($1)', [name]);
       await drop(name);
     }),
     { numRuns: 40 },

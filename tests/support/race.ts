@@ -10,8 +10,8 @@ export const isolations = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] 
 export type Isolation = (typeof isolations)[number];
 
 /**
- * Who calls: the superuser; or operators, one per database, which have CREATEROLE, no more than they need on the
- * extension's schema and, from PostgreSQL 16, ADMIN on the roles that they change.
+ * Who calls: the superuser; or operators, one per database, which have CREATEROLE, what add_operator() gives and, from
+ * PostgreSQL 16, ADMIN on the roles that they change.
  */
 export const callers = ['superuser', 'operators'] as const;
 export type Caller = (typeof callers)[number];
@@ -104,9 +104,7 @@ async function makeOperators(version: number, admins: ReadonlyMap<string, Client
       GRANT ${operators} TO ${name};
       ALTER DATABASE ${database} OWNER TO ${name};
       ALTER SCHEMA public OWNER TO ${name};
-      GRANT USAGE ON SCHEMA rolecall TO ${name};
-      GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO ${name};
-      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO ${name};
+      SELECT rolecall.add_operator('${name}');
     `);
   }
 }
