@@ -6,6 +6,7 @@
 # npm writes this file at the end of an installation.
 modules := node_modules/.package-lock.json
 bench_modules := tests/bench/$(modules)
+application_modules := tests/applications/$(modules)
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -16,13 +17,13 @@ demo: $(modules) ## start a PostgreSQL with the extension and an application in 
 demo-stop: $(modules) ## stop that server and remove it
 	@node --import tsx tests/demo/stop.ts
 
-test: $(modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
+test: $(modules) $(application_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@node --import tsx tests/run.ts
 
 stress: $(modules) ## many connections call for the same names at once; CONNECTIONS=48 DATABASES=4 ROUNDS=20, PG and ONLY as for test
 	@node --import tsx tests/stress.ts
 
-check: $(modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
+check: $(modules) $(application_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .
@@ -54,6 +55,6 @@ $(modules): package.json package-lock.json
 	npm ci
 	@touch $@
 
-$(bench_modules): tests/bench/package.json tests/bench/package-lock.json
-	cd tests/bench && npm ci
+tests/%/$(modules): tests/%/package.json tests/%/package-lock.json
+	cd tests/$* && npm ci
 	@touch $@

@@ -100,7 +100,7 @@ function plan(majors: number[]): Job[] {
   const files = fs
     .readdirSync(tests, { recursive: true, encoding: 'utf8' })
     .filter((path) => relative(root, join(tests, path)).includes(process.env.ONLY ?? ''))
-    .filter((path) => !elsewhere.includes(path.split('/')[0] ?? ''))
+    .filter((path) => !elsewhere.includes(path.split('/')[0] ?? '') && !path.includes('node_modules/'))
     .sort();
   const pgTap = files.filter((path) => /^pgtap\/.*\.sql$/.test(path));
   const node = files.filter((path) => path.endsWith('.test.ts'));
