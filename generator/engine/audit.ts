@@ -462,6 +462,7 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
 export function _audit_server(principals: Principals): SetOf<FindingRow> {
   return sql`
     DECLARE
+      v_catalog text;
       v_parameter text;
       v_acl aclitem[];
     BEGIN
@@ -486,10 +487,11 @@ export function _audit_server(principals: Principals): SetOf<FindingRow> {
         CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
-      IF to_regclass('pg_catalog.pg_parameter_acl') IS NULL THEN
+      SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
+      IF NOT FOUND THEN
         RETURN; -- privileges on parameters are there from 15
       END IF;
-      FOR v_parameter, v_acl IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', 'pg_parameter_acl') LOOP
+      FOR v_parameter, v_acl IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', v_catalog) LOOP
         RETURN QUERY
           SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
                  p.path || ' -> parameter grant', v_parameter,
