@@ -2,7 +2,9 @@
  * What a block with an EXCEPTION clause around every step costs: it is a subtransaction, and other sessions' snapshots
  * hold no more than 64 of one transaction.
  */
+import type { Client } from 'pg';
 import { type Bench, compare, inTurns, type Way } from './measure.ts';
+import { createUser, verifier } from './statements.ts';
 
 export async function subtransactions({ cluster, pick, report }: Bench): Promise<void> {
   const database = await cluster.createDatabase(undefined, 'template1');
@@ -64,4 +66,25 @@ export async function subtransactions({ cluster, pick, report }: Bench): Promise
   }));
   await reader.end();
   await writer.end();
+
+  const client = await cluster.connect({ database: await cluster.createDatabase(), host: cluster.socketDir });
+  for (const [what, call] of [
+    ['a pair of reporting roles', 'SELECT * FROM rolecall.provision_reporting_roles()'],
+    ['the base roles', 'SELECT * FROM rolecall.create_base_roles()'],
+    ['a user', createUser('somebody', verifier)],
+  ] as const) {
+    report(...compare(what, 'subtrans.', [{ name: 'rolecall', samples: [await count(client, call)] }]));
+  }
+  await client.end();
+}
+
+/** How many subtransactions of a call have written: each takes a transaction id. */
+async function count(client: Client, call: string): Promise<number> {
+  const next = async () => {
+    const { rows } = await client.query<{ next: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot()) AS next');
+    return Number(rows[0]?.next);
+  };
+  const before = await next();
+  await client.query(call);
+  return (await next()) - before - 1;
 }

@@ -12,9 +12,17 @@ const format = (cells: readonly string[]) =>
 
 export const heading = (benchmark: string): string => format([benchmark, ...Object.keys(columns)]);
 
-export function line(row: Row): string {
+function cells(row: Row): string[] {
   const { what, unit, ours, against = '', theirs, ratio } = row;
-  return format([what, unit, middle(ours), against, middle(theirs), middle(ratio), verdict(row)]);
+  return [what, unit, middle(ours), against, middle(theirs), middle(ratio), verdict(row)];
+}
+
+export const line = (row: Row): string => format(cells(row));
+
+/** The same as a table of Markdown. */
+export function markdown(rows: readonly Row[]): string {
+  const lines = [['', ...Object.keys(columns)], widths.map(() => '---'), ...rows.map(cells)];
+  return lines.map((line) => `| ${line.join(' | ')} |\n`).join('');
 }
 
 function figure(value: number): string {
