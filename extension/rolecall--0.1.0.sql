@@ -4319,6 +4319,7 @@ CREATE FUNCTION rolecall.add_operator(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);
@@ -4352,6 +4353,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $audit_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
@@ -4398,6 +4400,7 @@ CREATE FUNCTION rolecall.converge(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $converge$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);
@@ -4419,6 +4422,7 @@ CREATE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_base_roles$
 DECLARE
   v_names jsonb := rolecall._base_role_names();
@@ -4479,6 +4483,7 @@ CREATE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_client_role$
 BEGIN
   DECLARE
@@ -4525,6 +4530,7 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_test_users$
 BEGIN
   RAISE WARNING 'test users are for local development only: their default passwords are public';
@@ -4585,6 +4591,7 @@ CREATE FUNCTION rolecall.create_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_user$
 BEGIN
   IF create_user.use_locks THEN
@@ -4625,6 +4632,7 @@ CREATE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
@@ -4661,6 +4669,7 @@ CREATE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $drift$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(true);
@@ -4676,6 +4685,7 @@ CREATE FUNCTION rolecall.generate_password()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $generate_password$
 DECLARE
   v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -4708,6 +4718,7 @@ CREATE FUNCTION rolecall.get_secret(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $get_secret$
 BEGIN
   PERFORM rolecall._check_secret_key(get_secret.key);
@@ -4732,6 +4743,7 @@ CREATE FUNCTION rolecall.grant_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $grant_role$
 BEGIN
   DECLARE
@@ -4769,6 +4781,7 @@ CREATE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $provision_reporting_role$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._provision(
@@ -4797,6 +4810,7 @@ CREATE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $provision_reporting_roles$
 DECLARE
   v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
@@ -4828,6 +4842,7 @@ CREATE FUNCTION rolecall.reporting_role_password(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $reporting_role_password$
 DECLARE
   v_secret bytea;
@@ -4862,6 +4877,7 @@ CREATE FUNCTION rolecall.revoke_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $revoke_role$
 BEGIN
   DECLARE
@@ -4891,6 +4907,7 @@ CREATE FUNCTION rolecall.role_name(
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $role_name$
 BEGIN
   IF role_name.key IS NULL THEN
@@ -4919,6 +4936,7 @@ CREATE FUNCTION rolecall.rotate_reporting_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
@@ -4954,6 +4972,7 @@ CREATE FUNCTION rolecall.scram_sha_256(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $scram_sha_256$
 BEGIN
   IF scram_sha_256.password IS NULL THEN
@@ -4983,6 +5002,7 @@ CREATE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $set_password$
 BEGIN
   IF set_password.password IS NULL THEN
@@ -5016,6 +5036,7 @@ CREATE FUNCTION rolecall.set_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $set_secret$
 DECLARE
   v_value bytea := convert_to(set_secret.value, 'UTF8');
@@ -5048,6 +5069,7 @@ CREATE FUNCTION rolecall.set_secret_if_absent(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $set_secret_if_absent$
 DECLARE
   v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');

@@ -7,6 +7,7 @@ CREATE FUNCTION rolecall.add_operator(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);

@@ -12,6 +12,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $audit_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;

@@ -6,6 +6,7 @@ CREATE FUNCTION rolecall.converge(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $converge$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);

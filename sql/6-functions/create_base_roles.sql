@@ -10,6 +10,7 @@ CREATE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_base_roles$
 DECLARE
   v_names jsonb := rolecall._base_role_names();

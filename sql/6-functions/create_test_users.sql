@@ -10,6 +10,7 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_test_users$
 BEGIN
   RAISE WARNING 'test users are for local development only: their default passwords are public';

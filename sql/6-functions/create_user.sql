@@ -9,6 +9,7 @@ CREATE FUNCTION rolecall.create_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_user$
 BEGIN
   IF create_user.use_locks THEN

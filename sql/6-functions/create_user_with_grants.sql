@@ -10,6 +10,7 @@ CREATE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (

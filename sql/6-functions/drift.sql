@@ -4,6 +4,7 @@ CREATE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $drift$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(true);

@@ -6,6 +6,7 @@ CREATE FUNCTION rolecall.get_secret(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $get_secret$
 BEGIN
   PERFORM rolecall._check_secret_key(get_secret.key);

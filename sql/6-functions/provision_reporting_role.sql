@@ -12,6 +12,7 @@ CREATE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $provision_reporting_role$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._provision(

@@ -14,6 +14,7 @@ CREATE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $provision_reporting_roles$
 DECLARE
   v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');

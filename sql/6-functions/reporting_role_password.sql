@@ -6,6 +6,7 @@ CREATE FUNCTION rolecall.reporting_role_password(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $reporting_role_password$
 DECLARE
   v_secret bytea;

@@ -8,6 +8,7 @@ CREATE FUNCTION rolecall.revoke_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $revoke_role$
 BEGIN
   DECLARE

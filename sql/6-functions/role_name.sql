@@ -6,6 +6,7 @@ CREATE FUNCTION rolecall.role_name(
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $role_name$
 BEGIN
   IF role_name.key IS NULL THEN

@@ -6,6 +6,7 @@ CREATE FUNCTION rolecall.rotate_reporting_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];

@@ -7,6 +7,7 @@ CREATE FUNCTION rolecall.scram_sha_256(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $scram_sha_256$
 BEGIN
   IF scram_sha_256.password IS NULL THEN

@@ -9,6 +9,7 @@ CREATE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $set_password$
 BEGIN
   IF set_password.password IS NULL THEN

@@ -7,6 +7,7 @@ CREATE FUNCTION rolecall.set_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $set_secret$
 DECLARE
   v_value bytea := convert_to(set_secret.value, 'UTF8');

@@ -7,6 +7,7 @@ CREATE FUNCTION rolecall.set_secret_if_absent(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $set_secret_if_absent$
 DECLARE
   v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');

@@ -1,6 +1,6 @@
 -- What the catalogs say about the extension itself: its functions, its members, and what is left when it is dropped.
 BEGIN;
-SELECT plan(21);
+SELECT plan(22);
 
 SELECT isnt_empty(
   $$ SELECT FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace $$,
@@ -22,6 +22,16 @@ SELECT is_empty(
       AND (proconfig @> ARRAY['search_path=pg_catalog, pg_temp']) IS NOT TRUE
   $$,
   'every function pins its search_path to pg_catalog, pg_temp'
+);
+
+SELECT is_empty(
+  $$
+    SELECT oid::regprocedure, proconfig FROM pg_proc
+    WHERE pronamespace = 'rolecall'::regnamespace
+      AND (NOT starts_with(proname, '_') OR prorettype = 'event_trigger'::regtype)
+      AND (proconfig @> ARRAY['jit=off']) IS NOT TRUE
+  $$,
+  'every function that a call can begin with turns JIT compilation off'
 );
 
 SELECT is_empty(
