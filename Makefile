@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-stop build check test stress test-container bench dist install uninstall installcheck
+.PHONY: help demo demo-stop build check test docs stress test-container bench dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -28,6 +28,9 @@ check: $(modules) $(application_modules) ## types, lint, format, and whether sql
 	npx eslint .
 	npx prettier --check .
 	npx tsx generator/build.ts --check
+
+docs: $(modules) ## run the sessions with psql in README.md and docs/ again, and write down what they print
+	@node --import tsx tests/docs/write.ts
 
 build: $(modules) ## generate sql/, extension/ and the reference page
 	npx tsx generator/build.ts
