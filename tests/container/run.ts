@@ -231,6 +231,80 @@ async function release(): Promise<string> {
   return first;
 }
 
+/** What is known of a database and of the roles that it has provisioned for itself. */
+const application = `
+  CREATE EXTENSION rolecall;
+  CREATE ROLE app_owner;
+  GRANT CREATE ON SCHEMA public TO app_owner;
+  CREATE SCHEMA reporting;
+  SET ROLE app_owner;
+  CREATE TABLE patient (id integer);
+  INSERT INTO patient VALUES (1);
+  CREATE TABLE token (id integer);
+  RESET ROLE;
+  CREATE VIEW reporting.patients AS SELECT count(*) FROM patient;
+  SELECT FROM rolecall.create_base_roles();
+  SELECT FROM rolecall.create_user('alice', 'alice''s password');
+  SELECT FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token']);
+  SELECT FROM rolecall.set_secret('mail', 'a secret of the application');
+`;
+
+/** pg_dump, and pg_restore in the same cluster and in one that has none of the roles. */
+async function testDump(container: Container, version: string): Promise<void> {
+  await container.run('root', 'pg_createcluster', version, 'other', '--port', '5433', '--start');
+  const run = (...command: string[]) => container.run('postgres', ...command);
+  const psql = async (port: string, database: string, statements: string, ...options: string[]) => {
+    const how = ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-p', port, '-d', database, ...options];
+    return (await run('psql', ...how, '-c', statements)).trim();
+  };
+  const count = (port: string, database: string, rows: string) =>
+    psql(port, database, `SELECT count(*) FROM ${rows}`, '-c', 'SET client_min_messages = warning').then(Number);
+  const login = (port: string, database: string, statements: string, secret: string) =>
+    container.attempt(
+      'postgres',
+      ...['env', `PGPASSWORD=${secret}`, 'psql', '-X', '-At', '-h', '127.0.0.1'],
+      ...['-p', port, '-d', database, '-U', 'app_raw', '-c', statements],
+    );
+  const passwordOf = (port: string, database: string, role: string) =>
+    psql(port, database, `SELECT rolecall.reporting_role_password('${role}')`);
+
+  await run('createdb', 'app');
+  await psql('5432', 'app', application);
+  const before = await passwordOf('5432', 'app', 'app_raw');
+
+  await run('pg_dump', '--format=custom', '--file=/tmp/app.dump', 'app');
+  const dump = await run('pg_restore', '--file=-', '/tmp/app.dump');
+  assert.match(dump, /COPY rolecall\.resource /, 'what was recorded is in the dump');
+  assert.doesNotMatch(dump, /COPY rolecall\.secret /, 'no secret is');
+  const secrets = await psql('5432', 'app', `SELECT encode(value, 'hex') FROM rolecall.secret`);
+  assert.notEqual(secrets, '');
+  for (const secret of secrets.split('\n')) assert(!dump.includes(secret));
+
+  // A copy in the same cluster leaves the roles of the original alone, and has a pair of its own.
+  await run('createdb', 'copy');
+  await run('pg_restore', '--exit-on-error', '--dbname=copy', '/tmp/app.dump');
+  assert.match(
+    (await container.attempt('postgres', 'psql', '-d', 'copy', '-c', 'SELECT * FROM rolecall.converge()')).text,
+    /"app_\w+" belongs to database "app"/,
+  );
+  assert.equal(await count('5432', 'app', 'rolecall.drift()'), 0);
+  assert.notEqual(await count('5432', 'copy', 'rolecall.provision_reporting_roles()'), 0);
+  assert.equal(await passwordOf('5432', 'app', 'app_raw'), before);
+
+  // In another cluster the owner of the tables is the only role that has to be there before.
+  await psql('5433', 'postgres', 'CREATE ROLE app_owner');
+  await run('createdb', '--port=5433', 'app');
+  await run('pg_restore', '--port=5433', '--exit-on-error', '--no-privileges', '--dbname=app', '/tmp/app.dump');
+  assert.notEqual(await count('5433', 'app', 'rolecall.converge()'), 0);
+  assert.equal(await count('5433', 'app', 'rolecall.drift()'), 0);
+  assert.equal(await count('5433', 'app', `rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])`), 0);
+  const after = await passwordOf('5433', 'app', 'app_raw');
+  assert.notEqual(after, before, 'the secret is a new one');
+  assert.equal((await login('5433', 'app', 'SELECT id FROM patient', after)).text.trim(), '1');
+  assert.match((await login('5433', 'app', 'SELECT id FROM token', after)).text, /permission denied/);
+  assert.match((await login('5433', 'app', 'SELECT', before)).text, /password authentication failed/);
+}
+
 async function testExtension(where: string, version: string, image: string, tarball?: string): Promise<void> {
   const config = `PG_CONFIG=/usr/lib/postgresql/${version}/bin/pg_config`;
   let container = new Container('');
@@ -249,6 +323,8 @@ async function testExtension(where: string, version: string, image: string, tarb
       ...['TESTS=tests/container/plpgsql-check.sql', 'TEST_DATABASE=plpgsql_check'],
     ),
   );
+
+  await check(where, 'pg_dump and pg_restore', () => testDump(container, version));
 
   const folder = `/usr/share/postgresql/${version}/extension`;
   const installed = async () =>
