@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-stop build check test docs stress test-container bench dist install uninstall installcheck
+.PHONY: help demo demo-sql demo-stop build check test docs stress test-container bench dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -11,8 +11,11 @@ application_modules := tests/applications/$(modules)
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
 
-demo: $(modules) ## start a PostgreSQL with the extension and an application in it, and show what each role can do
+demo: $(modules) ## start a PostgreSQL with the extension and an application in it, and show what each role can do; PG=14 picks the version
 	@node --import tsx tests/demo/demo.ts
+
+demo-sql: $(modules) ## a prompt for SQL on that server, where there is no psql; AS=clinic_raw logs in as that role
+	@node --import tsx tests/demo/sql.ts
 
 demo-stop: $(modules) ## stop that server and remove it
 	@node --import tsx tests/demo/stop.ts

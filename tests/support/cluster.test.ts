@@ -103,3 +103,14 @@ test('a detached cluster outlives its process, until it is stopped', async () =>
   assert.equal(fs.existsSync(directory), false);
   await stopCluster(directory);
 });
+
+test('a number left in a lock file that is another process by now is left alone', async () => {
+  const directory = makeDirectory();
+  const other = spawn('sleep', ['600']);
+  fs.mkdirSync(join(directory, 'data'));
+  fs.writeFileSync(join(directory, 'data/postmaster.pid'), `${other.pid}\n`);
+  await stopCluster(directory);
+  assert.equal(fs.existsSync(directory), false);
+  assert.ok(other.kill('SIGKILL'), 'it was still there');
+  assert.equal(await new Promise((done) => other.once('exit', (_code, signal) => done(signal))), 'SIGKILL');
+});

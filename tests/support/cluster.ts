@@ -102,7 +102,7 @@ function identity(): { uid?: number; gid?: number } {
   const id = (flag: string) => Number(spawnSync('id', [flag, servant], { encoding: 'utf8' }).stdout) | 0;
   return { uid: id('-u'), gid: id('-g') };
 }
-const asServant = identity();
+export const asServant = identity();
 
 /** Of the caller's environment nothing but PATH: not its locale, not its time zone. */
 const environment = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
@@ -117,10 +117,15 @@ async function handOver(directory: string): Promise<void> {
 
 // Directories, and the promise that they are swept.
 
-/** Kills the servers whose data directories are $0/data and $0/x/data, waits until they are gone, removes $0. */
+/**
+ * Kills the servers whose data directories are $0/data and $0/x/data, waits until they are gone, removes $0. A server
+ * has its directory among its arguments; after a crash of the machine the number can be that of another process.
+ */
 const sweep = `
 for file in "$0"/data/postmaster.pid "$0"/*/data/postmaster.pid; do
   [ -f "$file" ] && read -r pid < "$file" || continue
+  if [ -d /proc/self ]; then command=$(tr '\\0' ' ' < "/proc/$pid/cmdline"); else command=$(ps -o args= -p "$pid"); fi 2>/dev/null
+  case $command in *"$0"*) ;; *) continue ;; esac
   n=0
   while [ -f "$file" ] && kill -QUIT "$pid" 2>/dev/null && [ $n -lt 600 ]; do sleep 0.05; n=$((n + 1)); done
 done
@@ -157,12 +162,17 @@ async function disown(directory: string): Promise<void> {
 /** Stops what `startCluster({ directory, detach: true })` left running, and removes it; nothing there is no error. */
 export const stopCluster = (directory: string): Promise<void> => run('/bin/sh', ['-c', sweep, directory]);
 
-/** A fresh folder that the server's user can reach, also where TMPDIR is private to root. */
-export function makeDirectory(): string {
+/** The folder for temporary files; another one where the server's user cannot reach it, as it may be for root. */
+export function temporaryFolder(): string {
   const reachable = (path: string) => spawnSync('/bin/sh', ['-c', 'cd "$0"', path], { ...asServant, cwd: '/' }).status;
   const parent = [tmpdir(), '/tmp', '/var/tmp'].find((path) => reachable(path) === 0);
   if (parent === undefined) throw new Error(`the user ${servant} can enter no folder for temporary files`);
-  const directory = fs.mkdtempSync(join(parent, 'rolecall-'));
+  return parent;
+}
+
+/** A fresh folder that the server's user can reach. */
+export function makeDirectory(): string {
+  const directory = fs.mkdtempSync(join(temporaryFolder(), 'rolecall-'));
   own(directory);
   if (servant !== undefined) spawnSync('chown', [`${servant}:`, directory]);
   return directory;

@@ -15,31 +15,49 @@ export interface Column {
 
 /** Rows as psql shows them, without the blanks at the ends of lines. */
 export function printTable(columns: readonly Column[], rows: readonly (readonly (string | null)[])[]): string {
-  const cells = rows.map((row) => row.map((value) => value ?? ''));
-  if (cells.flat().some((text) => text.includes('\n'))) throw new Error('a cell of several lines');
+  const cells = rows.map((row) => row.map((value) => (value ?? '').split('\n')));
   const width = (text: string): number => [...text].length;
-  const widths = columns.map(({ name }, at) => Math.max(width(name), ...cells.map((row) => width(row[at] ?? ''))));
-  const line = (texts: readonly string[]): string => ` ${texts.join(' | ')}`.trimEnd();
+  const widths = columns.map(({ name }, at) =>
+    Math.max(...[name, ...cells.flatMap((row) => row[at] ?? [])].map(width)),
+  );
+  const line = (texts: readonly string[]): string => ` ${texts.join('| ')}`.trimEnd();
   const head = columns.map(({ name }, at) => {
     const free = (widths[at] ?? 0) - width(name);
-    return ' '.repeat(free >> 1) + name + ' '.repeat(free - (free >> 1));
+    return `${' '.repeat(free >> 1)}${name}${' '.repeat(free - (free >> 1))} `;
   });
-  const body = cells.map((row) =>
-    row.map((text, at) => {
-      const padding = ' '.repeat((widths[at] ?? 0) - width(text));
-      return rightAligned.has(columns[at]?.dataTypeID ?? 0) ? padding + text : text + padding;
-    }),
-  );
+  const lines = cells.flatMap((row) => {
+    const height = Math.max(...row.map((texts) => texts.length));
+    return Array.from({ length: height }, (_, y) =>
+      line(
+        row.map((texts, at) => {
+          const text = texts[y] ?? '';
+          const padding = ' '.repeat((widths[at] ?? 0) - width(text));
+          // A plus sign says that the text goes on in the next line.
+          const end = y < texts.length - 1 ? '+' : ' ';
+          return (rightAligned.has(columns[at]?.dataTypeID ?? 0) ? padding + text : text + padding) + end;
+        }),
+      ),
+    );
+  });
   const rule = widths.map((each) => '-'.repeat(each + 2)).join('+');
-  return [line(head), rule, ...body.map(line), `(${rows.length} ${rows.length === 1 ? 'row' : 'rows'})`, ''].join('\n');
+  return [line(head), rule, ...lines, `(${rows.length} ${rows.length === 1 ? 'row' : 'rows'})`, ''].join('\n');
 }
 
-/** A message of the server, an error or a notice. */
-function printMessage({ message, severity, detail, hint, where }: NoticeMessage | pg.DatabaseError, context: boolean) {
-  const lines = [`${severity}:  ${message}`];
-  if (detail) lines.push(`DETAIL:  ${detail}`);
-  if (hint) lines.push(`HINT:  ${hint}`);
-  if (context && where) lines.push(`CONTEXT:  ${where}`);
+/** A message of the server, an error or a notice, about a statement. */
+function printMessage(message: NoticeMessage | pg.DatabaseError, statement: string, context: boolean): string {
+  const lines = [`${message.severity}:  ${message.message}`];
+  if (message.position) {
+    const before = [...statement]
+      .slice(0, Number(message.position) - 1)
+      .join('')
+      .split('\n');
+    const label = `LINE ${before.length}: `;
+    lines.push(label + statement.split('\n')[before.length - 1]);
+    lines.push(`${' '.repeat(label.length + (before.at(-1) ?? '').length)}^`);
+  }
+  if (message.detail) lines.push(`DETAIL:  ${message.detail}`);
+  if (message.hint) lines.push(`HINT:  ${message.hint}`);
+  if (context && message.where) lines.push(`CONTEXT:  ${message.where}`);
   return lines.join('\n');
 }
 
@@ -54,7 +72,7 @@ export class Session {
   #tag = '';
 
   private constructor(
-    private readonly cluster: Cluster,
+    private readonly cluster: Pick<Cluster, 'connect'>,
     private database: string,
     private user: string,
     private readonly passwords: Readonly<Record<string, string>>,
@@ -62,7 +80,7 @@ export class Session {
 
   /** `passwords` are those of the roles that can log in, for this connection and `\c`. */
   static async open(
-    cluster: Cluster,
+    cluster: Pick<Cluster, 'connect'>,
     database: string,
     user = 'postgres',
     passwords: Readonly<Record<string, string>> = {},
@@ -91,7 +109,7 @@ export class Session {
     const { rows } = await client.query<{ is_superuser: string }>('SHOW is_superuser');
     this.#isSuperuser = rows[0]?.is_superuser === 'on';
     this.#transaction = '';
-    client.on('notice', (notice) => this.#output.push(printMessage(notice, false)));
+    client.on('notice', (notice) => this.#output.push(printMessage(notice, '', false)));
     // node-postgres keeps the first word of a command tag only, and not the state of the transaction.
     const { connection } = client as unknown as { connection: EventEmitter };
     connection.on('commandComplete', ({ text }: { text: string }) => (this.#tag = text));
@@ -115,7 +133,7 @@ export class Session {
       } catch (error) {
         [this.database, this.user] = before;
         if (!(error instanceof pg.DatabaseError)) throw error;
-        return printMessage(error, false);
+        return printMessage(error, '', false);
       }
     }
     if (command === '\\set' && words.join(' ') === 'SHOW_CONTEXT never') {
@@ -123,9 +141,9 @@ export class Session {
       return '';
     }
     if (command.startsWith('\\')) throw new Error(`${command} is not known here`);
-    for (const statement of await splitStatements(text)) {
-      if (!(await this.#query(statement.text))) break;
-    }
+    // What is not SQL goes to the server as it is, for the server to say so.
+    const statements = await splitStatements(text).catch(() => [{ text }]);
+    for (const statement of statements) if (!(await this.#query(statement.text))) break;
     return this.#output.join('\n');
   }
 
@@ -138,7 +156,7 @@ export class Session {
       return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error;
-      this.#output.push(printMessage(error, this.#showsContext));
+      this.#output.push(printMessage(error, text, this.#showsContext));
       return false;
     }
   }
