@@ -4190,24 +4190,26 @@ DECLARE
   -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
   v_hint text := CASE change.operation || ' ' || code
     WHEN 'create_role 42501' THEN 'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.'
-    WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
+    WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
+    WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
+    WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
+    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO %2$s WITH ADMIN OPTION. Before, CREATEROLE is enough.'
     WHEN 'grant_role 0LP01' THEN 'A role cannot be a member of itself, directly or through others.'
-    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
+    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.'
     WHEN 'revoke_role 2BP01' THEN 'The member granted the role on. Revoke those memberships first; DETAIL names them.'
     WHEN 'create_schema 42501' THEN 'This takes CREATE on the database.'
     WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
   END;
+  -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
+  v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
 BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-    HINT = coalesce(v_hint, nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
+    HINT = coalesce(format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)), nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
 END
 $_surface$;
 
@@ -4435,6 +4437,10 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
   END IF;
+  IF create_base_roles.default_role IS NOT NULL THEN
+    PERFORM rolecall._check_role_name(create_base_roles.default_role);
+    PERFORM rolecall._check_protected(create_base_roles.default_role);
+  END IF;
   DECLARE
     v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
@@ -4485,25 +4491,27 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $create_client_role$
+DECLARE
+  v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
 BEGIN
+  IF create_client_role.statement_timeout IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+  END IF;
   DECLARE
     v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
-          'name', create_client_role.role_name,
+          'name', v_name,
           'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
           'protected', true
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', rolecall.role_name('authenticated'),
-          'member', create_client_role.role_name
-        )
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
       ),
       'settings', jsonb_build_array(
         jsonb_build_object(
-          'role', create_client_role.role_name,
+          'role', v_name,
           'name', 'statement_timeout',
           'value', create_client_role.statement_timeout
         )
@@ -4532,43 +4540,36 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $create_test_users$
+DECLARE
+  v_user text := coalesce(create_test_users.app_user, 'app_user');
+  v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
 BEGIN
+  IF v_user = v_admin THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'the user and the administrator must have two different names';
+  END IF;
   RAISE WARNING 'test users are for local development only: their default passwords are public';
   DECLARE
     v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
-          'name', create_test_users.app_user,
+          'name', v_user,
           'initial', '{"login":true}'::jsonb,
           'password', create_test_users.app_password
         ),
         jsonb_build_object(
-          'name', create_test_users.app_admin,
+          'name', v_admin,
           'initial', '{"login":true}'::jsonb,
           'password', create_test_users.admin_password
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', rolecall.role_name('anonymous'),
-          'member', create_test_users.app_user
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('authenticated'),
-          'member', create_test_users.app_user
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('anonymous'),
-          'member', create_test_users.app_admin
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('authenticated'),
-          'member', create_test_users.app_admin
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('administrator'),
-          'member', create_test_users.app_admin
-        )
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
       )
     ), create_test_users.dry_run);
   BEGIN
@@ -4637,7 +4638,10 @@ AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
     SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
-    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
+    FROM (
+      SELECT g.name, min(g.position) AS position
+      FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
+    ) AS r
   );
 BEGIN
   IF create_user_with_grants.use_locks THEN

@@ -156,7 +156,7 @@ export class Rolecall {
    * former one as they are.
    *
    * @returns one row per change; none where all is as asked for
-   * @throws invalid_parameter_value - two of the three names are the same, or one is a superuser or the caller
+   * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create roles, or not with BYPASSRLS
@@ -182,7 +182,7 @@ export class Rolecall {
    * Makes a restricted group role for clients: a member of the authenticated role whose statements time out
    *
    * @returns one row per change; none where all is as asked for
-   * @throws null_value_not_allowed - the name is null
+   * @throws null_value_not_allowed - the timeout is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
    * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time
@@ -190,7 +190,7 @@ export class Rolecall {
    */
   async create_client_role(
     values: {
-      /** name of the role */
+      /** name of the role; null: `authenticated_client` */
       role_name?: string;
       /** longest time for one statement, in PostgreSQL's units, such as `15s`; it holds in sessions of the role itself */
       statement_timeout?: string;
@@ -207,21 +207,20 @@ export class Rolecall {
    * Raises a WARNING: the default passwords are known to everybody.
    *
    * @returns one row per change; none where all is as asked for
-   * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - a password is empty, or a verifier of the empty one
+   * @throws invalid_parameter_value - the two names are the same, or a password is empty or a verifier of the empty one
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
    */
   async create_test_users(
     values: {
-      /** name of the user in the anonymous and authenticated roles */
+      /** name of the user in the anonymous and authenticated roles; null: `app_user` */
       app_user?: string;
-      /** its password */
+      /** its password; null: none */
       app_password?: string;
-      /** name of the user in all three base roles */
+      /** name of the user in all three base roles; null: `app_admin` */
       app_admin?: string;
-      /** its password */
+      /** its password; null: none */
       admin_password?: string;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean;

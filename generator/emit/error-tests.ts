@@ -40,7 +40,7 @@ BEGIN
     operation, 'target', format(
       'DO $do$ BEGIN IF nextval(''pg_temp.attempts'') = 1 OR NOT %L THEN RAISE EXCEPTION USING ERRCODE = %L, MESSAGE = %L; END IF; END $do$',
       once, code, message
-    ), NULL, NULL, NULL, NULL
+    ), NULL, ARRAY['target', 'granted'], NULL, NULL
   )::rolecall._change;
   RETURN coalesce(concat_ws(' ', v_step.status, v_step.sqlstate) || coalesce(': ' || v_step.note, ''), '');
 EXCEPTION WHEN OTHERS THEN
@@ -59,7 +59,11 @@ function conditionTest(name: string, policy: Operation, condition: Condition): s
   const caught = Object.values(errorClasses).some((one) => one.slice(0, 2) === code.slice(0, 2));
   if (!caught) return is(outcome, `raised ${code} failed: `, `${name} lets ${condition} pass as it is`);
   const hint = policy.surfaced?.find((one) => one.condition === condition)?.hint;
-  if (hint) return is(outcome, `raised ${code} failed: ${hint}`, `${name} surfaces ${condition} with its hint`);
+  if (hint) {
+    const role = name === 'grant_role' || name === 'revoke_role' ? 'granted' : 'target';
+    const expected = literal(`raised ${code} failed: ${hint.replaceAll('{role}', role)}`);
+    return `SELECT is(${outcome}, replace(${expected}, '{caller}', quote_ident(current_user)), ${literal(`${name} surfaces ${condition} with its hint`)});`;
+  }
   return `SELECT alike(${outcome}, ${literal(`raised ${code} failed: _%`)}, ${literal(`${name} surfaces ${condition}`)});`;
 }
 

@@ -2,7 +2,14 @@
  * One executor per operation. Its EXCEPTION block is rendered from the operation's policy; no handler is written by
  * hand anywhere else.
  */
-import { operations, retriedMessages, type Ignored, type Operation, type OperationName } from '../model/operations.ts';
+import {
+  hintFormat,
+  operations,
+  retriedMessages,
+  type Ignored,
+  type Operation,
+  type OperationName,
+} from '../model/operations.ts';
 import { errorClasses, sqlstates, type Condition } from '../model/sqlstates.ts';
 import type { FunctionSpec } from '../model/inspect.ts';
 import { join, raw, sql, text, type Sql } from '../sql/template.ts';
@@ -116,7 +123,7 @@ const surfaceCall = sql`
 function surface(): FunctionSpec {
   const hints = Object.entries(operations as Readonly<Record<string, Operation>>).flatMap(([name, policy]) =>
     (policy.surfaced ?? []).map(
-      ({ condition, hint }) => sql`WHEN ${text(`${name} ${sqlstates[condition]}`)} THEN ${text(hint)}`,
+      ({ condition, hint }) => sql`WHEN ${text(`${name} ${sqlstates[condition]}`)} THEN ${text(hintFormat(hint))}`,
     ),
   );
   return internal(
@@ -128,12 +135,14 @@ function surface(): FunctionSpec {
         v_hint text := CASE change.operation || ' ' || code
           ${hints}
         END;
+        -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
+        v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
       BEGIN
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
           DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-          HINT = coalesce(v_hint, nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
+          HINT = coalesce(format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)), nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
       END
     `,
     {

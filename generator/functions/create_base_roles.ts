@@ -15,7 +15,7 @@ import { converged, groupRole } from './_shared.ts';
  * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for
- * @throws invalid_parameter_value - two of the three names are the same, or one is a superuser or the caller
+ * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller may not create roles, or not with BYPASSRLS
@@ -45,6 +45,10 @@ export function create_base_roles(
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+      END IF;
+      IF ${default_role} IS NOT NULL THEN
+        PERFORM rolecall._check_role_name(${default_role});
+        PERFORM rolecall._check_protected(${default_role});
       END IF;
       ${converged(
         {

@@ -1,14 +1,15 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { baseRole, converge, groupRole } from './_shared.ts';
+import { raw, sql } from '../sql/template.ts';
+import { baseRole, converged, groupRole } from './_shared.ts';
 
 /**
  * Makes a restricted group role for clients: a member of the authenticated role whose statements time out
  *
- * @param role_name name of the role
+ * @param role_name name of the role; null: `authenticated_client`
  * @param statement_timeout longest time for one statement, in PostgreSQL's units, such as `15s`; it holds in sessions of the role itself
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for
- * @throws null_value_not_allowed - the name is null
+ * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
  * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time
@@ -20,12 +21,20 @@ export function create_client_role(
   statement_timeout: Text = '15s',
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  return converge(
-    {
-      roles: [{ name: role_name, attributes: { ...groupRole, bypassrls: false }, protected: true }],
-      memberships: [{ role: baseRole('authenticated'), member: role_name }],
-      settings: [{ role: role_name, name: 'statement_timeout', value: statement_timeout }],
-    },
-    dry_run,
-  );
+  const name = raw('v_name');
+  const state = {
+    roles: [{ name, attributes: { ...groupRole, bypassrls: false }, protected: true }],
+    memberships: [{ role: baseRole('authenticated'), member: name }],
+    settings: [{ role: name, name: 'statement_timeout', value: statement_timeout }],
+  } as const;
+  return sql`
+    DECLARE
+      v_name text := coalesce(${role_name}, 'authenticated_client');
+    BEGIN
+      IF ${statement_timeout} IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+      END IF;
+      ${converged(state, dry_run)}
+    END
+  `;
 }

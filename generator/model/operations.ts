@@ -19,7 +19,10 @@ export interface Operation {
   readonly ignored?: readonly Ignored[];
   /** Retried beside XX000 with one of the messages in `retriedMessages`, which every operation retries. */
   readonly retried?: readonly Condition[];
-  /** Surfaced with a hint of ours; everything else that is neither ignored nor retried is surfaced too. */
+  /**
+   * Surfaced with a hint of ours; everything else that is neither ignored nor retried is surfaced too. In a hint {role}
+   * is the role that the change takes rights on, and {caller} who makes the call.
+   */
   readonly surfaced?: readonly { readonly condition: Condition; readonly hint: string }[];
 }
 
@@ -39,9 +42,11 @@ const objectDropped: Ignored = {
 };
 
 const alterHint =
-  'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.';
+  'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.';
 const grantHint =
-  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.';
+  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT {role} TO {caller} WITH ADMIN OPTION. Before, CREATEROLE is enough.';
+const revokeHint =
+  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.';
 const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
 export const operations = {
   create_role: {
@@ -87,7 +92,7 @@ export const operations = {
     summary: 'REVOKE of a role from a role, one grantor at a time',
     ignored: [alreadyGone],
     surfaced: [
-      { condition: 'insufficient_privilege', hint: grantHint },
+      { condition: 'insufficient_privilege', hint: revokeHint },
       {
         condition: 'dependent_objects_still_exist',
         hint: 'The member granted the role on. Revoke those memberships first; DETAIL names them.',
@@ -125,3 +130,8 @@ export const operations = {
 } as const satisfies Readonly<Record<string, Operation>>;
 
 export type OperationName = keyof typeof operations;
+
+/** A hint as a format of the two names that it can hold. */
+export function hintFormat(hint: string): string {
+  return hint.replaceAll('%', '%%').replaceAll('{role}', '%1$s').replaceAll('{caller}', '%2$s');
+}

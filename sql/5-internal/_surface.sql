@@ -15,24 +15,26 @@ DECLARE
   -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
   v_hint text := CASE change.operation || ' ' || code
     WHEN 'create_role 42501' THEN 'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.'
-    WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
+    WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
+    WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
+    WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
+    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO %2$s WITH ADMIN OPTION. Before, CREATEROLE is enough.'
     WHEN 'grant_role 0LP01' THEN 'A role cannot be a member of itself, directly or through others.'
-    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT ... TO ... WITH ADMIN OPTION. Before, CREATEROLE is enough.'
+    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.'
     WHEN 'revoke_role 2BP01' THEN 'The member granted the role on. Revoke those memberships first; DETAIL names them.'
     WHEN 'create_schema 42501' THEN 'This takes CREATE on the database.'
     WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
   END;
+  -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
+  v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
 BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-    HINT = coalesce(v_hint, nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
+    HINT = coalesce(format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)), nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
 END
 $_surface$;
 

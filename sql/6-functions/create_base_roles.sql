@@ -23,6 +23,10 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
   END IF;
+  IF create_base_roles.default_role IS NOT NULL THEN
+    PERFORM rolecall._check_role_name(create_base_roles.default_role);
+    PERFORM rolecall._check_protected(create_base_roles.default_role);
+  END IF;
   DECLARE
     v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(

@@ -10,25 +10,27 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $create_client_role$
+DECLARE
+  v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
 BEGIN
+  IF create_client_role.statement_timeout IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+  END IF;
   DECLARE
     v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
-          'name', create_client_role.role_name,
+          'name', v_name,
           'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
           'protected', true
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', rolecall.role_name('authenticated'),
-          'member', create_client_role.role_name
-        )
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
       ),
       'settings', jsonb_build_array(
         jsonb_build_object(
-          'role', create_client_role.role_name,
+          'role', v_name,
           'name', 'statement_timeout',
           'value', create_client_role.statement_timeout
         )

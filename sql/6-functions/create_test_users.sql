@@ -12,43 +12,36 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $create_test_users$
+DECLARE
+  v_user text := coalesce(create_test_users.app_user, 'app_user');
+  v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
 BEGIN
+  IF v_user = v_admin THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'the user and the administrator must have two different names';
+  END IF;
   RAISE WARNING 'test users are for local development only: their default passwords are public';
   DECLARE
     v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
-          'name', create_test_users.app_user,
+          'name', v_user,
           'initial', '{"login":true}'::jsonb,
           'password', create_test_users.app_password
         ),
         jsonb_build_object(
-          'name', create_test_users.app_admin,
+          'name', v_admin,
           'initial', '{"login":true}'::jsonb,
           'password', create_test_users.admin_password
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', rolecall.role_name('anonymous'),
-          'member', create_test_users.app_user
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('authenticated'),
-          'member', create_test_users.app_user
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('anonymous'),
-          'member', create_test_users.app_admin
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('authenticated'),
-          'member', create_test_users.app_admin
-        ),
-        jsonb_build_object(
-          'role', rolecall.role_name('administrator'),
-          'member', create_test_users.app_admin
-        )
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
       )
     ), create_test_users.dry_run);
   BEGIN

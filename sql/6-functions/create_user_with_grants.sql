@@ -15,7 +15,10 @@ AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
     SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
-    FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS r(name, position)
+    FROM (
+      SELECT g.name, min(g.position) AS position
+      FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
+    ) AS r
   );
 BEGIN
   IF create_user_with_grants.use_locks THEN

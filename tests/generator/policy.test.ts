@@ -9,7 +9,7 @@ import { loadModule, parsePlPgSQLSync } from 'libpg-query';
 import { Project } from 'ts-morph';
 import { functionNode } from '../../generator/emit/functions.ts';
 import { executors } from '../../generator/engine/executors.ts';
-import { operations, retriedMessages, type Operation } from '../../generator/model/operations.ts';
+import { hintFormat, operations, retriedMessages, type Operation } from '../../generator/model/operations.ts';
 import { errorClasses, sqlstates, type Condition } from '../../generator/model/sqlstates.ts';
 import { print } from '../../generator/sql/print.ts';
 import { nodesIn } from '../../generator/verify/problem.ts';
@@ -55,7 +55,9 @@ for (const [name, policy] of policies) {
   test(`the hints of ${name} are raised`, () => {
     const body = made.get('_surface')?.body ?? '';
     for (const { condition, hint } of policy.surfaced ?? []) {
-      assert.ok(body.includes(`WHEN '${name} ${sqlstates[condition]}' THEN '${hint.replaceAll("'", "''")}'`));
+      assert.ok(
+        body.includes(`WHEN '${name} ${sqlstates[condition]}' THEN '${hintFormat(hint).replaceAll("'", "''")}'`),
+      );
     }
   });
 }
