@@ -1,0 +1,249 @@
+-- create_user: a role that logs in, in the anonymous and authenticated roles. Logging in is tested in security/.
+BEGIN;
+SELECT plan(87);
+
+SELECT is(
+  pg_get_function_arguments('rolecall.create_user'::regproc),
+  'username text, password text DEFAULT NULL::text, use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
+  'its arguments'
+);
+SELECT is(pg_get_function_result('rolecall.create_user'::regproc), 'SETOF rolecall.step', 'what it returns');
+SELECT volatility_is('rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean'], 'volatile', 'it is volatile');
+SELECT matches(obj_description('rolecall.create_user'::regproc, 'pg_proc'), '^Makes a role that can log in', 'its comment');
+SELECT function_privs_are(
+  'rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
+);
+
+-- What calls change: roles, memberships, settings, comments, and what is remembered.
+CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
+  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
+  FROM (
+    SELECT a::text FROM pg_authid AS a
+    UNION ALL SELECT m::text FROM pg_auth_members AS m
+    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
+    UNION ALL SELECT d::text FROM pg_shdescription AS d
+    UNION ALL SELECT p::text FROM rolecall.resource AS p
+  ) AS s(entry)
+$$;
+
+-- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
+CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+  v_before pg_lsn;
+  v_least numeric;
+BEGIN
+  FOR i IN 1 .. 20 LOOP
+    v_before := pg_current_wal_insert_lsn();
+    EXECUTE call;
+    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
+  END LOOP;
+  RETURN v_least;
+END
+$$;
+
+-- The error of a call, with its hint.
+CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_hint text;
+BEGIN
+  EXECUTE call;
+  RETURN 'none';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
+  RETURN concat_ws(' ', SQLSTATE, v_hint);
+END
+$$;
+
+CREATE FUNCTION pg_temp.groups(username text) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(roleid::regrole::text, ' ' ORDER BY roleid::regrole::text) FROM pg_auth_members
+  WHERE member = quote_ident(username)::regrole
+$$;
+
+-- Without the base roles the user is made, and the rows say what is missing.
+
+SELECT results_eq(
+  $$SELECT operation, statement, status, sqlstate FROM rolecall.create_user('t_early')$$,
+  $$VALUES ('create_role', 'CREATE ROLE t_early LOGIN', 'applied', NULL),
+           ('grant_role', 'GRANT anonymous TO t_early', 'skipped', '42704'),
+           ('grant_role', 'GRANT authenticated TO t_early', 'skipped', '42704')$$,
+  'before the base roles are made their grants are skipped'
+);
+SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
+SELECT results_eq(
+  $$SELECT statement, status FROM rolecall.create_user('t_early')$$,
+  $$VALUES ('GRANT t_anon TO t_early', 'applied'), ('GRANT t_auth TO t_early', 'applied')$$,
+  'and made up for by a later call, with the names of this database'
+);
+
+-- A new user.
+
+CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+SELECT results_eq(
+  $$SELECT * FROM rolecall.create_user('t alice', 'secret', dry_run => true)$$,
+  $$VALUES ('create_role', 't alice', 'CREATE ROLE "t alice" LOGIN PASSWORD ''********''', 'planned', NULL::text, NULL::text),
+           ('grant_role', 't alice', 'GRANT t_anon TO "t alice"', 'planned', NULL, NULL),
+           ('grant_role', 't alice', 'GRANT t_auth TO "t alice"', 'planned', NULL, NULL)$$,
+  'a dry run gives the statements, without the password'
+);
+SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.create_user('t alice', 'secret', dry_run => true)$$), 0::numeric, 'writes no WAL');
+SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT results_eq(
+  $$SELECT * FROM rolecall.create_user('t alice', 'secret')$$,
+  $$VALUES ('create_role', 't alice', 'CREATE ROLE "t alice" LOGIN PASSWORD ''********''', 'applied', NULL::text, NULL::text),
+           ('grant_role', 't alice', 'GRANT t_anon TO "t alice"', 'applied', NULL, NULL),
+           ('grant_role', 't alice', 'GRANT t_auth TO "t alice"', 'applied', NULL, NULL)$$,
+  'the call runs them'
+);
+SELECT results_eq(
+  $$SELECT rolcanlogin, rolinherit, rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls, rolconnlimit, rolvaliduntil
+    FROM pg_roles WHERE rolname = 't alice'$$,
+  $$VALUES (true, true, false, -1, NULL::timestamptz)$$,
+  'the user logs in, and has no power'
+);
+SELECT is(pg_temp.groups('t alice'), 't_anon t_auth', 'it is a member of the two roles');
+SELECT is_empty(
+  $$SELECT FROM pg_auth_members WHERE member = '"t alice"'::regrole AND admin_option$$, 'which it may not grant on'
+);
+SELECT matches(
+  (SELECT rolpassword FROM pg_authid WHERE rolname = 't alice'), '^SCRAM-SHA-256\$4096:', 'a verifier is stored'
+);
+SELECT ok(rolecall._password_matches('secret', rolpassword), 'of the password') FROM pg_authid WHERE rolname = 't alice';
+SELECT is(shobj_description('"t alice"'::regrole, 'pg_authid'), NULL, 'no comment is made up');
+
+-- Again.
+
+SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'secret')$$, 'a second call has nothing to do');
+SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'another')$$, 'nor has one with another password');
+SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice')$$, 'or with none');
+SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.create_user('t alice', 'another')$$), 0::numeric, 'nothing is written');
+SELECT ok(rolecall._password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't alice';
+
+-- A role that is there already.
+
+CREATE ROLE t_bob NOLOGIN CREATEDB NOINHERIT CONNECTION LIMIT 3;
+COMMENT ON ROLE t_bob IS 'as it was';
+GRANT t_admin, t_auth TO t_bob;
+CREATE TEMPORARY TABLE bob AS SELECT r::text AS role FROM pg_authid AS r WHERE rolname = 't_bob';
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.create_user('t_bob', 'secret')$$, $$VALUES ('GRANT t_anon TO t_bob')$$,
+  'an existing role gains the membership that it lacks'
+);
+SELECT is(pg_temp.groups('t_bob'), 't_admin t_anon t_auth', 'and keeps its others');
+SELECT is(r::text, bob.role, 'its attributes, and that it has no password') FROM pg_authid AS r, bob WHERE rolname = 't_bob';
+SELECT is(shobj_description('t_bob'::regrole, 'pg_authid'), 'as it was', 'and its comment');
+REVOKE t_anon FROM "t alice";
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.create_user('t alice')$$, $$VALUES ('GRANT t_anon TO "t alice"')$$, 'a membership that was taken is given again'
+);
+
+-- Passwords.
+
+SELECT count(*) FROM rolecall.create_user('t_none');
+SELECT is(rolpassword, NULL, 'null is no password') FROM pg_authid WHERE rolname = 't_none';
+SELECT count(*) FROM rolecall.create_user('t_verifier', rolecall._scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096));
+SELECT is(rolpassword, rolecall._scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096), 'a verifier is stored as it is')
+FROM pg_authid WHERE rolname = 't_verifier';
+SELECT count(*) FROM rolecall.create_user('t_md5', 'md5' || md5('x'));
+SELECT ok(rolecall._password_matches('md5' || md5('x'), rolpassword), 'an MD5 hash is a plain password')
+FROM pg_authid WHERE rolname = 't_md5';
+SELECT count(*) FROM rolecall.create_user('t_quotes', E'it''s \\ %I $$ \n "é" 😀');
+SELECT ok(rolecall._password_matches(E'it''s \\ %I $$ \n "é" 😀', rolpassword), 'a password can hold anything')
+FROM pg_authid WHERE rolname = 't_quotes';
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.create_user('t ''********''', 'secret', dry_run => true) LIMIT 1$$,
+  $$VALUES ('CREATE ROLE "t ''********''" LOGIN PASSWORD ''********''')$$, 'a name can look like the mask'
+);
+SELECT count(*) FROM rolecall.create_user('t ''********''', 'secret');
+SELECT ok(rolecall._password_matches('secret', rolpassword), 'and has its password') FROM pg_authid WHERE rolname = 't ''********''';
+
+-- use_locks.
+
+CREATE FUNCTION pg_temp.locks(username text) RETURNS bigint LANGUAGE sql AS $$
+  SELECT count(*) FROM pg_locks
+  WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 2
+    AND classid = 42 AND objid = (hashtext(username)::bigint & 4294967295)::oid
+$$;
+SELECT count(*) FROM rolecall.create_user('t_carol', use_locks => NULL);
+SELECT is(pg_temp.locks('t_carol'), 0::bigint, 'no advisory lock is taken that others know, unless it is asked for');
+SELECT is_empty($$SELECT * FROM rolecall.create_user('t_carol', use_locks => true)$$, 'asking for it changes nothing else');
+SELECT is(pg_temp.locks('t_carol'), 1::bigint, 'it is held to the end of the transaction');
+
+-- Errors.
+
+CREATE TEMPORARY TABLE wrong_name (code text, name text);
+INSERT INTO wrong_name VALUES
+  ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
+  ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
+UPDATE before SET state = pg_temp.state();
+SELECT throws_ok('SELECT * FROM rolecall.create_user(NULL)', '22004', 'role name must not be null', 'a null name');
+SELECT throws_ok('SELECT * FROM rolecall.create_user(NULL, use_locks => true)', '22004', NULL, 'with a lock, too');
+SELECT throws_ok(format('SELECT * FROM rolecall.create_user(%L)', name), code, NULL, 'the name ' || name) FROM wrong_name;
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.create_user(%L, dry_run => true)', name), code, NULL, 'in a dry run ' || name
+) FROM wrong_name;
+SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_dave', '')$$, '22023', 'password must not be empty', 'an empty password');
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.create_user('t_dave', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
+  '22023', 'password must not be empty', 'a verifier of the empty password'
+);
+SELECT throws_ok($$SELECT * FROM rolecall.create_user('t alice', '')$$, '22023', NULL, 'also for a role that would keep its own');
+SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_auth')$$, '0LP01', NULL, 'a base role is no user');
+SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_auth', dry_run => NULL)$$, '0LP01', NULL, 'a null dry_run is none');
+SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+
+-- Names that look wrong and are not.
+
+CREATE TEMPORARY TABLE odd_name AS
+SELECT * FROM unnest(ARRAY[
+  'user', 'PUBLIC', 'Pg_mine', ' ', 'a"b''c', '$do$', '%I %s', E'two\nlines', '😀', repeat('x', 63), repeat('é', 31) || 'x'
+]) AS n(name);
+SELECT is(
+  (SELECT target FROM rolecall.create_user(n.name, 'secret') WHERE operation = 'create_role'), n.name, 'the name ' || quote_literal(n.name)
+) FROM odd_name AS n;
+SELECT is_empty('SELECT name FROM odd_name EXCEPT SELECT rolname::text FROM pg_roles', 'makes a role of that name');
+
+-- Plain callers. From 16 they take ADMIN OPTION on the two roles.
+
+CREATE ROLE t_nobody;
+CREATE ROLE t_op CREATEROLE;
+SELECT count(*) FROM rolecall.add_operator('t_nobody');
+SELECT count(*) FROM rolecall.add_operator('t_op');
+SET LOCAL ROLE t_nobody;
+SELECT matches(pg_temp.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$), '^42501 This takes CREATEROLE\.', 'without CREATEROLE no user is made');
+SET LOCAL ROLE t_op;
+SELECT is(
+  pg_temp.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$),
+  CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
+    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
+    'run GRANT t_anon TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
+  'from 16 a plain caller is told which grant it lacks'
+);
+RESET ROLE;
+GRANT t_anon, t_auth TO t_op WITH ADMIN OPTION;
+SET LOCAL ROLE t_op;
+SELECT is(
+  (SELECT string_agg(status, ' ') FROM rolecall.create_user('t_frank', 'secret')), 'applied applied applied', 'with it, it makes users'
+);
+SELECT is_empty($$SELECT * FROM rolecall.create_user('t_frank', 'another')$$, 'once, though it cannot read passwords');
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.create_user('t_empty', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
+  '22023', 'password must not be empty', 'and knows a verifier of the empty password'
+);
+RESET ROLE;
+SELECT is(pg_temp.groups('t_frank'), 't_anon t_auth', 'they are members of the two roles');
+SELECT ok(rolecall._password_matches('secret', rolpassword), 'and have the first password') FROM pg_authid WHERE rolname = 't_frank';
+SELECT is(
+  (SELECT count(*) FROM pg_auth_members WHERE roleid = 't_frank'::regrole),
+  CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 0 ELSE 1 END::bigint,
+  'from 16 who makes a role has ADMIN on it: that is left alone'
+);
+
+SET LOCAL transaction_read_only = on;
+SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'secret', use_locks => true)$$, 'with nothing to do it works in a READ ONLY transaction');
+SELECT is(
+  (SELECT count(*) FROM rolecall.create_user('t_more', 'secret', true, true) WHERE status = 'planned'), 3::bigint, 'and so does a dry run'
+);
+SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_more')$$, '25006', NULL, 'where no role can be made');
+
+SELECT * FROM finish();
+ROLLBACK;
