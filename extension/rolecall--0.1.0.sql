@@ -121,6 +121,212 @@ COMMENT ON COLUMN rolecall.secret.made_at IS 'when the value was set';
 
 REVOKE ALL ON TABLE rolecall.secret FROM PUBLIC;
 
+-- sql/4-views/reporting_role.sql
+CREATE VIEW rolecall.reporting_role WITH (security_barrier) AS
+SELECT p.resource ->> 'role' AS role,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
+FROM (
+  SELECT DISTINCT ON (r.key) r.resource
+  FROM rolecall.resource AS r
+  WHERE r.section = 'read_access'
+  ORDER BY r.key, r.recorded_at DESC
+) AS p
+WHERE p.resource IS NOT NULL;
+
+COMMENT ON VIEW rolecall.reporting_role IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched';
+
+COMMENT ON COLUMN rolecall.reporting_role."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall.reporting_role.schemas IS 'names of the schemas that it reads';
+COMMENT ON COLUMN rolecall.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+
+REVOKE ALL ON TABLE rolecall.reporting_role FROM PUBLIC;
+
+-- sql/5-internal/_apply_to_new_tables.sql
+CREATE FUNCTION rolecall._apply_to_new_tables()
+RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+AS $_apply_to_new_tables$
+DECLARE
+  v_changes jsonb := '[]';
+  v_change jsonb;
+  v_next integer := 0;
+  v_alone boolean := false;
+  v_attempts integer := 0;
+BEGIN
+  BEGIN
+    -- Temporary tables are many, and nobody else's.
+    IF NOT EXISTS (
+      SELECT FROM pg_event_trigger_ddl_commands() AS k
+      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+    ) THEN
+      RETURN;
+    END IF;
+    v_changes := (
+      WITH RECURSIVE reader AS MATERIALIZED (
+        SELECT o.role_oid, r.role, r.schemas, r.withheld
+        FROM rolecall.reporting_role AS r
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
+        WHERE o.role_oid IS NOT NULL
+      ),
+      command AS MATERIALIZED (
+        SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
+        FROM pg_event_trigger_ddl_commands() AS k
+        -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
+        -- would become part of the extension.
+        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+          AND EXISTS (SELECT FROM reader)
+      ),
+      named AS (
+        SELECT k.objid AS table_oid, k.makes, false AS by_schema
+        FROM command AS k WHERE k.classid = 'pg_class'::regclass
+        UNION ALL
+        SELECT m.table_oid, k.makes, false
+        FROM command AS k
+        CROSS JOIN LATERAL unnest(ARRAY(
+          SELECT d.objid FROM pg_depend AS d
+          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+        )) AS m(table_oid)
+        WHERE k.classid = 'pg_extension'::regclass
+        UNION ALL
+        SELECT m.table_oid, k.makes, true
+        FROM command AS k
+        CROSS JOIN LATERAL unnest(ARRAY(SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = k.objid)) AS m(table_oid)
+        WHERE k.classid = 'pg_namespace'::regclass
+      ),
+      touched AS MATERIALIZED (
+        SELECT n.table_oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
+        FROM named AS n GROUP BY n.table_oid
+      ),
+      lineage AS (
+        SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
+        UNION
+        SELECT l.table_oid, i.inhparent FROM lineage AS l JOIN pg_inherits AS i ON i.inhrelid = l.ancestor
+      ),
+      withheld AS (
+        SELECT r.role_oid, l.table_oid
+        FROM lineage AS l
+        JOIN pg_class AS c ON c.oid = l.ancestor
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        JOIN reader AS r ON n.nspname = ANY (r.schemas)
+        CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
+        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
+        WHERE c.relname = p.parts[cardinality(p.parts)]
+          AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+        UNION
+        -- Its partitions hold its rows.
+        SELECT w.role_oid, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+      ),
+      subject AS (
+        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
+        UNION ALL
+        SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
+        FROM withheld AS w
+        JOIN reader AS r USING (role_oid)
+        WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
+      ),
+      examined AS (
+        SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
+               a.reads, a.more, r.readable,
+               CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
+                      SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
+                    )
+                    ELSE s.made OR EXISTS (
+                      SELECT FROM pg_depend AS d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+                        AND d.refclassid = 'pg_namespace'::regclass AND d.xmin = c.xmin
+                    ) END AS new
+        FROM subject AS s
+        JOIN pg_class AS c ON c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (
+          SELECT n.nspname = ANY (s.schemas)
+                 AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
+        ) AS r(readable)
+        CROSS JOIN LATERAL (
+          SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
+                 coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
+          FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
+        ) AS a(reads, more)
+      ),
+      change AS (
+        SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
+        FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
+        UNION ALL
+        SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
+        FROM command AS k
+        JOIN pg_namespace AS n ON n.oid = k.objid
+        JOIN reader AS r ON n.nspname = ANY (r.schemas)
+        WHERE k.classid = 'pg_namespace'::regclass
+          AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE')
+        UNION ALL
+        SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
+        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new END
+      )
+      SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
+    );
+  EXCEPTION
+    WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000' OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000' OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000' OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000' OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' OR SQLSTATE 'P0000' THEN
+      RAISE WARNING USING
+        ERRCODE = SQLSTATE,
+        MESSAGE = format('reporting roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
+        HINT = 'Have a superuser call rolecall.watch_new_tables() and rolecall.converge().';
+      RETURN;
+  END;
+
+  -- All in one subtransaction. Only where that fails each is made in one of its own.
+  WHILE v_next < jsonb_array_length(v_changes) LOOP
+    BEGIN
+      FOR v_position IN v_next .. CASE WHEN v_alone THEN v_next ELSE jsonb_array_length(v_changes) - 1 END LOOP
+        v_change := v_changes -> v_position;
+        IF NOT (v_change ->> 'allowed')::boolean THEN
+          RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
+        ELSIF v_change ->> 'kind' = 'grant' THEN
+          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+        ELSIF v_change ->> 'kind' = 'usage' THEN
+          EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
+        ELSE
+          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+        END IF;
+      END LOOP;
+      EXIT WHEN NOT v_alone;
+      v_next := v_next + 1;
+      v_attempts := 0;
+    EXCEPTION
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000' OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000' OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000' OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000' OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' OR SQLSTATE 'P0000' THEN
+        v_attempts := v_attempts + 1;
+        IF NOT v_alone THEN
+          v_alone := true;
+        ELSIF SQLSTATE IN ('XX000', '23505') AND v_attempts < 100
+              AND (SQLSTATE <> 'XX000' OR SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted'))
+        THEN
+          -- Taking a shared object's lock brings the caches up to date.
+          PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
+        ELSE
+          RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('%s for reporting role "%s": %s',
+              CASE v_change ->> 'kind'
+                WHEN 'grant' THEN format('"%s.%s" is not readable', v_change ->> 'nspname', v_change ->> 'relname')
+                WHEN 'usage' THEN format('schema "%s" is not usable', v_change ->> 'nspname')
+                ELSE format('"%s.%s" keeps its privileges', v_change ->> 'nspname', v_change ->> 'relname')
+              END, v_change ->> 'role', SQLERRM),
+            HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
+          v_next := v_next + 1;
+          v_attempts := 0;
+        END IF;
+    END;
+  END LOOP;
+END
+$_apply_to_new_tables$;
+
+COMMENT ON FUNCTION rolecall._apply_to_new_tables() IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest';
+
+REVOKE ALL ON FUNCTION rolecall._apply_to_new_tables() FROM PUBLIC;
+
 -- sql/5-internal/_audit_catalogs.sql
 CREATE FUNCTION rolecall._audit_catalogs(
   principals rolecall._principal[]
@@ -1128,6 +1334,41 @@ COMMENT ON FUNCTION rolecall._check_secret_key(text) IS 'Refuses a key that no s
 
 REVOKE ALL ON FUNCTION rolecall._check_secret_key(text) FROM PUBLIC;
 
+-- sql/5-internal/_check_watch.sql
+CREATE FUNCTION rolecall._check_watch(
+  enable boolean,
+  dry_run boolean
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_watch$
+BEGIN
+  IF _check_watch.enable IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
+  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = 'only a superuser can have new tables watched',
+      HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+  ELSIF _check_watch.enable AND rolecall._untrusted_owners() IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'the extension''s objects belong to a role that is no superuser',
+      DETAIL = 'Whoever makes a table, superusers included, would run what that role puts in their place.',
+      HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
+                    rolecall._untrusted_owners());
+  END IF;
+  IF NOT _check_watch.dry_run THEN
+    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint);
+  END IF;
+END
+$_check_watch$;
+
+COMMENT ON FUNCTION rolecall._check_watch(boolean, boolean) IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
+
+REVOKE ALL ON FUNCTION rolecall._check_watch(boolean, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_comment_lock.sql
 CREATE FUNCTION rolecall._comment_lock(
   role_name text,
@@ -1365,6 +1606,8 @@ BEGIN
     WHEN 'grant_privilege' THEN rolecall._execute_grant_privilege(change)
     WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
     WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
+    WHEN 'create_event_trigger' THEN rolecall._execute_create_event_trigger(change)
+    WHEN 'drop_event_trigger' THEN rolecall._execute_drop_event_trigger(change)
   END;
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)
@@ -1436,6 +1679,66 @@ $_execute_alter_role$;
 COMMENT ON FUNCTION rolecall._execute_alter_role(rolecall._change) IS 'Makes one change: ALTER ROLE with the attributes that differ';
 
 REVOKE ALL ON FUNCTION rolecall._execute_alter_role(rolecall._change) FROM PUBLIC;
+
+-- sql/5-internal/_execute_create_event_trigger.sql
+CREATE FUNCTION rolecall._execute_create_event_trigger(
+  change rolecall._change
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_execute_create_event_trigger$
+DECLARE
+  v_attempts integer := 0;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  LOOP
+    BEGIN
+      EXECUTE rolecall._statement(change);
+      EXIT;
+    EXCEPTION
+      WHEN duplicate_object OR unique_violation THEN
+        PERFORM rolecall._refresh_caches();
+        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
+      WHEN internal_error THEN
+        v_attempts := v_attempts + 1;
+        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall._refresh_caches();
+      WHEN SQLSTATE '0A000'
+        OR SQLSTATE '0L000'
+        OR SQLSTATE '21000'
+        OR SQLSTATE '22000'
+        OR SQLSTATE '23000'
+        OR SQLSTATE '25000'
+        OR SQLSTATE '2B000'
+        OR SQLSTATE '3F000'
+        OR SQLSTATE '42000'
+        OR SQLSTATE '53000'
+        OR SQLSTATE '54000'
+        OR SQLSTATE '55000'
+        OR SQLSTATE '58000' THEN
+        GET STACKED DIAGNOSTICS
+          v_message = MESSAGE_TEXT,
+          v_detail = PG_EXCEPTION_DETAIL,
+          v_hint = PG_EXCEPTION_HINT;
+        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+    END;
+  END LOOP;
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
+END
+$_execute_create_event_trigger$;
+
+COMMENT ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) IS 'Makes one change: CREATE EVENT TRIGGER';
+
+REVOKE ALL ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_execute_create_role.sql
 CREATE FUNCTION rolecall._execute_create_role(
@@ -1616,6 +1919,66 @@ $_execute_default_privilege$;
 COMMENT ON FUNCTION rolecall._execute_default_privilege(rolecall._change) IS 'Makes one change: ALTER DEFAULT PRIVILEGES';
 
 REVOKE ALL ON FUNCTION rolecall._execute_default_privilege(rolecall._change) FROM PUBLIC;
+
+-- sql/5-internal/_execute_drop_event_trigger.sql
+CREATE FUNCTION rolecall._execute_drop_event_trigger(
+  change rolecall._change
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_execute_drop_event_trigger$
+DECLARE
+  v_attempts integer := 0;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  LOOP
+    BEGIN
+      EXECUTE rolecall._statement(change);
+      EXIT;
+    EXCEPTION
+      WHEN undefined_object THEN
+        PERFORM rolecall._refresh_caches();
+        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
+      WHEN internal_error THEN
+        v_attempts := v_attempts + 1;
+        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall._refresh_caches();
+      WHEN SQLSTATE '0A000'
+        OR SQLSTATE '0L000'
+        OR SQLSTATE '21000'
+        OR SQLSTATE '22000'
+        OR SQLSTATE '23000'
+        OR SQLSTATE '25000'
+        OR SQLSTATE '2B000'
+        OR SQLSTATE '3F000'
+        OR SQLSTATE '42000'
+        OR SQLSTATE '53000'
+        OR SQLSTATE '54000'
+        OR SQLSTATE '55000'
+        OR SQLSTATE '58000' THEN
+        GET STACKED DIAGNOSTICS
+          v_message = MESSAGE_TEXT,
+          v_detail = PG_EXCEPTION_DETAIL,
+          v_hint = PG_EXCEPTION_HINT;
+        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+    END;
+  END LOOP;
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
+END
+$_execute_drop_event_trigger$;
+
+COMMENT ON FUNCTION rolecall._execute_drop_event_trigger(rolecall._change) IS 'Makes one change: DROP EVENT TRIGGER';
+
+REVOKE ALL ON FUNCTION rolecall._execute_drop_event_trigger(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_execute_grant_privilege.sql
 CREATE FUNCTION rolecall._execute_grant_privilege(
@@ -2682,6 +3045,9 @@ BEGIN
   IF _plan.document ? 'read_access' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_read_access(_plan.document -> 'read_access') AS p);
   END IF;
+  IF _plan.document ? 'watch' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_watch(_plan.document -> 'watch') AS p);
+  END IF;
   IF _plan.document ? 'operators' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(_plan.document) AS p);
   END IF;
@@ -3339,6 +3705,73 @@ COMMENT ON FUNCTION rolecall._plan_tables(jsonb) IS 'Privileges on tables that a
 
 REVOKE ALL ON FUNCTION rolecall._plan_tables(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_watch.sql
+CREATE FUNCTION rolecall._plan_watch(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_watch$
+DECLARE
+  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+  v_untrusted text := rolecall._untrusted_owners();
+BEGIN
+  RETURN QUERY
+    WITH wanted AS (
+      SELECT bool_and(r.state = 'present') AS enabled
+      FROM jsonb_to_recordset(_plan_watch.resources) AS r(state text)
+    ),
+    present AS (
+      SELECT t.evtname,
+             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AS ours,
+             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtname = 'rolecall_watch_new_tables' AND t.evtevent = 'ddl_command_end'
+               AND t.evtenabled IN ('O', 'A') AND t.evttags @> w.tags AND t.evttags <@ w.tags AS whole
+      FROM pg_event_trigger AS t
+      CROSS JOIN (SELECT ARRAY['ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER VIEW', 'CREATE EXTENSION', 'CREATE FOREIGN TABLE', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'CREATE VIEW', 'IMPORT FOREIGN SCHEMA', 'SELECT INTO']) AS w(tags)
+    ),
+    found AS (
+      SELECT 1 AS phase, 'drop_event_trigger' AS operation, p.evtname::text AS target,
+             format('DROP EVENT TRIGGER %I', p.evtname) AS statement, NULL AS sqlstate, NULL AS note
+      FROM present AS p CROSS JOIN wanted AS w
+      WHERE p.ours AND NOT (w.enabled AND p.whole)
+      UNION ALL
+      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+             format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
+      FROM wanted AS w
+      CROSS JOIN LATERAL (
+        SELECT 'rolecall', 'USAGE ON SCHEMA rolecall', n.nspacl, 'USAGE'
+        FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+        UNION ALL
+        SELECT 'rolecall.reporting_role', 'SELECT ON rolecall.reporting_role', c.relacl, 'SELECT'
+        FROM pg_class AS c WHERE c.oid = 'rolecall.reporting_role'::regclass
+      ) AS g(target, what, acl, privilege)
+      WHERE w.enabled IS DISTINCT FROM EXISTS (
+        SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
+      )
+      UNION ALL
+      SELECT 4, 'create_event_trigger', 'rolecall_watch_new_tables',
+             format('CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+                    'rolecall_watch_new_tables', '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''),
+             CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
+             CASE WHEN v_untrusted IS NOT NULL THEN 'the extension''s objects belong to a role that is no superuser'
+                  WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
+      FROM wanted AS w
+      CROSS JOIN (SELECT coalesce(bool_or(p.evtname = 'rolecall_watch_new_tables' AND NOT p.ours), false) FROM present AS p) AS o(taken)
+      WHERE w.enabled AND NOT EXISTS (SELECT FROM present AS p WHERE p.whole)
+    )
+    SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
+           coalesce(CASE WHEN NOT v_superuser THEN '42501' END, f.sqlstate),
+           coalesce(CASE WHEN NOT v_superuser THEN 'takes a superuser' END, f.note)
+    FROM found AS f
+    ORDER BY f.phase, f.statement;
+END
+$_plan_watch$;
+
+COMMENT ON FUNCTION rolecall._plan_watch(jsonb) IS 'What is missing for new tables to be watched, or still there where they no longer are';
+
+REVOKE ALL ON FUNCTION rolecall._plan_watch(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_provision.sql
 CREATE FUNCTION rolecall._provision(
   definitions jsonb,
@@ -3501,7 +3934,7 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL
-        AND (n.section IN ('read_access', 'base_roles') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+        AND (n.section IN ('read_access', 'base_roles', 'watch') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
       GROUP BY n.section
     )
     SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
@@ -3596,6 +4029,7 @@ BEGIN
                WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+               WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
              END,
@@ -4201,6 +4635,8 @@ DECLARE
     WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
+    WHEN 'create_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
+    WHEN 'drop_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
   END;
   -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
   v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
@@ -4216,6 +4652,33 @@ $_surface$;
 COMMENT ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 
 REVOKE ALL ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) FROM PUBLIC;
+
+-- sql/5-internal/_untrusted_owners.sql
+CREATE FUNCTION rolecall._untrusted_owners()
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_untrusted_owners$
+BEGIN
+  RETURN (
+    SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
+    FROM (
+      SELECT n.nspowner, 'SCHEMA rolecall' FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+      UNION ALL
+      SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()' FROM pg_proc AS p WHERE p.oid = 'rolecall._apply_to_new_tables()'::regprocedure
+      UNION ALL
+      SELECT c.relowner, format('%s rolecall.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.relname)
+      FROM pg_class AS c WHERE c.oid IN ('rolecall.reporting_role'::regclass, 'rolecall.resource'::regclass)
+    ) AS o(owner, object)
+    JOIN pg_roles AS r ON r.oid = o.owner
+    WHERE NOT r.rolsuper
+  );
+END
+$_untrusted_owners$;
+
+COMMENT ON FUNCTION rolecall._untrusted_owners() IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
+
+REVOKE ALL ON FUNCTION rolecall._untrusted_owners() FROM PUBLIC;
 
 -- sql/5-internal/_utf8_code_points.sql
 CREATE FUNCTION rolecall._utf8_code_points(
@@ -5099,3 +5562,34 @@ $set_secret_if_absent$;
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text) IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
+
+-- sql/6-functions/watch_new_tables.sql
+CREATE FUNCTION rolecall.watch_new_tables(
+  enable boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $watch_new_tables$
+BEGIN
+  PERFORM rolecall._check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'watch', jsonb_build_array(
+        jsonb_build_object(
+          'key', 'new_tables',
+          'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
+        )
+      )
+    ), watch_new_tables.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
+END
+$watch_new_tables$;
+
+COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean) IS 'Has reporting roles read, or not read, a new table from the moment anyone makes it';
+
+REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;

@@ -273,6 +273,9 @@ export function _plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       IF ${document} ? 'read_access' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_read_access(${document} -> 'read_access') AS p);
       END IF;
+      IF ${document} ? 'watch' THEN
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_watch(${document} -> 'watch') AS p);
+      END IF;
       IF ${document} ? 'operators' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(${document}) AS p);
       END IF;

@@ -55,7 +55,7 @@ export function _recorded_state(): Returns<Jsonb> {
             END::jsonb
           ) AS w(warning)
           WHERE n.resource IS NOT NULL
-            AND (n.section IN ('read_access', 'base_roles') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+            AND (n.section IN ('read_access', 'base_roles', 'watch') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
           GROUP BY n.section
         )
         SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s

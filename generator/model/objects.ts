@@ -110,4 +110,25 @@ export const objects: readonly Node[] = [
     indexes: [],
     dumped: false,
   },
+  {
+    kind: 'view',
+    name: 'reporting_role',
+    comment:
+      'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched',
+    query: `SELECT p.resource ->> 'role' AS role,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
+FROM (
+  SELECT DISTINCT ON (r.key) r.resource
+  FROM rolecall.resource AS r
+  WHERE r.section = 'read_access'
+  ORDER BY r.key, r.recorded_at DESC
+) AS p
+WHERE p.resource IS NOT NULL`,
+    columns: [
+      { name: 'role', type: 'text', comment: 'name of the role' },
+      { name: 'schemas', type: 'text[]', comment: 'names of the schemas that it reads' },
+      { name: 'withheld', type: 'text[]', comment: 'tables withheld from it, as in SQL' },
+    ],
+  },
 ];

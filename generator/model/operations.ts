@@ -48,6 +48,7 @@ const grantHint =
 const revokeHint =
   'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.';
 const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
+const superuserHint = 'Event triggers are made and dropped by superusers alone.';
 export const operations = {
   create_role: {
     summary: 'CREATE ROLE',
@@ -126,6 +127,16 @@ export const operations = {
         hint: 'This takes membership in the role that will own the objects; a superuser needs none.',
       },
     ],
+  },
+  create_event_trigger: {
+    summary: 'CREATE EVENT TRIGGER',
+    ignored: [lostCreateRace],
+    surfaced: [{ condition: 'insufficient_privilege', hint: superuserHint }],
+  },
+  drop_event_trigger: {
+    summary: 'DROP EVENT TRIGGER',
+    ignored: [alreadyGone],
+    surfaced: [{ condition: 'insufficient_privilege', hint: superuserHint }],
   },
 } as const satisfies Readonly<Record<string, Operation>>;
 

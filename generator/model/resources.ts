@@ -70,6 +70,8 @@ export interface DesiredState {
     /** Where owners is null: who asked, and is one of them. */
     readonly caller: Value<string>;
   }[];
+  /** Whether reporting roles get their privileges on a table as soon as anyone makes it: at most one resource. */
+  readonly watch?: readonly { readonly key: 'new_tables'; readonly state: Sql }[];
   /** Who may call every function of the extension. */
   readonly operators?: readonly { readonly role: Value<string> }[];
 }

@@ -49,3 +49,13 @@ export const errorClasses = {
   system_error: '58000',
   internal_error: 'XX000',
 } as const;
+
+/**
+ * The classes that the event trigger turns into a WARNING: all that an error can have, but for operator_intervention
+ * (57). Deadlocks and serialization failures (40) are among them: the command goes on where the server lets it.
+ */
+export const watchedClasses = [
+  ...Object.values(errorClasses),
+  ...['03000', '08000', '09000', '0F000', '0P000', '20000', '24000', '26000', '27000', '28000', '2D000', '2F000'],
+  ...['34000', '38000', '39000', '3B000', '3D000', '40000', '44000', '72000', 'F0000', 'HV000', 'P0000'],
+] as const;

@@ -48,6 +48,7 @@ export interface CreateView {
   readonly kind: 'view';
   readonly name: string;
   readonly query: string;
+  readonly columns: readonly Column[];
   readonly comment: string;
 }
 

@@ -82,8 +82,10 @@ function printTable(node: CreateTable): string {
 
 function printView(node: CreateView): string {
   return [
-    `CREATE VIEW ${qualified(node.name)} AS\n${node.query};`,
+    // A barrier, so that the conditions of a query see no row that the view does not show.
+    `CREATE VIEW ${qualified(node.name)} WITH (security_barrier) AS\n${node.query};`,
     `COMMENT ON VIEW ${qualified(node.name)} IS ${literal(node.comment)};`,
+    ...columnComments(node.name, node.columns),
     `REVOKE ALL ON TABLE ${qualified(node.name)} FROM PUBLIC;`,
   ].join('\n\n');
 }

@@ -28,6 +28,8 @@ BEGIN
     WHEN 'grant_privilege' THEN rolecall._execute_grant_privilege(change)
     WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
     WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
+    WHEN 'create_event_trigger' THEN rolecall._execute_create_event_trigger(change)
+    WHEN 'drop_event_trigger' THEN rolecall._execute_drop_event_trigger(change)
   END;
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)

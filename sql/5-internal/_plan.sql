@@ -26,6 +26,9 @@ BEGIN
   IF _plan.document ? 'read_access' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_read_access(_plan.document -> 'read_access') AS p);
   END IF;
+  IF _plan.document ? 'watch' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_watch(_plan.document -> 'watch') AS p);
+  END IF;
   IF _plan.document ? 'operators' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(_plan.document) AS p);
   END IF;

@@ -26,6 +26,8 @@ DECLARE
     WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
+    WHEN 'create_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
+    WHEN 'drop_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
   END;
   -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
   v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;

@@ -9,8 +9,9 @@ import { loadModule, parsePlPgSQLSync } from 'libpg-query';
 import { Project } from 'ts-morph';
 import { functionNode } from '../../generator/emit/functions.ts';
 import { executors } from '../../generator/engine/executors.ts';
+import { _apply_to_new_tables } from '../../generator/engine/watch.ts';
 import { hintFormat, operations, retriedMessages, type Operation } from '../../generator/model/operations.ts';
-import { errorClasses, sqlstates, type Condition } from '../../generator/model/sqlstates.ts';
+import { errorClasses, sqlstates, watchedClasses, type Condition } from '../../generator/model/sqlstates.ts';
 import { print } from '../../generator/sql/print.ts';
 import { nodesIn } from '../../generator/verify/problem.ts';
 
@@ -65,6 +66,17 @@ for (const [name, policy] of policies) {
 test('rollback and cancellation are caught by no class', () => {
   const classes = Object.values(errorClasses).map((code) => code.slice(0, 2));
   for (const state of ['40', '57']) assert.ok(!(classes as string[]).includes(state), state);
+});
+
+test('the event trigger lets no error pass but a cancellation', () => {
+  const handlers = [..._apply_to_new_tables().text.matchAll(/WHEN (SQLSTATE .*) THEN$/gm)].map(([, list]) => list);
+  const all = watchedClasses.map((code) => `SQLSTATE '${code}'`).join(' OR ');
+  assert.deepEqual(handlers, [all, all]);
+  assert.ok(!(watchedClasses as readonly string[]).includes('57000'));
+  assert.equal(new Set(watchedClasses).size, watchedClasses.length);
+  for (const code of Object.values(sqlstates).filter((one) => !one.startsWith('01'))) {
+    assert.ok((watchedClasses as readonly string[]).includes(`${code.slice(0, 2)}000`), code);
+  }
 });
 
 test('every condition that can be named is surfaced by its class or left to the caller on purpose', () => {

@@ -59,11 +59,19 @@ REVOKE ALL ON TABLE rolecall.kept FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rolecall.kept', '');`,
   },
   view: {
-    node: { kind: 'view', name: 'seen', comment: 'Seen', query: 'SELECT 1 AS one' },
-    text: `CREATE VIEW rolecall.seen AS
+    node: {
+      kind: 'view',
+      name: 'seen',
+      comment: 'Seen',
+      query: 'SELECT 1 AS one',
+      columns: [{ name: 'one', type: 'integer', comment: 'one' }],
+    },
+    text: `CREATE VIEW rolecall.seen WITH (security_barrier) AS
 SELECT 1 AS one;
 
 COMMENT ON VIEW rolecall.seen IS 'Seen';
+
+COMMENT ON COLUMN rolecall.seen.one IS 'one';
 
 REVOKE ALL ON TABLE rolecall.seen FROM PUBLIC;`,
   },

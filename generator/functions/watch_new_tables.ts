@@ -1,0 +1,38 @@
+import type { Bool, SetOf, StepRow } from '../model/types.ts';
+import { converge } from './_shared.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Has reporting roles read, or not read, a new table from the moment anyone makes it
+ *
+ * Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
+ * provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and
+ * made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
+ * database's reporting roles say, in the transaction that makes the table.
+ *
+ * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
+ * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
+ * schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
+ * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
+ *
+ * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
+ * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
+ * shows the definitions of the reporting roles. Everything else in the schema stays closed.
+ *
+ * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
+ *
+ * @param enable true: watch; false: no more
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; none where all is as asked for
+ * @throws null_value_not_allowed - enable is null
+ * @throws insufficient_privilege - the caller is no superuser
+ * @throws object_not_in_prerequisite_state - the schema, the view or the trigger's function belongs to a role that is no superuser, and could make superusers run its code; the hint says how to take them over
+ * @example SELECT operation, statement, status FROM rolecall.watch_new_tables(dry_run => true);
+ */
+export function watch_new_tables(enable: Bool = true, dry_run: Bool = false): SetOf<StepRow> {
+  return converge(
+    { watch: [{ key: 'new_tables', state: sql`CASE WHEN ${enable} THEN 'present' ELSE 'absent' END` }] },
+    dry_run,
+    sql`PERFORM rolecall._check_watch(${enable}, ${dry_run});`,
+  );
+}
