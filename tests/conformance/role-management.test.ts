@@ -249,7 +249,15 @@ test('bootstrap: the three base roles', async () => {
 });
 
 test('add --test: app_user and app_admin', async () => {
+  const warnings: string[] = [];
+  const listen = (notice: { severity: string | undefined; message: string | undefined }) =>
+    warnings.push(`${notice.severity}: ${notice.message}`);
+  admin.on('notice', listen);
   await admin.query('SELECT rolecall.create_test_users()');
+  admin.off('notice', listen);
+  assert.deepEqual(warnings, [
+    'WARNING: test users are for local development only: their default passwords are public',
+  ]);
   assert.deepEqual(await members('app_user'), ['anonymous', 'authenticated']);
   assert.deepEqual(await members('app_admin'), ['administrator', 'anonymous', 'authenticated']);
   await login('app_user', 'app_password');
