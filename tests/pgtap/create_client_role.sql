@@ -1,0 +1,194 @@
+-- create_client_role: a restricted role, in the authenticated one, whose statements time out.
+BEGIN;
+SELECT plan(54);
+
+SELECT is(
+  pg_get_function_arguments('rolecall.create_client_role'::regproc),
+  'role_name text DEFAULT ''authenticated_client''::text, statement_timeout text DEFAULT ''15s''::text, dry_run boolean DEFAULT false',
+  'its arguments'
+);
+SELECT is(pg_get_function_result('rolecall.create_client_role'::regproc), 'SETOF rolecall.step', 'what it returns');
+SELECT volatility_is('rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean'], 'volatile', 'it is volatile');
+SELECT matches(obj_description('rolecall.create_client_role'::regproc, 'pg_proc'), '^Makes a restricted group role', 'its comment');
+SELECT function_privs_are(
+  'rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
+);
+
+-- What calls change: roles, memberships, settings, comments, and what is remembered.
+CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
+  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
+  FROM (
+    SELECT a::text FROM pg_authid AS a
+    UNION ALL SELECT m::text FROM pg_auth_members AS m
+    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
+    UNION ALL SELECT d::text FROM pg_shdescription AS d
+    UNION ALL SELECT p::text FROM rolecall.resource AS p
+  ) AS s(entry)
+$$;
+
+-- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
+CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+  v_before pg_lsn;
+  v_least numeric;
+BEGIN
+  FOR i IN 1 .. 20 LOOP
+    v_before := pg_current_wal_insert_lsn();
+    EXECUTE call;
+    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
+  END LOOP;
+  RETURN v_least;
+END
+$$;
+
+-- The error of a call, with its hint.
+CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_hint text;
+BEGIN
+  EXECUTE call;
+  RETURN 'none';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
+  RETURN concat_ws(' ', SQLSTATE, v_hint);
+END
+$$;
+
+CREATE FUNCTION pg_temp.settings(role text) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(concat_ws(': ', d.datname, array_to_string(s.setconfig, ' ')), '; ' ORDER BY d.datname NULLS FIRST)
+  FROM pg_db_role_setting AS s LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+  WHERE s.setrole = quote_ident(role)::regrole
+$$;
+SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
+
+-- The first call.
+
+CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+SELECT results_eq(
+  'SELECT * FROM rolecall.create_client_role(dry_run => true)',
+  $$VALUES ('create_role', 'authenticated_client',
+            'CREATE ROLE authenticated_client NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS', 'planned', NULL::text, NULL::text),
+           ('grant_role', 'authenticated_client', 'GRANT t_auth TO authenticated_client', 'planned', NULL, NULL),
+           ('set_config', 'authenticated_client', 'ALTER ROLE authenticated_client SET statement_timeout = ''15s''', 'planned', NULL, NULL)$$,
+  'a dry run gives the statements'
+);
+SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_client_role(dry_run => true)'), 0::numeric, 'writes no WAL');
+SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT results_eq(
+  'SELECT * FROM rolecall.create_client_role()',
+  $$VALUES ('create_role', 'authenticated_client',
+            'CREATE ROLE authenticated_client NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS', 'applied', NULL::text, NULL::text),
+           ('grant_role', 'authenticated_client', 'GRANT t_auth TO authenticated_client', 'applied', NULL, NULL),
+           ('set_config', 'authenticated_client', 'ALTER ROLE authenticated_client SET statement_timeout = ''15s''', 'applied', NULL, NULL)$$,
+  'the call runs them'
+);
+SELECT is_empty(
+  $$SELECT FROM pg_roles WHERE rolname = 'authenticated_client'
+      AND (rolcanlogin OR rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)$$,
+  'the role has no power, and does not log in'
+);
+SELECT is(
+  (SELECT string_agg(roleid::regrole::text, ' ') FROM pg_auth_members WHERE member = 'authenticated_client'::regrole), 't_auth',
+  'it is a member of the authenticated role of this database'
+);
+SELECT is(pg_temp.settings('authenticated_client'), 'statement_timeout=15s', 'its statements time out');
+
+-- Again.
+
+SELECT is_empty('SELECT * FROM rolecall.create_client_role()', 'a second call has nothing to do');
+SELECT is_empty('SELECT * FROM rolecall.create_client_role(NULL)', 'a null name is the usual one');
+SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_client_role()'), 0::numeric, 'nothing is written');
+
+-- A role that is there already.
+
+CREATE ROLE "t client" LOGIN CREATEDB NOINHERIT PASSWORD 'secret';
+COMMENT ON ROLE "t client" IS 'as it was';
+ALTER ROLE "t client" SET work_mem = '8MB';
+DO $$BEGIN EXECUTE format('ALTER ROLE "t client" IN DATABASE %I SET statement_timeout = ''1h''', current_database()); END$$;
+SELECT results_eq(
+  $$SELECT operation, statement FROM rolecall.create_client_role('t client', '100ms')$$,
+  $$SELECT * FROM (VALUES ('alter_role', 'ALTER ROLE "t client" NOCREATEDB NOLOGIN'),
+                          ('grant_role', 'GRANT t_auth TO "t client"'),
+                          ('set_config', 'ALTER ROLE "t client" SET statement_timeout = ''100ms'''),
+                          ('set_config', format('ALTER ROLE "t client" IN DATABASE %I RESET statement_timeout', current_database()) COLLATE "default")) AS s$$,
+  'an existing role is restricted, also where one database had a longer timeout'
+);
+SELECT is(pg_temp.settings('t client'), 'work_mem=8MB statement_timeout=100ms', 'other settings stay');
+SELECT ok(NOT rolinherit AND rolpassword IS NOT NULL, 'and whatever was not asked for') FROM pg_authid WHERE rolname = 't client';
+SELECT is(shobj_description('"t client"'::regrole, 'pg_authid'), 'as it was', 'a comment stays');
+SELECT is_empty($$SELECT * FROM rolecall.create_client_role('t client', '100ms')$$, 'then there is nothing left to do');
+
+-- The timeout.
+
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.create_client_role(statement_timeout => '1min')$$,
+  $$VALUES ('ALTER ROLE authenticated_client SET statement_timeout = ''1min''')$$, 'another timeout replaces the former'
+);
+SELECT is(pg_temp.settings('authenticated_client'), 'statement_timeout=1min', 'as it was given');
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.create_client_role(statement_timeout => '0')$$,
+  $$VALUES ('ALTER ROLE authenticated_client SET statement_timeout = ''0''')$$, 'zero is no timeout'
+);
+
+-- Errors.
+
+CREATE TEMPORARY TABLE wrong_name (code text, name text);
+INSERT INTO wrong_name VALUES
+  ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
+  ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
+UPDATE before SET state = pg_temp.state();
+SELECT throws_ok(format('SELECT * FROM rolecall.create_client_role(%L)', name), code, NULL, 'the name ' || name) FROM wrong_name;
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.create_client_role('t_x', NULL)$$, '22004', 'statement_timeout must not be null', 'a null timeout'
+);
+SELECT throws_ok(format('SELECT * FROM rolecall.create_client_role(''t_x'', %L)', t.value), '22023', NULL, 'the timeout ' || t.value)
+FROM unnest(ARRAY['', 'soon', '15 parsecs', '-1', '1s''; DROP ROLE t_auth; --', '1s, 2s', 'DEFAULT']) AS t(value);
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.create_client_role(%L)', current_user), '22023', NULL, 'the caller is no client role'
+);
+CREATE ROLE t_super SUPERUSER;
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.create_client_role('t_super')$$, '22023', 'role "t_super" is a superuser', 'nor is a superuser'
+);
+DROP ROLE t_super;
+SELECT throws_ok($$SELECT * FROM rolecall.create_client_role('t_auth')$$, '0LP01', NULL, 'nor is the authenticated role');
+SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+
+-- A plain caller. From 16 it takes ADMIN OPTION on the authenticated role.
+
+CREATE ROLE t_op CREATEROLE;
+SELECT count(*) FROM rolecall.add_operator('t_op');
+SET LOCAL ROLE t_op;
+SELECT is(
+  pg_temp.error($$SELECT FROM rolecall.create_client_role('o_client')$$),
+  CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
+    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
+    'run GRANT t_auth TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
+  'from 16 a plain caller is told which grant it lacks'
+);
+SELECT throws_ok($$SELECT * FROM rolecall.create_client_role('t_op')$$, '22023', NULL, 'it is no client role itself');
+RESET ROLE;
+GRANT t_auth TO t_op WITH ADMIN OPTION;
+SET LOCAL ROLE t_op;
+SELECT lives_ok($$SELECT * FROM rolecall.create_client_role('o_client')$$, 'with it, it makes the role');
+SELECT is_empty($$SELECT * FROM rolecall.create_client_role('o_client')$$, 'once');
+SELECT is(
+  pg_temp.error($$SELECT FROM rolecall.create_client_role('authenticated_client', '5s')$$),
+  CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
+    '42501 On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT authenticated_client TO t_op '
+    'WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 '
+    'by a role that has the attribute itself.' END,
+  'from 16 it changes the roles that it has ADMIN OPTION on'
+);
+RESET ROLE;
+SELECT is(pg_temp.settings('o_client'), 'statement_timeout=15s', 'the timeout is set');
+
+SET LOCAL transaction_read_only = on;
+SELECT is_empty($$SELECT * FROM rolecall.create_client_role('t client', '100ms')$$, 'with nothing to do it works in a READ ONLY transaction');
+SELECT is(
+  (SELECT count(*) FROM rolecall.create_client_role('t_more', dry_run => true) WHERE status = 'planned'), 3::bigint, 'and so does a dry run'
+);
+SELECT throws_ok($$SELECT * FROM rolecall.create_client_role('t_more')$$, '25006', NULL, 'where no role can be made');
+
+SELECT * FROM finish();
+ROLLBACK;
