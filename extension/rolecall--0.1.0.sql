@@ -2955,6 +2955,30 @@ COMMENT ON FUNCTION rolecall._other_database(text) IS 'Name of the other databas
 
 REVOKE ALL ON FUNCTION rolecall._other_database(text) FROM PUBLIC;
 
+-- sql/5-internal/_parameter_privileges.sql
+CREATE FUNCTION rolecall._parameter_privileges()
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_parameter_privileges$
+DECLARE
+  v_privileges jsonb;
+BEGIN
+  IF to_regclass('pg_catalog.pg_parameter_acl') IS NOT NULL THEN
+    EXECUTE format(
+      'SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object(''parameter'', a.parname)) '
+      'FROM pg_catalog.%I AS a CROSS JOIN LATERAL aclexplode(a.paracl) AS x',
+      'pg_parameter_acl'
+    ) INTO v_privileges;
+  END IF;
+  RETURN coalesce(v_privileges, '[]');
+END
+$_parameter_privileges$;
+
+COMMENT ON FUNCTION rolecall._parameter_privileges() IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
+
+REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;
+
 -- sql/5-internal/_password_matches.sql
 CREATE FUNCTION rolecall._password_matches(
   p_password text,
@@ -3095,7 +3119,9 @@ BEGIN
       FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
     ),
     present AS (
-      SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type
+      SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+             d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
+               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN target AS t ON t.role_oid = x.grantee
@@ -3106,7 +3132,7 @@ BEGIN
                     pg_get_userbyid(o.owner_oid), string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
       FROM place AS p
       JOIN owner AS o USING (position)
-      WHERE o.owner_oid IS NOT NULL
+      WHERE o.owner_oid IS NOT NULL AND o.owner_oid IS DISTINCT FROM p.role_oid
         AND NOT EXISTS (
           SELECT FROM present AS d
           WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
@@ -3116,14 +3142,14 @@ BEGIN
       UNION ALL
       SELECT t.position, 2, t.role, d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
-                    pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname), d.privilege_type,
+                    pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
+                    concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
                     CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
                          WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, t.role)
       FROM present AS d
       JOIN target AS t USING (position)
       LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
-      WHERE NOT (d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
-                 AND EXISTS (SELECT FROM place AS p WHERE p.position = d.position AND p.schema_oid = d.defaclnamespace))
+      WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
            CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
@@ -3340,6 +3366,173 @@ COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) IS 'Passwords that di
 
 REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_privileges.sql
+CREATE FUNCTION rolecall._plan_privileges(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $_plan_privileges$
+DECLARE
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE target AS (
+      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
+      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
+    ),
+    place AS (
+      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
+             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
+      FROM target AS t
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+    ),
+    withheld AS (
+      SELECT p.position, c.oid AS table_oid, c.relnamespace
+      FROM target AS t
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+      JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
+      JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
+      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+      UNION
+      -- Its partitions hold its rows.
+      SELECT w.position, i.inhrelid, c.relnamespace
+      FROM withheld AS w
+      JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+      JOIN pg_class AS c ON c.oid = i.inhrelid
+    ),
+    held AS MATERIALIZED (
+      SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
+      FROM target AS t
+      JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
+      WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
+         OR (d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+    ),
+    object AS (
+      SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+             g.object, g.owner, g.acl, g.harmless
+      FROM held AS h
+      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
+             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      UNION ALL
+      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+      FROM pg_database AS d
+      UNION ALL
+      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+      FROM pg_largeobject_metadata AS l
+      UNION ALL
+      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
+      FROM pg_foreign_data_wrapper AS w
+      UNION ALL
+      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+      FROM pg_foreign_server AS s
+      UNION ALL
+      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+      FROM pg_tablespace AS t
+      UNION ALL
+      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+      FROM pg_language AS l) AS g ON g.classid = h.classid AND g.oid = h.objid
+      WHERE h.deptype = 'a'
+      UNION ALL
+      SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
+      FROM held AS h
+      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+      JOIN pg_namespace AS n ON n.oid = y.typnamespace
+      WHERE h.deptype = 'a'
+      UNION ALL
+      SELECT h.position, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
+             -- Not one that runs as its owner, reaches out of the database, or was made to be closed to others.
+             CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
+               SELECT FROM pg_init_privs AS i
+               WHERE i.classoid = h.classid AND i.objoid = f.oid
+                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+             ) THEN 'EXECUTE' END
+      FROM held AS h
+      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+      JOIN pg_language AS l ON l.oid = f.prolang
+      JOIN pg_namespace AS n ON n.oid = f.pronamespace
+      WHERE h.deptype = 'a'
+    ),
+    entry AS (
+      SELECT o.position, o.role, o.kind || ' ' AS kind, o.target::text AS target, o.object, o.owner, x.grantor,
+             x.privilege_type AS privilege, x.is_grantable, coalesce(x.privilege_type = o.harmless, false) AS harmless
+      FROM object AS o
+      CROSS JOIN LATERAL aclexplode(o.acl) AS x
+      WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
+      UNION ALL
+      SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
+             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)), x.is_grantable,
+             x.privilege_type = 'SELECT'
+               AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
+               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
+      FROM held AS h
+      JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
+      JOIN pg_class AS c ON c.oid = a.attrelid
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
+      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, x.is_grantable
+      UNION ALL
+      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type, x.is_grantable, false
+      FROM jsonb_to_recordset(rolecall._parameter_privileges())
+        AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+      JOIN target AS t ON t.role_oid = x.grantee
+      CROSS JOIN LATERAL (
+        SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+        FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+      ) AS i(name)
+    ),
+    excess AS (
+      SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
+             concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END, string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
+      FROM entry AS e
+      WHERE e.is_grantable OR NOT e.harmless
+      GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    ),
+    possession AS (
+      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role, format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+             format('owns objects%s, which it can write and change: %s', ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
+      FROM held AS h
+      LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
+      WHERE h.deptype = 'o'
+        AND (d.oid IS NOT NULL OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
+      GROUP BY h.position, h.role, d.datname
+    )
+    SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+    FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
+    ORDER BY c.position, c.phase, c.statement;
+END
+$_plan_privileges$;
+
+COMMENT ON FUNCTION rolecall._plan_privileges(jsonb) IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
+
+REVOKE ALL ON FUNCTION rolecall._plan_privileges(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_plan_read_access.sql
 CREATE FUNCTION rolecall._plan_read_access(
   resources jsonb
@@ -3352,6 +3545,7 @@ BEGIN
   PERFORM rolecall._check_provisioned_here(_plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall._plan_schemas(_plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall._plan_tables(_plan_read_access.resources);
+  RETURN QUERY SELECT * FROM rolecall._plan_privileges(_plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources);
 END
 $_plan_read_access$;
@@ -3437,11 +3631,10 @@ BEGIN
     ),
     -- Each ACL is taken apart once, however many roles there are.
     held AS MATERIALIZED (
-      SELECT n.oid, x.grantee, bool_or(x.privilege_type = 'USAGE') AS uses, bool_or(x.privilege_type = 'CREATE') AS creates
+      SELECT n.oid, x.grantee
       FROM pg_namespace AS n
       CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-      GROUP BY 1, 2
+      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t) AND x.privilege_type = 'USAGE'
     ),
     found AS (
       SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
@@ -3452,23 +3645,7 @@ BEGIN
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
       FROM place AS p
-      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid AND h.uses)
-      UNION ALL
-      SELECT t.position, 3, n.nspname, 'revoke_privilege', n.nspname,
-             format('REVOKE CREATE ON SCHEMA %I FROM %I CASCADE', n.nspname, t.role), ARRAY[t.role],
-             pg_has_role(n.nspowner, 'USAGE')
-      FROM target AS t
-      JOIN held AS h ON h.grantee = t.role_oid AND h.creates
-      JOIN pg_namespace AS n ON n.oid = h.oid
-      UNION ALL
-      SELECT t.position, 4, d.datname, 'revoke_privilege', d.datname,
-             format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, t.role), ARRAY[t.role],
-             pg_has_role(d.datdba, 'USAGE')
-      FROM pg_database AS d
-      JOIN target AS t ON t.role_oid IN (
-        SELECT a.grantee FROM aclexplode(d.datacl) AS a WHERE a.privilege_type IN ('CREATE', 'TEMPORARY')
-      )
-      WHERE d.datname = current_database()
+      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,
@@ -3478,7 +3655,7 @@ BEGIN
 END
 $_plan_schemas$;
 
-COMMENT ON FUNCTION rolecall._plan_schemas(jsonb) IS 'Schemas that are missing, USAGE that is missing on them, and CREATE or TEMP that the role must not have';
+COMMENT ON FUNCTION rolecall._plan_schemas(jsonb) IS 'Schemas that are missing, and USAGE that is missing on them';
 
 REVOKE ALL ON FUNCTION rolecall._plan_schemas(jsonb) FROM PUBLIC;
 
@@ -3583,27 +3760,21 @@ BEGIN
       ) AS a
     ),
     entry AS MATERIALIZED (
-      SELECT a.number, x.grantee,
+      SELECT a.number, x.grantee, x.grantor,
              bool_or(x.privilege_type = 'SELECT') AS reads,
              bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-             string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
       FROM acl AS a
       CROSS JOIN LATERAL aclexplode(a.relacl) AS x
       WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-      GROUP BY 1, 2
+      GROUP BY 1, 2, 3
     ),
     held AS MATERIALIZED (
-      SELECT p.position, p.role, a.number, a.is_sequence, a.tables, p.schema, p.place,
-             coalesce(e.reads, false) AS reads, coalesce(e.passes_on, false) AS passes_on, e.writes
+      SELECT p.position, p.role, p.role_oid, a.tables, p.schema, p.place, e.number IS NOT NULL AS reads
       FROM place AS p
-      JOIN acl AS a ON a.relnamespace = p.schema_oid
-      LEFT JOIN entry AS e ON e.number = a.number AND e.grantee = p.role_oid
-      UNION ALL
-      SELECT t.position, t.role, a.number, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
-      FROM entry AS e
-      JOIN acl AS a USING (number)
-      JOIN target AS t ON t.role_oid = e.grantee
-      WHERE NOT EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
+      JOIN acl AS a ON a.relnamespace = p.schema_oid AND NOT a.is_sequence
+      LEFT JOIN (SELECT DISTINCT e.number, e.grantee FROM entry AS e WHERE e.reads) AS e
+        ON e.number = a.number AND e.grantee = p.role_oid
     ),
     missing AS (
       SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
@@ -3611,7 +3782,7 @@ BEGIN
       FROM held AS h
       CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
       JOIN pg_class AS c ON c.oid = u.oid
-      WHERE h.schema IS NOT NULL AND NOT h.is_sequence AND NOT h.reads
+      WHERE NOT h.reads AND c.relowner IS DISTINCT FROM h.role_oid
         AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
     ),
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
@@ -3623,13 +3794,13 @@ BEGIN
       ) AS m
       JOIN (
         SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
-        FROM held AS h WHERE NOT h.is_sequence GROUP BY h.position, h.schema
+        FROM held AS h GROUP BY h.position, h.schema
       ) AS h USING (position, schema)
     ),
     granted AS (
       SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
              format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', m.schema, m.role) AS statement,
-             m.role, NULL::oid AS relowner
+             m.role, NULL::text AS note
       FROM missing AS m JOIN manner AS n USING (position, schema)
       WHERE n.whole
       GROUP BY m.position, m.place, m.schema, m.role
@@ -3645,7 +3816,8 @@ BEGIN
       GROUP BY m.position, m.place, m.part, m.schema, m.role
       UNION ALL
       SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, m.relname),
-             format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role, m.relowner
+             format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role,
+             format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
       FROM missing AS m WHERE NOT m.allowed
     ),
     -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
@@ -3654,35 +3826,53 @@ BEGIN
       FROM withheld AS w
       JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
     ),
+    suspect AS MATERIALIZED (
+      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported, e.reads, e.passes_on, e.writes, e.grantor
+      FROM entry AS e
+      JOIN acl AS a USING (number)
+      JOIN target AS t ON t.role_oid = e.grantee
+      CROSS JOIN LATERAL (
+        SELECT NOT a.is_sequence
+               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
+      ) AS r(reported)
+      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
+    ),
     excess AS (
-      SELECT h.position, h.role, h.is_sequence, u.oid, c.relname, c.relowner, n.nspname, d.privileges
-      FROM held AS h
-      CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
-      JOIN pg_class AS c ON c.oid = u.oid
+      SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+             format('%I.%I', n.nspname, c.relname) AS object, c.relowner AS owner, s.grantor, d.privileges
+      FROM suspect AS s
+      CROSS JOIN LATERAL unnest(s.tables) AS u(oid)
+      JOIN pg_class AS c ON c.oid = u.oid AND c.relowner <> s.role_oid
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL (
-        SELECT h.schema IS NOT NULL AND NOT h.is_sequence
-               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
+        SELECT s.reported
+               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = s.position AND w.table_oid = u.oid)
       ) AS r(readable)
       CROSS JOIN LATERAL (
-        SELECT nullif(concat_ws(', ', CASE WHEN h.reads AND NOT r.readable THEN 'SELECT' END, h.writes), '')
-        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE h.passes_on AND r.readable
+        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
       ) AS d(privileges)
       WHERE d.privileges IS NOT NULL
-        AND (h.writes IS NOT NULL OR h.passes_on
-             OR (h.reads AND (h.schema IS NULL OR h.is_sequence OR (h.position, h.number) IN (SELECT m.position, m.number FROM mixed AS m))))
     ),
     revoked AS (
-      SELECT e.position, 1, 0::bigint, e.part, 'revoke_privilege', e.nspname,
-             format('REVOKE %s ON %s%s FROM %I CASCADE', e.privileges, CASE WHEN e.is_sequence THEN 'SEQUENCE ' END,
-                    string_agg(format('%I.%I', e.nspname, e.relname), ', ' ORDER BY e.relname), e.role),
-             e.role, e.held_by
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
-        SELECT e.*, CASE WHEN pg_has_role(e.relowner, 'USAGE') THEN NULL ELSE e.relowner END AS held_by,
-               (row_number() OVER (PARTITION BY e.position, e.nspname, e.privileges ORDER BY e.relname) - 1) / 500 AS part
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
         FROM excess AS e
-      ) AS e
-      GROUP BY e.position, e.part, e.nspname, e.privileges, e.is_sequence, e.role, e.held_by
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
       UNION ALL
       -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
       SELECT w.position, 3, 0, 0, 'revoke_privilege', n.schema,
@@ -3693,9 +3883,7 @@ BEGIN
       JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
       GROUP BY w.position, n.schema, t.role
     )
-    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN c.relowner IS NOT NULL THEN '42501' END,
-           CASE WHEN c.relowner IS NOT NULL THEN format('owned by %I, whose grant it is', pg_get_userbyid(c.relowner)) END
+    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
     FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
     ORDER BY c.position, c.phase, c.place, c.part, c.statement;
 END
@@ -3786,6 +3974,7 @@ AS $_provision$
 BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
+  PERFORM rolecall._warn_about_public();
   RETURN QUERY
     SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
 END
@@ -4088,7 +4277,11 @@ BEGIN
       v_verifier := rolecall._scram(rolecall._derived_password(_reporting_passwords.secret, v_name), v_salt, 4096);
     END IF;
     v_passwords := v_passwords || jsonb_build_object(
-      'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept
+      'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept,
+      -- It is to log in. An end that is yet to come is somebody's intention.
+      'valid_until', (
+        SELECT 'infinity' FROM pg_roles AS r WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+      )
     );
   END LOOP;
   RETURN to_jsonb(v_passwords);
@@ -4743,6 +4936,31 @@ $_verifier$;
 COMMENT ON FUNCTION rolecall._verifier(text) IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 
 REVOKE ALL ON FUNCTION rolecall._verifier(text) FROM PUBLIC;
+
+-- sql/5-internal/_warn_about_public.sql
+CREATE FUNCTION rolecall._warn_about_public()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_warn_about_public$
+DECLARE
+  v_schemas text;
+BEGIN
+  SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname) INTO v_schemas
+  FROM pg_namespace AS n
+  WHERE n.nspacl IS NOT NULL
+    AND EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'CREATE');
+  IF v_schemas IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('reporting roles can create objects in schema %s, because PUBLIC can', v_schemas),
+      HINT = format('Ask the owner, or a superuser, to run: REVOKE CREATE ON SCHEMA %s FROM PUBLIC', v_schemas);
+  END IF;
+END
+$_warn_about_public$;
+
+COMMENT ON FUNCTION rolecall._warn_about_public() IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
+
+REVOKE ALL ON FUNCTION rolecall._warn_about_public() FROM PUBLIC;
 
 -- sql/5-internal/_write_secret.sql
 CREATE FUNCTION rolecall._write_secret(

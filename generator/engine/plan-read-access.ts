@@ -8,13 +8,13 @@
  */
 import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { batch, revocations } from './grantable.ts';
 
-/** Tables named in one statement. From PostgreSQL 18 each is locked, so a very long list goes by schema instead. */
-const batch = 500;
+/** From PostgreSQL 18 each table that a statement names is locked, so a very long list goes by schema instead. */
 const longList = 1000;
 
 /** Each resource with its oid, and each of its schemas. */
-const targets = (resources: Jsonb) => sql`
+export const targets = (resources: Jsonb) => sql`
   target AS (
     SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
     FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
@@ -25,6 +25,25 @@ const targets = (resources: Jsonb) => sql`
            to_regnamespace(quote_ident(s.name))::oid AS schema_oid
     FROM target AS t
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+  )
+`;
+
+/** The tables withheld from each resource's role; recursive. */
+export const withheld = sql`
+  withheld AS (
+    SELECT p.position, c.oid AS table_oid, c.relnamespace
+    FROM target AS t
+    CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+    JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
+    JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
+    WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+    UNION
+    -- Its partitions hold its rows.
+    SELECT w.position, i.inhrelid, c.relnamespace
+    FROM withheld AS w
+    JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+    JOIN pg_class AS c ON c.oid = i.inhrelid
   )
 `;
 
@@ -105,13 +124,14 @@ export function _plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
       PERFORM rolecall._check_provisioned_here(${resources});
       RETURN QUERY SELECT * FROM rolecall._plan_schemas(${resources});
       RETURN QUERY SELECT * FROM rolecall._plan_tables(${resources});
+      RETURN QUERY SELECT * FROM rolecall._plan_privileges(${resources});
       RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(${resources});
     END
   `;
 }
 
 /**
- * Schemas that are missing, USAGE that is missing on them, and CREATE or TEMP that the role must not have
+ * Schemas that are missing, and USAGE that is missing on them
  * @volatility stable
  */
 export function _plan_schemas(resources: Jsonb): SetOf<ChangeRow> {
@@ -121,11 +141,10 @@ export function _plan_schemas(resources: Jsonb): SetOf<ChangeRow> {
         WITH ${targets(resources)},
         -- Each ACL is taken apart once, however many roles there are.
         held AS MATERIALIZED (
-          SELECT n.oid, x.grantee, bool_or(x.privilege_type = 'USAGE') AS uses, bool_or(x.privilege_type = 'CREATE') AS creates
+          SELECT n.oid, x.grantee
           FROM pg_namespace AS n
           CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-          WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-          GROUP BY 1, 2
+          WHERE x.grantee IN (SELECT t.role_oid FROM target AS t) AND x.privilege_type = 'USAGE'
         ),
         found AS (
           SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
@@ -136,23 +155,7 @@ export function _plan_schemas(resources: Jsonb): SetOf<ChangeRow> {
                  format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
                  p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
           FROM place AS p
-          WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid AND h.uses)
-          UNION ALL
-          SELECT t.position, 3, n.nspname, 'revoke_privilege', n.nspname,
-                 format('REVOKE CREATE ON SCHEMA %I FROM %I CASCADE', n.nspname, t.role), ARRAY[t.role],
-                 pg_has_role(n.nspowner, 'USAGE')
-          FROM target AS t
-          JOIN held AS h ON h.grantee = t.role_oid AND h.creates
-          JOIN pg_namespace AS n ON n.oid = h.oid
-          UNION ALL
-          SELECT t.position, 4, d.datname, 'revoke_privilege', d.datname,
-                 format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, t.role), ARRAY[t.role],
-                 pg_has_role(d.datdba, 'USAGE')
-          FROM pg_database AS d
-          JOIN target AS t ON t.role_oid IN (
-            SELECT a.grantee FROM aclexplode(d.datacl) AS a WHERE a.privilege_type IN ('CREATE', 'TEMPORARY')
-          )
-          WHERE d.datname = current_database()
+          WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
         )
         SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
                CASE WHEN NOT f.allowed THEN '42501' END,
@@ -172,21 +175,7 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
     BEGIN
       RETURN QUERY
         WITH RECURSIVE ${targets(resources)},
-        withheld AS (
-          SELECT p.position, c.oid AS table_oid, c.relnamespace
-          FROM target AS t
-          CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-          CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-          JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
-          JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-          WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-          UNION
-          -- Its partitions hold its rows.
-          SELECT w.position, i.inhrelid, c.relnamespace
-          FROM withheld AS w
-          JOIN pg_inherits AS i ON i.inhparent = w.table_oid
-          JOIN pg_class AS c ON c.oid = i.inhrelid
-        ),
+        ${withheld},
         -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
         acl AS MATERIALIZED (
           SELECT row_number() OVER () AS number, a.*
@@ -198,27 +187,21 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           ) AS a
         ),
         entry AS MATERIALIZED (
-          SELECT a.number, x.grantee,
+          SELECT a.number, x.grantee, x.grantor,
                  bool_or(x.privilege_type = 'SELECT') AS reads,
                  bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-                 string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
           FROM acl AS a
           CROSS JOIN LATERAL aclexplode(a.relacl) AS x
           WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-          GROUP BY 1, 2
+          GROUP BY 1, 2, 3
         ),
         held AS MATERIALIZED (
-          SELECT p.position, p.role, a.number, a.is_sequence, a.tables, p.schema, p.place,
-                 coalesce(e.reads, false) AS reads, coalesce(e.passes_on, false) AS passes_on, e.writes
+          SELECT p.position, p.role, p.role_oid, a.tables, p.schema, p.place, e.number IS NOT NULL AS reads
           FROM place AS p
-          JOIN acl AS a ON a.relnamespace = p.schema_oid
-          LEFT JOIN entry AS e ON e.number = a.number AND e.grantee = p.role_oid
-          UNION ALL
-          SELECT t.position, t.role, a.number, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
-          FROM entry AS e
-          JOIN acl AS a USING (number)
-          JOIN target AS t ON t.role_oid = e.grantee
-          WHERE NOT EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
+          JOIN acl AS a ON a.relnamespace = p.schema_oid AND NOT a.is_sequence
+          LEFT JOIN (SELECT DISTINCT e.number, e.grantee FROM entry AS e WHERE e.reads) AS e
+            ON e.number = a.number AND e.grantee = p.role_oid
         ),
         missing AS (
           SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
@@ -226,7 +209,7 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           FROM held AS h
           CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
           JOIN pg_class AS c ON c.oid = u.oid
-          WHERE h.schema IS NOT NULL AND NOT h.is_sequence AND NOT h.reads
+          WHERE NOT h.reads AND c.relowner IS DISTINCT FROM h.role_oid
             AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
         ),
         -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
@@ -238,13 +221,13 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           ) AS m
           JOIN (
             SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
-            FROM held AS h WHERE NOT h.is_sequence GROUP BY h.position, h.schema
+            FROM held AS h GROUP BY h.position, h.schema
           ) AS h USING (position, schema)
         ),
         granted AS (
           SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
                  format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', m.schema, m.role) AS statement,
-                 m.role, NULL::oid AS relowner
+                 m.role, NULL::text AS note
           FROM missing AS m JOIN manner AS n USING (position, schema)
           WHERE n.whole
           GROUP BY m.position, m.place, m.schema, m.role
@@ -260,7 +243,8 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           GROUP BY m.position, m.place, m.part, m.schema, m.role
           UNION ALL
           SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, m.relname),
-                 format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role, m.relowner
+                 format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role,
+                 format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
           FROM missing AS m WHERE NOT m.allowed
         ),
         -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
@@ -269,35 +253,36 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           FROM withheld AS w
           JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
         ),
+        suspect AS MATERIALIZED (
+          SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported, e.reads, e.passes_on, e.writes, e.grantor
+          FROM entry AS e
+          JOIN acl AS a USING (number)
+          JOIN target AS t ON t.role_oid = e.grantee
+          CROSS JOIN LATERAL (
+            SELECT NOT a.is_sequence
+                   AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
+          ) AS r(reported)
+          WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
+        ),
         excess AS (
-          SELECT h.position, h.role, h.is_sequence, u.oid, c.relname, c.relowner, n.nspname, d.privileges
-          FROM held AS h
-          CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
-          JOIN pg_class AS c ON c.oid = u.oid
+          SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+                 format('%I.%I', n.nspname, c.relname) AS object, c.relowner AS owner, s.grantor, d.privileges
+          FROM suspect AS s
+          CROSS JOIN LATERAL unnest(s.tables) AS u(oid)
+          JOIN pg_class AS c ON c.oid = u.oid AND c.relowner <> s.role_oid
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           CROSS JOIN LATERAL (
-            SELECT h.schema IS NOT NULL AND NOT h.is_sequence
-                   AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
+            SELECT s.reported
+                   AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = s.position AND w.table_oid = u.oid)
           ) AS r(readable)
           CROSS JOIN LATERAL (
-            SELECT nullif(concat_ws(', ', CASE WHEN h.reads AND NOT r.readable THEN 'SELECT' END, h.writes), '')
-            UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE h.passes_on AND r.readable
+            SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+            UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
           ) AS d(privileges)
           WHERE d.privileges IS NOT NULL
-            AND (h.writes IS NOT NULL OR h.passes_on
-                 OR (h.reads AND (h.schema IS NULL OR h.is_sequence OR (h.position, h.number) IN (SELECT m.position, m.number FROM mixed AS m))))
         ),
         revoked AS (
-          SELECT e.position, 1, 0::bigint, e.part, 'revoke_privilege', e.nspname,
-                 format('REVOKE %s ON %s%s FROM %I CASCADE', e.privileges, CASE WHEN e.is_sequence THEN 'SEQUENCE ' END,
-                        string_agg(format('%I.%I', e.nspname, e.relname), ', ' ORDER BY e.relname), e.role),
-                 e.role, e.held_by
-          FROM (
-            SELECT e.*, CASE WHEN pg_has_role(e.relowner, 'USAGE') THEN NULL ELSE e.relowner END AS held_by,
-                   (row_number() OVER (PARTITION BY e.position, e.nspname, e.privileges ORDER BY e.relname) - 1) / ${batch} AS part
-            FROM excess AS e
-          ) AS e
-          GROUP BY e.position, e.part, e.nspname, e.privileges, e.is_sequence, e.role, e.held_by
+          ${revocations(sql`excess`)}
           UNION ALL
           -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
           SELECT w.position, 3, 0, 0, 'revoke_privilege', n.schema,
@@ -308,9 +293,7 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
           GROUP BY w.position, n.schema, t.role
         )
-        SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
-               CASE WHEN c.relowner IS NOT NULL THEN '42501' END,
-               CASE WHEN c.relowner IS NOT NULL THEN format('owned by %I, whose grant it is', pg_get_userbyid(c.relowner)) END
+        SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
         FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
         ORDER BY c.position, c.phase, c.place, c.part, c.statement;
     END
@@ -341,7 +324,9 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
           FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
         ),
         present AS (
-          SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type
+          SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+                 d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
+                   AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace) AS wanted
           FROM pg_default_acl AS d
           CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           JOIN target AS t ON t.role_oid = x.grantee
@@ -352,7 +337,7 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
                         pg_get_userbyid(o.owner_oid), string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
           FROM place AS p
           JOIN owner AS o USING (position)
-          WHERE o.owner_oid IS NOT NULL
+          WHERE o.owner_oid IS NOT NULL AND o.owner_oid IS DISTINCT FROM p.role_oid
             AND NOT EXISTS (
               SELECT FROM present AS d
               WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
@@ -362,14 +347,14 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
           UNION ALL
           SELECT t.position, 2, t.role, d.defaclrole,
                  format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
-                        pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname), d.privilege_type,
+                        pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
+                        concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
                         CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
                              WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, t.role)
           FROM present AS d
           JOIN target AS t USING (position)
           LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
-          WHERE NOT (d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
-                     AND EXISTS (SELECT FROM place AS p WHERE p.position = d.position AND p.schema_oid = d.defaclnamespace))
+          WHERE NOT d.wanted OR d.is_grantable
         )
         SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
                CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,

@@ -52,8 +52,30 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
     BEGIN
       PERFORM rolecall._check_read_access(${definitions});
       PERFORM rolecall._check_document(jsonb_build_object('read_access', ${definitions}));
+      PERFORM rolecall._warn_about_public();
       RETURN QUERY
         SELECT * FROM rolecall._converge_reporting(${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run});
+    END
+  `;
+}
+
+/**
+ * Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner's to change
+ */
+export function _warn_about_public(): Nothing {
+  return sql`
+    DECLARE
+      v_schemas text;
+    BEGIN
+      SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname) INTO v_schemas
+      FROM pg_namespace AS n
+      WHERE n.nspacl IS NOT NULL
+        AND EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'CREATE');
+      IF v_schemas IS NOT NULL THEN
+        RAISE WARNING USING
+          MESSAGE = format('reporting roles can create objects in schema %s, because PUBLIC can', v_schemas),
+          HINT = format('Ask the owner, or a superuser, to run: REVOKE CREATE ON SCHEMA %s FROM PUBLIC', v_schemas);
+      END IF;
     END
   `;
 }

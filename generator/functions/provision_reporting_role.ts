@@ -6,9 +6,16 @@ import { sql } from '../sql/template.ts';
  *
  * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
  * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
- * foreign table in them that is not withheld, also on those made later by one of the table owners. Write privileges
- * on tables, sequences, schemas and the database that a role of that name had are taken away. It has the settings
+ * foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
  * `default_transaction_read_only = on` and `search_path` = its schemas.
+ *
+ * From a role of that name that is there already everything else is taken away: attributes, memberships, and every
+ * privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
+ * schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
+ * their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
+ * cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
+ * role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
+ * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects.
  *
  * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
  *
@@ -19,13 +26,13 @@ import { sql } from '../sql/template.ts';
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a table that the caller may not grant on is a WARNING and a skipped row with 42501
+ * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
  * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; or no schema is given
  * @throws invalid_schema_name - schema public does not exist
- * @throws insufficient_privilege - the caller may not create roles or schemas
+ * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_role('app_reports', ARRAY['reports']);
  */
 export function provision_reporting_role(

@@ -15,11 +15,11 @@ import { sql } from '../sql/template.ts';
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a table that the caller may not grant on is a WARNING and a skipped row with 42501
+ * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
  * @throws invalid_name - a name is empty or longer than 63 bytes, also where it is made of the database's
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
  * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's
- * @throws insufficient_privilege - the caller may not create roles or schemas
+ * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['tokens']);
  */
 export function provision_reporting_roles(

@@ -35,7 +35,9 @@ BEGIN
       FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
     ),
     present AS (
-      SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type
+      SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+             d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
+               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN target AS t ON t.role_oid = x.grantee
@@ -46,7 +48,7 @@ BEGIN
                     pg_get_userbyid(o.owner_oid), string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
       FROM place AS p
       JOIN owner AS o USING (position)
-      WHERE o.owner_oid IS NOT NULL
+      WHERE o.owner_oid IS NOT NULL AND o.owner_oid IS DISTINCT FROM p.role_oid
         AND NOT EXISTS (
           SELECT FROM present AS d
           WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
@@ -56,14 +58,14 @@ BEGIN
       UNION ALL
       SELECT t.position, 2, t.role, d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
-                    pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname), d.privilege_type,
+                    pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
+                    concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
                     CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
                          WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, t.role)
       FROM present AS d
       JOIN target AS t USING (position)
       LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
-      WHERE NOT (d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
-                 AND EXISTS (SELECT FROM place AS p WHERE p.position = d.position AND p.schema_oid = d.defaclnamespace))
+      WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
            CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,

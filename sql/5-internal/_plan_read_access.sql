@@ -11,6 +11,7 @@ BEGIN
   PERFORM rolecall._check_provisioned_here(_plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall._plan_schemas(_plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall._plan_tables(_plan_read_access.resources);
+  RETURN QUERY SELECT * FROM rolecall._plan_privileges(_plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources);
 END
 $_plan_read_access$;

@@ -22,11 +22,10 @@ BEGIN
     ),
     -- Each ACL is taken apart once, however many roles there are.
     held AS MATERIALIZED (
-      SELECT n.oid, x.grantee, bool_or(x.privilege_type = 'USAGE') AS uses, bool_or(x.privilege_type = 'CREATE') AS creates
+      SELECT n.oid, x.grantee
       FROM pg_namespace AS n
       CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-      GROUP BY 1, 2
+      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t) AND x.privilege_type = 'USAGE'
     ),
     found AS (
       SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
@@ -37,23 +36,7 @@ BEGIN
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
       FROM place AS p
-      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid AND h.uses)
-      UNION ALL
-      SELECT t.position, 3, n.nspname, 'revoke_privilege', n.nspname,
-             format('REVOKE CREATE ON SCHEMA %I FROM %I CASCADE', n.nspname, t.role), ARRAY[t.role],
-             pg_has_role(n.nspowner, 'USAGE')
-      FROM target AS t
-      JOIN held AS h ON h.grantee = t.role_oid AND h.creates
-      JOIN pg_namespace AS n ON n.oid = h.oid
-      UNION ALL
-      SELECT t.position, 4, d.datname, 'revoke_privilege', d.datname,
-             format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, t.role), ARRAY[t.role],
-             pg_has_role(d.datdba, 'USAGE')
-      FROM pg_database AS d
-      JOIN target AS t ON t.role_oid IN (
-        SELECT a.grantee FROM aclexplode(d.datacl) AS a WHERE a.privilege_type IN ('CREATE', 'TEMPORARY')
-      )
-      WHERE d.datname = current_database()
+      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,
@@ -63,6 +46,6 @@ BEGIN
 END
 $_plan_schemas$;
 
-COMMENT ON FUNCTION rolecall._plan_schemas(jsonb) IS 'Schemas that are missing, USAGE that is missing on them, and CREATE or TEMP that the role must not have';
+COMMENT ON FUNCTION rolecall._plan_schemas(jsonb) IS 'Schemas that are missing, and USAGE that is missing on them';
 
 REVOKE ALL ON FUNCTION rolecall._plan_schemas(jsonb) FROM PUBLIC;

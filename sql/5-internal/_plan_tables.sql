@@ -46,27 +46,21 @@ BEGIN
       ) AS a
     ),
     entry AS MATERIALIZED (
-      SELECT a.number, x.grantee,
+      SELECT a.number, x.grantee, x.grantor,
              bool_or(x.privilege_type = 'SELECT') AS reads,
              bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-             string_agg(DISTINCT x.privilege_type, ', ') FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
       FROM acl AS a
       CROSS JOIN LATERAL aclexplode(a.relacl) AS x
       WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-      GROUP BY 1, 2
+      GROUP BY 1, 2, 3
     ),
     held AS MATERIALIZED (
-      SELECT p.position, p.role, a.number, a.is_sequence, a.tables, p.schema, p.place,
-             coalesce(e.reads, false) AS reads, coalesce(e.passes_on, false) AS passes_on, e.writes
+      SELECT p.position, p.role, p.role_oid, a.tables, p.schema, p.place, e.number IS NOT NULL AS reads
       FROM place AS p
-      JOIN acl AS a ON a.relnamespace = p.schema_oid
-      LEFT JOIN entry AS e ON e.number = a.number AND e.grantee = p.role_oid
-      UNION ALL
-      SELECT t.position, t.role, a.number, a.is_sequence, a.tables, NULL, NULL, e.reads, e.passes_on, e.writes
-      FROM entry AS e
-      JOIN acl AS a USING (number)
-      JOIN target AS t ON t.role_oid = e.grantee
-      WHERE NOT EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
+      JOIN acl AS a ON a.relnamespace = p.schema_oid AND NOT a.is_sequence
+      LEFT JOIN (SELECT DISTINCT e.number, e.grantee FROM entry AS e WHERE e.reads) AS e
+        ON e.number = a.number AND e.grantee = p.role_oid
     ),
     missing AS (
       SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
@@ -74,7 +68,7 @@ BEGIN
       FROM held AS h
       CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
       JOIN pg_class AS c ON c.oid = u.oid
-      WHERE h.schema IS NOT NULL AND NOT h.is_sequence AND NOT h.reads
+      WHERE NOT h.reads AND c.relowner IS DISTINCT FROM h.role_oid
         AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
     ),
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
@@ -86,13 +80,13 @@ BEGIN
       ) AS m
       JOIN (
         SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
-        FROM held AS h WHERE NOT h.is_sequence GROUP BY h.position, h.schema
+        FROM held AS h GROUP BY h.position, h.schema
       ) AS h USING (position, schema)
     ),
     granted AS (
       SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
              format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', m.schema, m.role) AS statement,
-             m.role, NULL::oid AS relowner
+             m.role, NULL::text AS note
       FROM missing AS m JOIN manner AS n USING (position, schema)
       WHERE n.whole
       GROUP BY m.position, m.place, m.schema, m.role
@@ -108,7 +102,8 @@ BEGIN
       GROUP BY m.position, m.place, m.part, m.schema, m.role
       UNION ALL
       SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, m.relname),
-             format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role, m.relowner
+             format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role,
+             format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
       FROM missing AS m WHERE NOT m.allowed
     ),
     -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
@@ -117,35 +112,53 @@ BEGIN
       FROM withheld AS w
       JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
     ),
+    suspect AS MATERIALIZED (
+      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported, e.reads, e.passes_on, e.writes, e.grantor
+      FROM entry AS e
+      JOIN acl AS a USING (number)
+      JOIN target AS t ON t.role_oid = e.grantee
+      CROSS JOIN LATERAL (
+        SELECT NOT a.is_sequence
+               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
+      ) AS r(reported)
+      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
+    ),
     excess AS (
-      SELECT h.position, h.role, h.is_sequence, u.oid, c.relname, c.relowner, n.nspname, d.privileges
-      FROM held AS h
-      CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
-      JOIN pg_class AS c ON c.oid = u.oid
+      SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+             format('%I.%I', n.nspname, c.relname) AS object, c.relowner AS owner, s.grantor, d.privileges
+      FROM suspect AS s
+      CROSS JOIN LATERAL unnest(s.tables) AS u(oid)
+      JOIN pg_class AS c ON c.oid = u.oid AND c.relowner <> s.role_oid
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL (
-        SELECT h.schema IS NOT NULL AND NOT h.is_sequence
-               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
+        SELECT s.reported
+               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = s.position AND w.table_oid = u.oid)
       ) AS r(readable)
       CROSS JOIN LATERAL (
-        SELECT nullif(concat_ws(', ', CASE WHEN h.reads AND NOT r.readable THEN 'SELECT' END, h.writes), '')
-        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE h.passes_on AND r.readable
+        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
       ) AS d(privileges)
       WHERE d.privileges IS NOT NULL
-        AND (h.writes IS NOT NULL OR h.passes_on
-             OR (h.reads AND (h.schema IS NULL OR h.is_sequence OR (h.position, h.number) IN (SELECT m.position, m.number FROM mixed AS m))))
     ),
     revoked AS (
-      SELECT e.position, 1, 0::bigint, e.part, 'revoke_privilege', e.nspname,
-             format('REVOKE %s ON %s%s FROM %I CASCADE', e.privileges, CASE WHEN e.is_sequence THEN 'SEQUENCE ' END,
-                    string_agg(format('%I.%I', e.nspname, e.relname), ', ' ORDER BY e.relname), e.role),
-             e.role, e.held_by
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
-        SELECT e.*, CASE WHEN pg_has_role(e.relowner, 'USAGE') THEN NULL ELSE e.relowner END AS held_by,
-               (row_number() OVER (PARTITION BY e.position, e.nspname, e.privileges ORDER BY e.relname) - 1) / 500 AS part
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
         FROM excess AS e
-      ) AS e
-      GROUP BY e.position, e.part, e.nspname, e.privileges, e.is_sequence, e.role, e.held_by
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
       UNION ALL
       -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
       SELECT w.position, 3, 0, 0, 'revoke_privilege', n.schema,
@@ -156,9 +169,7 @@ BEGIN
       JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
       GROUP BY w.position, n.schema, t.role
     )
-    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN c.relowner IS NOT NULL THEN '42501' END,
-           CASE WHEN c.relowner IS NOT NULL THEN format('owned by %I, whose grant it is', pg_get_userbyid(c.relowner)) END
+    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
     FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
     ORDER BY c.position, c.phase, c.place, c.part, c.statement;
 END

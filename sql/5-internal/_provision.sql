@@ -13,6 +13,7 @@ AS $_provision$
 BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
+  PERFORM rolecall._warn_about_public();
   RETURN QUERY
     SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
 END

@@ -25,7 +25,11 @@ BEGIN
       v_verifier := rolecall._scram(rolecall._derived_password(_reporting_passwords.secret, v_name), v_salt, 4096);
     END IF;
     v_passwords := v_passwords || jsonb_build_object(
-      'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept
+      'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept,
+      -- It is to log in. An end that is yet to come is somebody's intention.
+      'valid_until', (
+        SELECT 'infinity' FROM pg_roles AS r WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+      )
     );
   END LOOP;
   RETURN to_jsonb(v_passwords);
