@@ -100,6 +100,8 @@ COMMENT ON COLUMN rolecall.resource.recorded_at IS 'when; orders the rows of one
 
 CREATE INDEX ON rolecall.resource (section, key, recorded_at);
 
+CREATE INDEX ON rolecall.resource ((key -> 1)) WHERE section = 'memberships';
+
 REVOKE ALL ON TABLE rolecall.resource FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rolecall.resource', '');
@@ -1082,6 +1084,48 @@ COMMENT ON FUNCTION rolecall._bits(bytea) IS 'The bits of a bytea';
 
 REVOKE ALL ON FUNCTION rolecall._bits(bytea) FROM PUBLIC;
 
+-- sql/5-internal/_blocking.sql
+CREATE FUNCTION rolecall._blocking(
+  role_oid oid,
+  reassigns boolean,
+  drops boolean
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_blocking$
+BEGIN
+  RETURN (
+    WITH found AS MATERIALIZED (
+      SELECT d.* FROM rolecall._dependencies(_blocking.role_oid, _blocking.reassigns, _blocking.drops) AS d WHERE d.cleared_by IS NULL
+    ),
+    kind AS (
+      SELECT f.database,
+             format('%s (%s%s)', f.kind, array_to_string((array_agg(f.object ORDER BY f.object))[1:10], ', '),
+                    ' and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more') AS objects
+      FROM found AS f GROUP BY f.database, f.kind
+    ),
+    remedy AS (
+      SELECT DISTINCT f.database, f.remedy FROM found AS f
+    )
+    SELECT string_agg(
+      format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements), E'\n' ORDER BY k.database COLLATE "C"
+    )
+    FROM (SELECT k.database, string_agg(k.objects, ', ' ORDER BY k.objects) AS objects FROM kind AS k GROUP BY 1) AS k
+    CROSS JOIN LATERAL (
+      SELECT array_to_string((array_agg(r.remedy ORDER BY r.remedy))[1:10], '; ') AS statements
+      FROM remedy AS r
+      WHERE r.database = k.database
+        AND NOT EXISTS (SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';'))
+    ) AS r
+  );
+END
+$_blocking$;
+
+COMMENT ON FUNCTION rolecall._blocking(oid, boolean, boolean) IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
+
+REVOKE ALL ON FUNCTION rolecall._blocking(oid, boolean, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_check_document.sql
 CREATE FUNCTION rolecall._check_document(
   document jsonb
@@ -1101,6 +1145,7 @@ BEGIN
       VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
              (r.resource ->> 'member', 'role', r.resource ? 'member'),
              (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
              (r.resource ->> 'password', 'password', r.resource ? 'password')
     ) AS n(value, kind, given)
     WHERE n.given
@@ -1256,6 +1301,36 @@ $_check_read_access$;
 COMMENT ON FUNCTION rolecall._check_read_access(jsonb) IS 'Refuses a definition of a reporting role that could not be provisioned';
 
 REVOKE ALL ON FUNCTION rolecall._check_read_access(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/_check_removal_rights.sql
+CREATE FUNCTION rolecall._check_removal_rights(
+  role_oid oid,
+  first rolecall._change,
+  last rolecall._change
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_check_removal_rights$
+DECLARE
+  v_caller record;
+  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = _check_removal_rights.role_oid);
+BEGIN
+  SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  IF v_caller.rolsuper THEN
+    RETURN;
+  ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
+    OR (rolecall._server_version() >= 16 AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION')) THEN
+    PERFORM rolecall._surface(_check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
+  ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE') THEN
+    PERFORM rolecall._surface(_check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL);
+  END IF;
+END
+$_check_removal_rights$;
+
+COMMENT ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) IS 'Refuses a caller that may not make a step of a removal';
+
+REVOKE ALL ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_check_role_name.sql
 CREATE FUNCTION rolecall._check_role_name(
@@ -1503,6 +1578,98 @@ COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean
 
 REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/_dependencies.sql
+CREATE FUNCTION rolecall._dependencies(
+  role_oid oid,
+  reassigns boolean,
+  drops boolean
+)
+RETURNS TABLE (
+  database text,
+  kind text,
+  object text,
+  remedy text,
+  cleared_by text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $_dependencies$
+DECLARE
+  v_name text := quote_ident(pg_get_userbyid(_dependencies.role_oid));
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+BEGIN
+  RETURN QUERY
+    WITH found AS MATERIALIZED (
+      SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
+             -- These two are not reassigned but dropped.
+             s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
+             s.classid::regclass::text AS catalog
+      FROM pg_shdepend AS s
+      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = _dependencies.role_oid
+    ),
+    owning AS (
+      SELECT f.dbid FROM found AS f WHERE f.reassignable AND NOT f.shared GROUP BY 1
+    ),
+    -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
+    given AS (
+      SELECT (to_jsonb(e) ->> 'oid')::oid AS oid, format('%I in %I', m.member, m.role) AS object,
+             format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
+      FROM pg_auth_members AS e
+      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
+      WHERE e.grantor = _dependencies.role_oid AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+    )
+    SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
+           CASE WHEN _dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
+                WHEN (f.dbid = v_here OR (f.shared AND NOT f.owned))
+                     -- A membership that the role gave to somebody ends only where that was asked for by name.
+                     AND (_dependencies.drops OR (_dependencies.reassigns AND g.oid IS NULL)) THEN 'drop_owned' END
+    FROM found AS f
+    LEFT JOIN given AS g ON g.oid = f.objid AND f.catalog = 'pg_auth_members'
+    LEFT JOIN pg_subscription AS u ON u.oid = f.objid AND f.catalog = 'pg_subscription'
+    LEFT JOIN pg_database AS d
+      ON d.oid = CASE WHEN f.catalog = 'pg_database' THEN f.objid WHEN f.shared THEN u.subdbid ELSE f.dbid END
+    LEFT JOIN owning AS o ON o.dbid = f.dbid
+    -- The names of what is in another database are known only there.
+    CROSS JOIN LATERAL (
+      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i WHERE f.shared OR f.dbid = v_here
+      UNION ALL
+      SELECT CASE f.catalog
+               WHEN 'pg_class' THEN 'relation'
+               WHEN 'pg_namespace' THEN 'schema'
+               WHEN 'pg_proc' THEN 'function'
+               ELSE replace(substr(f.catalog, length('pg_') + 1), '_', ' ')
+             END, 'oid ' || f.objid
+      WHERE NOT (f.shared OR f.dbid = v_here)
+    ) AS i
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN g.oid IS NOT NULL THEN 'membership'
+                  WHEN i.type = 'default acl' THEN 'default privileges'
+                  WHEN f.deptype = 'a' THEN 'privileges on ' || i.type
+                  WHEN f.deptype = 'i' THEN 'initial privileges on ' || i.type
+                  ELSE i.type END,
+             coalesce(g.object, i.identity)
+    ) AS k(kind, object)
+    CROSS JOIN LATERAL (
+      SELECT CASE
+               WHEN g.oid IS NOT NULL THEN g.remedy
+               WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type), i.identity)
+               WHEN f.shared THEN format(
+                 'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type) END, i.identity, v_name
+               )
+               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
+               -- It drops what is still owned.
+               ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                              format('DROP OWNED BY %s', v_name))
+             END
+    ) AS r(remedy);
+END
+$_dependencies$;
+
+COMMENT ON FUNCTION rolecall._dependencies(oid, boolean, boolean) IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+
+REVOKE ALL ON FUNCTION rolecall._dependencies(oid, boolean, boolean) FROM PUBLIC;
+
 -- sql/5-internal/_derived_password.sql
 CREATE FUNCTION rolecall._derived_password(
   secret bytea,
@@ -1608,6 +1775,10 @@ BEGIN
     WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
     WHEN 'create_event_trigger' THEN rolecall._execute_create_event_trigger(change)
     WHEN 'drop_event_trigger' THEN rolecall._execute_drop_event_trigger(change)
+    WHEN 'terminate_sessions' THEN rolecall._execute_terminate_sessions(change)
+    WHEN 'reassign_owned' THEN rolecall._execute_reassign_owned(change)
+    WHEN 'drop_owned' THEN rolecall._execute_drop_owned(change)
+    WHEN 'drop_role' THEN rolecall._execute_drop_role(change)
   END;
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)
@@ -1980,6 +2151,126 @@ COMMENT ON FUNCTION rolecall._execute_drop_event_trigger(rolecall._change) IS 'M
 
 REVOKE ALL ON FUNCTION rolecall._execute_drop_event_trigger(rolecall._change) FROM PUBLIC;
 
+-- sql/5-internal/_execute_drop_owned.sql
+CREATE FUNCTION rolecall._execute_drop_owned(
+  change rolecall._change
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_execute_drop_owned$
+DECLARE
+  v_attempts integer := 0;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  LOOP
+    BEGIN
+      EXECUTE rolecall._statement(change);
+      EXIT;
+    EXCEPTION
+      WHEN undefined_object THEN
+        PERFORM rolecall._refresh_caches();
+        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
+      WHEN internal_error THEN
+        v_attempts := v_attempts + 1;
+        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall._refresh_caches();
+      WHEN SQLSTATE '0A000'
+        OR SQLSTATE '0L000'
+        OR SQLSTATE '21000'
+        OR SQLSTATE '22000'
+        OR SQLSTATE '23000'
+        OR SQLSTATE '25000'
+        OR SQLSTATE '2B000'
+        OR SQLSTATE '3F000'
+        OR SQLSTATE '42000'
+        OR SQLSTATE '53000'
+        OR SQLSTATE '54000'
+        OR SQLSTATE '55000'
+        OR SQLSTATE '58000' THEN
+        GET STACKED DIAGNOSTICS
+          v_message = MESSAGE_TEXT,
+          v_detail = PG_EXCEPTION_DETAIL,
+          v_hint = PG_EXCEPTION_HINT;
+        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+    END;
+  END LOOP;
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
+END
+$_execute_drop_owned$;
+
+COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change) IS 'Makes one change: DROP OWNED: what a role owns in this database, and its privileges';
+
+REVOKE ALL ON FUNCTION rolecall._execute_drop_owned(rolecall._change) FROM PUBLIC;
+
+-- sql/5-internal/_execute_drop_role.sql
+CREATE FUNCTION rolecall._execute_drop_role(
+  change rolecall._change
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_execute_drop_role$
+DECLARE
+  v_attempts integer := 0;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  LOOP
+    BEGIN
+      EXECUTE rolecall._statement(change);
+      EXIT;
+    EXCEPTION
+      WHEN undefined_object THEN
+        PERFORM rolecall._refresh_caches();
+        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
+      WHEN internal_error THEN
+        v_attempts := v_attempts + 1;
+        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall._refresh_caches();
+      WHEN SQLSTATE '0A000'
+        OR SQLSTATE '0L000'
+        OR SQLSTATE '21000'
+        OR SQLSTATE '22000'
+        OR SQLSTATE '23000'
+        OR SQLSTATE '25000'
+        OR SQLSTATE '2B000'
+        OR SQLSTATE '3F000'
+        OR SQLSTATE '42000'
+        OR SQLSTATE '53000'
+        OR SQLSTATE '54000'
+        OR SQLSTATE '55000'
+        OR SQLSTATE '58000' THEN
+        GET STACKED DIAGNOSTICS
+          v_message = MESSAGE_TEXT,
+          v_detail = PG_EXCEPTION_DETAIL,
+          v_hint = PG_EXCEPTION_HINT;
+        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+    END;
+  END LOOP;
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
+END
+$_execute_drop_role$;
+
+COMMENT ON FUNCTION rolecall._execute_drop_role(rolecall._change) IS 'Makes one change: DROP ROLE';
+
+REVOKE ALL ON FUNCTION rolecall._execute_drop_role(rolecall._change) FROM PUBLIC;
+
 -- sql/5-internal/_execute_grant_privilege.sql
 CREATE FUNCTION rolecall._execute_grant_privilege(
   change rolecall._change
@@ -2056,6 +2347,9 @@ DECLARE
 BEGIN
   LOOP
     BEGIN
+      IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
+        PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
+      END IF;
       EXECUTE rolecall._statement(change);
       EXIT;
     EXCEPTION
@@ -2103,6 +2397,66 @@ $_execute_grant_role$;
 COMMENT ON FUNCTION rolecall._execute_grant_role(rolecall._change) IS 'Makes one change: GRANT of a role to a role';
 
 REVOKE ALL ON FUNCTION rolecall._execute_grant_role(rolecall._change) FROM PUBLIC;
+
+-- sql/5-internal/_execute_reassign_owned.sql
+CREATE FUNCTION rolecall._execute_reassign_owned(
+  change rolecall._change
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_execute_reassign_owned$
+DECLARE
+  v_attempts integer := 0;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  LOOP
+    BEGIN
+      EXECUTE rolecall._statement(change);
+      EXIT;
+    EXCEPTION
+      WHEN undefined_object THEN
+      PERFORM rolecall._refresh_caches();
+      RETURN NULL; -- a role was dropped meanwhile: plan again
+      WHEN internal_error THEN
+        v_attempts := v_attempts + 1;
+        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall._refresh_caches();
+      WHEN SQLSTATE '0A000'
+        OR SQLSTATE '0L000'
+        OR SQLSTATE '21000'
+        OR SQLSTATE '22000'
+        OR SQLSTATE '23000'
+        OR SQLSTATE '25000'
+        OR SQLSTATE '2B000'
+        OR SQLSTATE '3F000'
+        OR SQLSTATE '42000'
+        OR SQLSTATE '53000'
+        OR SQLSTATE '54000'
+        OR SQLSTATE '55000'
+        OR SQLSTATE '58000' THEN
+        GET STACKED DIAGNOSTICS
+          v_message = MESSAGE_TEXT,
+          v_detail = PG_EXCEPTION_DETAIL,
+          v_hint = PG_EXCEPTION_HINT;
+        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+    END;
+  END LOOP;
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
+END
+$_execute_reassign_owned$;
+
+COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) IS 'Makes one change: REASSIGN OWNED: what a role owns in this database, and shared objects';
+
+REVOKE ALL ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_execute_revoke_privilege.sql
 CREATE FUNCTION rolecall._execute_revoke_privilege(
@@ -2339,6 +2693,67 @@ $_execute_set_password$;
 COMMENT ON FUNCTION rolecall._execute_set_password(rolecall._change) IS 'Makes one change: ALTER ROLE ... PASSWORD with a verifier';
 
 REVOKE ALL ON FUNCTION rolecall._execute_set_password(rolecall._change) FROM PUBLIC;
+
+-- sql/5-internal/_execute_terminate_sessions.sql
+CREATE FUNCTION rolecall._execute_terminate_sessions(
+  change rolecall._change
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_execute_terminate_sessions$
+DECLARE
+  v_attempts integer := 0;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  LOOP
+    BEGIN
+      PERFORM pg_stat_clear_snapshot();
+      EXECUTE rolecall._statement(change);
+      EXIT;
+    EXCEPTION
+      WHEN undefined_object THEN
+      PERFORM rolecall._refresh_caches();
+      RETURN NULL; -- a role was dropped meanwhile: plan again
+      WHEN internal_error THEN
+        v_attempts := v_attempts + 1;
+        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall._refresh_caches();
+      WHEN SQLSTATE '0A000'
+        OR SQLSTATE '0L000'
+        OR SQLSTATE '21000'
+        OR SQLSTATE '22000'
+        OR SQLSTATE '23000'
+        OR SQLSTATE '25000'
+        OR SQLSTATE '2B000'
+        OR SQLSTATE '3F000'
+        OR SQLSTATE '42000'
+        OR SQLSTATE '53000'
+        OR SQLSTATE '54000'
+        OR SQLSTATE '55000'
+        OR SQLSTATE '58000' THEN
+        GET STACKED DIAGNOSTICS
+          v_message = MESSAGE_TEXT,
+          v_detail = PG_EXCEPTION_DETAIL,
+          v_hint = PG_EXCEPTION_HINT;
+        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
+    END;
+  END LOOP;
+  RETURN rolecall._step(change, 'applied', NULL, change.note);
+END
+$_execute_terminate_sessions$;
+
+COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) IS 'Makes one change: pg_terminate_backend() for each session of a role';
+
+REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_hmac_pad.sql
 CREATE FUNCTION rolecall._hmac_pad(
@@ -2827,8 +3242,8 @@ BEGIN
           END IF;
           v_step := rolecall._execute(v_change);
           v_created := v_created || v_step;
-          v_done := v_done || v_change.statement;
           IF v_step.status = 'applied' THEN
+            v_done := v_done || v_change.statement;
             v_own := v_own || v_change.target;
           ELSE
             -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
@@ -2896,6 +3311,37 @@ $_mask$;
 COMMENT ON FUNCTION rolecall._mask() IS 'What stands for a password wherever a statement is shown';
 
 REVOKE ALL ON FUNCTION rolecall._mask() FROM PUBLIC;
+
+-- sql/5-internal/_memberships_of.sql
+CREATE FUNCTION rolecall._memberships_of(
+  role_oid oid
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $_memberships_of$
+BEGIN
+  RETURN (
+    SELECT 'memberships that end: ' || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= 10)
+           || CASE WHEN max(m.number) > 10 THEN format(' and %s more', max(m.number) - 10) ELSE '' END
+    FROM (
+      SELECT e.membership, row_number() OVER (ORDER BY e.membership) AS number
+      FROM (
+        SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS membership
+        FROM pg_auth_members AS e WHERE e.member = _memberships_of.role_oid
+        UNION
+        SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid))
+        FROM pg_auth_members AS e WHERE e.roleid = _memberships_of.role_oid AND NOT rolecall._is_creator_edge(to_jsonb(e))
+      ) AS e
+    ) AS m
+  );
+END
+$_memberships_of$;
+
+COMMENT ON FUNCTION rolecall._memberships_of(oid) IS 'The memberships that end with a role, in words; null where there is none';
+
+REVOKE ALL ON FUNCTION rolecall._memberships_of(oid) FROM PUBLIC;
 
 -- sql/5-internal/_missing_roles.sql
 CREATE FUNCTION rolecall._missing_roles(
@@ -3074,6 +3520,9 @@ BEGIN
   END IF;
   IF _plan.document ? 'operators' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(_plan.document) AS p);
+  END IF;
+  IF _plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_removals(_plan.document -> 'roles') AS p);
   END IF;
   RETURN v_changes;
 END
@@ -3554,6 +4003,88 @@ COMMENT ON FUNCTION rolecall._plan_read_access(jsonb) IS 'Differences in the rea
 
 REVOKE ALL ON FUNCTION rolecall._plan_read_access(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_removals.sql
+CREATE FUNCTION rolecall._plan_removals(
+  resources jsonb
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_removals$
+DECLARE
+  v_wanted record;
+  v_found record;
+  v_role oid;
+  v_locks text[];
+  v_drop rolecall._change;
+  v_steps rolecall._change[];
+BEGIN
+  FOR v_wanted IN
+    SELECT r.name, r.reassign_to, r.reassign_to IS NOT NULL AS reassigns,
+           coalesce(r.drop_owned, false) AS drops, coalesce(r.terminate_sessions, false) AS terminates
+    FROM jsonb_to_recordset(_plan_removals.resources)
+      AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
+    WHERE r.state = 'absent'
+  LOOP
+    IF v_wanted.reassign_to = v_wanted.name THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
+    END IF;
+    v_role := to_regrole(quote_ident(v_wanted.name))::oid;
+    CONTINUE WHEN v_role IS NULL;
+    -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+    v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
+    v_drop := ROW('drop_role', v_wanted.name, format('DROP ROLE %I', v_wanted.name), NULL, v_locks, NULL, rolecall._memberships_of(v_role))::rolecall._change;
+    IF v_wanted.name IN (current_user, session_user) THEN
+      PERFORM rolecall._surface(v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL);
+    END IF;
+
+    IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_wanted.reassign_to);
+    END IF;
+    SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
+           coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
+           coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
+      INTO v_found
+      FROM rolecall._dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
+    IF v_found.blocked THEN
+      PERFORM rolecall._surface(
+        v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', v_wanted.name),
+        rolecall._blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
+      );
+    END IF;
+
+    v_steps := '{}'::rolecall._change[];
+    IF v_found.reassigns THEN
+      v_steps := v_steps || ROW('reassign_owned', v_wanted.name, format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to), NULL, v_locks, NULL, NULL)::rolecall._change;
+    END IF;
+    IF v_found.drops THEN
+      v_steps := v_steps || ROW('drop_owned', v_wanted.name, format('DROP OWNED BY %I', v_wanted.name), NULL, v_locks, NULL, NULL)::rolecall._change;
+    END IF;
+    v_steps := v_steps || v_drop;
+    IF v_wanted.terminates AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+    ) THEN
+      -- Nothing brings a session back, so it is not ended for a call that then fails.
+      PERFORM rolecall._check_removal_rights(v_role, v_steps[1], v_drop);
+      -- First, because what a session has locked could be neither reassigned nor dropped.
+      v_steps := ROW('terminate_sessions', v_wanted.name, format(
+                    'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+                    quote_ident(v_wanted.name)
+                  ), NULL, v_locks, NULL, NULL)::rolecall._change || v_steps;
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END LOOP;
+END
+$_plan_removals$;
+
+COMMENT ON FUNCTION rolecall._plan_removals(jsonb) IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped';
+
+REVOKE ALL ON FUNCTION rolecall._plan_removals(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_plan_roles.sql
 CREATE FUNCTION rolecall._plan_roles(
   resources jsonb
@@ -3574,7 +4105,7 @@ BEGIN
   END IF;
   FOR v_role IN
     SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text)
+    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL (
       SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
@@ -3583,7 +4114,7 @@ BEGIN
       SELECT jsonb_build_object('superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit, 'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
     ) AS p(present) ON true
     -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-    WHERE o.role_oid IS NULL OR NOT p.present @> w.wanted
+    WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
   LOOP
     v_words := (
       SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
@@ -4135,6 +4666,49 @@ COMMENT ON FUNCTION rolecall._recorded_state() IS 'The recorded resources as a d
 
 REVOKE ALL ON FUNCTION rolecall._recorded_state() FROM PUBLIC;
 
+-- sql/5-internal/_records_about.sql
+CREATE FUNCTION rolecall._records_about(
+  roles jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $_records_about$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+    FROM (
+      SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
+      FROM (
+        SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
+        FROM jsonb_to_recordset(_records_about.roles) AS a(name jsonb, state text)
+        CROSS JOIN LATERAL (
+          -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+          -- of arrays a longer one is greater than a shorter one.
+          SELECT p.* FROM rolecall.resource AS p
+          JOIN (
+            VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
+                   (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
+                   (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
+          ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
+          WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
+          UNION ALL
+          SELECT p.* FROM rolecall.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+        ) AS p
+        WHERE a.state = 'absent' AND p.resource IS NOT NULL
+        ORDER BY p.section, p.key, p.recorded_at DESC
+      ) AS n
+      GROUP BY n.section
+    ) AS s
+  );
+END
+$_records_about$;
+
+COMMENT ON FUNCTION rolecall._records_about(jsonb) IS 'What is recorded about roles that are absent, as absent too';
+
+REVOKE ALL ON FUNCTION rolecall._records_about(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_refresh_caches.sql
 CREATE FUNCTION rolecall._refresh_caches()
 RETURNS void
@@ -4204,13 +4778,17 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_remember$
 DECLARE
+  v_document jsonb := _remember.document;
   v_new record;
 BEGIN
+  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
+    v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
+  END IF;
   SELECT array_agg(ROW(s.section, v.key, v.resource,
                        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede
     INTO v_new
-    FROM jsonb_each(_remember.document) AS s(section, resources)
+    FROM jsonb_each(v_document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
@@ -4243,6 +4821,15 @@ BEGIN
       JOIN rolecall.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
       FOR UPDATE OF o SKIP LOCKED
     ));
+    IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
+      DELETE FROM rolecall.secret AS s
+      WHERE s.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(v_new.rows) AS n
+        JOIN rolecall.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
+    END IF;
   END IF;
 END
 $_remember$;
@@ -4830,6 +5417,13 @@ DECLARE
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
     WHEN 'create_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
     WHEN 'drop_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
+    WHEN 'terminate_sessions 42501' THEN 'This takes the privileges of the role, or membership in pg_signal_backend: GRANT %1$s TO %2$s, or GRANT pg_signal_backend TO %2$s; the sessions of a superuser take a superuser.'
+    WHEN 'reassign_owned 42501' THEN 'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, GRANT %1$s TO %2$s takes CREATEROLE.'
+    WHEN 'drop_owned 42501' THEN 'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, GRANT %1$s TO %2$s takes CREATEROLE.'
+    WHEN 'drop_owned 2BP01' THEN 'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what depends on them first.'
+    WHEN 'drop_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.'
+    WHEN 'drop_role 2BP01' THEN 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear.'
+    WHEN 'drop_role 55006' THEN 'Have another role make the call.'
   END;
   -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
   v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
@@ -5520,6 +6114,46 @@ COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, t
 
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean) FROM PUBLIC;
 
+-- sql/6-functions/remove_user.sql
+CREATE FUNCTION rolecall.remove_user(
+  username text,
+  reassign_to text DEFAULT NULL,
+  drop_owned boolean DEFAULT false,
+  terminate_sessions boolean DEFAULT false,
+  use_locks boolean DEFAULT false,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $remove_user$
+BEGIN
+  IF remove_user.use_locks THEN
+    PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
+  END IF;
+  DECLARE
+    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', remove_user.username,
+          'state', 'absent',
+          'reassign_to', remove_user.reassign_to,
+          'drop_owned', remove_user.drop_owned,
+          'terminate_sessions', remove_user.terminate_sessions
+        )
+      )
+    ), remove_user.dry_run);
+  BEGIN
+    RETURN QUERY SELECT * FROM unnest(v_steps);
+  END;
+END
+$remove_user$;
+
+COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+
+REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
+
 -- sql/6-functions/reporting_role_password.sql
 CREATE FUNCTION rolecall.reporting_role_password(
   role_name text
@@ -5780,6 +6414,41 @@ $set_secret_if_absent$;
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text) IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
+
+-- sql/6-functions/user_dependencies.sql
+CREATE FUNCTION rolecall.user_dependencies(
+  username text
+)
+RETURNS TABLE (
+  database text,
+  kind text,
+  object text,
+  remedy text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $user_dependencies$
+DECLARE
+  v_role oid;
+BEGIN
+  PERFORM rolecall._check_role_name(user_dependencies.username);
+  v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
+  IF v_role IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', user_dependencies.username);
+  END IF;
+  RETURN QUERY
+    SELECT d.database, d.kind, d.object, d.remedy
+    FROM rolecall._dependencies(v_role, false, false) AS d
+    ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
+END
+$user_dependencies$;
+
+COMMENT ON FUNCTION rolecall.user_dependencies(text) IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+
+REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
 -- sql/6-functions/watch_new_tables.sql
 CREATE FUNCTION rolecall.watch_new_tables(

@@ -457,6 +457,51 @@ export class Rolecall {
   }
 
   /**
+   * Drops a role, with its memberships, and what it owns where that is asked for
+   *
+   * A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
+   * that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
+   * drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
+   * what is there and the statement to run there, as user_dependencies() does in rows.
+   *
+   * With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
+   * PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
+   * arguments everything is reassigned that can be, and the rest dropped.
+   *
+   * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
+   * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+   * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
+   *
+   * @returns one row per step, the last with the memberships that end in its note; none where there is no such role
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws reserved_name - a name belongs to PostgreSQL
+   * @throws invalid_parameter_value - reassign_to is the role itself
+   * @throws undefined_object - there is no role reassign_to
+   * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped
+   * @throws object_in_use - the role is the one that makes the call
+   * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
+   */
+  async remove_user(
+    values: {
+      /** name of the role */
+      username: string;
+      /** role that is to own what the role owns in this database; null: nobody */
+      reassign_to?: string | null;
+      /** true: drop what the role owns in this database and end its privileges there */
+      drop_owned?: boolean;
+      /** true: end the sessions of the role in every database; each has five seconds */
+      terminate_sessions?: boolean;
+      /** true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety */
+      use_locks?: boolean;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('remove_user', ['username', 'reassign_to', 'drop_owned', 'terminate_sessions', 'use_locks', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * The derived password that a reporting role logs in with
    *
    * @returns the password: 64 hexadecimal digits
@@ -648,6 +693,33 @@ export class Rolecall {
     },
   ): Promise<string> {
     return (await this.#value('set_secret_if_absent', ['key', 'value'], values)) as string;
+  }
+
+  /**
+   * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
+   *
+   * An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
+   * What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the
+   * name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
+   *
+   * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
+   * role owns becomes the property of who runs it. One statement may clear several rows.
+   *
+   * It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns one row per object; none where nothing keeps the role from being dropped
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws reserved_name - the name belongs to PostgreSQL
+   * @throws undefined_object - the role does not exist
+   */
+  async user_dependencies(
+    values: {
+      /** name of the role */
+      username: string;
+    },
+  ): Promise<{ database: string | null; kind: string | null; object: string | null; remedy: string | null }[]> {
+    return (await this.#rows('user_dependencies', ['username'], values)) as { database: string | null; kind: string | null; object: string | null; remedy: string | null }[];
   }
 
   /**

@@ -142,8 +142,8 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
               END IF;
               ${execute(passwords)}
               v_created := v_created || v_step;
-              v_done := v_done || v_change.statement;
               IF v_step.status = 'applied' THEN
+                v_done := v_done || v_change.statement;
                 v_own := v_own || v_change.target;
               ELSE
                 -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
@@ -278,6 +278,9 @@ export function _plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       END IF;
       IF ${document} ? 'operators' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(${document}) AS p);
+      END IF;
+      IF ${document} @? '$.roles[*] ? (@.state == "absent")' THEN
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_removals(${document} -> 'roles') AS p);
       END IF;
       RETURN v_changes;
     END

@@ -60,7 +60,7 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
       BEGIN
         LOOP
           BEGIN
-            EXECUTE rolecall._statement(change);
+            ${[...(policy.before ? [policy.before] : []), sql`EXECUTE rolecall._statement(change);`]}
             EXIT;
           EXCEPTION
             ${(policy.ignored ?? []).map(ignoredHandler)}

@@ -3,6 +3,7 @@
  */
 import type { Jsonb, Nothing, Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { verifierPrefix } from './secrets.ts';
 
 /**
  * Records the desired state, resource by resource, where it differs from what is recorded
@@ -11,13 +12,17 @@ import { sql } from '../sql/template.ts';
 export function _remember(document: Jsonb): Nothing {
   return sql`
     DECLARE
+      v_document jsonb := ${document};
       v_new record;
     BEGIN
+      IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
+        v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
+      END IF;
       SELECT array_agg(ROW(s.section, v.key, v.resource,
                            greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede
         INTO v_new
-        FROM jsonb_each(${document}) AS s(section, resources)
+        FROM jsonb_each(v_document) AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
           SELECT CASE s.section
@@ -50,7 +55,56 @@ export function _remember(document: Jsonb): Nothing {
           JOIN rolecall.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
           FOR UPDATE OF o SKIP LOCKED
         ));
+        IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
+          DELETE FROM rolecall.secret AS s
+          WHERE s.ctid = ANY (ARRAY(
+            SELECT k.ctid FROM unnest(v_new.rows) AS n
+            JOIN rolecall.secret AS k ON k.key = ${verifierPrefix} || (n.key ->> 0)
+            WHERE n.section = 'read_access' AND n.resource IS NULL
+            FOR UPDATE OF k SKIP LOCKED
+          ));
+        END IF;
       END IF;
+    END
+  `;
+}
+
+/**
+ * What is recorded about roles that are absent, as absent too
+ *
+ * The mapping of the base roles stays: it is about names.
+ * @volatility stable
+ * @probes
+ */
+export function _records_about(roles: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+        FROM (
+          SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
+          FROM (
+            SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
+            FROM jsonb_to_recordset(${roles}) AS a(name jsonb, state text)
+            CROSS JOIN LATERAL (
+              -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+              -- of arrays a longer one is greater than a shorter one.
+              SELECT p.* FROM rolecall.resource AS p
+              JOIN (
+                VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
+                       (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
+                       (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
+              ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
+              WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
+              UNION ALL
+              SELECT p.* FROM rolecall.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+            ) AS p
+            WHERE a.state = 'absent' AND p.resource IS NOT NULL
+            ORDER BY p.section, p.key, p.recorded_at DESC
+          ) AS n
+          GROUP BY n.section
+        ) AS s
+      );
     END
   `;
 }

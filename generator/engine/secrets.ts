@@ -13,7 +13,7 @@ import { marker } from './lock.ts';
 /** Key of the secret that the passwords of reporting roles are derived from. */
 export const reportingSecret = text('rolecall.reporting');
 /** Before the name of a reporting role: key of the verifier of its password. */
-const verifierPrefix = text('rolecall.verifier.');
+export const verifierPrefix = text('rolecall.verifier.');
 
 /** Holds a value for the next statement of this function, which reads it by _sealed(). */
 const held = text('rolecall.plain');

@@ -88,7 +88,11 @@ export const objects: readonly Node[] = [
         comment: 'when; orders the rows of one key',
       },
     ],
-    indexes: [{ unique: false, on: 'section, key, recorded_at' }],
+    indexes: [
+      { unique: false, on: 'section, key, recorded_at' },
+      // What a role has granted to it is found by the key above; this one finds who has been granted a role.
+      { unique: false, on: '(key -> 1)', where: "section = 'memberships'" },
+    ],
     dumped: true,
   },
   {

@@ -2,6 +2,7 @@
  * The error policy: for each kind of change, which conditions are ignored, retried or surfaced. The executors with
  * their EXCEPTION blocks, the reference page and the error tests are all rendered from this table.
  */
+import { sql, type Sql } from '../sql/template.ts';
 import type { Condition } from './sqlstates.ts';
 
 export interface Ignored {
@@ -16,6 +17,8 @@ export interface Ignored {
 
 export interface Operation {
   readonly summary: string;
+  /** SQL to run before each attempt. */
+  readonly before?: Sql;
   readonly ignored?: readonly Ignored[];
   /** Retried beside XX000 with one of the messages in `retriedMessages`, which every operation retries. */
   readonly retried?: readonly Condition[];
@@ -41,12 +44,20 @@ const objectDropped: Ignored = {
   note: 'an object was dropped meanwhile',
 };
 
+const roleDropped: Ignored = {
+  conditions: ['undefined_object'],
+  then: 'again',
+  note: 'a role was dropped meanwhile',
+};
+
 const alterHint =
   'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.';
 const grantHint =
   'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT {role} TO {caller} WITH ADMIN OPTION. Before, CREATEROLE is enough.';
 const revokeHint =
   'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.';
+const ownedHint =
+  'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT {role} TO {caller} WITH INHERIT TRUE; before, GRANT {role} TO {caller} takes CREATEROLE.';
 const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
 const superuserHint = 'Event triggers are made and dropped by superusers alone.';
 export const operations = {
@@ -77,6 +88,13 @@ export const operations = {
   },
   grant_role: {
     summary: 'GRANT of a role to a role',
+    // GRANT does not lock the member, and would leave a membership of nobody behind if it were dropped meanwhile. Its
+    // address is given with a lock that lasts, also to who may not comment on it.
+    before: sql`
+      IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
+        PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
+      END IF;
+    `,
     ignored: [
       { conditions: ['unique_violation'], then: 'skip', note: 'another transaction granted it at the same moment' },
       { conditions: ['undefined_object'], then: 'skip', note: 'one of the two roles does not exist', notice: true },
@@ -137,6 +155,49 @@ export const operations = {
     summary: 'DROP EVENT TRIGGER',
     ignored: [alreadyGone],
     surfaced: [{ condition: 'insufficient_privilege', hint: superuserHint }],
+  },
+  terminate_sessions: {
+    summary: 'pg_terminate_backend() for each session of a role',
+    // Otherwise the sessions would be those that the plan has seen.
+    before: sql`PERFORM pg_stat_clear_snapshot();`,
+    ignored: [roleDropped],
+    surfaced: [
+      {
+        condition: 'insufficient_privilege',
+        hint: 'This takes the privileges of the role, or membership in pg_signal_backend: GRANT {role} TO {caller}, or GRANT pg_signal_backend TO {caller}; the sessions of a superuser take a superuser.',
+      },
+    ],
+  },
+  reassign_owned: {
+    summary: 'REASSIGN OWNED: what a role owns in this database, and shared objects',
+    ignored: [roleDropped],
+    surfaced: [{ condition: 'insufficient_privilege', hint: ownedHint }],
+  },
+  drop_owned: {
+    summary: 'DROP OWNED: what a role owns in this database, and its privileges',
+    ignored: [alreadyGone],
+    surfaced: [
+      { condition: 'insufficient_privilege', hint: ownedHint },
+      {
+        condition: 'dependent_objects_still_exist',
+        hint: 'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what depends on them first.',
+      },
+    ],
+  },
+  drop_role: {
+    summary: 'DROP ROLE',
+    ignored: [alreadyGone],
+    surfaced: [
+      {
+        condition: 'insufficient_privilege',
+        hint: 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.',
+      },
+      {
+        condition: 'dependent_objects_still_exist',
+        hint: 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear.',
+      },
+      { condition: 'object_in_use', hint: 'Have another role make the call.' },
+    ],
   },
 } as const satisfies Readonly<Record<string, Operation>>;
 

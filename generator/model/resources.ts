@@ -31,6 +31,13 @@ export interface DesiredState {
     readonly note?: Value<string>;
     /** Refuse a superuser, and the role that makes the call. */
     readonly protected?: true;
+    readonly state?: 'absent';
+    /** With state absent: who is to own what the role owns here, if anybody. */
+    readonly reassign_to?: Value<string>;
+    /** With state absent: drop what the role owns here. */
+    readonly drop_owned?: Value<boolean>;
+    /** With state absent: end its sessions first. */
+    readonly terminate_sessions?: Value<boolean>;
   }[];
   readonly passwords?: readonly {
     readonly role: Value<string>;

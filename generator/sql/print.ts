@@ -74,7 +74,10 @@ function printTable(node: CreateTable): string {
       .join(',\n')}\n);`,
     `COMMENT ON TABLE ${qualified(node.name)} IS ${literal(node.comment)};`,
     ...columnComments(node.name, node.columns),
-    ...node.indexes.map((index) => `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ON ${qualified(node.name)} (${index.on});`),
+    ...node.indexes.map(
+      (index) =>
+        `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ON ${qualified(node.name)} (${index.on})${index.where === undefined ? '' : ` WHERE ${index.where}`};`,
+    ),
     `REVOKE ALL ON TABLE ${qualified(node.name)} FROM PUBLIC;`,
     ...(node.dumped ? [`SELECT pg_catalog.pg_extension_config_dump(${literal(qualified(node.name))}, '');`] : []),
   ].join('\n\n');

@@ -16,6 +16,8 @@ COMMENT ON COLUMN rolecall.resource.recorded_at IS 'when; orders the rows of one
 
 CREATE INDEX ON rolecall.resource (section, key, recorded_at);
 
+CREATE INDEX ON rolecall.resource ((key -> 1)) WHERE section = 'memberships';
+
 REVOKE ALL ON TABLE rolecall.resource FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rolecall.resource', '');

@@ -18,6 +18,7 @@ BEGIN
       VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
              (r.resource ->> 'member', 'role', r.resource ? 'member'),
              (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
              (r.resource ->> 'password', 'password', r.resource ? 'password')
     ) AS n(value, kind, given)
     WHERE n.given

@@ -30,6 +30,10 @@ BEGIN
     WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
     WHEN 'create_event_trigger' THEN rolecall._execute_create_event_trigger(change)
     WHEN 'drop_event_trigger' THEN rolecall._execute_drop_event_trigger(change)
+    WHEN 'terminate_sessions' THEN rolecall._execute_terminate_sessions(change)
+    WHEN 'reassign_owned' THEN rolecall._execute_reassign_owned(change)
+    WHEN 'drop_owned' THEN rolecall._execute_drop_owned(change)
+    WHEN 'drop_role' THEN rolecall._execute_drop_role(change)
   END;
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)

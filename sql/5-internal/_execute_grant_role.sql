@@ -15,6 +15,9 @@ DECLARE
 BEGIN
   LOOP
     BEGIN
+      IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
+        PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
+      END IF;
       EXECUTE rolecall._statement(change);
       EXIT;
     EXCEPTION

@@ -65,8 +65,8 @@ BEGIN
           END IF;
           v_step := rolecall._execute(v_change);
           v_created := v_created || v_step;
-          v_done := v_done || v_change.statement;
           IF v_step.status = 'applied' THEN
+            v_done := v_done || v_change.statement;
             v_own := v_own || v_change.target;
           ELSE
             -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.

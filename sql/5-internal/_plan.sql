@@ -32,6 +32,9 @@ BEGIN
   IF _plan.document ? 'operators' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(_plan.document) AS p);
   END IF;
+  IF _plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_removals(_plan.document -> 'roles') AS p);
+  END IF;
   RETURN v_changes;
 END
 $_plan$;

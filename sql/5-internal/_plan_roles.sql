@@ -19,7 +19,7 @@ BEGIN
   END IF;
   FOR v_role IN
     SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text)
+    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL (
       SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
@@ -28,7 +28,7 @@ BEGIN
       SELECT jsonb_build_object('superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit, 'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
     ) AS p(present) ON true
     -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-    WHERE o.role_oid IS NULL OR NOT p.present @> w.wanted
+    WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
   LOOP
     v_words := (
       SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '

@@ -9,13 +9,17 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_remember$
 DECLARE
+  v_document jsonb := _remember.document;
   v_new record;
 BEGIN
+  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
+    v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
+  END IF;
   SELECT array_agg(ROW(s.section, v.key, v.resource,
                        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede
     INTO v_new
-    FROM jsonb_each(_remember.document) AS s(section, resources)
+    FROM jsonb_each(v_document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
@@ -48,6 +52,15 @@ BEGIN
       JOIN rolecall.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
       FOR UPDATE OF o SKIP LOCKED
     ));
+    IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
+      DELETE FROM rolecall.secret AS s
+      WHERE s.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(v_new.rows) AS n
+        JOIN rolecall.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
+    END IF;
   END IF;
 END
 $_remember$;

@@ -28,6 +28,13 @@ DECLARE
     WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
     WHEN 'create_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
     WHEN 'drop_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
+    WHEN 'terminate_sessions 42501' THEN 'This takes the privileges of the role, or membership in pg_signal_backend: GRANT %1$s TO %2$s, or GRANT pg_signal_backend TO %2$s; the sessions of a superuser take a superuser.'
+    WHEN 'reassign_owned 42501' THEN 'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, GRANT %1$s TO %2$s takes CREATEROLE.'
+    WHEN 'drop_owned 42501' THEN 'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, GRANT %1$s TO %2$s takes CREATEROLE.'
+    WHEN 'drop_owned 2BP01' THEN 'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what depends on them first.'
+    WHEN 'drop_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.'
+    WHEN 'drop_role 2BP01' THEN 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear.'
+    WHEN 'drop_role 55006' THEN 'Have another role make the call.'
   END;
   -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
   v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;

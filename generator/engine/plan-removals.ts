@@ -1,0 +1,264 @@
+/**
+ * What is in the way of a role that is to be absent, and what is left to do until it is gone.
+ *
+ * DROP ROLE itself ends the memberships of the role and of its members. REVOKEs of their own would take rights on the
+ * other roles too, and would lock those while the role is locked, so that two calls could wait for each other.
+ */
+import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, Returns, SetOf, Table, Text } from '../model/types.ts';
+import { sql, text, type Sql } from '../sql/template.ts';
+
+/**
+ * The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped
+ * @volatility stable
+ */
+export function _plan_removals(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_wanted record;
+      v_found record;
+      v_role oid;
+      v_locks text[];
+      v_drop rolecall._change;
+      v_steps rolecall._change[];
+    BEGIN
+      FOR v_wanted IN
+        SELECT r.name, r.reassign_to, r.reassign_to IS NOT NULL AS reassigns,
+               coalesce(r.drop_owned, false) AS drops, coalesce(r.terminate_sessions, false) AS terminates
+        FROM jsonb_to_recordset(${resources})
+          AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
+        WHERE r.state = 'absent'
+      LOOP
+        IF v_wanted.reassign_to = v_wanted.name THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
+        END IF;
+        v_role := to_regrole(quote_ident(v_wanted.name))::oid;
+        CONTINUE WHEN v_role IS NULL;
+        -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+        v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
+        v_drop := ${change('drop_role', sql`format('DROP ROLE %I', v_wanted.name)`, sql`rolecall._memberships_of(v_role)`)};
+        IF v_wanted.name IN (current_user, session_user) THEN
+          PERFORM rolecall._surface(v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL);
+        END IF;
+
+        IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role "%s" does not exist', v_wanted.reassign_to);
+        END IF;
+        SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
+               coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
+               coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
+          INTO v_found
+          FROM rolecall._dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
+        IF v_found.blocked THEN
+          PERFORM rolecall._surface(
+            v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', v_wanted.name),
+            rolecall._blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
+          );
+        END IF;
+
+        v_steps := '{}'::rolecall._change[];
+        IF v_found.reassigns THEN
+          v_steps := v_steps || ${change('reassign_owned', sql`format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to)`)};
+        END IF;
+        IF v_found.drops THEN
+          v_steps := v_steps || ${change('drop_owned', sql`format('DROP OWNED BY %I', v_wanted.name)`)};
+        END IF;
+        v_steps := v_steps || v_drop;
+        IF v_wanted.terminates AND EXISTS (
+          SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+        ) THEN
+          -- Nothing brings a session back, so it is not ended for a call that then fails.
+          PERFORM rolecall._check_removal_rights(v_role, v_steps[1], v_drop);
+          -- First, because what a session has locked could be neither reassigned nor dropped.
+          v_steps := ${change(
+            'terminate_sessions',
+            sql`format(
+              'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+              quote_ident(v_wanted.name)
+            )`,
+          )} || v_steps;
+        END IF;
+        RETURN QUERY SELECT * FROM unnest(v_steps);
+      END LOOP;
+    END
+  `;
+}
+
+const change = (operation: string, statement: Sql, note: Sql = sql`NULL`) =>
+  sql`ROW(${text(operation)}, v_wanted.name, ${statement}, NULL, v_locks, NULL, ${note})::rolecall._change`;
+
+/**
+ * Refuses a caller that may not make a step of a removal
+ * @volatility stable
+ */
+export function _check_removal_rights(role_oid: Oid, first: Change, last: Change): Nothing {
+  return sql`
+    DECLARE
+      v_caller record;
+      v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = ${role_oid});
+    BEGIN
+      SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+      IF v_caller.rolsuper THEN
+        RETURN;
+      ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
+        OR (rolecall._server_version() >= 16 AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION')) THEN
+        PERFORM rolecall._surface(${last}, '42501', 'permission denied to drop role', NULL, NULL);
+      ELSIF ${first}.operation <> ${last}.operation AND NOT pg_has_role(${role_oid}, 'USAGE') THEN
+        PERFORM rolecall._surface(${first}, '42501', 'permission denied to reassign or drop objects', NULL, NULL);
+      END IF;
+    END
+  `;
+}
+
+/**
+ * The memberships that end with a role, in words; null where there is none
+ * @volatility stable
+ * @probes
+ */
+export function _memberships_of(role_oid: Oid): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT 'memberships that end: ' || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= ${shown})
+               || CASE WHEN max(m.number) > ${shown} THEN format(' and %s more', max(m.number) - ${shown}) ELSE '' END
+        FROM (
+          SELECT e.membership, row_number() OVER (ORDER BY e.membership) AS number
+          FROM (
+            SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS membership
+            FROM pg_auth_members AS e WHERE e.member = ${role_oid}
+            UNION
+            SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid))
+            FROM pg_auth_members AS e WHERE e.roleid = ${role_oid} AND NOT rolecall._is_creator_edge(to_jsonb(e))
+          ) AS e
+        ) AS m
+      );
+    END
+  `;
+}
+
+/** How many names of one kind a message has. */
+const shown = 10;
+
+/**
+ * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
+ *
+ * cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
+ * drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
+ * @volatility stable
+ * @probes
+ */
+export function _dependencies(
+  role_oid: Oid,
+  reassigns: Bool,
+  drops: Bool,
+): Table<{ database: Text; kind: Text; object: Text; remedy: Text; cleared_by: Text }> {
+  return sql`
+    DECLARE
+      v_name text := quote_ident(pg_get_userbyid(${role_oid}));
+      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    BEGIN
+      RETURN QUERY
+        WITH found AS MATERIALIZED (
+          SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
+                 -- These two are not reassigned but dropped.
+                 s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
+                 s.classid::regclass::text AS catalog
+          FROM pg_shdepend AS s
+          WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid}
+        ),
+        owning AS (
+          SELECT f.dbid FROM found AS f WHERE f.reassignable AND NOT f.shared GROUP BY 1
+        ),
+        -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
+        given AS (
+          SELECT (to_jsonb(e) ->> 'oid')::oid AS oid, format('%I in %I', m.member, m.role) AS object,
+                 format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
+          FROM pg_auth_members AS e
+          CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
+          WHERE e.grantor = ${role_oid} AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+        )
+        SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
+               CASE WHEN ${reassigns} AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
+                    WHEN (f.dbid = v_here OR (f.shared AND NOT f.owned))
+                         -- A membership that the role gave to somebody ends only where that was asked for by name.
+                         AND (${drops} OR (${reassigns} AND g.oid IS NULL)) THEN 'drop_owned' END
+        FROM found AS f
+        LEFT JOIN given AS g ON g.oid = f.objid AND f.catalog = 'pg_auth_members'
+        LEFT JOIN pg_subscription AS u ON u.oid = f.objid AND f.catalog = 'pg_subscription'
+        LEFT JOIN pg_database AS d
+          ON d.oid = CASE WHEN f.catalog = 'pg_database' THEN f.objid WHEN f.shared THEN u.subdbid ELSE f.dbid END
+        LEFT JOIN owning AS o ON o.dbid = f.dbid
+        -- The names of what is in another database are known only there.
+        CROSS JOIN LATERAL (
+          SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i WHERE f.shared OR f.dbid = v_here
+          UNION ALL
+          SELECT CASE f.catalog
+                   WHEN 'pg_class' THEN 'relation'
+                   WHEN 'pg_namespace' THEN 'schema'
+                   WHEN 'pg_proc' THEN 'function'
+                   ELSE replace(substr(f.catalog, length('pg_') + 1), '_', ' ')
+                 END, 'oid ' || f.objid
+          WHERE NOT (f.shared OR f.dbid = v_here)
+        ) AS i
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN g.oid IS NOT NULL THEN 'membership'
+                      WHEN i.type = 'default acl' THEN 'default privileges'
+                      WHEN f.deptype = 'a' THEN 'privileges on ' || i.type
+                      WHEN f.deptype = 'i' THEN 'initial privileges on ' || i.type
+                      ELSE i.type END,
+                 coalesce(g.object, i.identity)
+        ) AS k(kind, object)
+        CROSS JOIN LATERAL (
+          SELECT CASE
+                   WHEN g.oid IS NOT NULL THEN g.remedy
+                   WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type), i.identity)
+                   WHEN f.shared THEN format(
+                     'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type) END, i.identity, v_name
+                   )
+                   WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
+                   -- It drops what is still owned.
+                   ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                                  format('DROP OWNED BY %s', v_name))
+                 END
+        ) AS r(remedy);
+    END
+  `;
+}
+
+/**
+ * What keeps a role from being dropped and is not cleared on the way, one line per database
+ * @volatility stable
+ */
+export function _blocking(role_oid: Oid, reassigns: Bool, drops: Bool): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH found AS MATERIALIZED (
+          SELECT d.* FROM rolecall._dependencies(${role_oid}, ${reassigns}, ${drops}) AS d WHERE d.cleared_by IS NULL
+        ),
+        kind AS (
+          SELECT f.database,
+                 format('%s (%s%s)', f.kind, array_to_string((array_agg(f.object ORDER BY f.object))[1:${shown}], ', '),
+                        ' and ' || nullif(greatest(count(*) - ${shown}, 0), 0) || ' more') AS objects
+          FROM found AS f GROUP BY f.database, f.kind
+        ),
+        remedy AS (
+          SELECT DISTINCT f.database, f.remedy FROM found AS f
+        )
+        SELECT string_agg(
+          format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements), E'\n' ORDER BY k.database COLLATE "C"
+        )
+        FROM (SELECT k.database, string_agg(k.objects, ', ' ORDER BY k.objects) AS objects FROM kind AS k GROUP BY 1) AS k
+        CROSS JOIN LATERAL (
+          SELECT array_to_string((array_agg(r.remedy ORDER BY r.remedy))[1:${shown}], '; ') AS statements
+          FROM remedy AS r
+          WHERE r.database = k.database
+            AND NOT EXISTS (SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';'))
+        ) AS r
+      );
+    END
+  `;
+}

@@ -1,0 +1,50 @@
+import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { advisoryLock, converge } from './_shared.ts';
+
+/**
+ * Drops a role, with its memberships, and what it owns where that is asked for
+ *
+ * A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
+ * that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
+ * drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
+ * what is there and the statement to run there, as user_dependencies() does in rows.
+ *
+ * With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
+ * PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
+ * arguments everything is reassigned that can be, and the rest dropped.
+ *
+ * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
+ * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+ * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
+ *
+ * @param username name of the role
+ * @param reassign_to role that is to own what the role owns in this database; null: nobody
+ * @param drop_owned true: drop what the role owns in this database and end its privileges there
+ * @param terminate_sessions true: end the sessions of the role in every database; each has five seconds
+ * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per step, the last with the memberships that end in its note; none where there is no such role
+ * @throws null_value_not_allowed - the name is null
+ * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws invalid_parameter_value - reassign_to is the role itself
+ * @throws undefined_object - there is no role reassign_to
+ * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped
+ * @throws object_in_use - the role is the one that makes the call
+ * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
+ * @example SELECT operation, statement, status, note FROM rolecall.remove_user('alice', dry_run => true);
+ */
+export function remove_user(
+  username: Text,
+  reassign_to: Text | null = null,
+  drop_owned: Bool = false,
+  terminate_sessions: Bool = false,
+  use_locks: Bool = false,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return converge(
+    { roles: [{ name: username, state: 'absent', reassign_to, drop_owned, terminate_sessions }] },
+    dry_run,
+    advisoryLock(use_locks, username),
+  );
+}

@@ -1,0 +1,43 @@
+import type { Table, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
+ *
+ * An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
+ * What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the
+ * name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
+ *
+ * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
+ * role owns becomes the property of who runs it. One statement may clear several rows.
+ *
+ * It changes nothing, and works in a READ ONLY transaction and on a standby.
+ *
+ * @param username name of the role
+ * @returns one row per object; none where nothing keeps the role from being dropped
+ * @throws null_value_not_allowed - the name is null
+ * @throws invalid_name - the name is empty or longer than 63 bytes
+ * @throws reserved_name - the name belongs to PostgreSQL
+ * @throws undefined_object - the role does not exist
+ * @example SELECT database, kind, object, remedy FROM rolecall.user_dependencies('alice');
+ * @volatility stable
+ */
+export function user_dependencies(username: Text): Table<{ database: Text; kind: Text; object: Text; remedy: Text }> {
+  return sql`
+    DECLARE
+      v_role oid;
+    BEGIN
+      PERFORM rolecall._check_role_name(${username});
+      v_role := to_regrole(quote_ident(${username}))::oid;
+      IF v_role IS NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'undefined_object',
+          MESSAGE = format('role "%s" does not exist', ${username});
+      END IF;
+      RETURN QUERY
+        SELECT d.database, d.kind, d.object, d.remedy
+        FROM rolecall._dependencies(v_role, false, false) AS d
+        ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
+    END
+  `;
+}

@@ -1,0 +1,223 @@
+-- remove_user: what goes, what stays, what is in the way. Other databases and sessions are in concurrency/remove.test.ts.
+BEGIN;
+SELECT plan(69);
+
+SELECT is(
+  pg_get_function_arguments('rolecall.remove_user'::regproc),
+  'username text, reassign_to text DEFAULT NULL::text, drop_owned boolean DEFAULT false, terminate_sessions boolean DEFAULT false, use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
+  'its arguments'
+);
+SELECT is(pg_get_function_result('rolecall.remove_user'::regproc), 'SETOF rolecall.step', 'what it returns');
+SELECT matches(obj_description('rolecall.remove_user'::regproc, 'pg_proc'), '^Drops a role', 'its comment');
+SELECT function_privs_are(
+  'rolecall', 'remove_user', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
+);
+
+-- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
+CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+  v_before pg_lsn;
+  v_least numeric;
+BEGIN
+  FOR i IN 1 .. 20 LOOP
+    v_before := pg_current_wal_insert_lsn();
+    EXECUTE 'SELECT FROM ' || call;
+    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
+  END LOOP;
+  RETURN v_least;
+END
+$$;
+
+-- How a call fails.
+CREATE FUNCTION pg_temp.failure(call text, OUT code text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE 'SELECT FROM ' || call;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+END
+$$;
+
+SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
+
+-- A user that owns nothing.
+SELECT count(*) FROM rolecall.create_user('t "alice"');
+CREATE ROLE t_bob;
+GRANT "t ""alice""" TO t_bob;
+SELECT results_eq(
+  $$SELECT operation, target, statement, status, sqlstate, note FROM rolecall.remove_user('t "alice"', dry_run => true)$$,
+  $$VALUES ('drop_role', 't "alice"', 'DROP ROLE "t ""alice"""', 'planned', NULL::text,
+            'memberships that end: "t ""alice""" in t_anon, "t ""alice""" in t_auth, t_bob in "t ""alice"""')$$,
+  'a dry run says what would be done, and which memberships would end'
+);
+SELECT has_role('t "alice"', 'and does nothing');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'nor does it forget anything');
+SELECT results_eq(
+  $$SELECT operation, target, status, sqlstate FROM rolecall.remove_user('t "alice"', use_locks => true)$$,
+  $$VALUES ('drop_role', 't "alice"', 'applied', NULL::text)$$,
+  'the role is dropped'
+);
+SELECT hasnt_role('t "alice"', 'it is gone');
+SELECT is_empty(
+  $$SELECT FROM pg_auth_members AS m WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = m.member)
+    OR NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = m.roleid) OR m.member = 't_bob'::regrole$$,
+  'with its memberships and those of its members'
+);
+SELECT is(
+  (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 42 AND objid::bigint = hashtext('t "alice"')::bigint & 4294967295),
+  1::bigint, 'use_locks takes the lock'
+);
+SELECT is_empty($$SELECT * FROM rolecall.remove_user('t "alice"')$$, 'a second call does nothing');
+SELECT is_empty($$SELECT * FROM rolecall.remove_user('t "alice"', 't_bob', true, true)$$, 'with every option');
+SELECT is(pg_temp.least_wal($$rolecall.remove_user('t "alice"')$$), 0::numeric, 'and writes no WAL');
+SELECT is_empty($$SELECT * FROM rolecall.remove_user('t_missing')$$, 'nor is there anything to do where there never was such a role');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'what is removed has not drifted');
+SELECT is_empty('SELECT * FROM rolecall.converge()', 'and is not brought back');
+
+SELECT is((SELECT count(*)::integer FROM rolecall.create_user('t "alice"')), 3, 'a later create_user makes the role anew');
+DROP ROLE "t ""alice""";
+SELECT is((SELECT count(*)::integer FROM rolecall.drift()), 3, 'and it is remembered again');
+SELECT is_empty($$SELECT * FROM rolecall.remove_user('t "alice"')$$, 'what was dropped beside it is no step');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'but is forgotten');
+
+-- Whatever is remembered about a role.
+SELECT count(*) FROM rolecall.create_client_role('t_client');
+SELECT count(*) FROM rolecall.create_user_with_grants('t_carol', NULL, '{t_client}');
+SELECT count(*) FROM rolecall.grant_role('t_auth', 't_carol');
+CREATE ROLE t_op;
+SELECT count(*) FROM rolecall.add_operator('t_op');
+CREATE SCHEMA t_app;
+SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_app}');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'a client role, a member of it, an operator and a reporting role');
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_client')), 1, 'the client role is removed');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'its settings and the memberships in it are forgotten');
+SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t_op')$$)), '2BP01', 'an operator has privileges');
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_op', drop_owned => true)), 2, 'with which it is removed');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'and forgotten');
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_report', drop_owned => true)), 2, 'so is a reporting role');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'which is forgotten');
+SELECT throws_ok($$SELECT rolecall.reporting_role_password('t_report')$$, '42704', NULL, 'it has no password any more');
+SELECT is_empty($$SELECT FROM rolecall.secret WHERE key LIKE '%t\_report'$$, 'nor a verifier');
+DROP ROLE t_carol;
+SELECT results_eq(
+  'SELECT statement FROM rolecall.drift()',
+  $$VALUES ('CREATE ROLE t_carol LOGIN'), ('GRANT t_auth TO t_carol')$$,
+  'what was asked for about another role is still remembered'
+);
+SELECT count(*) FROM rolecall.remove_user('t_carol');
+
+-- A base role.
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_auth')), 1, 'a base role is removed like any other');
+SELECT is(rolecall.role_name('authenticated'), 't_auth', 'its name is kept');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'it has not drifted');
+SELECT is((SELECT count(*)::integer FROM rolecall.create_base_roles()), 1, 'and is made again when asked for');
+
+-- What a user owns, and has been granted.
+CREATE ROLE t_heir;
+CREATE ROLE t_dave LOGIN;
+CREATE ROLE "t 'o'" LOGIN;
+GRANT CREATE, USAGE ON SCHEMA t_app TO "t 'o'";
+CREATE TABLE t_app.own (id integer);
+ALTER TABLE t_app.own OWNER TO "t 'o'";
+CREATE TABLE t_app.other (id integer, secret text);
+GRANT SELECT (secret) ON t_app.other TO "t 'o'";
+CREATE POLICY p ON t_app.other TO "t 'o'";
+ALTER DEFAULT PRIVILEGES FOR ROLE "t 'o'" GRANT SELECT ON TABLES TO t_dave;
+GRANT CREATE ON DATABASE template1 TO "t 'o'";
+CREATE FUNCTION pg_temp.fails(arguments text DEFAULT '') RETURNS TABLE (code text, detail text, hint text) LANGUAGE sql AS
+$$SELECT * FROM pg_temp.failure('rolecall.remove_user(''t ''''o''''''' || arguments || ')')$$;
+
+SELECT is((SELECT code FROM pg_temp.fails()), '2BP01', 'what depends on a role is in the way');
+SELECT matches((SELECT hint FROM pg_temp.fails()), 'rolecall\.user_dependencies\(\).*reassign_to and drop_owned', 'HINT says where to look');
+SELECT is(
+  (SELECT detail FROM pg_temp.fails()),
+  format($$In database template1: privileges on database (template1). To run there: REVOKE ALL ON DATABASE template1 FROM "t 'o'" CASCADE
+In database %I: default privileges (for role "t 'o'" on tables), policy (p on t_app.other), privileges on schema (t_app), privileges on table column (t_app.other.secret), table (t_app.own). To run there: REASSIGN OWNED BY "t 'o'" TO CURRENT_USER; DROP OWNED BY "t 'o'"
+The statement was: DROP ROLE "t 'o'"$$, current_database()),
+  'DETAIL says what, and what to run'
+);
+SELECT is((SELECT code FROM pg_temp.fails(', dry_run => true')), '2BP01', 'a dry run fails as the call would');
+SELECT ok(
+  EXISTS (SELECT FROM pg_class WHERE oid = 't_app.own'::regclass AND relowner = to_regrole('"t ''o''"'))
+    AND has_column_privilege('t ''o''', 't_app.other', 'secret', 'SELECT'),
+  'nothing has changed'
+);
+SELECT results_eq(
+  $$SELECT operation, statement, status FROM rolecall.remove_user('t ''o''', reassign_to => 't_heir', dry_run => true)$$,
+  $$VALUES ('reassign_owned', 'REASSIGN OWNED BY "t ''o''" TO t_heir', 'planned'),
+           ('drop_owned', 'DROP OWNED BY "t ''o''"', 'planned'),
+           ('drop_role', 'DROP ROLE "t ''o''"', 'planned')$$,
+  'reassign_to: what is left to drop after it are privileges'
+);
+SELECT is(
+  (SELECT string_agg(operation || ' ' || status, ', ') FROM rolecall.remove_user('t ''o''', reassign_to => 't_heir')),
+  'reassign_owned applied, drop_owned applied, drop_role applied', 'all in one call'
+);
+SELECT table_owner_is('t_app', 'own', 't_heir', 'the table has a new owner');
+SELECT is(pg_get_userbyid(nspowner), current_user, 'what the role did not own keeps its owner') FROM pg_namespace WHERE nspname = 't_app';
+SELECT results_eq(
+  $$SELECT operation, statement FROM rolecall.remove_user('t_heir', reassign_to => 't_dave', drop_owned => true)$$,
+  $$VALUES ('reassign_owned', 'REASSIGN OWNED BY t_heir TO t_dave'), ('drop_role', 'DROP ROLE t_heir')$$,
+  'with both, what can be reassigned is, and only what is needed is done'
+);
+SELECT table_owner_is('t_app', 'own', 't_dave', 'so the table is still there');
+CREATE VIEW t_app.dependent AS SELECT id FROM t_app.own;
+SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t_dave', drop_owned => true)$$)), '2BP01', 'what others made is not dropped along');
+SELECT matches(
+  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t_dave', drop_owned => true)$$)),
+  'view t_app.dependent depends on table t_app.own', 'DETAIL names it'
+);
+SELECT has_role('t_dave', 'and the role is still there');
+DROP VIEW t_app.dependent;
+SELECT results_eq(
+  $$SELECT operation, statement, status FROM rolecall.remove_user('t_dave', drop_owned => true)$$,
+  $$VALUES ('drop_owned', 'DROP OWNED BY t_dave', 'applied'), ('drop_role', 'DROP ROLE t_dave', 'applied')$$,
+  'drop_owned'
+);
+SELECT hasnt_table('t_app', 'own', 'drops what the role owned');
+
+-- Memberships that the role gave to others.
+CREATE ROLE t_group;
+CREATE ROLE t_giver;
+GRANT t_group TO t_giver WITH ADMIN OPTION;
+SET LOCAL ROLE t_giver;
+GRANT t_group TO t_bob;
+RESET ROLE;
+SELECT CASE WHEN current_setting('server_version_num')::integer >= 160000
+  THEN is(
+    (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t_giver', reassign_to => 't_bob')$$)),
+    format(E'In database %I: membership (t_bob in t_group). To run there: REVOKE t_group FROM t_bob GRANTED BY t_giver CASCADE\nThe statement was: DROP ROLE t_giver', current_database()),
+    'from 16 they are in the way'
+  )
+  ELSE is_empty('SELECT * FROM rolecall.user_dependencies(''t_giver'')', 'before 16 they are not in the way') END;
+SELECT is(
+  (SELECT string_agg(statement, '; ') FROM rolecall.remove_user('t_giver', drop_owned => true)),
+  CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'DROP OWNED BY t_giver; ' ELSE '' END || 'DROP ROLE t_giver',
+  'drop_owned ends them'
+);
+
+-- Errors.
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user(NULL)$$, '22004', NULL, 'null');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('')$$, '42602', NULL, 'an empty name');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user(repeat('é', 32))$$, '42602', NULL, 'a name of 64 bytes');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('pg_monitor')$$, '42939', NULL, 'a predefined role');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', '')$$, '42602', NULL, 'an empty name of the new owner');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 'public')$$, '42939', NULL, 'PUBLIC as the new owner');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 't_missing')$$, '42704', 'role "t_missing" does not exist', 'no new owner');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 't_bob')$$, '22023', NULL, 'the role itself as the new owner');
+SELECT throws_ok(format('SELECT * FROM rolecall.remove_user(%L)', session_user), '55006', NULL, 'the session''s own role');
+CREATE ROLE t_caller CREATEROLE;
+CREATE ROLE t_super SUPERUSER;
+SELECT count(*) FROM rolecall.add_operator('t_caller');
+SET LOCAL ROLE t_caller;
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_caller')$$, '55006', NULL, 'the current role');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_super')$$, '42501', NULL, 'a superuser, by somebody else');
+RESET ROLE;
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_super')), 1, 'but not by a superuser');
+
+SET LOCAL transaction_read_only = on;
+SELECT is_empty($$SELECT * FROM rolecall.remove_user('t_missing', drop_owned => true)$$, 'it works in a READ ONLY transaction');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob')$$, '25006', NULL, 'where there is nothing to do');
+SELECT isnt_empty($$SELECT * FROM rolecall.remove_user('t_bob', dry_run => true)$$, 'and as a dry run');
+
+SELECT * FROM finish();
+ROLLBACK;

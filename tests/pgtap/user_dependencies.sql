@@ -1,0 +1,88 @@
+-- user_dependencies: what is in the way, and that each remedy clears it. Other databases are in concurrency/remove.test.ts.
+BEGIN;
+SELECT plan(18);
+
+SELECT is(pg_get_function_arguments('rolecall.user_dependencies'::regproc), 'username text', 'its argument');
+SELECT is(
+  pg_get_function_result('rolecall.user_dependencies'::regproc), 'TABLE(database text, kind text, object text, remedy text)', 'what it returns'
+);
+SELECT matches(obj_description('rolecall.user_dependencies'::regproc, 'pg_proc'), '^What keeps a role', 'its comment');
+SELECT function_privs_are('rolecall', 'user_dependencies', ARRAY['text'], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
+
+CREATE ROLE "t ""x""" CREATEROLE;
+CREATE ROLE t_group;
+CREATE ROLE t_plain;
+CREATE FUNCTION pg_temp.found() RETURNS TABLE (database text, kind text, object text, remedy text) LANGUAGE sql AS
+$$SELECT * FROM rolecall.user_dependencies('t "x"')$$;
+GRANT t_group TO "t ""x""";
+GRANT "t ""x""" TO t_plain;
+SELECT is_empty('SELECT * FROM pg_temp.found()', 'memberships of the role, and in it, are not in the way');
+
+GRANT CREATE ON DATABASE template1 TO "t ""x""";
+GRANT CREATE ON TABLESPACE pg_default TO "t ""x""";
+GRANT SELECT ON pg_catalog.pg_authid TO "t ""x""";
+SELECT bag_eq(
+  'SELECT * FROM pg_temp.found()',
+  $$SELECT database::text, kind, object, remedy FROM (VALUES
+      (current_database(), 'privileges on table', 'pg_catalog.pg_authid', 'DROP OWNED BY "t ""x"""'),
+      (current_database(), 'privileges on tablespace', 'pg_default', 'REVOKE ALL ON TABLESPACE pg_default FROM "t ""x""" CASCADE'),
+      ('template1', 'privileges on database', 'template1', 'REVOKE ALL ON DATABASE template1 FROM "t ""x""" CASCADE')
+    ) AS v(database, kind, object, remedy)$$,
+  'privileges here, on a tablespace and on a database'
+);
+CREATE TABLE "public"."T able" (id integer);
+ALTER TABLE "T able" OWNER TO "t ""x""";
+CREATE AGGREGATE public.t_count(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0');
+ALTER AGGREGATE public.t_count(*) OWNER TO "t ""x""";
+CREATE FOREIGN DATA WRAPPER t_wrapper;
+CREATE SERVER t_server FOREIGN DATA WRAPPER t_wrapper;
+CREATE USER MAPPING FOR "t ""x""" SERVER t_server;
+SELECT lo_create(4711);
+ALTER LARGE OBJECT 4711 OWNER TO "t ""x""";
+ALTER DEFAULT PRIVILEGES FOR ROLE t_group GRANT SELECT ON TABLES TO "t ""x""";
+CREATE TABLE public.t_other (id integer);
+GRANT SELECT (id) ON public.t_other TO "t ""x""" WITH GRANT OPTION;
+SET LOCAL ROLE "t ""x""";
+GRANT SELECT (id) ON public.t_other TO t_plain;
+RESET ROLE;
+CREATE POLICY t_policy ON public.t_other TO "t ""x""";
+SELECT bag_eq(
+  $$SELECT kind, object, remedy FROM pg_temp.found() WHERE database = current_database() AND kind <> 'privileges on tablespace'$$,
+  $$SELECT v.kind, v.object, 'REASSIGN OWNED BY "t ""x""" TO CURRENT_USER' || CASE WHEN v.dropped THEN '; DROP OWNED BY "t ""x"""' ELSE '' END
+    FROM (VALUES
+      ('table', 'public."T able"', false),
+      ('aggregate', 'public.t_count()', false),
+      ('large object', '4711', false),
+      ('default privileges', 'for role t_group on tables', true),
+      ('policy', 't_policy on public.t_other', true),
+      ('privileges on table', 'pg_catalog.pg_authid', true),
+      ('privileges on table column', 'public.t_other.id', true)
+    ) AS v(kind, object, dropped)$$,
+  'what is owned is reassigned before the rest is dropped'
+);
+-- Memberships that the role gave to others: from 16 the server refuses to drop the role while they last.
+GRANT t_group TO "t ""x""" WITH ADMIN OPTION;
+SET LOCAL ROLE "t ""x""";
+GRANT t_group TO t_plain;
+RESET ROLE;
+SELECT results_eq(
+  $$SELECT object, remedy FROM pg_temp.found() WHERE kind = 'membership'$$,
+  $$SELECT 't_plain in t_group', 'REVOKE t_group FROM t_plain GRANTED BY "t ""x""" CASCADE'
+    WHERE current_setting('server_version_num')::integer >= 160000$$,
+  'memberships that the role gave'
+);
+
+-- Who may do nothing sees the same.
+CREATE TEMPORARY TABLE t_seen AS SELECT * FROM pg_temp.found();
+GRANT SELECT ON t_seen TO PUBLIC;
+CREATE ROLE t_reader;
+GRANT USAGE ON SCHEMA rolecall TO t_reader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_reader;
+SET LOCAL ROLE t_reader;
+SELECT bag_eq('SELECT * FROM pg_temp.found()', 'SELECT * FROM t_seen', 'the catalogs that it reads are for everybody');
+RESET ROLE;
+
+SET LOCAL transaction_read_only = on;
+SELECT isnt_empty('SELECT * FROM pg_temp.found()', 'it works in a READ ONLY transaction');
+SELECT * FROM finish();
+ROLLBACK;
