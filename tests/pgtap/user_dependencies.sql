@@ -53,6 +53,7 @@ SELECT bag_eq(
       ('table', 'public."T able"', false),
       ('aggregate', 'public.t_count()', false),
       ('large object', '4711', false),
+      ('user mapping', '"t ""x""" on server t_server', true),
       ('default privileges', 'for role t_group on tables', true),
       ('policy', 't_policy on public.t_other', true),
       ('privileges on table', 'pg_catalog.pg_authid', true),
@@ -82,7 +83,32 @@ SET LOCAL ROLE t_reader;
 SELECT bag_eq('SELECT * FROM pg_temp.found()', 'SELECT * FROM t_seen', 'the catalogs that it reads are for everybody');
 RESET ROLE;
 
+-- The remedies, one by one: afterwards nothing is in the way, and nothing that was owned is lost.
+DO $$
+DECLARE
+  v_remedy text;
+BEGIN
+  FOR v_remedy IN SELECT remedy FROM t_seen LOOP
+    EXECUTE v_remedy;
+  END LOOP;
+END
+$$;
+SELECT is_empty('SELECT * FROM pg_temp.found()', 'after the remedies nothing is in the way');
+SELECT table_owner_is('public', 'T able', current_user, 'what was owned has a new owner');
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t "x"')), 1, 'and the role can be dropped');
+
+SELECT throws_ok('SELECT * FROM rolecall.user_dependencies(NULL)', '22004', NULL, 'null');
+SELECT throws_ok($$SELECT * FROM rolecall.user_dependencies('')$$, '42602', NULL, 'an empty name');
+SELECT throws_ok($$SELECT * FROM rolecall.user_dependencies(repeat('é', 32))$$, '42602', NULL, 'a name of 64 bytes');
+SELECT throws_ok($$SELECT * FROM rolecall.user_dependencies('pg_monitor')$$, '42939', NULL, 'a predefined role');
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.user_dependencies('t "x"')$$, '42704', 'role "t "x"" does not exist', 'a role that is not there'
+);
+
+CREATE TABLE public.t_last ();
+ALTER TABLE public.t_last OWNER TO t_plain;
 SET LOCAL transaction_read_only = on;
-SELECT isnt_empty('SELECT * FROM pg_temp.found()', 'it works in a READ ONLY transaction');
+SELECT isnt_empty($$SELECT * FROM rolecall.user_dependencies('t_plain')$$, 'it works in a READ ONLY transaction');
+
 SELECT * FROM finish();
 ROLLBACK;
