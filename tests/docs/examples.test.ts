@@ -19,10 +19,12 @@ const before: Readonly<Record<string, readonly string[]>> = {
   drift: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
   get_secret: ['set_secret'],
   grant_role: ['create_base_roles', 'CREATE ROLE alice'],
+  remove_user: ['create_base_roles', 'create_user'],
   reporting_role_password: ['provision_reporting_role'],
   revoke_role: ['create_base_roles', 'create_user'],
   rotate_reporting_secret: ['provision_reporting_role'],
   set_password: ['create_base_roles', 'create_user'],
+  user_dependencies: ['CREATE ROLE alice', 'CREATE SCHEMA alice AUTHORIZATION alice'],
 };
 
 const cluster = await startCluster();
