@@ -1,7 +1,9 @@
 /** The pages of the repository that people read, and the code in them. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { type Cluster, root, startCluster } from '../support/cluster.ts';
+import { pathToFileURL } from 'node:url';
+import type { Client } from 'pg';
+import { type Cluster, makeDirectory, root, startCluster } from '../support/cluster.ts';
 import { isSession, replay, Session } from '../support/psql.ts';
 import { splitStatements } from '../support/tap.ts';
 
@@ -36,6 +38,8 @@ export function blocks(page: string): Block[] {
 const before: Readonly<Record<string, string>> = {
   'README.md': '',
   'docs/installation.md': '',
+  'docs/recipes.md': `CREATE EXTENSION rolecall; CREATE SCHEMA reporting;
+    CREATE TABLE patients (id integer PRIMARY KEY, name text); CREATE TABLE tokens (token text)`,
   'docs/security.md': 'CREATE EXTENSION rolecall; SELECT rolecall.create_base_roles(); CREATE ROLE operator',
 };
 
@@ -51,9 +55,21 @@ export async function preparedFor(path: string): Promise<Cluster> {
   return cluster;
 }
 
+/** Runs the code of an application: the body of a function, with its imports before it. */
+async function runCode(text: string, client: Client): Promise<void> {
+  const imports = text.match(/^import .*$/gm) ?? [];
+  const body = text.replace(/^import .*$/gm, '');
+  const file = join(makeDirectory(), 'block.ts');
+  const parameters = 'client, key, password, queryInterface';
+  fs.writeFileSync(file, `${imports.join('\n')}\nexport default async (${parameters}) => {\n${body}\n};\n`);
+  const block = (await import(pathToFileURL(file).href)) as { default(...values: unknown[]): Promise<void> };
+  const queryInterface = { sequelize: { query: (sql: string) => client.query(sql) } };
+  await block.default(client, 'a key', 'a password', queryInterface);
+}
+
 /**
- * Runs the SQL of a page from its first line to its last, and its sessions with psql. Returns the sessions, each by the
- * line on which it begins, as they are printed now; throws where a statement outside of them fails.
+ * Runs the SQL and the code of a page from its first line to its last, and its sessions with psql. Returns the sessions, each by the
+ * line on which it begins, as they are printed now; throws where anything outside of them fails.
  */
 export async function rerun(path: string, cluster: Cluster): Promise<Map<number, string>> {
   const printed = new Map<number, string>();
@@ -69,6 +85,12 @@ export async function rerun(path: string, cluster: Cluster): Promise<Map<number,
           throw new Error(`${path}:${line + statement.line - 1}: ${String(error)}`, { cause: error });
         });
       }
+      await client.end();
+    } else if (['js', 'ts'].includes(language)) {
+      const client = await cluster.connect({ database: 'app' });
+      await runCode(text, client).catch((error: unknown) => {
+        throw new Error(`${path}:${line}: ${String(error)}`, { cause: error });
+      });
       await client.end();
     }
   }
