@@ -182,6 +182,7 @@ BEGIN
         WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
           AND EXISTS (SELECT FROM reader)
       ),
+      -- Each list in an ARRAY() of its own: found by an index, and not at all where there is nothing to find it for.
       named AS (
         SELECT k.objid AS table_oid, k.makes, false AS by_schema
         FROM command AS k WHERE k.classid = 'pg_class'::regclass
@@ -206,7 +207,9 @@ BEGIN
       lineage AS (
         SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
         UNION
-        SELECT l.table_oid, i.inhparent FROM lineage AS l JOIN pg_inherits AS i ON i.inhrelid = l.ancestor
+        SELECT l.table_oid, i.parent
+        FROM lineage AS l
+        CROSS JOIN LATERAL unnest(ARRAY(SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor)) AS i(parent)
       ),
       withheld AS (
         SELECT r.role_oid, l.table_oid
@@ -220,7 +223,9 @@ BEGIN
           AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
         UNION
         -- Its partitions hold its rows.
-        SELECT w.role_oid, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+        SELECT w.role_oid, i.child
+        FROM withheld AS w
+        CROSS JOIN LATERAL unnest(ARRAY(SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid)) AS i(child)
       ),
       subject AS (
         SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r

@@ -1,0 +1,414 @@
+/**
+ * watch_new_tables() where it takes logins: plain owners make tables in every way that there is, and the reporting role
+ * reads them, or does not, from the first moment. Whatever goes wrong is a WARNING.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import { type Cluster, startCluster, until } from '../support/cluster.ts';
+
+const major = Number(process.env.PG || 18);
+
+let cluster: Cluster;
+let superuser: Client;
+
+before(async () => {
+  cluster = await startCluster();
+  superuser = await cluster.connect();
+  await superuser.query(`CREATE ROLE maker LOGIN PASSWORD 'maker'; CREATE ROLE other LOGIN PASSWORD 'other'`);
+});
+
+after(async () => {
+  await superuser.end();
+  await cluster.stop();
+});
+
+interface Warning {
+  severity: string;
+  code: string;
+  message: string;
+  hint?: string;
+}
+
+interface Place {
+  database: string;
+  admin: Client;
+  maker: Client;
+  /** What the maker was warned of since the last look. */
+  warnings(): Warning[];
+  /** A login of the reporting role. */
+  login(): Promise<Client>;
+  end(): Promise<void>;
+}
+
+/** A database whose schema `app` the role `reports_N` reads but for `token` and `event`, and where `maker` makes tables. */
+let places = 0;
+async function place(watched = true): Promise<Place> {
+  const role = `reports_${++places}`;
+  const database = await cluster.createDatabase();
+  const admin = await cluster.connect({ database });
+  await admin.query(`CREATE SCHEMA app AUTHORIZATION maker; CREATE SCHEMA elsewhere AUTHORIZATION maker;
+    GRANT CREATE ON DATABASE ${database} TO maker;
+    SELECT FROM rolecall.provision_reporting_role('${role}', '{app}', '{token,event}', '{}')`);
+  if (watched) await admin.query('SELECT FROM rolecall.watch_new_tables()');
+  const maker = await cluster.connect({ database, user: 'maker', password: 'maker' });
+  let seen: Warning[] = [];
+  maker.on('notice', (notice) => {
+    if (notice.severity === 'WARNING') seen.push(notice as unknown as Warning);
+  });
+  return {
+    database,
+    admin,
+    maker,
+    warnings: () => {
+      const warnings = seen;
+      seen = [];
+      return warnings;
+    },
+    login: async () => {
+      const { rows } = await admin.query<{ password: string }>(
+        'SELECT rolecall.reporting_role_password($1) AS password',
+        [role],
+      );
+      return cluster.connect({ database, user: role, password: rows[0]?.password ?? '' });
+    },
+    end: async () => {
+      await Promise.all([admin.end(), maker.end()]);
+    },
+  };
+}
+
+const reads = async (client: Client, table: string): Promise<string> => {
+  try {
+    await client.query(`SELECT * FROM ${table}`);
+    return 'reads';
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+};
+
+test('what a plain owner makes is readable at once, but for what is withheld', async () => {
+  const { admin, maker, warnings, login, end, database } = await place();
+  await admin.query(`CREATE EXTENSION postgres_fdw;
+    CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw
+      OPTIONS (host '127.0.0.1', port '${cluster.port}', dbname '${database}');
+    GRANT USAGE ON FOREIGN SERVER loop TO maker;
+    CREATE USER MAPPING FOR PUBLIC SERVER loop OPTIONS (user 'maker', password 'maker')`);
+  await maker.query(`CREATE TABLE elsewhere.imported (id integer); CREATE TABLE elsewhere.event (id integer)`);
+  const reader = await login();
+  for (const [table, statement, expected = 'reads'] of [
+    ['plain', 'CREATE TABLE app.plain (id integer)'],
+    ['copied', 'CREATE TABLE app.copied AS SELECT 1 AS id'],
+    ['into', 'SELECT 1 AS id INTO app.into'],
+    ['prepared', 'PREPARE one AS SELECT 1 AS id; CREATE TABLE app.prepared AS EXECUTE one'],
+    ['seen', 'CREATE VIEW app.seen AS SELECT 1 AS id'],
+    ['stored', 'CREATE MATERIALIZED VIEW app.stored AS SELECT 1 AS id'],
+    ['whole', 'CREATE TABLE app.whole (id integer) PARTITION BY LIST (id)'],
+    ['part', 'CREATE TABLE app.part PARTITION OF app.whole FOR VALUES IN (1)'],
+    ['in_block', 'DO $do$ BEGIN CREATE TABLE app.in_block (id integer); END $do$'],
+    ['imported', 'IMPORT FOREIGN SCHEMA elsewhere FROM SERVER loop INTO app'],
+    ['event', '', '42501'],
+    ['moved', 'CREATE TABLE elsewhere.moved (id integer); ALTER TABLE elsewhere.moved SET SCHEMA app'],
+    ['token', 'CREATE TABLE app.token (id integer)', '42501'],
+    ['renamed', 'ALTER TABLE app.token RENAME TO renamed', '42501'],
+    ['token', 'ALTER TABLE app.plain RENAME TO token', '42501'],
+  ] as const) {
+    await maker.query(statement);
+    assert.equal(await reads(reader, `app.${table}`), expected, statement);
+  }
+  await maker.query(`GRANT USAGE ON SCHEMA elsewhere TO PUBLIC; ALTER TABLE app.copied SET SCHEMA elsewhere`);
+  assert.equal(await reads(reader, 'elsewhere.copied'), '42501', 'a table takes no privilege along');
+  await reader.query('SET default_transaction_read_only = off');
+  for (const statement of ['CREATE TABLE app.own (id integer)', 'TABLE rolecall.resource', 'TABLE rolecall.secret']) {
+    await assert.rejects(reader.query(statement), { code: '42501' });
+  }
+  assert.deepEqual(warnings(), []);
+  await reader.end();
+  await end();
+});
+
+test('a withheld table that is dropped and made again is never readable', async () => {
+  for (const watched of [false, true]) {
+    const { admin, maker, login, end } = await place(watched);
+    await admin.query(
+      `ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA app GRANT SELECT ON TABLES TO reports_${places}`,
+    );
+    const readers = await Promise.all([login(), login()]);
+    const seen = new Set<string>();
+    let attempts = 0;
+    let done = false;
+    const polls = readers.map(async (reader) => {
+      while (!done) {
+        seen.add(await reads(reader, 'app.token'));
+        attempts++;
+      }
+    });
+    for (let round = 0; round < 40; round++) {
+      const before = attempts;
+      await maker.query('CREATE TABLE app.token AS SELECT 1 AS id');
+      await until('the readers to have tried', () => attempts > before + readers.length);
+      await maker.query(round % 2 ? 'DROP TABLE app.token' : 'BEGIN; DROP TABLE app.token; COMMIT');
+    }
+    done = true;
+    await Promise.all(polls);
+    // A table that is dropped between two looks of a reader has, to it, neither name nor owner.
+    const harmless = ['42P01', '42501', 'XX000'];
+    assert.equal(seen.has('reads'), !watched, 'without the trigger the readers would have noticed');
+    assert.deepEqual(
+      [...seen].filter((code) => code !== 'reads' && !harmless.includes(code)),
+      [],
+    );
+    assert.ok(seen.has('42501') || !watched);
+    await Promise.all(readers.map((reader) => reader.end()));
+    await end();
+  }
+});
+
+test('whatever the trigger meets, the table is made, and a WARNING says what is missing', async () => {
+  const { admin, maker, warnings, login, end } = await place();
+  const reader = await login();
+  const role = `reports_${places}`;
+
+  // Another event trigger forbids every GRANT, with a code of its own or with the usual one.
+  await admin.query(`CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION USING ERRCODE = current_setting('test.code'), MESSAGE = 'no grants here'; END $$;
+    CREATE EVENT TRIGGER forbid ON ddl_command_start WHEN TAG IN ('GRANT') EXECUTE FUNCTION forbid()`);
+  for (const code of ['P0001', '42501', '22012', '40001', '40P01', '23505', 'XX000', 'HV000', '53200']) {
+    await maker.query(`SET test.code = '${code}'; CREATE TABLE app.t_${code.toLowerCase()} (id integer)`);
+    const [warning, ...more] = warnings();
+    assert.deepEqual([warning?.code, more], [code, []]);
+    assert.equal(
+      warning?.message,
+      `"app.t_${code.toLowerCase()}" is not readable for reporting role "${role}": no grants here`,
+    );
+    assert.match(warning?.hint ?? '', /rolecall\.converge\(\)/);
+  }
+  await assert.rejects(maker.query(`SET test.code = '57014'; CREATE TABLE app.cancelled (id integer)`), {
+    code: '57014',
+  });
+  await admin.query('DROP EVENT TRIGGER forbid');
+  assert.equal(await reads(reader, 'app.t_p0001'), '42501');
+  await admin.query('SELECT FROM rolecall.converge()');
+  assert.equal(await reads(reader, 'app.t_p0001'), 'reads', 'converge() makes up for it');
+
+  // One of several changes that fails undoes none of the others.
+  await admin.query(`SELECT FROM rolecall.provision_reporting_role('${role}_too', '{app}', '{}', '{}')`);
+  await admin.query(`CREATE EVENT TRIGGER forbid ON ddl_command_start WHEN TAG IN ('REVOKE') EXECUTE FUNCTION forbid();
+    ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA app GRANT SELECT ON TABLES TO ${role}`);
+  await maker.query(`SET test.code = 'P0001'; DROP TABLE IF EXISTS app.token; CREATE TABLE app.token (id integer)`);
+  assert.deepEqual(
+    warnings().map(({ code, message }) => `${code} ${message}`),
+    [`P0001 "app.token" keeps its privileges for reporting role "${role}": no grants here`],
+  );
+  assert.equal(
+    (await admin.query(`SELECT has_table_privilege('${role}_too', 'app.token', 'SELECT') AS reads`)).rows[0].reads,
+    true,
+  );
+  await admin.query(`DROP EVENT TRIGGER forbid; SELECT FROM rolecall.converge();
+    ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA app REVOKE SELECT ON TABLES FROM ${role}`);
+  assert.equal(await reads(reader, 'app.token'), '42501');
+
+  // The role is being dropped: a lock that is waited for no longer, and a role that is gone.
+  await reader.end();
+  await superuser.query('BEGIN');
+  await admin.query(`DROP OWNED BY ${role}`);
+  await superuser.query(`DROP ROLE ${role}`);
+  await maker.query(`SET lock_timeout = '200ms'; CREATE TABLE app.impatient (id integer)`);
+  assert.deepEqual(
+    warnings().map(({ code }) => code),
+    ['55P03'],
+  );
+  await maker.query('SET lock_timeout = 0');
+  const { rows } = await maker.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const making = maker.query('CREATE TABLE app.patient (id integer)');
+  await until('the maker to wait', async () => {
+    const waiting = await admin.query('SELECT FROM pg_locks WHERE pid = $1 AND NOT granted', [rows[0]?.pid]);
+    return waiting.rows.length > 0;
+  });
+  await superuser.query('COMMIT');
+  await making;
+  assert.deepEqual(
+    warnings().map(({ code }) => code),
+    ['42704'],
+  );
+  await maker.query('CREATE TABLE app.lonely (id integer)');
+  assert.deepEqual(warnings(), [], 'there is nobody to read it');
+  assert.equal(
+    (await admin.query(`SELECT has_table_privilege('${role}_too', 'app.patient', 'SELECT') AS reads`)).rows[0].reads,
+    true,
+  );
+
+  // A schema comes along with tables that are not its owner's.
+  await admin.query(`CREATE SCHEMA next AUTHORIZATION maker; CREATE TABLE next.theirs (id integer);
+    CREATE TABLE next.mine (id integer); ALTER TABLE next.mine OWNER TO maker`);
+  await maker.query('ALTER SCHEMA app RENAME TO past; ALTER SCHEMA next RENAME TO app');
+  assert.deepEqual(
+    warnings().map(({ code, message }) => `${code} ${message}`),
+    [`42501 "app.theirs" is not readable for reporting role "${role}_too": only the owner may do this`],
+  );
+  assert.equal(
+    (await admin.query(`SELECT has_table_privilege('${role}_too', 'app.mine', 'SELECT') AS reads`)).rows[0].reads,
+    true,
+  );
+
+  // The extension is not what it was.
+  await admin.query(`ALTER EXTENSION rolecall DROP VIEW rolecall.reporting_role; DROP VIEW rolecall.reporting_role`);
+  await maker.query('CREATE TABLE app.afterwards (id integer)');
+  assert.deepEqual(
+    warnings().map(({ code }) => code),
+    ['42P01'],
+  );
+  await admin.query('DROP EXTENSION rolecall CASCADE');
+  await maker.query('CREATE TABLE app.last (id integer)');
+  assert.deepEqual(warnings(), []);
+  await end();
+});
+
+test('many callers at once, and as many who stop it', async () => {
+  const database = await cluster.createDatabase();
+  const clients = await Promise.all(Array.from({ length: 8 }, () => cluster.connect({ database })));
+  for (const isolation of ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE']) {
+    for (const stop of [0, 4]) {
+      for (let round = 0; round < 5; round++) {
+        const failures: unknown[] = [];
+        await Promise.all(
+          clients.map(async (client, index) => {
+            const call = `SELECT FROM rolecall.watch_new_tables(${index >= stop})`;
+            try {
+              await client.query(`BEGIN ISOLATION LEVEL ${isolation}; ${call}; COMMIT`);
+            } catch (error) {
+              await client.query('ROLLBACK');
+              // What SERIALIZABLE refuses is the caller's to repeat.
+              if (isolation !== 'SERIALIZABLE' || (error as { code: string }).code !== '40001') failures.push(error);
+            }
+          }),
+        );
+        assert.deepEqual(failures, [], isolation);
+        await clients[0]?.query('SELECT FROM rolecall.watch_new_tables()');
+        assert.deepEqual((await clients[1]?.query('SELECT * FROM rolecall.drift()'))?.rows, []);
+        assert.equal((await clients[1]?.query('SELECT FROM pg_event_trigger'))?.rows.length, 1);
+      }
+    }
+  }
+  await Promise.all(clients.map((client) => client.end()));
+});
+
+test('databases are watched each for itself', async () => {
+  const one = await place();
+  const two = await place(false);
+  for (const { maker } of [one, two]) await maker.query('CREATE TABLE app.plain (id integer)');
+  const [first, second] = [await one.login(), await two.login()];
+  assert.equal(await reads(first, 'app.plain'), 'reads');
+  assert.equal(await reads(second, 'app.plain'), '42501');
+  assert.deepEqual((await two.admin.query('SELECT FROM pg_event_trigger')).rows, []);
+  await Promise.all([first.end(), second.end()]);
+  await Promise.all([one.end(), two.end()]);
+});
+
+test('it is refused where somebody else could put code in its way, until a superuser takes that over', async () => {
+  await superuser.query(`CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'`);
+  await superuser.query('CREATE DATABASE kept OWNER keeper');
+  const keeper = await cluster.connect({ database: 'kept', user: 'keeper', password: 'keeper' });
+  await keeper.query(`CREATE EXTENSION rolecall; CREATE SCHEMA app;
+    SELECT FROM rolecall.provision_reporting_role('kept_reports', '{app}', '{token}')`);
+  const admin = await cluster.connect({ database: 'kept' });
+  const call = 'SELECT * FROM rolecall.watch_new_tables()';
+  await assert.rejects(keeper.query(call), { code: '42501' });
+  let hint = '';
+  await assert.rejects(admin.query(call), (error: { code: string; hint: string }) => {
+    hint = error.hint;
+    return error.code === '55000';
+  });
+  const statements = hint.slice(hint.indexOf(': ') + 2).split('; ');
+  assert.equal(statements.length, 4, hint);
+  for (const [index, statement] of statements.entries()) {
+    if (index > 0) await assert.rejects(admin.query(call), { code: '55000' }, statement);
+    await admin.query(statement);
+  }
+  await admin.query(`${call}; SELECT FROM rolecall.add_operator('keeper')`);
+  await keeper.query(`CREATE TABLE app.plain (id integer); CREATE TABLE app.token (id integer)`);
+  for (const [table, expected] of [
+    ['plain', true],
+    ['token', false],
+  ] as const) {
+    const { rows } = await admin.query(`SELECT has_table_privilege('kept_reports', 'app.${table}', 'SELECT') AS reads`);
+    assert.equal(rows[0].reads, expected, table);
+  }
+  assert.deepEqual((await keeper.query('SELECT * FROM rolecall.drift()')).rows, []);
+  for (const statement of [
+    'CREATE OR REPLACE VIEW rolecall.reporting_role AS SELECT 1',
+    'ALTER SCHEMA rolecall RENAME TO mine',
+    'CREATE FUNCTION rolecall.mine() RETURNS integer LANGUAGE sql AS $$SELECT 1$$',
+    'ALTER FUNCTION rolecall._apply_to_new_tables() RENAME TO mine',
+    'ALTER TABLE rolecall.resource ENABLE ROW LEVEL SECURITY',
+    'CREATE TRIGGER mine BEFORE INSERT ON rolecall.resource EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+    'DROP EVENT TRIGGER rolecall_watch_new_tables',
+  ]) {
+    await assert.rejects(keeper.query(statement), { code: '42501' }, statement);
+  }
+  // An operator decides who reads what others make.
+  await keeper.query(`SELECT FROM rolecall.provision_reporting_role('kept_reports', '{app,theirs}', '{token}', '{}')`);
+  await admin.query('CREATE TABLE theirs.plain (id integer)');
+  const { rows } = await admin.query(`SELECT has_table_privilege('kept_reports', 'theirs.plain', 'SELECT') AS reads`);
+  assert.equal(rows[0].reads, true);
+  await Promise.all([keeper.end(), admin.end()]);
+});
+
+test('what the trigger uses is open to everybody, and nothing else', async () => {
+  const { admin, end, database } = await place();
+  const other = await cluster.connect({ database, user: 'other', password: 'other' });
+  const { rows } = await admin.query<{ call: string }>(`
+    SELECT format('SELECT %s(%s)', p.oid::regproc, (
+      SELECT string_agg(format('(SELECT NULL::%s)', format_type(a.type, NULL)), ', ' ORDER BY a.position)
+      FROM unnest(p.proargtypes) WITH ORDINALITY AS a(type, position)
+    )) AS call FROM pg_proc AS p WHERE p.pronamespace = 'rolecall'::regnamespace
+    UNION ALL
+    SELECT format('TABLE %s', c.oid::regclass) FROM pg_class AS c
+    WHERE c.relnamespace = 'rolecall'::regnamespace AND c.relkind IN ('r', 'v') AND c.relname <> 'reporting_role'`);
+  assert.ok(rows.length > 100);
+  for (const { call } of rows) await assert.rejects(other.query(call), { code: '42501' }, call);
+  for (const statement of [
+    'CREATE TABLE rolecall.mine (id integer)',
+    'DELETE FROM rolecall.reporting_role',
+    'CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+  ]) {
+    await assert.rejects(
+      other.query(statement),
+      (error: { code: string }) => ['42501', '55000'].includes(error.code),
+      statement,
+    );
+  }
+  assert.equal((await other.query('TABLE rolecall.reporting_role')).rows.length, 1);
+  await admin.query('SELECT FROM rolecall.watch_new_tables(false)');
+  await assert.rejects(other.query('TABLE rolecall.reporting_role'), { code: '42501' });
+  await other.end();
+  await end();
+});
+
+test('neither a cancellation nor a timeout of the statement is swallowed', async () => {
+  const { admin, maker, end } = await place();
+  await superuser.query('BEGIN');
+  await admin.query(`REVOKE ALL ON SCHEMA app FROM reports_${places}; DROP OWNED BY reports_${places}`);
+  await superuser.query(`DROP ROLE reports_${places}`);
+  await assert.rejects(maker.query(`SET statement_timeout = '300ms'; CREATE TABLE app.late (id integer)`), {
+    code: '57014',
+  });
+  await superuser.query('ROLLBACK');
+  await maker.query('SET statement_timeout = 0');
+  assert.equal((await maker.query(`SELECT to_regclass('app.late') AS made`)).rows[0].made, null);
+  await end();
+});
+
+if (major >= 17) {
+  test('event_triggers = off is heeded', async () => {
+    const { admin, end } = await place();
+    await admin.query(`SET event_triggers = off; CREATE TABLE app.unseen (id integer)`);
+    assert.deepEqual(
+      (await admin.query('SELECT statement FROM rolecall.drift()')).rows.map(
+        (row: { statement: string }) => row.statement,
+      ),
+      [`GRANT SELECT ON ALL TABLES IN SCHEMA app TO reports_${places}`],
+    );
+    await end();
+  });
+}
