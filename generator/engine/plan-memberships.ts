@@ -58,7 +58,7 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
           ORDER BY w.position, e.grantor, r.option, g.role;
       END IF;
       FOR v_missing IN
-        SELECT w.*, p.known, ${inherit} AS inherits, ${set} AS sets
+        SELECT w.*, p.known, p.admin AS administers, o.*, ${inherit} AS inherits, ${set} AS sets
         FROM ${wanted(document)}
         CROSS JOIN LATERAL (
           SELECT count(*) > 0, bool_or(e.admin_option), bool_or(${has('inherit_option')}), bool_or(${has('set_option')})
@@ -74,13 +74,21 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
         ORDER BY w.position
       LOOP
         v_options := concat_ws(', ',
-          CASE WHEN v_missing.admin THEN 'ADMIN OPTION' END,
+          CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
           CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
           CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
         );
         RETURN NEXT ROW(
           'grant_role', v_missing.member,
-          format('GRANT %I TO %I%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, '')),
+          format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
+                 -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+                 CASE WHEN v_missing.known AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+                           AND EXISTS (
+                             SELECT FROM pg_auth_members AS e
+                             WHERE e.member = v_missing.member_oid AND e.roleid = v_missing.role_oid
+                               AND rolecall._is_creator_edge(to_jsonb(e))
+                           )
+                      THEN format(' GRANTED BY %I', v_missing.member) END),
           NULL, ${locks(sql`v_missing.member`, sql`v_missing.role`)}, NULL, NULL
         )::rolecall._change;
       END LOOP;

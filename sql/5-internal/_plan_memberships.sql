@@ -49,7 +49,7 @@ BEGIN
       ORDER BY w.position, e.grantor, r.option, g.role;
   END IF;
   FOR v_missing IN
-    SELECT w.*, p.known, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
+    SELECT w.*, p.known, p.admin AS administers, o.*, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
       AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
       WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
@@ -70,13 +70,21 @@ BEGIN
     ORDER BY w.position
   LOOP
     v_options := concat_ws(', ',
-      CASE WHEN v_missing.admin THEN 'ADMIN OPTION' END,
+      CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
     );
     RETURN NEXT ROW(
       'grant_role', v_missing.member,
-      format('GRANT %I TO %I%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, '')),
+      format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
+             -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+             CASE WHEN v_missing.known AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+                       AND EXISTS (
+                         SELECT FROM pg_auth_members AS e
+                         WHERE e.member = v_missing.member_oid AND e.roleid = v_missing.role_oid
+                           AND rolecall._is_creator_edge(to_jsonb(e))
+                       )
+                  THEN format(' GRANTED BY %I', v_missing.member) END),
       NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END, NULL, NULL
     )::rolecall._change;
   END LOOP;
