@@ -150,6 +150,7 @@ RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 AS $_apply_to_new_tables$
 DECLARE
@@ -1583,6 +1584,41 @@ COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean
 
 REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/_create_role.sql
+CREATE FUNCTION rolecall._create_role(
+  change rolecall._change,
+  passwords jsonb
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_create_role$
+DECLARE
+  v_part rolecall._change := _create_role.change;
+  v_step rolecall.step;
+  v_set rolecall.step;
+BEGIN
+  IF _create_role.change.password IS NULL THEN
+    RETURN rolecall._execute(_create_role.change);
+  END IF;
+  v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(rolecall._mask())));
+  v_part.password := NULL;
+  v_step := rolecall._execute(v_part);
+  IF v_step.status = 'applied' THEN
+    v_part.operation := 'set_password';
+    v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, rolecall._mask());
+    v_part.password := rolecall._verifier(_create_role.passwords ->> v_part.target);
+    v_set := rolecall._execute(v_part);
+  END IF;
+  v_step.statement := _create_role.change.statement;
+  RETURN v_step;
+END
+$_create_role$;
+
+COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed anything, and the server too hashes with every password that it is given';
+
+REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_dependencies.sql
 CREATE FUNCTION rolecall._dependencies(
   role_oid oid,
@@ -2985,6 +3021,7 @@ CREATE FUNCTION rolecall._is_password_cleared(
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $_is_password_cleared$
 BEGIN
   IF NOT rolecall._sees_passwords() THEN
@@ -3241,11 +3278,7 @@ BEGIN
           IF cardinality(v_locked) > 0 THEN
             RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
           END IF;
-          IF v_change.password IS NOT NULL THEN
-            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-            v_change.password := rolecall._verifier(_make.passwords ->> v_change.target);
-          END IF;
-          v_step := rolecall._execute(v_change);
+          v_step := rolecall._create_role(v_change, _make.passwords);
           v_created := v_created || v_step;
           IF v_step.status = 'applied' THEN
             v_done := v_done || v_change.statement;
@@ -3506,13 +3539,13 @@ DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
 BEGIN
   IF _plan.document ? 'roles' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_roles(_plan.document -> 'roles') AS p);
+    v_changes := v_changes || rolecall._plan_roles(_plan.document -> 'roles');
   END IF;
   IF _plan.document ? 'passwords' THEN
     v_changes := v_changes || rolecall._plan_passwords(_plan.document, _plan.passwords);
   END IF;
   IF _plan.document ? 'memberships' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_memberships(_plan.document) AS p);
+    v_changes := v_changes || rolecall._plan_memberships(_plan.document);
   END IF;
   IF _plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_settings(_plan.document -> 'settings') AS p);
@@ -3622,12 +3655,13 @@ REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb) FROM PUBLIC;
 CREATE FUNCTION rolecall._plan_memberships(
   document jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_memberships$
 DECLARE
+  v_changes rolecall._change[] := '{}'::rolecall._change[];
   v_missing record;
   v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
@@ -3642,10 +3676,10 @@ BEGIN
   IF jsonb_path_exists(
     _plan_memberships.document, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
-    RETURN QUERY
-      SELECT 'revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
+    v_changes := ARRAY(
+      SELECT ROW('revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
              CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL::text, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
+             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL)::rolecall._change
       FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
         AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
@@ -3665,7 +3699,8 @@ BEGIN
         UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
       ) AS r(option)
       WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
-      ORDER BY w.position, e.grantor, r.option, g.role;
+      ORDER BY w.position, e.grantor, r.option, g.role
+    );
   END IF;
   FOR v_missing IN
     SELECT w.*, p.known, p.admin AS administers, o.*, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
@@ -3693,7 +3728,7 @@ BEGIN
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
     );
-    RETURN NEXT ROW(
+    v_changes := v_changes || ROW(
       'grant_role', v_missing.member,
       format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
              -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
@@ -3707,6 +3742,7 @@ BEGIN
       NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END, NULL, NULL
     )::rolecall._change;
   END LOOP;
+  RETURN v_changes;
 END
 $_plan_memberships$;
 
@@ -4102,12 +4138,13 @@ REVOKE ALL ON FUNCTION rolecall._plan_removals(jsonb) FROM PUBLIC;
 CREATE FUNCTION rolecall._plan_roles(
   resources jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_roles$
 DECLARE
+  v_changes rolecall._change[] := '{}'::rolecall._change[];
   v_role record;
   v_words text;
   v_create boolean;
@@ -4136,7 +4173,7 @@ BEGIN
       WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
     );
     v_create := v_role.role_oid IS NULL;
-    RETURN NEXT ROW(
+    v_changes := v_changes || ROW(
       CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
       v_role.name,
       concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
@@ -4145,6 +4182,7 @@ BEGIN
       CASE WHEN v_create THEN v_role.note END
     )::rolecall._change;
   END LOOP;
+  RETURN v_changes;
 END
 $_plan_roles$;
 
@@ -5610,18 +5648,21 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);
   PERFORM rolecall._check_operator(add_operator.role_name);
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'operators', jsonb_build_array(
         jsonb_build_object('role', add_operator.role_name)
       )
-    ), add_operator.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), add_operator.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $add_operator$;
@@ -5644,6 +5685,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $audit_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
@@ -5691,6 +5733,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $converge$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);
@@ -5713,6 +5756,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_base_roles$
 DECLARE
   v_names jsonb := rolecall._base_role_names();
@@ -5730,7 +5774,9 @@ BEGIN
     PERFORM rolecall._check_protected(create_base_roles.default_role);
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_anonymous,
@@ -5757,9 +5803,9 @@ BEGIN
           'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
         )
       )
-    ), create_base_roles.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_base_roles.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_base_roles$;
@@ -5778,6 +5824,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_client_role$
 DECLARE
   v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
@@ -5786,7 +5833,9 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_name,
@@ -5804,9 +5853,9 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), create_client_role.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_client_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_client_role$;
@@ -5827,6 +5876,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_test_users$
 DECLARE
   v_user text := coalesce(create_test_users.app_user, 'app_user');
@@ -5839,7 +5889,9 @@ BEGIN
   END IF;
   RAISE WARNING 'test users are for local development only: their default passwords are public';
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_user,
@@ -5859,9 +5911,9 @@ BEGIN
         jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
         jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
       )
-    ), create_test_users.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_test_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_test_users$;
@@ -5881,13 +5933,16 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_user$
 BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', create_user.username,
@@ -5899,9 +5954,9 @@ BEGIN
         jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
         jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
       )
-    ), create_user.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_user.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_user$;
@@ -5922,6 +5977,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
@@ -5936,7 +5992,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', create_user_with_grants.username,
@@ -5945,9 +6003,9 @@ BEGIN
         )
       ),
       'memberships', v_memberships
-    ), create_user_with_grants.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_user_with_grants.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_user_with_grants$;
@@ -5962,6 +6020,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $drift$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(true);
@@ -5978,6 +6037,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $generate_password$
 DECLARE
   v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -6011,6 +6071,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $get_secret$
 BEGIN
   PERFORM rolecall._check_secret_key(get_secret.key);
@@ -6036,10 +6097,13 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $grant_role$
 BEGIN
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'memberships', jsonb_build_array(
         jsonb_build_object(
           'role', grant_role.role_name,
@@ -6049,9 +6113,9 @@ BEGIN
           'set', grant_role.set_option
         )
       )
-    ), grant_role.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), grant_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $grant_role$;
@@ -6074,6 +6138,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_role$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._provision(
@@ -6103,6 +6168,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_roles$
 DECLARE
   v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
@@ -6140,13 +6206,16 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $remove_user$
 BEGIN
   IF remove_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', remove_user.username,
@@ -6156,9 +6225,9 @@ BEGIN
           'terminate_sessions', remove_user.terminate_sessions
         )
       )
-    ), remove_user.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), remove_user.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $remove_user$;
@@ -6175,6 +6244,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $reporting_role_password$
 DECLARE
   v_secret bytea;
@@ -6210,10 +6280,13 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $revoke_role$
 BEGIN
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'memberships', jsonb_build_array(
         jsonb_build_object(
           'role', revoke_role.role_name,
@@ -6221,9 +6294,9 @@ BEGIN
           'state', 'absent'
         )
       )
-    ), revoke_role.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), revoke_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $revoke_role$;
@@ -6240,6 +6313,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $role_name$
 BEGIN
   IF role_name.key IS NULL THEN
@@ -6269,6 +6343,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
@@ -6305,6 +6380,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $scram_sha_256$
 BEGIN
   IF scram_sha_256.password IS NULL THEN
@@ -6335,13 +6411,16 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $set_password$
 BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'passwords', jsonb_build_array(
         jsonb_build_object(
           'role', set_password.username,
@@ -6349,9 +6428,9 @@ BEGIN
           'valid_until', set_password.valid_until
         )
       )
-    ), set_password.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), set_password.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $set_password$;
@@ -6369,6 +6448,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
   v_value bytea := convert_to(set_secret.value, 'UTF8');
@@ -6402,6 +6482,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $set_secret_if_absent$
 DECLARE
   v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
@@ -6441,6 +6522,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $user_dependencies$
 DECLARE
   v_role oid;
@@ -6472,20 +6554,23 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $watch_new_tables$
 BEGIN
   PERFORM rolecall._check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'watch', jsonb_build_array(
         jsonb_build_object(
           'key', 'new_tables',
           'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
         )
       )
-    ), watch_new_tables.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), watch_new_tables.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $watch_new_tables$;

@@ -140,7 +140,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
               IF cardinality(v_locked) > 0 THEN
                 ${startOver}
               END IF;
-              ${execute(passwords)}
+              v_step := rolecall._create_role(v_change, ${passwords});
               v_created := v_created || v_step;
               IF v_step.status = 'applied' THEN
                 v_done := v_done || v_change.statement;
@@ -174,7 +174,11 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
 
             FOREACH v_change IN ARRAY v_changes LOOP
               CONTINUE WHEN v_change.operation = 'create_role';
-              ${execute(passwords)}
+              IF v_change.password IS NOT NULL THEN
+                -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+                v_change.password := rolecall._verifier(${passwords} ->> v_change.target);
+              END IF;
+              v_step := rolecall._execute(v_change);
               EXIT WHEN v_step IS NULL;
               v_steps := v_steps || v_step;
               v_done := v_done || v_change.statement;
@@ -192,13 +196,34 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
 
 const startOver = sql`RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';`;
 
-const execute = (passwords: Jsonb) => sql`
-  IF v_change.password IS NOT NULL THEN
-    -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-    v_change.password := rolecall._verifier(${passwords} ->> v_change.target);
-  END IF;
-  v_step := rolecall._execute(v_change);
-`;
+/**
+ * Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed anything,
+ * and the server too hashes with every password that it is given
+ */
+export function _create_role(change: Change, passwords: Jsonb): Returns<StepRow> {
+  return sql`
+    DECLARE
+      v_part rolecall._change := ${change};
+      v_step rolecall.step;
+      v_set rolecall.step;
+    BEGIN
+      IF ${change}.password IS NULL THEN
+        RETURN rolecall._execute(${change});
+      END IF;
+      v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(rolecall._mask())));
+      v_part.password := NULL;
+      v_step := rolecall._execute(v_part);
+      IF v_step.status = 'applied' THEN
+        v_part.operation := 'set_password';
+        v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, rolecall._mask());
+        v_part.password := rolecall._verifier(${passwords} ->> v_part.target);
+        v_set := rolecall._execute(v_part);
+      END IF;
+      v_step.statement := ${change}.statement;
+      RETURN v_step;
+    END
+  `;
+}
 
 /**
  * The changes that make a role, in name order
@@ -259,13 +284,13 @@ export function _plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       v_changes rolecall._change[] := '{}'::rolecall._change[];
     BEGIN
       IF ${document} ? 'roles' THEN
-        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_roles(${document} -> 'roles') AS p);
+        v_changes := v_changes || rolecall._plan_roles(${document} -> 'roles');
       END IF;
       IF ${document} ? 'passwords' THEN
         v_changes := v_changes || rolecall._plan_passwords(${document}, ${passwords});
       END IF;
       IF ${document} ? 'memberships' THEN
-        v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_memberships(${document}) AS p);
+        v_changes := v_changes || rolecall._plan_memberships(${document});
       END IF;
       IF ${document} ? 'settings' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_settings(${document} -> 'settings') AS p);

@@ -2,7 +2,7 @@
  * What differs about memberships. PostgreSQL 16 and newer keep one row per grantor, with INHERIT and SET options;
  * older servers one row, which inherits as the member's own attribute says.
  */
-import type { ChangeRow, Integer, Jsonb, Returns, SetOf } from '../model/types.ts';
+import type { Changes, Integer, Jsonb, Returns } from '../model/types.ts';
 import { sql, text, type Sql } from '../sql/template.ts';
 
 /**
@@ -22,9 +22,10 @@ export function _server_version(): Returns<Integer> {
  * @volatility stable
  * @probes
  */
-export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
+export function _plan_memberships(document: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
+      v_changes rolecall._change[] := '{}'::rolecall._change[];
       v_missing record;
       v_options text;
       v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
@@ -39,8 +40,8 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
       IF jsonb_path_exists(
         ${document}, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
       ) THEN
-        RETURN QUERY
-          SELECT 'revoke_role', w.member, ${revoke}, NULL::text, ${locks(sql`w.member`, sql`g.role`)}, NULL::text, NULL::text
+        v_changes := ARRAY(
+          SELECT ROW('revoke_role', w.member, ${revoke}, NULL, ${locks(sql`w.member`, sql`g.role`)}, NULL, NULL)::rolecall._change
           FROM ${wanted(document)}
           CROSS JOIN LATERAL (
             SELECT e.* FROM pg_auth_members AS e
@@ -55,7 +56,8 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
             UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND ${has('set_option')}
           ) AS r(option)
           WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
-          ORDER BY w.position, e.grantor, r.option, g.role;
+          ORDER BY w.position, e.grantor, r.option, g.role
+        );
       END IF;
       FOR v_missing IN
         SELECT w.*, p.known, p.admin AS administers, o.*, ${inherit} AS inherits, ${set} AS sets
@@ -78,7 +80,7 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
           CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
           CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
         );
-        RETURN NEXT ROW(
+        v_changes := v_changes || ROW(
           'grant_role', v_missing.member,
           format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
                  -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
@@ -92,6 +94,7 @@ export function _plan_memberships(document: Jsonb): SetOf<ChangeRow> {
           NULL, ${locks(sql`v_missing.member`, sql`v_missing.role`)}, NULL, NULL
         )::rolecall._change;
       END LOOP;
+      RETURN v_changes;
     END
   `;
 }

@@ -12,9 +12,10 @@ import { join, raw, sql, text } from '../sql/template.ts';
  * @volatility stable
  * @probes
  */
-export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
+export function _plan_roles(resources: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
+      v_changes rolecall._change[] := '{}'::rolecall._change[];
       v_role record;
       v_words text;
       v_create boolean;
@@ -43,7 +44,7 @@ export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
           WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
         );
         v_create := v_role.role_oid IS NULL;
-        RETURN NEXT ROW(
+        v_changes := v_changes || ROW(
           CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
           v_role.name,
           concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
@@ -52,6 +53,7 @@ export function _plan_roles(resources: Jsonb): SetOf<ChangeRow> {
           CASE WHEN v_create THEN v_role.note END
         )::rolecall._change;
       END LOOP;
+      RETURN v_changes;
     END
   `;
 }
@@ -212,6 +214,7 @@ export function _sees_passwords(): Returns<Bool> {
 /**
  * Whether a role that was just given a password has none
  * @volatility stable
+ * @probes
  */
 export function _is_password_cleared(role_name: Text): Returns<Bool> {
   return sql`

@@ -34,9 +34,11 @@ export function converge(state: DesiredState, dryRun: Bool, ...first: readonly S
 export function converged(state: DesiredState, dryRun: Bool): Sql {
   return sql`
     DECLARE
-      v_steps rolecall.step[] := rolecall._steps(${desired(state)}, ${dryRun});
+      v_step rolecall.step;
     BEGIN
-      RETURN QUERY SELECT * FROM unnest(v_steps);
+      FOREACH v_step IN ARRAY rolecall._steps(${desired(state)}, ${dryRun}) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
     END;
   `;
 }

@@ -59,11 +59,7 @@ BEGIN
           IF cardinality(v_locked) > 0 THEN
             RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
           END IF;
-          IF v_change.password IS NOT NULL THEN
-            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-            v_change.password := rolecall._verifier(_make.passwords ->> v_change.target);
-          END IF;
-          v_step := rolecall._execute(v_change);
+          v_step := rolecall._create_role(v_change, _make.passwords);
           v_created := v_created || v_step;
           IF v_step.status = 'applied' THEN
             v_done := v_done || v_change.statement;

@@ -12,13 +12,13 @@ DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
 BEGIN
   IF _plan.document ? 'roles' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_roles(_plan.document -> 'roles') AS p);
+    v_changes := v_changes || rolecall._plan_roles(_plan.document -> 'roles');
   END IF;
   IF _plan.document ? 'passwords' THEN
     v_changes := v_changes || rolecall._plan_passwords(_plan.document, _plan.passwords);
   END IF;
   IF _plan.document ? 'memberships' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_memberships(_plan.document) AS p);
+    v_changes := v_changes || rolecall._plan_memberships(_plan.document);
   END IF;
   IF _plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_settings(_plan.document -> 'settings') AS p);

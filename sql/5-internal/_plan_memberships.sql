@@ -3,12 +3,13 @@
 CREATE FUNCTION rolecall._plan_memberships(
   document jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_memberships$
 DECLARE
+  v_changes rolecall._change[] := '{}'::rolecall._change[];
   v_missing record;
   v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
@@ -23,10 +24,10 @@ BEGIN
   IF jsonb_path_exists(
     _plan_memberships.document, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
-    RETURN QUERY
-      SELECT 'revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
+    v_changes := ARRAY(
+      SELECT ROW('revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
              CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL::text, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL::text, NULL::text
+             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL)::rolecall._change
       FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
         AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
@@ -46,7 +47,8 @@ BEGIN
         UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
       ) AS r(option)
       WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
-      ORDER BY w.position, e.grantor, r.option, g.role;
+      ORDER BY w.position, e.grantor, r.option, g.role
+    );
   END IF;
   FOR v_missing IN
     SELECT w.*, p.known, p.admin AS administers, o.*, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
@@ -74,7 +76,7 @@ BEGIN
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
     );
-    RETURN NEXT ROW(
+    v_changes := v_changes || ROW(
       'grant_role', v_missing.member,
       format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
              -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
@@ -88,6 +90,7 @@ BEGIN
       NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END, NULL, NULL
     )::rolecall._change;
   END LOOP;
+  RETURN v_changes;
 END
 $_plan_memberships$;
 

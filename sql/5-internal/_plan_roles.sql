@@ -3,12 +3,13 @@
 CREATE FUNCTION rolecall._plan_roles(
   resources jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $_plan_roles$
 DECLARE
+  v_changes rolecall._change[] := '{}'::rolecall._change[];
   v_role record;
   v_words text;
   v_create boolean;
@@ -37,7 +38,7 @@ BEGIN
       WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
     );
     v_create := v_role.role_oid IS NULL;
-    RETURN NEXT ROW(
+    v_changes := v_changes || ROW(
       CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
       v_role.name,
       concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
@@ -46,6 +47,7 @@ BEGIN
       CASE WHEN v_create THEN v_role.note END
     )::rolecall._change;
   END LOOP;
+  RETURN v_changes;
 END
 $_plan_roles$;
 

@@ -8,18 +8,21 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);
   PERFORM rolecall._check_operator(add_operator.role_name);
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'operators', jsonb_build_array(
         jsonb_build_object('role', add_operator.role_name)
       )
-    ), add_operator.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), add_operator.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $add_operator$;

@@ -13,6 +13,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $audit_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;

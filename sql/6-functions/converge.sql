@@ -7,6 +7,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $converge$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);

@@ -11,6 +11,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_base_roles$
 DECLARE
   v_names jsonb := rolecall._base_role_names();
@@ -28,7 +29,9 @@ BEGIN
     PERFORM rolecall._check_protected(create_base_roles.default_role);
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_anonymous,
@@ -55,9 +58,9 @@ BEGIN
           'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
         )
       )
-    ), create_base_roles.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_base_roles.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_base_roles$;

@@ -9,6 +9,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_client_role$
 DECLARE
   v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
@@ -17,7 +18,9 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_name,
@@ -35,9 +38,9 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), create_client_role.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_client_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_client_role$;

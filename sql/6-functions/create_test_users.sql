@@ -11,6 +11,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_test_users$
 DECLARE
   v_user text := coalesce(create_test_users.app_user, 'app_user');
@@ -23,7 +24,9 @@ BEGIN
   END IF;
   RAISE WARNING 'test users are for local development only: their default passwords are public';
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_user,
@@ -43,9 +46,9 @@ BEGIN
         jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
         jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
       )
-    ), create_test_users.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_test_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_test_users$;

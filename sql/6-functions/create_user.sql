@@ -10,13 +10,16 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_user$
 BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', create_user.username,
@@ -28,9 +31,9 @@ BEGIN
         jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
         jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
       )
-    ), create_user.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_user.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_user$;

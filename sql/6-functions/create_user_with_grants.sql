@@ -11,6 +11,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
@@ -25,7 +26,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', create_user_with_grants.username,
@@ -34,9 +37,9 @@ BEGIN
         )
       ),
       'memberships', v_memberships
-    ), create_user_with_grants.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), create_user_with_grants.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $create_user_with_grants$;

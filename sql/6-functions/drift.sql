@@ -5,6 +5,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $drift$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(true);

@@ -7,6 +7,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $get_secret$
 BEGIN
   PERFORM rolecall._check_secret_key(get_secret.key);

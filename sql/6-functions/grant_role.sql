@@ -12,10 +12,13 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $grant_role$
 BEGIN
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'memberships', jsonb_build_array(
         jsonb_build_object(
           'role', grant_role.role_name,
@@ -25,9 +28,9 @@ BEGIN
           'set', grant_role.set_option
         )
       )
-    ), grant_role.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), grant_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $grant_role$;

@@ -15,6 +15,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_roles$
 DECLARE
   v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');

@@ -9,10 +9,13 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $revoke_role$
 BEGIN
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'memberships', jsonb_build_array(
         jsonb_build_object(
           'role', revoke_role.role_name,
@@ -20,9 +23,9 @@ BEGIN
           'state', 'absent'
         )
       )
-    ), revoke_role.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), revoke_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $revoke_role$;

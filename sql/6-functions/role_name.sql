@@ -7,6 +7,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $role_name$
 BEGIN
   IF role_name.key IS NULL THEN

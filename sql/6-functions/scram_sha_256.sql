@@ -8,6 +8,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $scram_sha_256$
 BEGIN
   IF scram_sha_256.password IS NULL THEN

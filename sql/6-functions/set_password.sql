@@ -10,13 +10,16 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $set_password$
 BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'passwords', jsonb_build_array(
         jsonb_build_object(
           'role', set_password.username,
@@ -24,9 +27,9 @@ BEGIN
           'valid_until', set_password.valid_until
         )
       )
-    ), set_password.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), set_password.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $set_password$;

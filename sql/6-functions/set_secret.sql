@@ -8,6 +8,7 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
   v_value bytea := convert_to(set_secret.value, 'UTF8');

@@ -8,6 +8,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $set_secret_if_absent$
 DECLARE
   v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');

@@ -8,20 +8,23 @@ RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $watch_new_tables$
 BEGIN
   PERFORM rolecall._check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
   DECLARE
-    v_steps rolecall.step[] := rolecall._steps(jsonb_build_object(
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
       'watch', jsonb_build_array(
         jsonb_build_object(
           'key', 'new_tables',
           'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
         )
       )
-    ), watch_new_tables.dry_run);
-  BEGIN
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    ), watch_new_tables.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 END
 $watch_new_tables$;
