@@ -309,7 +309,7 @@ BEGIN
         IF NOT v_alone THEN
           v_alone := true;
         ELSIF SQLSTATE IN ('XX000', '23505') AND v_attempts < 100
-              AND (SQLSTATE <> 'XX000' OR SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted'))
+              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']))
         THEN
           -- Taking a shared object's lock brings the caches up to date.
           PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
@@ -1856,7 +1856,7 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted') OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -1916,7 +1916,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -1976,7 +1976,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2036,7 +2036,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2096,7 +2096,7 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted') OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2156,7 +2156,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2216,7 +2216,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2276,7 +2276,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2336,7 +2336,7 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted') OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2403,7 +2403,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'one of the two roles does not exist');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2463,7 +2463,7 @@ BEGIN
       RETURN NULL; -- a role was dropped meanwhile: plan again
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2523,7 +2523,7 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted') OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2583,7 +2583,7 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2641,7 +2641,7 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted') OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2699,7 +2699,7 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted') OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2760,7 +2760,7 @@ BEGIN
       RETURN NULL; -- a role was dropped meanwhile: plan again
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,

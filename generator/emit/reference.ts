@@ -59,12 +59,12 @@ function policySection(): string[] {
   const rows = Object.entries(operations as Readonly<Record<string, Operation>>).map(([name, policy]) => [
     `${code(name)}: ${policy.summary}`,
     (policy.ignored ?? []).map(ignored).join('<br>') || 'nothing',
-    ['the two messages', ...(policy.retried ?? []).map(named)].join('<br>'),
+    ['the messages', ...(policy.retried ?? []).map(named)].join('<br>'),
     (policy.surfaced ?? []).map((one) => `${named(one.condition)}: ${one.hint}`).join('<br>'),
   ]);
   return [
     '## Error policy',
-    `Each kind of change has its own rule for the errors that it can meet. An ignored condition becomes a row with the status \`skipped\`, or makes the difference be looked for again; a retried one is tried again, as is, for every change, ${code('internal_error')} (${sqlstates.internal_error}) with one of the messages ${retriedMessages.map((message) => `“${message}”`).join(' and ')}. Everything else is surfaced: it is raised with its own SQLSTATE, with the statement in DETAIL, and the call is undone as a whole; a cancellation, a deadlock or a serialization failure passes as it is. The table names the conditions that come with a hint; in it {role} stands for the role that the change takes rights on, and {caller} for who makes the call.`,
+    `Each kind of change has its own rule for the errors that it can meet. An ignored condition becomes a row with the status \`skipped\`, or makes the difference be looked for again; a retried one is tried again, as is, for every change, ${code('internal_error')} (${sqlstates.internal_error}) with one of the messages ${retriedMessages.map((message) => `“${message.replace('%', '…')}”`).join(', ')}. Everything else is surfaced: it is raised with its own SQLSTATE, with the statement in DETAIL, and the call is undone as a whole; a cancellation, a deadlock or a serialization failure passes as it is. The table names the conditions that come with a hint; in it {role} stands for the role that the change takes rights on, and {caller} for who makes the call.`,
     table(['Change', 'Ignored', 'Retried', 'Surfaced with a hint'], rows),
   ];
 }

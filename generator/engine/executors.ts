@@ -94,10 +94,12 @@ function classes(): Sql {
   );
 }
 
+/** Of an error in the class of internal errors. */
+export const isLostRace = sql`SQLERRM LIKE ANY (ARRAY[${join(retriedMessages.map(text))}])`;
+
 function retryTest(retried: readonly Condition[]): Sql {
-  const messages = sql`SQLERRM IN (${join(retriedMessages.map(text))})`;
-  if (retried.length === 0) return messages;
-  return sql`${messages} OR SQLSTATE IN (${join(retried.map((name) => text(sqlstates[name])))})`;
+  if (retried.length === 0) return isLostRace;
+  return sql`${isLostRace} OR SQLSTATE IN (${join(retried.map((name) => text(sqlstates[name])))})`;
 }
 
 function ignoredHandler(ignored: Ignored): Sql {

@@ -6,10 +6,11 @@
  * the extension is the view `reporting_role`; so the function calls nothing else of ours, and whoever owns what it
  * uses has to be a superuser: the owner of a schema, view or function decides what others run when they use it.
  */
-import { operations, retriedMessages } from '../model/operations.ts';
+import { operations } from '../model/operations.ts';
 import { sqlstates, watchedClasses } from '../model/sqlstates.ts';
 import type { Bool, ChangeRow, EventTrigger, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
 import { join, sql, text } from '../sql/template.ts';
+import { isLostRace } from './executors.ts';
 import { marker } from './lock.ts';
 
 const trigger = text('rolecall_watch_new_tables');
@@ -209,7 +210,7 @@ export function _apply_to_new_tables(): EventTrigger {
             IF NOT v_alone THEN
               v_alone := true;
             ELSIF SQLSTATE IN (${join(retried.map((name) => text(sqlstates[name])))}) AND v_attempts < ${attempts}
-                  AND (SQLSTATE <> ${text(sqlstates.internal_error)} OR SQLERRM IN (${join(retriedMessages.map(text))}))
+                  AND (SQLSTATE <> ${text(sqlstates.internal_error)} OR ${isLostRace})
             THEN
               -- Taking a shared object's lock brings the caches up to date.
               PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');

@@ -29,8 +29,15 @@ export interface Operation {
   readonly surfaced?: readonly { readonly condition: Condition; readonly hint: string }[];
 }
 
-/** The server's messages for a lost race on a catalog row; it does not translate them, and has no code for them. */
-export const retriedMessages = ['tuple concurrently updated', 'tuple concurrently deleted'] as const;
+/**
+ * The server's messages for a lost race, as patterns of LIKE; it does not translate them, and has no code for them. The
+ * last one is what DROP ROLE says from 16 on of a role that another transaction has dropped.
+ */
+export const retriedMessages = [
+  'tuple concurrently updated',
+  'tuple concurrently deleted',
+  'could not find tuple for role %',
+] as const;
 
 const lostCreateRace: Ignored = {
   conditions: ['duplicate_object', 'unique_violation'],

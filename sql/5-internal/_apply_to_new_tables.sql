@@ -164,7 +164,7 @@ BEGIN
         IF NOT v_alone THEN
           v_alone := true;
         ELSIF SQLSTATE IN ('XX000', '23505') AND v_attempts < 100
-              AND (SQLSTATE <> 'XX000' OR SQLERRM IN ('tuple concurrently updated', 'tuple concurrently deleted'))
+              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']))
         THEN
           -- Taking a shared object's lock brings the caches up to date.
           PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');

@@ -94,7 +94,7 @@ export async function openArena(
 
 async function makeOperators(version: number, admins: ReadonlyMap<string, Client>): Promise<void> {
   const [admin] = admins.values();
-  await admin?.query(`CREATE ROLE ${operators}`);
+  await admin?.query(`CREATE ROLE ${operators} CREATEROLE`);
   // BYPASSRLS is for the administrator role; before 16 only a superuser can give it.
   const attributes = `LOGIN CREATEROLE ${version >= 16 ? 'BYPASSRLS' : ''}`;
   for (const [database, client] of admins) {
@@ -105,6 +105,7 @@ async function makeOperators(version: number, admins: ReadonlyMap<string, Client
       ALTER DATABASE ${database} OWNER TO ${name};
       ALTER SCHEMA public OWNER TO ${name};
       SELECT rolecall.add_operator('${name}');
+      SELECT rolecall.add_operator('${operators}');
     `);
   }
 }
@@ -156,8 +157,8 @@ async function states(round: Round, expected: Readonly<Record<string, string>>, 
 }
 
 /** The base roles of a round, as every database of the arena has them in its mapping. */
-async function baseRoles(round: Round): Promise<void> {
-  for (const name of ['anonymous', 'authenticated']) await make(round, name);
+async function baseRoles(round: Round, holder?: string): Promise<void> {
+  for (const name of ['anonymous', 'authenticated']) await make(round, name, '', holder);
   await make(round, 'administrator', 'BYPASSRLS');
   for (const admin of round.arena.admins.values()) await admin.query(createBaseRoles(round));
 }
@@ -258,6 +259,45 @@ export const scenarios: readonly Scenario[] = [
     check: (round) => states(round, { user: 'login in' }, true),
   },
   {
+    name: 'remove_user',
+    async prepare(round) {
+      await make(round, 'group', '', operators);
+      if (!round.present) return;
+      await make(round, 'user', 'LOGIN', operators);
+      await round.arena.admin.query(`GRANT ${round.prefix}group TO ${round.prefix}user`);
+    },
+    call: (round) => asOne(round, `SELECT * FROM rolecall.remove_user('${round.prefix}user')`),
+    async check(round) {
+      await states(round, { group: 'in' }, true);
+      assert.deepEqual(
+        await column(round.arena.admin, `SELECT FROM pg_roles WHERE rolname = '${round.prefix}user'`),
+        [],
+      );
+      await noMembershipIsLeft(round);
+    },
+  },
+  {
+    name: 'create_user and remove_user',
+    async prepare(round) {
+      await baseRoles(round, operators);
+      if (round.present) await make(round, 'user', 'LOGIN', operators);
+    },
+    // Each database has callers of both.
+    call: (round, index) =>
+      asOne(
+        round,
+        Math.floor(index / round.arena.databases.length) % 2
+          ? `SELECT * FROM rolecall.remove_user('${round.prefix}user')`
+          : `SELECT * FROM rolecall.create_user('${round.prefix}user', '${verifier}')`,
+      ),
+    async check(round) {
+      const state = (await describe(round, 'user')) as string | undefined;
+      if (state !== undefined) assert.match(state, /^login (password )?in anonymous authenticated/);
+      await states(round, { anonymous: 'in', authenticated: 'in' }, true);
+      await noMembershipIsLeft(round);
+    },
+  },
+  {
     name: 'set_password',
     async prepare(round) {
       await make(round, 'user', `LOGIN ${round.present ? `PASSWORD 'former'` : ''}`);
@@ -306,6 +346,21 @@ export const scenarios: readonly Scenario[] = [
     expected: (_, sqlstate) => sqlstate === '22023',
   },
 ];
+
+/** The same role makes all calls: from 16 it is the only one, beside superusers, that may drop what it has made. */
+const asOne = ({ arena }: Round, call: string) =>
+  arena.caller === 'superuser' ? call : `SET LOCAL ROLE ${operators}; ${call}`;
+
+/** Memberships of roles that are not there, which no statement can end. */
+async function noMembershipIsLeft({ arena }: Round): Promise<void> {
+  const left = await column(
+    arena.admin,
+    `SELECT to_jsonb(m) FROM pg_auth_members AS m
+     WHERE NOT EXISTS (SELECT FROM pg_authid AS r WHERE r.oid = m.member)
+        OR NOT EXISTS (SELECT FROM pg_authid AS r WHERE r.oid = m.roleid)`,
+  );
+  assert.deepEqual(left, []);
+}
 
 /** Is the role one of this database's reporting roles: its attributes, settings, rights and derived password. */
 async function isReporting(arena: Arena, database: string, role: string, schema: string): Promise<void> {
