@@ -77,7 +77,12 @@ interface Row {
   readonly provoke: () => Promise<Outcome>;
   /** The steps of a call that ignored it, where the condition does not show in one. */
   readonly steps?: (version: number) => string[] | undefined;
+  /** The role whose rights the hint speaks of. */
+  readonly role?: (version: number) => string;
 }
+
+/** Before 16 the hint of a membership names no role, as CREATEROLE is enough. */
+const group = (version: number) => (version >= 16 ? 'conform_group' : '...');
 
 const table: readonly Row[] = [
   {
@@ -130,6 +135,7 @@ const table: readonly Row[] = [
     effect: 'surfaced',
     policies: ['grant_role'],
     provoke: () => call(powerless, `SELECT * FROM rolecall.grant_role('conform_group', 'conform_other')`),
+    role: group,
   },
   {
     operation: 'GRANT',
@@ -183,12 +189,73 @@ const table: readonly Row[] = [
     effect: 'surfaced',
     policies: ['revoke_role'],
     provoke: () => call(powerless, `SELECT * FROM rolecall.revoke_role('conform_group', 'conform_user')`),
+    role: group,
+  },
+  {
+    operation: 'REVOKE/DROP',
+    condition: 'undefined_object',
+    effect: 'ignored',
+    policies: ['drop_role', 'drop_owned'],
+    provoke: () => call(admin, `SELECT * FROM rolecall.remove_user('conform_missing', drop_owned => true)`),
+    steps: () => [],
+  },
+  {
+    operation: 'REVOKE/DROP',
+    condition: 'undefined_object',
+    effect: 'ignored',
+    policies: ['drop_role'],
+    // The role is dropped while the call waits for it.
+    provoke: async () => {
+      await admin.query('CREATE ROLE conform_leaving');
+      return lost('DROP ROLE conform_leaving', `SELECT * FROM rolecall.remove_user('conform_leaving')`);
+    },
+    steps: () => [],
+  },
+  {
+    operation: 'REVOKE/DROP',
+    condition: 'dependent_objects_still_exist',
+    effect: 'surfaced',
+    policies: ['drop_role'],
+    provoke: async () => {
+      await admin.query('CREATE ROLE conform_owner; CREATE SCHEMA conform_owned AUTHORIZATION conform_owner');
+      return call(admin, `SELECT * FROM rolecall.remove_user('conform_owner')`);
+    },
+  },
+  {
+    operation: 'REVOKE/DROP',
+    condition: 'object_in_use',
+    effect: 'surfaced',
+    policies: ['drop_role'],
+    provoke: () => call(admin, `SELECT * FROM rolecall.remove_user(current_user::text)`),
+  },
+  {
+    operation: 'REVOKE/DROP',
+    condition: 'insufficient_privilege',
+    effect: 'surfaced',
+    policies: ['drop_role'],
+    provoke: () => call(powerless, `SELECT * FROM rolecall.remove_user('conform_user')`),
+    role: () => 'conform_user',
   },
 ];
 
+/** The table as it is published: per operation what is ignored, and what is surfaced. */
+const published: Readonly<Record<Row['operation'], Readonly<Record<Row['effect'], readonly string[]>>>> = {
+  'CREATE ROLE': { ignored: ['42710', '23505'], surfaced: ['42501'] },
+  GRANT: { ignored: ['23505', '42704'], surfaced: ['42501', '0LP01'] },
+  'REVOKE/DROP': { ignored: ['42704'], surfaced: ['2BP01', '55006', '42501'] },
+};
+
+test('every row of the published table is provoked, and no other', () => {
+  const provoked = new Set(table.map((row) => `${row.operation} ${row.effect} ${sqlstates[row.condition]}`));
+  const expected = Object.entries(published).flatMap(([operation, effects]) =>
+    Object.entries(effects).flatMap(([effect, codes]) => codes.map((code) => `${operation} ${effect} ${code}`)),
+  );
+  assert.deepEqual([...provoked].sort(), expected.sort());
+});
+
 const reference = readFileSync(join(root, 'docs/reference.md'), 'utf8');
 
-for (const { operation, condition, effect, policies, provoke, steps } of table) {
+for (const { operation, condition, effect, policies, provoke, steps, role } of table) {
   const code = sqlstates[condition];
 
   test(`${operation}: ${code} (${condition}) is ${effect}`, async () => {
@@ -211,7 +278,7 @@ for (const { operation, condition, effect, policies, provoke, steps } of table) 
     else {
       assert.equal(outcome.error?.code, code);
       const hint = operations[policies[0] ?? 'create_role'].surfaced.find((one) => one.condition === condition)?.hint;
-      const roles = { role: cluster.version >= 16 ? 'conform_group' : '...', caller: 'powerless' };
+      const roles = { role: role?.(cluster.version) ?? '', caller: 'powerless' };
       assert.equal(
         outcome.error.hint,
         hint?.replace(/\{(role|caller)\}/g, (_, key: keyof typeof roles) => roles[key]),
@@ -282,10 +349,25 @@ test('a single role', async () => {
   assert.deepEqual(await members('myuser'), ['administrator', 'anonymous', 'authenticated']);
 });
 
+test('remove: a user with its memberships, and the two test users', async () => {
+  for (const user of ['myuser', 'app_user', 'app_admin']) {
+    assert.deepEqual(await call(admin, `SELECT * FROM rolecall.remove_user('${user}')`), {
+      steps: ['drop_role applied'],
+    });
+    assert.deepEqual(await call(admin, `SELECT * FROM rolecall.remove_user('${user}')`), { steps: [] });
+    const { rows } = await admin.query('SELECT FROM pg_roles WHERE rolname = $1', [user]);
+    assert.equal(rows.length, 0);
+  }
+  const { rows } = await admin.query(
+    `SELECT FROM pg_roles WHERE rolname IN ('anonymous', 'authenticated', 'administrator')`,
+  );
+  assert.equal(rows.length, 3, 'the base roles stay');
+});
+
 test('other names, from then on', async () => {
   await admin.query(`SELECT rolecall.create_base_roles('custom_anon', 'custom_auth', 'custom_admin', 'custom_anon')`);
   await admin.query(`SELECT rolecall.create_user('customer')`);
   assert.deepEqual(await members('customer'), ['custom_anon', 'custom_auth']);
   // The former ones are as they were.
-  assert.deepEqual(await members('app_admin'), ['administrator', 'anonymous', 'authenticated']);
+  assert.deepEqual(await members('harness'), ['administrator', 'anonymous', 'authenticated']);
 });
