@@ -1276,9 +1276,11 @@ AS $_check_read_access$
 DECLARE
   v_definition record;
   v_schema text;
+  v_table text;
+  v_part text;
 BEGIN
   FOR v_definition IN
-    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb)
+    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -1300,6 +1302,26 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
       END IF;
     END LOOP;
+    FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
+      IF v_table IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
+      ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_name',
+          MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+          HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
+      END IF;
+      FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
+        -- No table has such a name, so that the one that is meant would be readable.
+        IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part));
+        END IF;
+      END LOOP;
+    END LOOP;
+    PERFORM rolecall._check_role_name(o.name)
+    FROM jsonb_array_elements_text(nullif(v_definition.owners, 'null')) AS o(name);
   END LOOP;
 END
 $_check_read_access$;
@@ -3146,6 +3168,28 @@ COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of r
 
 REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_list.sql
+CREATE FUNCTION rolecall._list(
+  names text[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_list$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
+    FROM (
+      SELECT u.name, min(u.position) AS position FROM unnest(_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+    ) AS n
+  );
+END
+$_list$;
+
+COMMENT ON FUNCTION rolecall._list(text[]) IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+
+REVOKE ALL ON FUNCTION rolecall._list(text[]) FROM PUBLIC;
+
 -- sql/5-internal/_lock_reporting_secret.sql
 CREATE FUNCTION rolecall._lock_reporting_secret(
   exclusive boolean
@@ -3592,18 +3636,18 @@ BEGIN
       CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ),
     owner AS (
-      SELECT t.position, to_regrole(quote_ident(o.name))::oid AS owner_oid
+      SELECT t.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
       FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
       UNION
-      SELECT p.position, o.relowner
+      SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
       FROM place AS p
       JOIN target AS t USING (position)
       JOIN (SELECT DISTINCT c.relnamespace, c.relowner FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS o
         ON o.relnamespace = p.schema_oid
       WHERE coalesce(t.owners, 'null') = 'null'
       UNION
-      SELECT t.position, to_regrole(quote_ident(t.caller))::oid
-      FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
+      SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
+      FROM target AS t WHERE coalesce(t.owners, 'null') = 'null' AND to_regrole(quote_ident(t.caller)) IS NOT NULL
     ),
     present AS (
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
@@ -3614,20 +3658,20 @@ BEGIN
       JOIN target AS t ON t.role_oid = x.grantee
     ),
     change AS (
-      SELECT p.position, 1 AS phase, p.role, o.owner_oid,
+      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
-                    pg_get_userbyid(o.owner_oid), string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
+                    o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
       FROM place AS p
       JOIN owner AS o USING (position)
-      WHERE o.owner_oid IS NOT NULL AND o.owner_oid IS DISTINCT FROM p.role_oid
+      WHERE o.owner <> p.role
         AND NOT EXISTS (
           SELECT FROM present AS d
           WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
             AND d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
         )
-      GROUP BY p.position, p.role, o.owner_oid
+      GROUP BY p.position, p.role, o.owner, o.owner_oid
       UNION ALL
-      SELECT t.position, 2, t.role, d.defaclrole,
+      SELECT t.position, 2, t.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                     pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                     concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
@@ -3639,9 +3683,9 @@ BEGIN
       WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
-           CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                THEN format('takes membership in %I, which makes the tables', pg_get_userbyid(c.owner_oid)) END
+           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+           CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
+                WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN format('takes membership in %I, which makes the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -4221,7 +4265,9 @@ BEGIN
     found AS (
       SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
              format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
-      FROM place AS p WHERE p.schema_oid IS NULL
+      FROM place AS p
+      WHERE p.schema_oid IS NULL
+        AND NOT EXISTS (SELECT FROM place AS e WHERE e.schema = p.schema AND e.position < p.position)
       UNION ALL
       SELECT p.position, 2, p.place::text, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
@@ -4595,9 +4641,9 @@ AS $_read_access$
 BEGIN
   RETURN jsonb_build_object(
     'role', _read_access.role_name,
-    'schemas', to_jsonb(_read_access.schemas),
-    'withheld', coalesce(to_jsonb(_read_access.withheld), '[]'),
-    'owners', to_jsonb(_read_access.owners),
+    'schemas', rolecall._list(_read_access.schemas),
+    'withheld', coalesce(rolecall._list(_read_access.withheld), '[]'),
+    'owners', rolecall._list(_read_access.owners),
     'caller', CASE WHEN _read_access.owners IS NULL THEN current_user END
   );
 END

@@ -395,7 +395,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; or no schema is given
+   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or a withheld table is not written as in SQL
    * @throws invalid_schema_name - schema public does not exist
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
    */
@@ -407,7 +407,7 @@ export class Rolecall {
       schemas: readonly string[];
       /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table */
       withheld_tables?: readonly string[];
-      /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller */
+      /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null;
       /** age at which the secret is replaced, and with it the password of every reporting role; null: never */
       rotate_after?: string;
@@ -426,9 +426,10 @@ export class Rolecall {
    * Each is as provision_reporting_role() makes it.
    *
    * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
+   * @throws null_value_not_allowed - a name in a list, or of a schema, is null
    * @throws invalid_name - a name is empty or longer than 63 bytes, also where it is made of the database's
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's
+   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
    */
   async provision_reporting_roles(
@@ -443,7 +444,7 @@ export class Rolecall {
       raw_schema?: string;
       /** tables withheld from both roles, as in SQL: quoted where needed, with or without the schema */
       withheld_tables?: readonly string[];
-      /** roles whose future tables the roles read; null: every role that owns a table there, and the caller */
+      /** roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null;
       /** age at which the secret is replaced, and with it the password of every reporting role; null: never */
       rotate_after?: string;

@@ -15,9 +15,11 @@ export function _check_read_access(definitions: Jsonb): Nothing {
     DECLARE
       v_definition record;
       v_schema text;
+      v_table text;
+      v_part text;
     BEGIN
       FOR v_definition IN
-        SELECT * FROM jsonb_to_recordset(${definitions}) AS d(role text, schemas jsonb, withheld jsonb)
+        SELECT * FROM jsonb_to_recordset(${definitions}) AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
       LOOP
         IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
           RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -39,6 +41,26 @@ export function _check_read_access(definitions: Jsonb): Nothing {
             RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
           END IF;
         END LOOP;
+        FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
+          IF v_table IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
+          ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+            RAISE EXCEPTION USING
+              ERRCODE = 'invalid_name',
+              MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+              HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
+          END IF;
+          FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
+            -- No table has such a name, so that the one that is meant would be readable.
+            IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
+              RAISE EXCEPTION USING
+                ERRCODE = 'invalid_name',
+                MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part));
+            END IF;
+          END LOOP;
+        END LOOP;
+        PERFORM rolecall._check_role_name(o.name)
+        FROM jsonb_array_elements_text(nullif(v_definition.owners, 'null')) AS o(name);
       END LOOP;
     END
   `;
@@ -183,10 +205,28 @@ export function _read_access(role_name: Text, schemas: Texts, withheld: Texts, o
     BEGIN
       RETURN jsonb_build_object(
         'role', ${role_name},
-        'schemas', to_jsonb(${schemas}),
-        'withheld', coalesce(to_jsonb(${withheld}), '[]'),
-        'owners', to_jsonb(${owners}),
+        'schemas', rolecall._list(${schemas}),
+        'withheld', coalesce(rolecall._list(${withheld}), '[]'),
+        'owners', rolecall._list(${owners}),
         'caller', CASE WHEN ${owners} IS NULL THEN current_user END
+      );
+    END
+  `;
+}
+
+/**
+ * A list of names as JSON, each once, however many dimensions the array has; null for null
+ * @volatility stable
+ * @strict
+ */
+export function _list(names: Texts): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
+        FROM (
+          SELECT u.name, min(u.position) AS position FROM unnest(${names}) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+        ) AS n
       );
     END
   `;

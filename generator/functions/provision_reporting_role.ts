@@ -22,7 +22,7 @@ import { sql } from '../sql/template.ts';
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
  * @param schemas names of the schemas that the role reads
  * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table
- * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller
+ * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
  * @param dry_run true: return the steps as planned and change nothing
@@ -30,7 +30,7 @@ import { sql } from '../sql/template.ts';
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; or no schema is given
+ * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or a withheld table is not written as in SQL
  * @throws invalid_schema_name - schema public does not exist
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_role('app_reports', ARRAY['reports']);

@@ -11,14 +11,15 @@ import { sql } from '../sql/template.ts';
  * @param reporting_schema schema of the reporting role, made where it is missing
  * @param raw_schema schema of the raw role
  * @param withheld_tables tables withheld from both roles, as in SQL: quoted where needed, with or without the schema
- * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller
+ * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
+ * @throws null_value_not_allowed - a name in a list, or of a schema, is null
  * @throws invalid_name - a name is empty or longer than 63 bytes, also where it is made of the database's
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's
+ * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['tokens']);
  */

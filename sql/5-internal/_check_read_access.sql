@@ -10,9 +10,11 @@ AS $_check_read_access$
 DECLARE
   v_definition record;
   v_schema text;
+  v_table text;
+  v_part text;
 BEGIN
   FOR v_definition IN
-    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb)
+    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -34,6 +36,26 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
       END IF;
     END LOOP;
+    FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
+      IF v_table IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
+      ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_name',
+          MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+          HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
+      END IF;
+      FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
+        -- No table has such a name, so that the one that is meant would be readable.
+        IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part));
+        END IF;
+      END LOOP;
+    END LOOP;
+    PERFORM rolecall._check_role_name(o.name)
+    FROM jsonb_array_elements_text(nullif(v_definition.owners, 'null')) AS o(name);
   END LOOP;
 END
 $_check_read_access$;

@@ -21,18 +21,18 @@ BEGIN
       CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ),
     owner AS (
-      SELECT t.position, to_regrole(quote_ident(o.name))::oid AS owner_oid
+      SELECT t.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
       FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
       UNION
-      SELECT p.position, o.relowner
+      SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
       FROM place AS p
       JOIN target AS t USING (position)
       JOIN (SELECT DISTINCT c.relnamespace, c.relowner FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS o
         ON o.relnamespace = p.schema_oid
       WHERE coalesce(t.owners, 'null') = 'null'
       UNION
-      SELECT t.position, to_regrole(quote_ident(t.caller))::oid
-      FROM target AS t WHERE coalesce(t.owners, 'null') = 'null'
+      SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
+      FROM target AS t WHERE coalesce(t.owners, 'null') = 'null' AND to_regrole(quote_ident(t.caller)) IS NOT NULL
     ),
     present AS (
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
@@ -43,20 +43,20 @@ BEGIN
       JOIN target AS t ON t.role_oid = x.grantee
     ),
     change AS (
-      SELECT p.position, 1 AS phase, p.role, o.owner_oid,
+      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
-                    pg_get_userbyid(o.owner_oid), string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
+                    o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
       FROM place AS p
       JOIN owner AS o USING (position)
-      WHERE o.owner_oid IS NOT NULL AND o.owner_oid IS DISTINCT FROM p.role_oid
+      WHERE o.owner <> p.role
         AND NOT EXISTS (
           SELECT FROM present AS d
           WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
             AND d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
         )
-      GROUP BY p.position, p.role, o.owner_oid
+      GROUP BY p.position, p.role, o.owner, o.owner_oid
       UNION ALL
-      SELECT t.position, 2, t.role, d.defaclrole,
+      SELECT t.position, 2, t.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                     pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                     concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
@@ -68,9 +68,9 @@ BEGIN
       WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
-           CASE WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                THEN format('takes membership in %I, which makes the tables', pg_get_userbyid(c.owner_oid)) END
+           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+           CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
+                WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN format('takes membership in %I, which makes the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END

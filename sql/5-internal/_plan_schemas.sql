@@ -30,7 +30,9 @@ BEGIN
     found AS (
       SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
              format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
-      FROM place AS p WHERE p.schema_oid IS NULL
+      FROM place AS p
+      WHERE p.schema_oid IS NULL
+        AND NOT EXISTS (SELECT FROM place AS e WHERE e.schema = p.schema AND e.position < p.position)
       UNION ALL
       SELECT p.position, 2, p.place::text, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],

@@ -13,9 +13,9 @@ AS $_read_access$
 BEGIN
   RETURN jsonb_build_object(
     'role', _read_access.role_name,
-    'schemas', to_jsonb(_read_access.schemas),
-    'withheld', coalesce(to_jsonb(_read_access.withheld), '[]'),
-    'owners', to_jsonb(_read_access.owners),
+    'schemas', rolecall._list(_read_access.schemas),
+    'withheld', coalesce(rolecall._list(_read_access.withheld), '[]'),
+    'owners', rolecall._list(_read_access.owners),
     'caller', CASE WHEN _read_access.owners IS NULL THEN current_user END
   );
 END

@@ -1,0 +1,222 @@
+-- provision_reporting_role: what a role may read, what is taken from it, and that a second call does nothing. Logging in
+-- as it, and roles that had more before, are tested in security/.
+BEGIN;
+SELECT plan(72);
+
+SELECT is(
+  pg_get_function_arguments('rolecall.provision_reporting_role'::regproc),
+  'role_name text, schemas text[], withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], '
+  'rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, dry_run boolean DEFAULT false',
+  'its arguments'
+);
+SELECT is(pg_get_function_result('rolecall.provision_reporting_role'::regproc), 'SETOF rolecall.step', 'what it returns');
+SELECT matches(
+  obj_description('rolecall.provision_reporting_role'::regproc, 'pg_proc'), '^Makes one read-only role', 'its comment'
+);
+SELECT function_privs_are(
+  'rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'boolean'],
+  'public', ARRAY[]::text[], 'it is not for PUBLIC'
+);
+
+CREATE ROLE t_owner;
+CREATE SCHEMA t_app;
+GRANT ALL ON SCHEMA t_app TO t_owner;
+CREATE TABLE t_app.patient (id integer);
+CREATE TABLE t_app.token (id integer);
+CREATE TABLE t_app."Odd name" (id integer);
+CREATE TABLE t_app."a.b" (id integer);
+CREATE TABLE t_app.parted (id integer) PARTITION BY LIST (id);
+CREATE TABLE t_app.part PARTITION OF t_app.parted FOR VALUES IN (1);
+CREATE TABLE t_app.sessions (id integer) PARTITION BY LIST (id);
+CREATE TABLE t_app.sessions_1 PARTITION OF t_app.sessions FOR VALUES IN (1);
+CREATE VIEW t_app.summary AS SELECT 1 AS one;
+CREATE MATERIALIZED VIEW t_app.stored AS SELECT 1 AS one;
+CREATE FOREIGN DATA WRAPPER t_wrapper;
+CREATE SERVER t_server FOREIGN DATA WRAPPER t_wrapper;
+CREATE FOREIGN TABLE t_app.foreign_table (id integer) SERVER t_server;
+CREATE SEQUENCE t_app.numbers;
+ALTER TABLE t_app.patient OWNER TO t_owner;
+
+CREATE FUNCTION pg_temp.provision(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step LANGUAGE sql AS $$
+  SELECT * FROM rolecall.provision_reporting_role(
+    't_report', ARRAY['t_app', 't_new'], ARRAY['token', 't_app.later', 't_app."a.b"', 'SESSIONS', 'elsewhere.patient', '"Summary"'],
+    dry_run => dry_run
+  )
+$$;
+
+-- What it can read and write of the tables.
+CREATE FUNCTION pg_temp.rights() RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT format('%s %s', c.relname, string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ' ' ORDER BY x.privilege_type))
+  FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+  WHERE x.grantee = to_regrole('t_report')::oid
+  GROUP BY c.relname ORDER BY c.relname COLLATE "C"
+$$;
+
+-- What calls change: roles, memberships, settings, privileges, and what is remembered.
+CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
+  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
+  FROM (
+    SELECT a::text FROM pg_authid AS a
+    UNION ALL SELECT m::text FROM pg_auth_members AS m
+    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
+    UNION ALL SELECT n::text FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
+    UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
+    UNION ALL SELECT d::text FROM pg_default_acl AS d
+    UNION ALL SELECT p::text FROM rolecall.resource AS p
+    UNION ALL SELECT p::text FROM rolecall.secret AS p
+  ) AS s(entry)
+$$;
+
+-- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
+CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+  v_before pg_lsn;
+  v_least numeric;
+BEGIN
+  FOR i IN 1 .. 20 LOOP
+    v_before := pg_current_wal_insert_lsn();
+    EXECUTE call;
+    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
+    EXIT WHEN v_least = 0;
+  END LOOP;
+  RETURN v_least;
+END
+$$;
+
+-- Errors, before anything changes.
+
+CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE ROLE t_super SUPERUSER;
+UPDATE before SET state = pg_temp.state();
+CREATE FUNCTION pg_temp.refused(arguments text, code text, what text) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_role(%s, dry_run => %L)', arguments, dry_run), code, NULL,
+                   what || CASE WHEN dry_run THEN ', also in a dry run' ELSE '' END)
+  FROM (VALUES (false), (true)) AS d(dry_run)
+$$;
+SELECT pg_temp.refused($$NULL, ARRAY['t_app']$$, '22004', 'a null name');
+SELECT pg_temp.refused($$'', ARRAY['t_app']$$, '42602', 'an empty name');
+SELECT pg_temp.refused(format('%L, ARRAY[''t_app'']', repeat('x', 64)), '42602', 'a name of 64 bytes');
+SELECT pg_temp.refused($$'pg_mine', ARRAY['t_app']$$, '42939', 'a reserved name');
+SELECT pg_temp.refused($$'public', ARRAY['t_app']$$, '42939', 'the name of PUBLIC');
+SELECT pg_temp.refused($$'t_super', ARRAY['t_app']$$, '22023', 'a superuser');
+SELECT pg_temp.refused(format('%L, ARRAY[''t_app'']', current_user), '22023', 'the caller');
+SELECT pg_temp.refused($$'t_report', NULL$$, '22004', 'null schemas');
+SELECT pg_temp.refused($$'t_report', ARRAY[]::text[]$$, '22023', 'no schema');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app', NULL]$$, '22004', 'a null schema');
+SELECT pg_temp.refused($$'t_report', ARRAY['']$$, '42602', 'a schema without a name');
+SELECT pg_temp.refused(format('''t_report'', ARRAY[%L]', repeat('x', 64)), '42602', 'a schema with a name of 64 bytes');
+SELECT pg_temp.refused($$'t_report', ARRAY['pg_catalog']$$, '42939', 'a schema of the server''s');
+SELECT pg_temp.refused($$'t_report', ARRAY['rolecall']$$, '42939', 'the schema of rolecall');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY[NULL]::text[]$$, '22004', 'a withheld table without a name');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['']$$, '22023', 'with an empty one');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['two words']$$, '22023', 'that is not quoted where it has to be');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['"token']$$, '22023', 'that is quoted by half');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['a.b.c']$$, '42602', 'of three parts');
+SELECT pg_temp.refused(format('''t_report'', ARRAY[''t_app''], ARRAY[%L]', repeat('x', 64)), '42602', 'of 64 bytes');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY[NULL]::text[]$$, '22004', 'an owner of tables without a name');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY['']$$, '42602', 'with an empty one');
+SELECT is(pg_temp.state(), (SELECT state FROM before), 'none of them changed anything');
+
+-- The first call.
+
+CREATE TEMPORARY TABLE dry AS SELECT * FROM pg_temp.provision(true);
+SELECT is(pg_temp.state(), (SELECT state FROM before), 'a dry run changes nothing');
+CREATE TEMPORARY TABLE done AS SELECT * FROM pg_temp.provision();
+SELECT results_eq(
+  'SELECT operation, target, statement FROM dry', 'SELECT operation, target, statement FROM done', 'and says what the call does'
+);
+SELECT results_eq('SELECT DISTINCT status FROM dry', $$VALUES ('planned')$$, 'as planned');
+SELECT results_eq(
+  'SELECT operation, target FROM done WHERE operation <> ''rotate_secret''',
+  $$VALUES ('create_role', 't_report'), ('set_config', 't_report'), ('set_config', 't_report'), ('set_config', 't_report'),
+           ('create_schema', 't_new'), ('grant_privilege', 't_app'), ('grant_privilege', 't_new'), ('grant_privilege', 't_app'),
+           ('default_privilege', 't_report'), ('default_privilege', 't_report')$$,
+  'the call makes it'
+);
+SELECT is_empty('SELECT * FROM pg_temp.provision()', 'a second one has nothing to do');
+SELECT has_schema('t_new', 'a missing schema is made');
+SELECT results_eq(
+  'SELECT * FROM pg_temp.rights()',
+  ARRAY['Odd name SELECT', 'foreign_table SELECT', 'part SELECT', 'parted SELECT', 'patient SELECT', 'stored SELECT', 'summary SELECT'],
+  'it reads tables of every kind and name, but those withheld and their partitions'
+);
+SELECT schema_privs_are('t_app', 't_report', ARRAY['USAGE'], 'uses the schema');
+SELECT is(
+  (SELECT concat_ws(' ', rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls) FROM pg_roles WHERE rolname = 't_report'),
+  't f f f f f', 'its attributes'
+);
+SELECT set_eq(
+  $$SELECT coalesce(d.datname, '') || ' ' || e FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS e
+    LEFT JOIN pg_database AS d ON d.oid = s.setdatabase WHERE s.setrole = 't_report'::regrole$$,
+  ARRAY[' default_transaction_read_only=on', ' search_path=t_app, t_new', current_database() || ' default_transaction_read_only=on'],
+  'its settings'
+);
+SELECT ok(rolecall._password_matches(rolecall.reporting_role_password('t_report'),
+  (SELECT rolpassword FROM pg_authid WHERE rolname = 't_report')), 'its password is the derived one');
+
+-- Later tables.
+
+SET LOCAL ROLE t_owner;
+CREATE TABLE t_app.visit (id integer);
+CREATE TABLE t_app.later (id integer);
+RESET ROLE;
+SELECT table_privs_are('t_app', 'visit', 't_report', ARRAY['SELECT'], 'it reads what an owner of tables makes later');
+SELECT results_eq(
+  'SELECT statement FROM pg_temp.provision()', $$VALUES ('REVOKE SELECT ON t_app.later FROM t_report CASCADE')$$,
+  'what was to be withheld before it was there is so from the next call on'
+);
+SELECT results_eq(
+  $$SELECT operation, statement, status, sqlstate FROM rolecall.provision_reporting_role('t_other', ARRAY['t_new'], '{}', ARRAY['t_nobody', 't_owner'])
+    WHERE operation = 'default_privilege'$$,
+  $$VALUES ('default_privilege', 'ALTER DEFAULT PRIVILEGES FOR ROLE t_nobody IN SCHEMA t_new GRANT SELECT ON TABLES TO t_other', 'skipped', '42704'),
+           ('default_privilege', 'ALTER DEFAULT PRIVILEGES FOR ROLE t_owner IN SCHEMA t_new GRANT SELECT ON TABLES TO t_other', 'applied', NULL)$$,
+  'an owner of tables that does not exist is skipped'
+);
+SELECT FROM rolecall.provision_reporting_role('t_other', ARRAY[['t_new', 't_app'], ['t_new', 't_app']], '{}', ARRAY['t_owner']);
+SELECT is(
+  (SELECT p.resource -> 'schemas' FROM rolecall.resource AS p WHERE p.section = 'read_access' AND p.key = '["t_other"]'
+   ORDER BY p.recorded_at DESC LIMIT 1),
+  '["t_new", "t_app"]', 'each schema counts once'
+);
+
+-- What it gains meanwhile.
+
+CREATE ROLE t_group;
+GRANT t_group TO t_report;
+GRANT INSERT, UPDATE ON t_app.patient TO t_report;
+GRANT SELECT ON t_app."Odd name" TO t_report WITH GRANT OPTION;
+GRANT SELECT ON t_app.token TO t_report;
+GRANT UPDATE (id) ON t_app.visit TO t_report;
+GRANT USAGE ON SEQUENCE t_app.numbers TO t_report;
+GRANT CREATE ON SCHEMA t_app TO t_report;
+ALTER ROLE t_report BYPASSRLS CREATEDB;
+ALTER ROLE t_report SET default_transaction_read_only = off;
+SELECT set_eq(
+  'SELECT statement FROM pg_temp.provision() WHERE operation <> ''revoke_role''',
+  ARRAY[
+    'ALTER ROLE t_report NOCREATEDB NOBYPASSRLS', 'ALTER ROLE t_report SET default_transaction_read_only = ''on''',
+    'REVOKE INSERT, UPDATE ON t_app.patient FROM t_report CASCADE', 'REVOKE SELECT ON t_app.token FROM t_report CASCADE',
+    'REVOKE GRANT OPTION FOR SELECT ON t_app."Odd name" FROM t_report CASCADE',
+    'REVOKE USAGE ON SEQUENCE t_app.numbers FROM t_report CASCADE', 'REVOKE CREATE ON SCHEMA t_app FROM t_report CASCADE',
+    'REVOKE UPDATE (id) ON t_app.visit FROM t_report CASCADE'
+  ],
+  'what it gained meanwhile is taken away'
+);
+SELECT results_eq(
+  'SELECT * FROM pg_temp.rights()',
+  ARRAY['Odd name SELECT', 'foreign_table SELECT', 'part SELECT', 'parted SELECT', 'patient SELECT', 'stored SELECT', 'summary SELECT', 'visit SELECT'],
+  'it reads again, and no more'
+);
+SELECT isnt_member_of('t_group', 't_report', 'it is a member of nothing');
+SELECT schema_privs_are('t_app', 't_report', ARRAY['USAGE'], 'makes nothing');
+SELECT is_empty($$SELECT FROM pg_roles WHERE rolname = 't_report' AND (rolbypassrls OR rolcreatedb)$$, 'and has no power');
+
+-- Nothing to do.
+
+SELECT is_empty('SELECT * FROM pg_temp.provision()', 'then nothing is left to do');
+SELECT is(pg_temp.least_wal('SELECT FROM pg_temp.provision()'), 0::numeric, 'which writes nothing');
+SET LOCAL transaction_read_only = on;
+SELECT is_empty('SELECT * FROM pg_temp.provision()', 'and works in a READ ONLY transaction');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,122 @@
+-- provision_reporting_roles: the usual pair. What each of the two is like is tested with provision_reporting_role.
+BEGIN;
+SELECT plan(40);
+
+SELECT is(
+  pg_get_function_arguments('rolecall.provision_reporting_roles'::regproc),
+  'reporting_role text DEFAULT NULL::text, raw_role text DEFAULT NULL::text, reporting_schema text DEFAULT ''reporting''::text, '
+  'raw_schema text DEFAULT ''public''::text, withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], '
+  'rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, dry_run boolean DEFAULT false',
+  'its arguments'
+);
+SELECT is(pg_get_function_result('rolecall.provision_reporting_roles'::regproc), 'SETOF rolecall.step', 'what it returns');
+SELECT matches(
+  obj_description('rolecall.provision_reporting_roles'::regproc, 'pg_proc'), '^Makes the usual pair of read-only roles', 'its comment'
+);
+SELECT function_privs_are(
+  'rolecall', 'provision_reporting_roles',
+  ARRAY['text', 'text', 'text', 'text', 'text[]', 'text[]', 'interval', 'boolean', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
+);
+
+CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
+  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
+  FROM (
+    SELECT a::text FROM pg_authid AS a
+    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
+    UNION ALL SELECT n::text FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
+    UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
+    UNION ALL SELECT d::text FROM pg_default_acl AS d
+    UNION ALL SELECT p::text FROM rolecall.resource AS p
+    UNION ALL SELECT p::text FROM rolecall.secret AS p
+  ) AS s(entry)
+$$;
+
+-- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
+CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+  v_before pg_lsn;
+  v_least numeric;
+BEGIN
+  FOR i IN 1 .. 20 LOOP
+    v_before := pg_current_wal_insert_lsn();
+    EXECUTE call;
+    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
+    EXIT WHEN v_least = 0;
+  END LOOP;
+  RETURN v_least;
+END
+$$;
+
+CREATE TABLE public.patient (id integer);
+CREATE TABLE public.token (id integer);
+CREATE ROLE t_super SUPERUSER;
+
+-- Errors, before anything changes.
+
+CREATE TEMPORARY TABLE before (state text);
+INSERT INTO before VALUES (pg_temp.state());
+CREATE FUNCTION pg_temp.refused(arguments text, code text, what text) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_roles(%s, dry_run => %L)', arguments, dry_run), code, NULL,
+                   what || CASE WHEN dry_run THEN ', also in a dry run' ELSE '' END)
+  FROM (VALUES (false), (true)) AS d(dry_run)
+$$;
+SELECT pg_temp.refused($$'t_one', 't_one'$$, '22023', 'two roles of one name');
+SELECT pg_temp.refused($$''$$, '42602', 'an empty name');
+SELECT pg_temp.refused(format('raw_role => %L', repeat('x', 64)), '42602', 'a name of 64 bytes');
+SELECT pg_temp.refused($$raw_role => 'pg_raw'$$, '42939', 'a reserved name');
+SELECT pg_temp.refused($$'t_super'$$, '22023', 'a superuser');
+SELECT pg_temp.refused(format('raw_role => %L', current_user), '22023', 'the caller');
+SELECT pg_temp.refused('reporting_schema => NULL', '22004', 'a null schema');
+SELECT pg_temp.refused($$raw_schema => 'information_schema'$$, '42939', 'a schema of the server''s');
+SELECT pg_temp.refused($$withheld_tables => ARRAY['two words']$$, '22023', 'a withheld table that is not quoted where it has to be');
+SELECT pg_temp.refused($$table_owners => ARRAY['pg_owner']$$, '42939', 'a reserved name of an owner of tables');
+SELECT is(pg_temp.state(), (SELECT state FROM before), 'none of them changed anything');
+
+-- By default.
+
+CREATE TEMPORARY TABLE dry AS SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'], dry_run => true);
+SELECT is(pg_temp.state(), (SELECT state FROM before), 'a dry run changes nothing');
+CREATE TEMPORARY TABLE done AS SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token']);
+SELECT results_eq(
+  'SELECT operation, target, statement FROM dry', 'SELECT operation, target, statement FROM done', 'and says what the call does'
+);
+SELECT set_eq(
+  $$SELECT target FROM done WHERE operation = 'create_role'$$,
+  ARRAY[current_database() || '_reporting', current_database() || '_raw'], 'the roles are named after the database'
+);
+SELECT has_schema('reporting', 'the schema for reports is made');
+SELECT schema_privs_are('reporting', current_database() || '_reporting', ARRAY['USAGE'], 'which one of them uses');
+SELECT table_privs_are('public', 'patient', (current_database() || '_raw')::name, ARRAY['SELECT'], 'the other one reads the raw data');
+SELECT table_privs_are('public', 'token', (current_database() || '_raw')::name, ARRAY[]::text[], 'without what is withheld');
+SELECT table_privs_are('public', 'patient', (current_database() || '_reporting')::name, ARRAY[]::text[], 'and the first one does not');
+CREATE TABLE reporting.monthly (id integer);
+CREATE TABLE reporting.token (id integer);
+SELECT table_privs_are('reporting', 'monthly', (current_database() || '_reporting')::name, ARRAY['SELECT'], 'it reads later reports');
+SELECT results_eq(
+  $$SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$,
+  $$VALUES ('revoke_privilege', 'reporting', 'applied')$$,
+  'what is withheld is so from both'
+);
+
+-- By other names, and both on one schema that has to be made.
+
+SELECT results_eq(
+  $$SELECT operation, target FROM rolecall.provision_reporting_roles('t_one', 't_two', 't_both', 't_both') WHERE operation ~ 'schema|role'$$,
+  $$VALUES ('create_role', 't_one'), ('create_role', 't_two'), ('create_schema', 't_both')$$,
+  'a schema for both is made once'
+);
+SELECT isnt(rolecall.reporting_role_password('t_one'), rolecall.reporting_role_password('t_two'), 'each has a password of its own');
+
+-- Nothing to do.
+
+SELECT is_empty($$SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$, 'then nothing is left to do');
+SELECT is(
+  pg_temp.least_wal($$SELECT FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$), 0::numeric, 'which writes nothing'
+);
+SET LOCAL transaction_read_only = on;
+SELECT is_empty(
+  $$SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$, 'and works in a READ ONLY transaction'
+);
+
+SELECT * FROM finish();
+ROLLBACK;
