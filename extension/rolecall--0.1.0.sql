@@ -3454,6 +3454,51 @@ COMMENT ON FUNCTION rolecall._missing_roles(rolecall._change[]) IS 'The changes 
 
 REVOKE ALL ON FUNCTION rolecall._missing_roles(rolecall._change[]) FROM PUBLIC;
 
+-- sql/5-internal/_note_unwatched.sql
+CREATE FUNCTION rolecall._note_unwatched(
+  definitions jsonb
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_note_unwatched$
+DECLARE
+  v_names text;
+BEGIN
+  IF EXISTS (SELECT FROM pg_event_trigger AS t WHERE t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')) THEN
+    RETURN;
+  END IF;
+  SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
+  FROM (
+    -- Of several roles that have it withheld one may have no schema where it could be.
+    SELECT w.name
+    FROM jsonb_to_recordset(_note_unwatched.definitions) AS d(schemas jsonb, withheld jsonb)
+    CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
+    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+    LEFT JOIN LATERAL (
+      SELECT true AS found
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE c.relname = i.parts[cardinality(i.parts)] AND d.schemas ? n.nspname::text
+        AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+      LIMIT 1
+    ) AS c ON true
+    GROUP BY w.name
+    HAVING bool_and(c.found IS NULL)
+  ) AS a(name);
+  IF v_names IS NOT NULL THEN
+    RAISE NOTICE USING
+      MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
+      DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next provisioning run.',
+      HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
+  END IF;
+END
+$_note_unwatched$;
+
+COMMENT ON FUNCTION rolecall._note_unwatched(jsonb) IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
+
+REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_other_database.sql
 CREATE FUNCTION rolecall._other_database(
   role_name text
@@ -4603,6 +4648,7 @@ BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
   PERFORM rolecall._warn_about_public();
+  PERFORM rolecall._note_unwatched(_provision.definitions);
   RETURN QUERY
     SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
 END

@@ -75,6 +75,7 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
       PERFORM rolecall._check_read_access(${definitions});
       PERFORM rolecall._check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall._warn_about_public();
+      PERFORM rolecall._note_unwatched(${definitions});
       RETURN QUERY
         SELECT * FROM rolecall._converge_reporting(${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run});
     END

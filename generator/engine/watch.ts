@@ -296,6 +296,46 @@ export function _plan_watch(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
+ * Says which withheld tables do not exist yet, where default privileges would have them readable once they do
+ * @volatility stable
+ */
+export function _note_unwatched(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_names text;
+    BEGIN
+      IF EXISTS (SELECT FROM pg_event_trigger AS t WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')) THEN
+        RETURN;
+      END IF;
+      SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
+      FROM (
+        -- Of several roles that have it withheld one may have no schema where it could be.
+        SELECT w.name
+        FROM jsonb_to_recordset(${definitions}) AS d(schemas jsonb, withheld jsonb)
+        CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
+        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+        LEFT JOIN LATERAL (
+          SELECT true AS found
+          FROM pg_class AS c
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+          WHERE c.relname = i.parts[cardinality(i.parts)] AND d.schemas ? n.nspname::text
+            AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+          LIMIT 1
+        ) AS c ON true
+        GROUP BY w.name
+        HAVING bool_and(c.found IS NULL)
+      ) AS a(name);
+      IF v_names IS NOT NULL THEN
+        RAISE NOTICE USING
+          MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
+          DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next provisioning run.',
+          HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
+      END IF;
+    END
+  `;
+}
+
+/**
  * The statements that give what the trigger uses to a superuser; null where it is one's already
  *
  * Every role uses it that makes a table, superusers included.

@@ -264,6 +264,37 @@ test('whatever the trigger meets, the table is made, and a WARNING says what is 
   await end();
 });
 
+test('a provisioning run says what is not watched', async () => {
+  const { admin, end } = await place(false);
+  const notices: { severity?: string | undefined; message?: string | undefined; hint?: string | undefined }[] = [];
+  admin.on('notice', ({ severity, message, hint }) => notices.push({ severity, message, hint }));
+  const said = async (call: string) => {
+    notices.length = 0;
+    await admin.query(`SELECT FROM ${call}`);
+    return notices.filter(({ severity }) => severity === 'NOTICE').map(({ message }) => message);
+  };
+  await admin.query(`CREATE TABLE app.token (id integer); CREATE SCHEMA "Raw data"; CREATE TABLE "Raw data"."Odd" ()`);
+  const one = (withheld: string) =>
+    `rolecall.provision_reporting_role('reports_${places}', '{app}', ARRAY[${withheld}], '{}')`;
+  const pair = (withheld: string, dryRun = false) =>
+    `rolecall.provision_reporting_roles('reports_${places}', 'raw_${places}', 'app', 'Raw data',
+      ARRAY[${withheld}], '{}', dry_run => ${dryRun})`;
+  const gap = (names: string) => [`withheld tables that do not exist yet: ${names}`];
+  assert.deepEqual(await said(one(`'token', 'event', 'app.session', '"Raw data"."Odd"'`)), [
+    'withheld tables that do not exist yet: "Raw data"."Odd", app.session, event',
+  ]);
+  assert.match(notices.find(({ severity }) => severity === 'NOTICE')?.hint ?? '', /rolecall\.watch_new_tables\(\)/);
+  assert.deepEqual(await said(one(`'token'`)), []);
+  assert.deepEqual(await said(pair(`'token', '"Odd"', '"Raw data"."Odd"'`)), [], 'one schema that has it will do');
+  assert.deepEqual(await said(pair(`'Odd', 'token'`)), gap('Odd'), 'names are as in SQL');
+  assert.deepEqual(await said(pair(`'event'`, true)), gap('event'), 'a dry run says it too');
+  assert.deepEqual(await said('rolecall.watch_new_tables()'), []);
+  assert.deepEqual(await said(pair(`'event'`)), [], 'nor is there a gap once new tables are watched');
+  await admin.query('ALTER EVENT TRIGGER rolecall_watch_new_tables DISABLE');
+  assert.deepEqual(await said(pair(`'event'`)), gap('event'));
+  await end();
+});
+
 test('many callers at once, and as many who stop it', async () => {
   const database = await cluster.createDatabase();
   const clients = await Promise.all(Array.from({ length: 8 }, () => cluster.connect({ database })));
