@@ -130,9 +130,13 @@ SELECT is((SELECT code FROM pg_temp.fails()), '2BP01', 'what depends on a role i
 SELECT matches((SELECT hint FROM pg_temp.fails()), 'rolecall\.user_dependencies\(\).*reassign_to and drop_owned', 'HINT says where to look');
 SELECT is(
   (SELECT detail FROM pg_temp.fails()),
-  format($$In database template1: privileges on database (template1). To run there: REVOKE ALL ON DATABASE template1 FROM "t 'o'" CASCADE
-In database %I: default privileges (for role "t 'o'" on tables), policy (p on t_app.other), privileges on schema (t_app), privileges on table column (t_app.other.secret), table (t_app.own). To run there: REASSIGN OWNED BY "t 'o'" TO CURRENT_USER; DROP OWNED BY "t 'o'"
-The statement was: DROP ROLE "t 'o'"$$, current_database()),
+  (
+    SELECT string_agg(format('In database %I: %s', d.database, d.text), E'\n' ORDER BY d.database)
+    FROM (VALUES
+      ('template1'::name, $$privileges on database (template1). To run there: REVOKE ALL ON DATABASE template1 FROM "t 'o'" CASCADE$$),
+      (current_database(), $$default privileges (for role "t 'o'" on tables), policy (p on t_app.other), privileges on schema (t_app), privileges on table column (t_app.other.secret), table (t_app.own). To run there: REASSIGN OWNED BY "t 'o'" TO CURRENT_USER; DROP OWNED BY "t 'o'"$$)
+    ) AS d(database, text)
+  ) || E'\nThe statement was: DROP ROLE "t ''o''"',
   'DETAIL says what, and what to run'
 );
 SELECT is((SELECT code FROM pg_temp.fails(', dry_run => true')), '2BP01', 'a dry run fails as the call would');
