@@ -145,13 +145,19 @@ COMMENT ON COLUMN rolecall.reporting_role.withheld IS 'tables withheld from it, 
 REVOKE ALL ON TABLE rolecall.reporting_role FROM PUBLIC;
 
 -- sql/5-internal/_apply_to_new_tables.sql
+-- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest.
+--
+-- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
+-- was moved shows in the row that ties it to its schema, which is then as new as the table's own.
+--
+-- No error of ours is the command's: it becomes a WARNING.
 CREATE FUNCTION rolecall._apply_to_new_tables()
 RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_apply_to_new_tables$
 DECLARE
   v_changes jsonb := '[]';
@@ -277,7 +283,16 @@ BEGIN
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
     );
   EXCEPTION
-    WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000' OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000' OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000' OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000' OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' OR SQLSTATE 'P0000' THEN
+    WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+      OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+      OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
+      OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000'
+      OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000'
+      OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000'
+      OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000'
+      OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000'
+      OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000'
+      OR SQLSTATE 'P0000' THEN
       RAISE WARNING USING
         ERRCODE = SQLSTATE,
         MESSAGE = format('reporting roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
@@ -304,7 +319,16 @@ BEGIN
       v_next := v_next + 1;
       v_attempts := 0;
     EXCEPTION
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000' OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000' OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000' OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000' OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' OR SQLSTATE 'P0000' THEN
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
+        OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000'
+        OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000'
+        OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000'
+        OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000'
+        OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000'
+        OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000'
+        OR SQLSTATE 'P0000' THEN
         v_attempts := v_attempts + 1;
         IF NOT v_alone THEN
           v_alone := true;
@@ -623,6 +647,11 @@ COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) IS 'What th
 REVOKE ALL ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) FROM PUBLIC;
 
 -- sql/5-internal/_audit_principals.sql
+-- The role itself, the roles whose privileges it can use, and PUBLIC.
+--
+-- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
+-- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
+-- INHERIT by its own attribute.
 CREATE FUNCTION rolecall._audit_principals(
   role_oid oid
 )
@@ -693,6 +722,10 @@ COMMENT ON FUNCTION rolecall._audit_principals(oid) IS 'The role itself, the rol
 REVOKE ALL ON FUNCTION rolecall._audit_principals(oid) FROM PUBLIC;
 
 -- sql/5-internal/_audit_reading.sql
+-- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them.
+--
+-- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that its
+-- owner could read.
 CREATE FUNCTION rolecall._audit_reading(
   principals rolecall._principal[],
   usable_schemas oid[],
@@ -1025,6 +1058,10 @@ COMMENT ON FUNCTION rolecall._audit_withheld(text) IS 'What is withheld from a r
 REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;
 
 -- sql/5-internal/_base64_length.sql
+-- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
+--
+-- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything
+-- of the alphabet is let through, and each group gives as many bytes as the one with that "=".
 CREATE FUNCTION rolecall._base64_length(
   p_text text
 )
@@ -1054,7 +1091,7 @@ CREATE FUNCTION rolecall._base_role_names()
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(
@@ -1074,6 +1111,10 @@ COMMENT ON FUNCTION rolecall._base_role_names() IS 'The names that the base role
 REVOKE ALL ON FUNCTION rolecall._base_role_names() FROM PUBLIC;
 
 -- sql/5-internal/_bits.sql
+-- The bits of a bytea.
+--
+-- there is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+-- binary form of a bit string is its length in four bytes, then the bits.
 CREATE FUNCTION rolecall._bits(
   p_bytes bytea
 )
@@ -1438,6 +1479,9 @@ COMMENT ON FUNCTION rolecall._check_secret_key(text) IS 'Refuses a key that no s
 REVOKE ALL ON FUNCTION rolecall._check_secret_key(text) FROM PUBLIC;
 
 -- sql/5-internal/_check_watch.sql
+-- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
+--
+-- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be changed.
 CREATE FUNCTION rolecall._check_watch(
   enable boolean,
   dry_run boolean
@@ -1480,7 +1524,7 @@ CREATE FUNCTION rolecall._comment_lock(
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_comment_lock$
 DECLARE
   v_present refcursor;
@@ -1642,6 +1686,10 @@ COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a r
 REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_dependencies.sql
+-- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
+--
+-- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
+-- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
 CREATE FUNCTION rolecall._dependencies(
   role_oid oid,
   reassigns boolean,
@@ -1656,7 +1704,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_dependencies$
 DECLARE
   v_name text := quote_ident(pg_get_userbyid(_dependencies.role_oid));
@@ -1752,6 +1800,9 @@ COMMENT ON FUNCTION rolecall._derived_password(bytea, text) IS 'The password of 
 REVOKE ALL ON FUNCTION rolecall._derived_password(bytea, text) FROM PUBLIC;
 
 -- sql/5-internal/_derived_salt.sql
+-- The salt of the verifier of a reporting role's password.
+--
+-- Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
 CREATE FUNCTION rolecall._derived_salt(
   secret bytea,
   role_name text
@@ -1886,18 +1937,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -1946,18 +1989,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2006,18 +2041,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2066,18 +2093,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2126,18 +2145,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2186,18 +2197,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2246,18 +2249,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2306,18 +2301,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2366,18 +2353,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2433,18 +2412,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2493,18 +2464,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2553,18 +2516,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2613,18 +2568,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2671,18 +2618,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2729,18 +2668,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2790,18 +2721,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,
@@ -2819,6 +2742,9 @@ COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) IS 'M
 REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_hmac_pad.sql
+-- The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message.
+--
+-- the key, XOR that byte throughout.
 CREATE FUNCTION rolecall._hmac_pad(
   p_key bytea,
   p_pad text
@@ -2915,6 +2841,9 @@ COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb) IS 'Whether a role has ADMI
 REVOKE ALL ON FUNCTION rolecall._is_creator_edge(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_is_empty_verifier.sql
+-- Is this verifier one of the empty password.
+--
+-- The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
 CREATE FUNCTION rolecall._is_empty_verifier(
   p_verifier text
 )
@@ -2978,6 +2907,9 @@ COMMENT ON FUNCTION rolecall._is_kept_verifier(text) IS 'Whether a verifier is k
 REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/_is_md5_verifier.sql
+-- Would the server store this text as it is, being an MD5 verifier.
+--
+-- Upper-case digits are none to it.
 CREATE FUNCTION rolecall._is_md5_verifier(
   p_text text
 )
@@ -2995,6 +2927,9 @@ COMMENT ON FUNCTION rolecall._is_md5_verifier(text) IS 'Would the server store t
 REVOKE ALL ON FUNCTION rolecall._is_md5_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/_is_nfkc_stable.sql
+-- Does NFKC leave this code point alone, whatever stands beside it.
+--
+-- Asked only of code points that _stringprep_class neither maps nor forbids.
 CREATE FUNCTION rolecall._is_nfkc_stable(
   p_code_point integer
 )
@@ -3043,7 +2978,7 @@ CREATE FUNCTION rolecall._is_password_cleared(
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_is_password_cleared$
 BEGIN
   IF NOT rolecall._sees_passwords() THEN
@@ -3082,6 +3017,9 @@ COMMENT ON FUNCTION rolecall._is_rotation_due(interval) IS 'Whether there is no 
 REVOKE ALL ON FUNCTION rolecall._is_rotation_due(interval) FROM PUBLIC;
 
 -- sql/5-internal/_is_scram_verifier.sql
+-- Would the server store this text as it is, being a SCRAM-SHA-256 verifier.
+--
+-- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
 CREATE FUNCTION rolecall._is_scram_verifier(
   p_text text
 )
@@ -3191,6 +3129,10 @@ COMMENT ON FUNCTION rolecall._list(text[]) IS 'A list of names as JSON, each onc
 REVOKE ALL ON FUNCTION rolecall._list(text[]) FROM PUBLIC;
 
 -- sql/5-internal/_lock_reporting_secret.sql
+-- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
+--
+-- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an
+-- advisory lock does.
 CREATE FUNCTION rolecall._lock_reporting_secret(
   exclusive boolean
 )
@@ -3263,6 +3205,11 @@ COMMENT ON FUNCTION rolecall._lock_roles(text[]) IS 'Locks roles in name order f
 REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;
 
 -- sql/5-internal/_make.sql
+-- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
+--
+-- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in name
+-- order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and started
+-- over with what is known by then.
 CREATE FUNCTION rolecall._make(
   document jsonb,
   passwords jsonb
@@ -3401,7 +3348,7 @@ CREATE FUNCTION rolecall._memberships_of(
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_memberships_of$
 BEGIN
   RETURN (
@@ -3500,6 +3447,9 @@ COMMENT ON FUNCTION rolecall._note_unwatched(jsonb) IS 'Says which withheld tabl
 REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_other_database.sql
+-- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's.
+--
+-- The role could set the setting for any database, but not give itself a privilege there.
 CREATE FUNCTION rolecall._other_database(
   role_name text
 )
@@ -3553,6 +3503,11 @@ COMMENT ON FUNCTION rolecall._parameter_privileges() IS 'Privileges on configura
 REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;
 
 -- sql/5-internal/_password_matches.sql
+-- Does this stored verifier stand for this password.
+--
+-- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
+-- with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
+-- a role to keep its administrator's session busy: it can set its own.
 CREATE FUNCTION rolecall._password_matches(
   p_password text,
   p_verifier text
@@ -3616,6 +3571,9 @@ COMMENT ON FUNCTION rolecall._pgcrypto_schema() IS 'The schema of pgcrypto''s fu
 REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;
 
 -- sql/5-internal/_plan.sql
+-- The differences between the desired state and the catalogs, in the order in which they have to be made.
+--
+-- The document has the mask where there is a password; the passwords are beside it, by the name of the role.
 CREATE FUNCTION rolecall._plan(
   document jsonb,
   passwords jsonb
@@ -3747,7 +3705,7 @@ CREATE FUNCTION rolecall._plan_memberships(
 RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_plan_memberships$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
@@ -3895,6 +3853,9 @@ COMMENT ON FUNCTION rolecall._plan_operators(jsonb) IS 'Privileges on the extens
 REVOKE ALL ON FUNCTION rolecall._plan_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_passwords.sql
+-- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it.
+--
+-- The document has the mask where there is a password, and the passwords are beside it: see _steps().
 CREATE FUNCTION rolecall._plan_passwords(
   document jsonb,
   passwords jsonb
@@ -3902,7 +3863,7 @@ CREATE FUNCTION rolecall._plan_passwords(
 RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_plan_passwords$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
@@ -3954,13 +3915,16 @@ COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) IS 'Passwords that di
 REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_privileges.sql
+-- Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take.
+--
+-- All of them are found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall._plan_privileges(
   resources jsonb
 )
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_plan_privileges$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
@@ -4230,7 +4194,7 @@ CREATE FUNCTION rolecall._plan_roles(
 RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_plan_roles$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
@@ -4339,7 +4303,7 @@ CREATE FUNCTION rolecall._plan_settings(
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_plan_settings$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
@@ -4659,6 +4623,9 @@ COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'P
 REVOKE ALL ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_random_bytes.sql
+-- 32 bytes that no one can guess.
+--
+-- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
 CREATE FUNCTION rolecall._random_bytes()
 RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -4752,7 +4719,7 @@ CREATE FUNCTION rolecall._recorded(
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_recorded$
 BEGIN
   RETURN (
@@ -4810,13 +4777,16 @@ COMMENT ON FUNCTION rolecall._recorded_state() IS 'The recorded resources as a d
 REVOKE ALL ON FUNCTION rolecall._recorded_state() FROM PUBLIC;
 
 -- sql/5-internal/_records_about.sql
+-- What is recorded about roles that are absent, as absent too.
+--
+-- The mapping of the base roles stays: it is about names.
 CREATE FUNCTION rolecall._records_about(
   roles jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_records_about$
 BEGIN
   RETURN (
@@ -4918,7 +4888,7 @@ CREATE FUNCTION rolecall._remember(
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_remember$
 DECLARE
   v_document jsonb := _remember.document;
@@ -4982,6 +4952,10 @@ COMMENT ON FUNCTION rolecall._remember(jsonb) IS 'Records the desired state, res
 REVOKE ALL ON FUNCTION rolecall._remember(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_reporting_passwords.sql
+-- Password resources of reporting roles: for each the verifier of its derived password.
+--
+-- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password has
+-- never been set, so it is set also where the record would be trusted.
 CREATE FUNCTION rolecall._reporting_passwords(
   secret bytea,
   role_names text[],
@@ -5135,6 +5109,11 @@ COMMENT ON FUNCTION rolecall._rotate_secret(boolean) IS 'Makes a new reporting s
 REVOKE ALL ON FUNCTION rolecall._rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/_saslprep.sql
+-- The bytes that are hashed for a password.
+--
+-- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails
+-- (bytes that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left),
+-- and both look for forbidden code points before normalization, not after.
 CREATE FUNCTION rolecall._saslprep(
   p_password text
 )
@@ -5260,6 +5239,10 @@ COMMENT ON FUNCTION rolecall._scram(text, bytea, integer) IS 'The verifier of a 
 REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;
 
 -- sql/5-internal/_scram_fields.sql
+-- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt, stored key, server key.
+--
+-- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before the
+-- iterations too, and their value is not looked at.
 CREATE FUNCTION rolecall._scram_fields(
   p_text text
 )
@@ -5304,6 +5287,9 @@ COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the
 REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;
 
 -- sql/5-internal/_sees_passwords.sql
+-- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty one.
+--
+-- Looking is much cheaper than to find out whether a verifier is one.
 CREATE FUNCTION rolecall._sees_passwords()
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5377,6 +5363,10 @@ COMMENT ON FUNCTION rolecall._step(rolecall._change, text, text, text) IS 'A cha
 REVOKE ALL ON FUNCTION rolecall._step(rolecall._change, text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/_steps.sql
+-- Makes the desired state hold and returns what it did, in a form that can be called without a query.
+--
+-- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query
+-- they would be shown by auto_explain.
 CREATE FUNCTION rolecall._steps(
   document jsonb,
   dry_run boolean
@@ -5432,6 +5422,11 @@ COMMENT ON FUNCTION rolecall._steps(jsonb, boolean) IS 'Makes the desired state 
 REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_stringprep_class.sql
+-- What RFC 3454 says of a code point, as far as SASLprep asks.
+--
+-- space (C.1.2), nothing (B.1, mapped to nothing), forbidden (C.1.2 to C.9, and A.1, unassigned in Unicode 3.2),
+-- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up
+-- across the code points of an earlier one.
 CREATE FUNCTION rolecall._stringprep_class(
   p_code_point integer
 )
@@ -5584,6 +5579,9 @@ COMMENT ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) 
 REVOKE ALL ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/_untrusted_owners.sql
+-- The statements that give what the trigger uses to a superuser; null where it is one's already.
+--
+-- Every role uses it that makes a table, superusers included.
 CREATE FUNCTION rolecall._untrusted_owners()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5732,6 +5730,14 @@ COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean) IS 'Stores a se
 REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
 
 -- sql/6-functions/add_operator.sql
+-- Lets a role that is no superuser call every function of the extension in this database.
+--
+-- Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An operator
+-- reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
+-- its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
+-- CREATE on the database, and to grant on tables that it does not own their owners' membership.
+--
+-- After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
 CREATE FUNCTION rolecall.add_operator(
   role_name text,
   dry_run boolean DEFAULT false
@@ -5739,8 +5745,8 @@ CREATE FUNCTION rolecall.add_operator(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $add_operator$
 BEGIN
   PERFORM rolecall._check_role_name(add_operator.role_name);
@@ -5764,6 +5770,26 @@ COMMENT ON FUNCTION rolecall.add_operator(text, boolean) IS 'Lets a role that is
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/audit_role.sql
+-- Every way that a role can write, take on more power, or read what is withheld from it.
+--
+-- Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
+-- secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
+-- away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
+-- large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
+-- functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+--
+-- A row says how serious it is:
+--
+-- * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
+-- * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
+-- * `info`: what the server lets every login do.
+--
+-- `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
+-- privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
+-- ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+-- provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+--
+-- It changes nothing, and works in a READ ONLY transaction and on a standby.
 CREATE FUNCTION rolecall.audit_role(
   role_name text
 )
@@ -5776,8 +5802,8 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $audit_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
@@ -5818,14 +5844,19 @@ COMMENT ON FUNCTION rolecall.audit_role(text) IS 'Every way that a role can writ
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
 -- sql/6-functions/converge.sql
+-- Restores everything that this database's calls have established.
+--
+-- Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
+-- reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
+-- are not recorded.
 CREATE FUNCTION rolecall.converge(
   dry_run boolean DEFAULT false
 )
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $converge$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);
@@ -5837,6 +5868,11 @@ COMMENT ON FUNCTION rolecall.converge(boolean) IS 'Restores everything that this
 REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_base_roles.sql
+-- Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database.
+--
+-- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
+-- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
+-- former one as they are.
 CREATE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
   authenticated text DEFAULT NULL,
@@ -5847,8 +5883,8 @@ CREATE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_base_roles$
 DECLARE
   v_names jsonb := rolecall._base_role_names();
@@ -5915,8 +5951,8 @@ CREATE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_client_role$
 DECLARE
   v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
@@ -5957,6 +5993,9 @@ COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean) IS 'Makes a
 REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_test_users.sql
+-- Makes the two test users of local development: app_user, and app_admin who is an administrator too.
+--
+-- Raises a WARNING: the default passwords are known to everybody.
 CREATE FUNCTION rolecall.create_test_users(
   app_user text DEFAULT 'app_user',
   app_password text DEFAULT 'app_password',
@@ -5967,8 +6006,8 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_test_users$
 DECLARE
   v_user text := coalesce(create_test_users.app_user, 'app_user');
@@ -6015,6 +6054,10 @@ COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) 
 REVOKE ALL ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_user.sql
+-- Makes a role that can log in and is a member of the anonymous and authenticated roles.
+--
+-- A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
+-- password is hashed in the database before any statement is built from it.
 CREATE FUNCTION rolecall.create_user(
   username text,
   password text DEFAULT NULL,
@@ -6024,8 +6067,8 @@ CREATE FUNCTION rolecall.create_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user$
 BEGIN
   IF create_user.use_locks THEN
@@ -6058,6 +6101,9 @@ COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean) IS 'Makes
 REVOKE ALL ON FUNCTION rolecall.create_user(text, text, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_user_with_grants.sql
+-- Makes a role that can log in and is a member of the roles given.
+--
+-- As create_user(), with other roles than the anonymous and authenticated ones.
 CREATE FUNCTION rolecall.create_user_with_grants(
   username text,
   password text,
@@ -6068,8 +6114,8 @@ CREATE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
@@ -6107,12 +6153,20 @@ COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/drift.sql
+-- The steps that would restore everything that this database's calls have established.
+--
+-- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
+-- as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
+--
+-- Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
+-- of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
+-- `note` says.
 CREATE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $drift$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._restore(true);
@@ -6124,12 +6178,16 @@ COMMENT ON FUNCTION rolecall.drift() IS 'The steps that would restore everything
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
 -- sql/6-functions/generate_password.sql
+-- A random password of 24 letters and digits.
+--
+-- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
+-- connection string or in a password file.
 CREATE FUNCTION rolecall.generate_password()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $generate_password$
 DECLARE
   v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -6156,14 +6214,18 @@ COMMENT ON FUNCTION rolecall.generate_password() IS 'A random password of 24 let
 REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 
 -- sql/6-functions/get_secret.sql
+-- A secret that was stored with set_secret() or set_secret_if_absent().
+--
+-- A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
+-- the transaction is READ ONLY or the caller may only read.
 CREATE FUNCTION rolecall.get_secret(
   key text
 )
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $get_secret$
 BEGIN
   PERFORM rolecall._check_secret_key(get_secret.key);
@@ -6177,6 +6239,11 @@ COMMENT ON FUNCTION rolecall.get_secret(text) IS 'A secret that was stored with 
 REVOKE ALL ON FUNCTION rolecall.get_secret(text) FROM PUBLIC;
 
 -- sql/6-functions/grant_role.sql
+-- Makes one role a member of another, with the options asked for.
+--
+-- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
+-- and an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for
+-- having made it is left alone.
 CREATE FUNCTION rolecall.grant_role(
   role_name text,
   username text,
@@ -6188,8 +6255,8 @@ CREATE FUNCTION rolecall.grant_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $grant_role$
 BEGIN
   DECLARE
@@ -6217,6 +6284,22 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_role.sql
+-- Makes one read-only role that logs in with a derived password and reads every table of some schemas.
+--
+-- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
+-- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
+-- foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
+-- `default_transaction_read_only = on` and `search_path` = its schemas.
+--
+-- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
+-- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
+-- schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
+-- their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
+-- cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
+-- role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
+-- so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects.
+--
+-- The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
 CREATE FUNCTION rolecall.provision_reporting_role(
   role_name text,
   schemas text[],
@@ -6229,8 +6312,8 @@ CREATE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_role$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._provision(
@@ -6245,6 +6328,9 @@ COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_roles.sql
+-- Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data.
+--
+-- Each is as provision_reporting_role() makes it.
 CREATE FUNCTION rolecall.provision_reporting_roles(
   reporting_role text DEFAULT NULL,
   raw_role text DEFAULT NULL,
@@ -6259,8 +6345,8 @@ CREATE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_roles$
 DECLARE
   v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
@@ -6286,6 +6372,20 @@ COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, t
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/remove_user.sql
+-- Drops a role, with its memberships, and what it owns where that is asked for.
+--
+-- A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
+-- that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
+-- drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
+-- what is there and the statement to run there, as user_dependencies() does in rows.
+--
+-- With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
+-- PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
+-- arguments everything is reassigned that can be, and the rest dropped.
+--
+-- The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
+-- thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+-- not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
 CREATE FUNCTION rolecall.remove_user(
   username text,
   reassign_to text DEFAULT NULL,
@@ -6297,8 +6397,8 @@ CREATE FUNCTION rolecall.remove_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $remove_user$
 BEGIN
   IF remove_user.use_locks THEN
@@ -6335,8 +6435,8 @@ CREATE FUNCTION rolecall.reporting_role_password(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $reporting_role_password$
 DECLARE
   v_secret bytea;
@@ -6363,6 +6463,10 @@ COMMENT ON FUNCTION rolecall.reporting_role_password(text) IS 'The derived passw
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
 -- sql/6-functions/revoke_role.sql
+-- Ends the membership of one role in another, whoever granted it.
+--
+-- PostgreSQL 16 and newer keep a membership per grantor; each is named. The ADMIN OPTION that the creator of a role
+-- has for having made it is left alone.
 CREATE FUNCTION rolecall.revoke_role(
   role_name text,
   username text,
@@ -6371,8 +6475,8 @@ CREATE FUNCTION rolecall.revoke_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $revoke_role$
 BEGIN
   DECLARE
@@ -6398,14 +6502,18 @@ COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean) IS 'Ends the membe
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/role_name.sql
+-- The name that a base role has in this database.
+--
+-- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
+-- and the default role is the anonymous one.
 CREATE FUNCTION rolecall.role_name(
   key text
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $role_name$
 BEGIN
   IF role_name.key IS NULL THEN
@@ -6428,14 +6536,22 @@ COMMENT ON FUNCTION rolecall.role_name(text) IS 'The name that a base role has i
 REVOKE ALL ON FUNCTION rolecall.role_name(text) FROM PUBLIC;
 
 -- sql/6-functions/rotate_reporting_secret.sql
+-- Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew.
+--
+-- All means every role that was provisioned in this database and exists. Sessions that are logged in go on; new logins
+-- need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
+-- session has the setting `rolecall.encryption_key`; the old one need not be readable.
+--
+-- Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
+-- provisioned since the snapshot; that role's password is set by its next provisioning run.
 CREATE FUNCTION rolecall.rotate_reporting_secret(
   dry_run boolean DEFAULT false
 )
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
@@ -6464,6 +6580,10 @@ COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean) IS 'Replaces the s
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/6-functions/scram_sha_256.sql
+-- A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it.
+--
+-- Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
+-- and libpq prepare it (SASLprep), so that it logs in through any of them.
 CREATE FUNCTION rolecall.scram_sha_256(
   password text,
   iterations integer DEFAULT 4096
@@ -6471,8 +6591,8 @@ CREATE FUNCTION rolecall.scram_sha_256(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $scram_sha_256$
 BEGIN
   IF scram_sha_256.password IS NULL THEN
@@ -6493,6 +6613,11 @@ COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer) IS 'A SCRAM-SHA-256 ve
 REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
 
 -- sql/6-functions/set_password.sql
+-- Sets the password of a role.
+--
+-- The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the caller
+-- can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred thousand
+-- iterations or more, which would take long to compare, counts as one of another password.
 CREATE FUNCTION rolecall.set_password(
   username text,
   password text,
@@ -6502,8 +6627,8 @@ CREATE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_password$
 BEGIN
   IF set_password.password IS NULL THEN
@@ -6532,6 +6657,12 @@ COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS '
 REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) FROM PUBLIC;
 
 -- sql/6-functions/set_secret.sql
+-- Stores a secret, in place of the one that the key has.
+--
+-- No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
+-- encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
+-- replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
+-- where that has statements.
 CREATE FUNCTION rolecall.set_secret(
   key text,
   value text
@@ -6539,8 +6670,8 @@ CREATE FUNCTION rolecall.set_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret$
 DECLARE
   v_value bytea := convert_to(set_secret.value, 'UTF8');
@@ -6566,6 +6697,10 @@ COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in plac
 REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;
 
 -- sql/6-functions/set_secret_if_absent.sql
+-- Stores a secret unless the key has one already, and returns the one that it has then.
+--
+-- Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
+-- is stored as set_secret() stores it.
 CREATE FUNCTION rolecall.set_secret_if_absent(
   key text,
   value text
@@ -6573,8 +6708,8 @@ CREATE FUNCTION rolecall.set_secret_if_absent(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret_if_absent$
 DECLARE
   v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
@@ -6602,6 +6737,16 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text) IS 'Stores a secre
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 -- sql/6-functions/user_dependencies.sql
+-- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
+--
+-- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
+-- What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the
+-- name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
+--
+-- `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
+-- role owns becomes the property of who runs it. One statement may clear several rows.
+--
+-- It changes nothing, and works in a READ ONLY transaction and on a standby.
 CREATE FUNCTION rolecall.user_dependencies(
   username text
 )
@@ -6613,8 +6758,8 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $user_dependencies$
 DECLARE
   v_role oid;
@@ -6638,6 +6783,23 @@ COMMENT ON FUNCTION rolecall.user_dependencies(text) IS 'What keeps a role from 
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
 -- sql/6-functions/watch_new_tables.sql
+-- Has reporting roles read, or not read, a new table from the moment anyone makes it.
+--
+-- Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
+-- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and
+-- made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
+-- database's reporting roles say, in the transaction that makes the table.
+--
+-- That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
+-- command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
+-- schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
+-- become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
+--
+-- It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
+-- table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
+-- shows the definitions of the reporting roles. Everything else in the schema stays closed.
+--
+-- A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
 CREATE FUNCTION rolecall.watch_new_tables(
   enable boolean DEFAULT true,
   dry_run boolean DEFAULT false
@@ -6645,8 +6807,8 @@ CREATE FUNCTION rolecall.watch_new_tables(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $watch_new_tables$
 BEGIN
   PERFORM rolecall._check_watch(watch_new_tables.enable, watch_new_tables.dry_run);

@@ -48,6 +48,7 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     },
     body: spec.body,
     comment: spec.summary,
+    remarks: spec.remarks,
   };
 }
 

@@ -70,6 +70,7 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
                 ${surfaceCall}
               END IF;
               PERFORM rolecall._refresh_caches();
+            -- Whole classes of errors: any other one.
             WHEN ${classes()} THEN
               ${surfaceCall}
           END;
@@ -86,16 +87,22 @@ function conditions(names: readonly Condition[]): Sql {
 }
 
 function classes(): Sql {
-  const codes = Object.values(errorClasses).filter((code) => code !== errorClasses.internal_error); // retried above
-  // A class is matched by its code, as some classes have no condition name of their own.
-  return join(
-    codes.map((code) => sql`SQLSTATE ${text(code)}`),
-    '\n  OR ',
-  );
+  return anyOf(Object.values(errorClasses).filter((code) => code !== errorClasses.internal_error)); // retried above
 }
 
 /** Of an error in the class of internal errors. */
 export const isLostRace = sql`SQLERRM LIKE ANY (ARRAY[${join(retriedMessages.map(text))}])`;
+
+/** Errors of whole classes; by their codes, as some classes have no condition name of their own. */
+export const anyOf = (codes: readonly string[]): Sql => {
+  const lines = Array.from({ length: Math.ceil(codes.length / 4) }, (_, index) =>
+    join(
+      codes.slice(index * 4, index * 4 + 4).map((code) => sql`SQLSTATE ${text(code)}`),
+      ' OR ',
+    ),
+  );
+  return join(lines, '\n  OR ');
+};
 
 function retryTest(retried: readonly Condition[]): Sql {
   if (retried.length === 0) return isLostRace;

@@ -10,7 +10,7 @@ import { operations } from '../model/operations.ts';
 import { sqlstates, watchedClasses } from '../model/sqlstates.ts';
 import type { Bool, ChangeRow, EventTrigger, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
 import { join, sql, text } from '../sql/template.ts';
-import { isLostRace } from './executors.ts';
+import { anyOf, isLostRace } from './executors.ts';
 import { marker } from './lock.ts';
 
 const trigger = text('rolecall_watch_new_tables');
@@ -49,10 +49,7 @@ const retried = ['internal_error', ...operations.grant_privilege.retried] as con
  * @probes
  */
 export function _apply_to_new_tables(): EventTrigger {
-  const caught = join(
-    watchedClasses.map((code) => sql`SQLSTATE ${text(code)}`),
-    ' OR ',
-  );
+  const caught = anyOf(watchedClasses);
   return sql`
     DECLARE
       v_changes jsonb := '[]';

@@ -19,6 +19,8 @@ export interface CreateFunction {
   readonly settings: Readonly<Record<string, string>>;
   readonly body: string;
   readonly comment: string;
+  /** What a reader of the file should know beyond the comment; may be empty. */
+  readonly remarks: string;
 }
 
 export interface CreateSchema {

@@ -37,15 +37,27 @@ function printFunction(node: CreateFunction): string {
   const target = signature(node);
   return [
     [
+      ...(node.remarks === '' ? [] : [`-- ${node.comment}.`, '--', ...comment(node.remarks)]),
       `CREATE FUNCTION ${qualified(node.name)}(${printArguments(node)})`,
       `RETURNS ${node.returns}`,
       `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER`,
-      ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}`),
+      ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}${reasons[name] ?? ''}`),
       `AS ${dollarQuoted(node.name, node.body)};`,
     ].join('\n'),
     `COMMENT ON FUNCTION ${target} IS ${literal(node.comment)};`,
     `REVOKE ALL ON FUNCTION ${target} FROM PUBLIC;`,
   ].join('\n\n');
+}
+
+/** For who reads the file and wonders. */
+const reasons: Readonly<Record<string, string>> = {
+  jit: ' -- compiling a plan would take longer than running it',
+  plan_cache_mode: ' -- no plan is better for one argument than for another',
+  enable_seqscan: ' -- rows are looked up by oid, whatever the statistics say',
+};
+
+function comment(text: string): string[] {
+  return text.split('\n').map((line) => `-- ${line}`.trimEnd());
 }
 
 function printArguments(node: CreateFunction): string {

@@ -4,7 +4,7 @@ CREATE FUNCTION rolecall._base_role_names()
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(

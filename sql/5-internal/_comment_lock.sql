@@ -7,7 +7,7 @@ CREATE FUNCTION rolecall._comment_lock(
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_comment_lock$
 DECLARE
   v_present refcursor;

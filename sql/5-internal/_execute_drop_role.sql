@@ -31,18 +31,10 @@ BEGIN
           PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
         END IF;
         PERFORM rolecall._refresh_caches();
-      WHEN SQLSTATE '0A000'
-        OR SQLSTATE '0L000'
-        OR SQLSTATE '21000'
-        OR SQLSTATE '22000'
-        OR SQLSTATE '23000'
-        OR SQLSTATE '25000'
-        OR SQLSTATE '2B000'
-        OR SQLSTATE '3F000'
-        OR SQLSTATE '42000'
-        OR SQLSTATE '53000'
-        OR SQLSTATE '54000'
-        OR SQLSTATE '55000'
+      -- Whole classes of errors: any other one.
+      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
         OR SQLSTATE '58000' THEN
         GET STACKED DIAGNOSTICS
           v_message = MESSAGE_TEXT,

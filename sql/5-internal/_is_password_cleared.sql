@@ -6,7 +6,7 @@ CREATE FUNCTION rolecall._is_password_cleared(
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_is_password_cleared$
 BEGIN
   IF NOT rolecall._sees_passwords() THEN

@@ -6,7 +6,7 @@ CREATE FUNCTION rolecall._memberships_of(
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_memberships_of$
 BEGIN
   RETURN (

@@ -6,7 +6,7 @@ CREATE FUNCTION rolecall._plan_roles(
 RETURNS rolecall._change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_plan_roles$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];

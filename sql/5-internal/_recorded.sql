@@ -7,7 +7,7 @@ CREATE FUNCTION rolecall._recorded(
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_recorded$
 BEGIN
   RETURN (

@@ -6,7 +6,7 @@ CREATE FUNCTION rolecall._remember(
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_remember$
 DECLARE
   v_document jsonb := _remember.document;

@@ -8,8 +8,8 @@ CREATE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_client_role$
 DECLARE
   v_name text := coalesce(create_client_role.role_name, 'authenticated_client');

@@ -6,8 +6,8 @@ CREATE FUNCTION rolecall.reporting_role_password(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET plan_cache_mode = force_generic_plan
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $reporting_role_password$
 DECLARE
   v_secret bytea;
