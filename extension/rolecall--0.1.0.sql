@@ -6299,6 +6299,9 @@ REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean
 -- role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
 -- so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects.
 --
+-- A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
+-- tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
+--
 -- The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
 CREATE FUNCTION rolecall.provision_reporting_role(
   role_name text,
