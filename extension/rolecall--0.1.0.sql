@@ -4424,7 +4424,8 @@ BEGIN
     ),
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
     manner AS (
-      SELECT m.position, m.schema, m.allowed AND (m.missing > 1000 OR m.missing = h.present) AS whole
+      SELECT m.position, m.schema,
+             m.allowed AND (m.missing = h.present OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > 1000) AS whole
       FROM (
         SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
         FROM missing AS m GROUP BY m.position, m.schema

@@ -10,7 +10,10 @@ import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../model/t
 import { sql } from '../sql/template.ts';
 import { batch, revocations } from './grantable.ts';
 
-/** From PostgreSQL 18 each table that a statement names is locked, so a very long list goes by schema instead. */
+/**
+ * From PostgreSQL 18 each table that a statement names is locked, so no call names more than about that many: beyond, it
+ * goes by schema, first where nearly every table is to be granted.
+ */
 const longList = 1000;
 
 /** Each resource with its oid, and each of its schemas. */
@@ -216,7 +219,8 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
         ),
         -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
         manner AS (
-          SELECT m.position, m.schema, m.allowed AND (m.missing > ${longList} OR m.missing = h.present) AS whole
+          SELECT m.position, m.schema,
+                 m.allowed AND (m.missing = h.present OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > ${longList}) AS whole
           FROM (
             SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
             FROM missing AS m GROUP BY m.position, m.schema

@@ -1,0 +1,155 @@
+/**
+ * Provisioning among 10,000 tables: what is run, written and locked, which no clock is needed for.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+
+const schemas = Array.from({ length: 20 }, (_, i) => `s${i + 1}`);
+
+let cluster: Cluster;
+let large: Client;
+let small: Client;
+
+/** Each schema with that many tables. */
+async function makeDatabase(tables: number): Promise<Client> {
+  const client = await cluster.connect({ database: await cluster.createDatabase() });
+  await client.query(`DO $$
+    DECLARE v_schema text;
+    BEGIN
+      FOREACH v_schema IN ARRAY '{${schemas.join(',')}}'::text[] LOOP
+        EXECUTE format('CREATE SCHEMA %I', v_schema);
+        FOR i IN 1 .. ${tables} LOOP EXECUTE format('CREATE TABLE %I.t%s (id integer)', v_schema, i); END LOOP;
+        COMMIT;
+      END LOOP;
+    END $$`);
+  return client;
+}
+
+before(async () => {
+  // The settings are the server's own, max_locks_per_transaction among them.
+  cluster = await startCluster();
+  [large, small] = [await makeDatabase(500), await makeDatabase(5)];
+});
+
+after(async () => {
+  await Promise.all([large.end(), small.end()]);
+  await cluster.stop();
+});
+
+/** Provisions the role; the statements, without those that are about the role itself. */
+async function provision(client: Client, role: string, withheld: readonly string[] = []): Promise<string[]> {
+  const { rows } = await client.query<{ operation: string; statement: string }>(
+    'SELECT operation, statement FROM rolecall.provision_reporting_role($1, $2, $3)',
+    [role, schemas, withheld],
+  );
+  return rows
+    .filter(({ operation }) => /privilege/.test(operation))
+    .map(({ statement }) => statement.replaceAll(role, '{role}'));
+}
+
+/** The least that one of several runs writes, as the server writes WAL of its own now and then. */
+async function wal(client: Client, run: () => Promise<unknown>, runs = 1): Promise<number> {
+  const position = async () =>
+    (await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn() AS lsn')).rows[0]?.lsn;
+  let least = Infinity;
+  for (let i = 0; i < runs && least > 0; i++) {
+    const start = await position();
+    await run();
+    const { rows } = await client.query<{ bytes: string }>('SELECT $1::pg_lsn - $2 AS bytes', [
+      await position(),
+      start,
+    ]);
+    least = Math.min(least, Number(rows[0]?.bytes));
+  }
+  return least;
+}
+
+/** The tables that the statements name. */
+const named = (statements: readonly string[]) =>
+  statements.flatMap((statement) => statement.match(/\bs\d+\.\w+/g) ?? []);
+
+const bareGrants = (role: string) =>
+  schemas
+    .map(
+      (
+        schema,
+      ) => `GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${role};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT SELECT ON TABLES TO ${role};`,
+    )
+    .join('\n');
+
+test('the first run is as many statements among 10,000 tables as among 100, and writes little more than they do', async () => {
+  // The first call of a database makes its secret, and changes of the catalogs are dearer the first time.
+  for (const client of [large, small]) await provision(client, `warm_${client === large ? 'l' : 's'}`);
+  const among100 = await provision(small, 'few');
+  let among10000: string[] = [];
+  const written = await wal(large, async () => (among10000 = await provision(large, 'many')));
+  assert.deepEqual(among10000, among100);
+  assert.equal(among10000.length, 2 * schemas.length + 1);
+  assert.deepEqual(named(among10000), []);
+
+  await large.query('CREATE ROLE bare');
+  const bare = await wal(large, () => large.query(`BEGIN; ${bareGrants('bare')}; COMMIT`));
+  assert.ok(written < 1.3 * bare, `${written} bytes of WAL, the statements alone ${bare}`);
+});
+
+test('a run with nothing to do writes nothing, and locks no table of the schemas', async () => {
+  assert.deepEqual(await provision(large, 'many'), []);
+  assert.equal(await wal(large, () => provision(large, 'many'), 20), 0);
+  await large.query('BEGIN');
+  await provision(large, 'many');
+  const { rows } = await large.query(
+    `SELECT l.relation::regclass, l.mode FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+     WHERE l.pid = pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (c.relnamespace::regnamespace::text = ANY ($1) OR l.mode NOT IN ('AccessShareLock', 'RowShareLock'))`,
+    [schemas],
+  );
+  await large.query('ROLLBACK');
+  assert.deepEqual(rows, []);
+});
+
+test('100 tables that somebody else has made are granted by name, and cost as much as they do alone', async () => {
+  await large.query(`CREATE ROLE maker; GRANT ALL ON SCHEMA s3, s7 TO maker`);
+  await large.query(`SET ROLE maker; DO $$ BEGIN
+    FOR i IN 1 .. 50 LOOP
+      EXECUTE format('CREATE TABLE s3.new%1$s (id integer); CREATE TABLE s7.new%1$s (id integer)', i);
+    END LOOP; END $$; RESET ROLE`);
+  let statements: string[] = [];
+  const written = await wal(large, async () => (statements = await provision(large, 'many')));
+  const tables = [3, 7].flatMap((schema) => Array.from({ length: 50 }, (_, i) => `s${schema}.new${i + 1}`));
+  assert.deepEqual(named(statements).sort(), tables.sort());
+  // And whoever made them counts as one more owner of tables.
+  assert.equal(statements.length, 3);
+  const bare = await wal(large, () =>
+    large.query(`BEGIN; GRANT SELECT ON ${tables.join(', ')} TO bare;
+      ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA ${schemas.join(', ')} GRANT SELECT ON TABLES TO bare; COMMIT`),
+  );
+  assert.ok(written < 2 * bare, `${written} bytes of WAL, the statements alone ${bare}`);
+});
+
+test('withholding and giving back one table of each schema costs as much as these tables', async () => {
+  const revoked = await provision(large, 'many', ['t1']);
+  assert.deepEqual(named(revoked).sort(), schemas.map((schema) => `${schema}.t1`).sort());
+  const granted = await provision(large, 'many');
+  assert.deepEqual(named(granted).sort(), schemas.map((schema) => `${schema}.t1`).sort());
+  assert.ok(granted.every((statement) => !statement.includes('ALL TABLES')));
+});
+
+test('the locks of a default server do for 10,000 tables, whatever of them is there', async () => {
+  // Some of each schema: which does not go by whole schemas alone.
+  await large.query(
+    `CREATE ROLE partly; ${schemas.map((schema) => `GRANT SELECT ON ${schema}.t1 TO partly`).join('; ')}`,
+  );
+  const statements = await provision(large, 'partly');
+  assert.ok(named(statements).length <= 1000, `${named(statements).length} tables by name`);
+  // What was granted on each is taken away in batches, not one by one.
+  await large.query(
+    `CREATE ROLE writer; ${schemas.map((schema) => `GRANT INSERT ON ALL TABLES IN SCHEMA ${schema} TO writer`).join('; ')}`,
+  );
+  const revoked = (await provision(large, 'writer')).filter((statement) => statement.startsWith('REVOKE'));
+  assert.equal(named(revoked).length, 10_100);
+  assert.ok(revoked.length <= 22, `${revoked.length} statements`);
+  assert.deepEqual(await provision(large, 'writer'), []);
+});
