@@ -52,7 +52,7 @@ export function _apply_to_new_tables(): EventTrigger {
   const caught = anyOf(watchedClasses);
   return sql`
     DECLARE
-      v_changes jsonb := '[]';
+      v_changes jsonb := '[]'::jsonb;
       v_change jsonb;
       v_next integer := 0;
       v_alone boolean := false;

@@ -15,7 +15,7 @@ SET plan_cache_mode = force_generic_plan -- no plan is better for one argument t
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_apply_to_new_tables$
 DECLARE
-  v_changes jsonb := '[]';
+  v_changes jsonb := '[]'::jsonb;
   v_change jsonb;
   v_next integer := 0;
   v_alone boolean := false;

@@ -11,7 +11,6 @@ AS $_create_role$
 DECLARE
   v_part rolecall._change := _create_role.change;
   v_step rolecall.step;
-  v_set rolecall.step;
 BEGIN
   IF _create_role.change.password IS NULL THEN
     RETURN rolecall._execute(_create_role.change);
@@ -23,7 +22,8 @@ BEGIN
     v_part.operation := 'set_password';
     v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, rolecall._mask());
     v_part.password := rolecall._verifier(_create_role.passwords ->> v_part.target);
-    v_set := rolecall._execute(v_part);
+    -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+    v_step.note := (rolecall._execute(v_part)).note;
   END IF;
   v_step.statement := _create_role.change.statement;
   RETURN v_step;
