@@ -247,6 +247,7 @@ const application = `
   SELECT FROM rolecall.create_user('alice', 'alice''s password');
   SELECT FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token']);
   SELECT FROM rolecall.set_secret('mail', 'a secret of the application');
+  SELECT FROM rolecall.watch_new_tables();
 `;
 
 /** pg_dump, and pg_restore in the same cluster and in one that has none of the roles. */
@@ -302,6 +303,15 @@ async function testDump(container: Container, version: string): Promise<void> {
   assert.notEqual(after, before, 'the secret is a new one');
   assert.equal((await login('5433', 'app', 'SELECT id FROM patient', after)).text.trim(), '1');
   assert.match((await login('5433', 'app', 'SELECT id FROM token', after)).text, /permission denied/);
+  // The event trigger has come along.
+  await psql(
+    '5433',
+    'app',
+    `GRANT CREATE ON SCHEMA public TO app_owner; SET ROLE app_owner;
+      DROP TABLE token; CREATE TABLE token (id integer); CREATE TABLE late ()`,
+  );
+  assert.match((await login('5433', 'app', 'SELECT id FROM token', after)).text, /permission denied/);
+  assert.equal((await login('5433', 'app', 'SELECT count(*) FROM late', after)).text.trim(), '0');
   assert.match((await login('5433', 'app', 'SELECT', before)).text, /password authentication failed/);
 }
 

@@ -141,6 +141,63 @@ test('a database owner with CREATEROLE restores, where provisioning comes first 
   }
 });
 
+test('watched tables stay watched', async () => {
+  const from = await source.connect({ database: await source.createDatabase('watched') });
+  await application(from);
+  await from.query(`SELECT * FROM rolecall.provision_reporting_role('watched_reports', '{clinic}', '{token}');
+    SELECT * FROM rolecall.watch_new_tables()`);
+  // What pg_dump puts last: the privileges on members that CREATE EXTENSION did not give, and the event trigger.
+  const { rows } = await from.query<{ privileges: string; trigger: string }>(`
+    SELECT (
+      SELECT string_agg(format('GRANT %s ON %s TO PUBLIC', x.privilege_type, o.name), '; ')
+      FROM (
+        SELECT 'SCHEMA rolecall', n.nspacl FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+        UNION ALL
+        SELECT c.oid::regclass::text, c.relacl FROM pg_class AS c WHERE c.relnamespace = 'rolecall'::regnamespace
+      ) AS o(name, acl)
+      CROSS JOIN aclexplode(o.acl) AS x WHERE x.grantee = 0
+    ) AS privileges,
+    (
+      SELECT format('CREATE EVENT TRIGGER %I ON %s WHEN TAG IN (%s) EXECUTE FUNCTION %s()', e.evtname, e.evtevent,
+               (SELECT string_agg(quote_literal(t), ', ') FROM unnest(e.evttags) AS t), e.evtfoid::regproc)
+      FROM pg_event_trigger AS e
+      -- Members of an extension come with it.
+      WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')
+    ) AS trigger`);
+  const { privileges, trigger } = rows[0] as { privileges: string; trigger: string };
+  for (const [database, statements, expected] of [
+    ['watched', `${privileges}; ${trigger}`, []],
+    ['watched_unprivileged', trigger, ['grant_privilege rolecall', 'grant_privilege rolecall.reporting_role']],
+    ['watched_untriggered', privileges, ['create_event_trigger rolecall_watch_new_tables']],
+  ] as const) {
+    const cluster = await startCluster();
+    const to = await cluster.connect({ database: await cluster.createDatabase(database) });
+    await application(to);
+    await copyRecord(from, to);
+    await to.query(statements);
+    const warnings: (string | undefined)[] = [];
+    to.on('notice', ({ severity, code }) => severity === 'WARNING' && warnings.push(code));
+    await to.query(`CREATE ROLE maker; CREATE TABLE clinic.early (id integer); GRANT CREATE, USAGE ON SCHEMA clinic TO maker;
+      SET ROLE maker; CREATE TABLE clinic.by_maker (id integer); RESET ROLE`);
+    assert.deepEqual(warnings, database === 'watched_unprivileged' ? ['42501'] : [], database);
+    const done = await operations(to, 'rolecall.converge()');
+    assert.deepEqual(
+      done
+        .filter((step) => step.includes(' rolecall'))
+        .map((step) => step.replace(' applied', ''))
+        .sort(),
+      expected,
+    );
+    assert.deepEqual(await operations(to, 'rolecall.drift()'), []);
+    await to.query('DROP TABLE clinic.token; CREATE TABLE clinic.token (id integer)');
+    const password = (await value(to, `SELECT rolecall.reporting_role_password('watched_reports')`)) as string;
+    await reads(cluster, { database, user: 'watched_reports', password });
+    await to.end();
+    await cluster.stop();
+  }
+  await from.end();
+});
+
 test('a role that came along is taken over, unless it has rights in the database that it is marked with', async () => {
   const cluster = await startCluster();
   const superuser = await cluster.connect();
