@@ -6,7 +6,7 @@ import type { Cluster } from './cluster.ts';
 import { splitStatements } from './tap.ts';
 
 /** Types whose values psql aligns to the right: numbers, oids, money. */
-const rightAligned = new Set([20, 21, 23, 26, 28, 29, 700, 701, 790, 1700]);
+const rightAligned = new Set([20, 21, 23, 26, 28, 29, 700, 701, 790, 1700, 5069]);
 
 export interface Column {
   readonly name: string;
