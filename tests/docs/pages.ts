@@ -47,6 +47,10 @@ const before: Readonly<Record<string, string>> = {
 export async function preparedFor(path: string): Promise<Cluster> {
   const cluster = await startCluster();
   fs.writeFileSync(join(cluster.dataDir, 'pg_hba.conf'), 'host all all 127.0.0.1/32 trust\n');
+  // On 14 PUBLIC may create objects in the schema public, and provisioning warns of it.
+  const template = await cluster.connect({ database: 'template1' });
+  await template.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
+  await template.end();
   await cluster.createDatabase('app', 'template1');
   const admin = await cluster.connect({ database: 'app' });
   await admin.query('SELECT pg_reload_conf()');
