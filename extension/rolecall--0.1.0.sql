@@ -176,7 +176,13 @@ BEGIN
     END IF;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld
+        SELECT o.role_oid, r.role, r.schemas, r.withheld,
+               -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+               coalesce((
+                 SELECT bool_or(d.datname = current_database())
+                 FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
+                 WHERE s.setrole = o.role_oid AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+               ), true) AS ours
         FROM rolecall.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
@@ -235,16 +241,16 @@ BEGIN
         CROSS JOIN LATERAL unnest(ARRAY(SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid)) AS i(child)
       ),
       subject AS (
-        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
+        SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
-        SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
+        SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
         FROM withheld AS w
         JOIN reader AS r USING (role_oid)
         WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
       ),
       examined AS (
         SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
-               a.reads, a.more, r.readable,
+               a.reads, a.more, r.readable, s.ours,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
                     )
@@ -273,12 +279,12 @@ BEGIN
         SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
-        JOIN reader AS r ON n.nspname = ANY (r.schemas)
+        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
         WHERE k.classid = 'pg_namespace'::regclass
           AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE')
         UNION ALL
         SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new END
+        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
       )
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
     );

@@ -336,6 +336,30 @@ test('databases are watched each for itself', async () => {
   await Promise.all([one.end(), two.end()]);
 });
 
+test('a copy of a database gives the roles of the original nothing more', async () => {
+  const original = await place();
+  const role = `reports_${places}`;
+  await original.end();
+  await superuser.query(`CREATE DATABASE copied TEMPLATE ${original.database}`);
+  for (const [database, expected] of [
+    ['copied', [false, false]],
+    [original.database, [true, false]],
+  ] as const) {
+    const client = await cluster.connect({ database });
+    await client.query(`CREATE TABLE app.fresh (id integer);
+      ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO ${role}; CREATE TABLE app.token (id integer)`);
+    const { rows } = await client.query<{ reads: boolean }>(
+      `SELECT has_table_privilege('${role}', t.name, 'SELECT') AS reads FROM unnest('{app.fresh,app.token}'::text[]) AS t(name)`,
+    );
+    assert.deepEqual(
+      rows.map(({ reads }) => reads),
+      expected,
+      database,
+    );
+    await client.end();
+  }
+});
+
 test('it is refused where somebody else could put code in its way, until a superuser takes that over', async () => {
   await superuser.query(`CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'`);
   await superuser.query('CREATE DATABASE kept OWNER keeper');
