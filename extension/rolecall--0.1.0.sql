@@ -3491,13 +3491,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_parameter_privileges$
 DECLARE
+  v_catalog text;
   v_privileges jsonb;
 BEGIN
-  IF to_regclass('pg_catalog.pg_parameter_acl') IS NOT NULL THEN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
+  IF FOUND THEN
     EXECUTE format(
       'SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object(''parameter'', a.parname)) '
       'FROM pg_catalog.%I AS a CROSS JOIN LATERAL aclexplode(a.paracl) AS x',
-      'pg_parameter_acl'
+      v_catalog
     ) INTO v_privileges;
   END IF;
   RETURN coalesce(v_privileges, '[]');
@@ -5542,7 +5544,7 @@ CREATE FUNCTION rolecall._surface(
   hint text
 )
 RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_surface$
 DECLARE

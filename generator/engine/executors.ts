@@ -155,6 +155,7 @@ function surface(): FunctionSpec {
       END
     `,
     {
+      volatility: 'STABLE',
       arguments: [
         { name: 'change', type: 'rolecall._change', text: '' },
         { name: 'code', type: 'text', text: '' },

@@ -77,13 +77,15 @@ export const owned = (d: Sql) => sql`${d}.deptype = 'o' AND ${d}.classid NOT IN 
 export function _parameter_privileges(): Returns<Jsonb> {
   return sql`
     DECLARE
+      v_catalog text;
       v_privileges jsonb;
     BEGIN
-      IF to_regclass('pg_catalog.pg_parameter_acl') IS NOT NULL THEN
+      SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
+      IF FOUND THEN
         EXECUTE format(
           'SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object(''parameter'', a.parname)) '
           'FROM pg_catalog.%I AS a CROSS JOIN LATERAL aclexplode(a.paracl) AS x',
-          'pg_parameter_acl'
+          v_catalog
         ) INTO v_privileges;
       END IF;
       RETURN coalesce(v_privileges, '[]');

@@ -8,7 +8,7 @@ CREATE FUNCTION rolecall._surface(
   hint text
 )
 RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_surface$
 DECLARE
