@@ -29,9 +29,14 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
         held AS MATERIALIZED (
           SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
           FROM target AS t
-          JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-          WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
-             OR (${owned(sql`d`)})
+          -- Role by role: a join would read what every role of the cluster has.
+          CROSS JOIN LATERAL (
+            SELECT d.* FROM pg_shdepend AS d
+            WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
+              AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
+                   OR (${owned(sql`d`)}))
+            OFFSET 0
+          ) AS d
         ),
         object AS (
           SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,

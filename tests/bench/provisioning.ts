@@ -85,7 +85,7 @@ export async function provisioning({ cluster, pick, report }: Bench): Promise<vo
       pick(tables > 10_000 ? 10 : 30, 3),
       [ours, seed].map(({ client, statements }) => ({
         name: 'bare statements',
-        before: () => client.query('VACUUM pg_class'),
+        before: () => client.query('VACUUM pg_class, pg_shdepend'),
         run: () => client.query(statements('again')),
       })),
     );
