@@ -548,23 +548,27 @@ BEGIN
              pg_get_userbyid(x.grantor),
              concat('REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
            ))
-    FROM (
-      SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba))
-      FROM pg_database AS d WHERE d.datname = current_database()
-      UNION ALL
-      SELECT 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl FROM pg_largeobject_metadata AS l
-      UNION ALL
-      SELECT 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl FROM pg_foreign_data_wrapper AS w
-      UNION ALL
-      SELECT 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl FROM pg_foreign_server AS s
-      UNION ALL
-      SELECT 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl FROM pg_tablespace AS t
-      UNION ALL
-      SELECT 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl FROM pg_language AS l
-    ) AS g
+    FROM (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
+           coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+    FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL
+    SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+    FROM pg_database AS d
+    UNION ALL
+    SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+    FROM pg_largeobject_metadata AS l
+    UNION ALL
+    SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
+    FROM pg_foreign_data_wrapper AS w
+    UNION ALL
+    SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+    FROM pg_foreign_server AS s
+    UNION ALL
+    SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+    FROM pg_tablespace AS t
+    UNION ALL
+    SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+    FROM pg_language AS l) AS g
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
     JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
@@ -577,7 +581,9 @@ BEGIN
              ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
-    WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL;
+    WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
+      -- What PUBLIC may do in other databases is said there.
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -621,11 +627,9 @@ BEGIN
                                      ELSE upper(i.type) END,
                          i.identity) END)
     FROM unnest(_audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o'
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
-      -- These only look like objects that somebody owns: they say something about the role.
-      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
       AND NOT EXISTS (
@@ -893,10 +897,6 @@ RETURNS SETOF rolecall._finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_server$
-DECLARE
-  v_catalog text;
-  v_parameter text;
-  v_acl aclitem[];
 BEGIN
   IF current_setting('lo_compat_privileges')::boolean THEN
     RETURN QUERY
@@ -923,20 +923,15 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
     JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
     WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
-  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
-  IF NOT FOUND THEN
-    RETURN; -- privileges on parameters are there from 15
-  END IF;
-  FOR v_parameter, v_acl IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', v_catalog) LOOP
-    RETURN QUERY
-      SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
-             p.path || ' -> parameter grant', v_parameter,
-             CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
-             coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, v_parameter, p.grantee))
-      FROM aclexplode(v_acl) AS x
-      JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
-      WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
-  END LOOP;
+  RETURN QUERY
+    SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
+           p.path || ' -> parameter grant', x.parameter,
+           CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+           coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
+    FROM jsonb_to_recordset(rolecall._parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
 END
 $_audit_server$;
 

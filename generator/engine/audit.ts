@@ -7,6 +7,7 @@
  */
 import type { Bool, FindingRow, Oids, Principals, Returns, SetOf, Text } from '../model/types.ts';
 import { sql, type Sql } from '../sql/template.ts';
+import { aboutTheRole, grantableObjects, owned, parameterPrivileges } from './grantable.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
 /** The objects that the server comes with have oids below this one. */
@@ -101,11 +102,9 @@ export function _audit_ownership(principals: Principals): SetOf<FindingRow> {
                                          ELSE upper(i.type) END,
                              i.identity) END)
         FROM unnest(${principals}) AS p
-        JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o'
+        JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND ${owned(sql`d`)}
         CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
         WHERE d.dbid IN (0, ${thisDatabase})
-          -- These only look like objects that somebody owns: they say something about the role.
-          AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
           AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
           -- The sequence of a column goes with its table.
           AND NOT EXISTS (
@@ -123,7 +122,7 @@ export function _audit_ownership(principals: Principals): SetOf<FindingRow> {
         FROM unnest(${principals}) AS p
         JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
         JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
-        WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+        WHERE d.classid NOT IN ${aboutTheRole}
         GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
     END
   `;
@@ -404,23 +403,7 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
         SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
                concat(p.path, ' -> ', lower(g.kind), ' grant'), g.object, k.detail,
                ${revoke(sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
-        FROM (
-          SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-          FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-          UNION ALL
-          SELECT 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba))
-          FROM pg_database AS d WHERE d.datname = current_database()
-          UNION ALL
-          SELECT 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl FROM pg_largeobject_metadata AS l
-          UNION ALL
-          SELECT 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl FROM pg_foreign_data_wrapper AS w
-          UNION ALL
-          SELECT 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl FROM pg_foreign_server AS s
-          UNION ALL
-          SELECT 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl FROM pg_tablespace AS t
-          UNION ALL
-          SELECT 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl FROM pg_language AS l
-        ) AS g
+        FROM (${grantableObjects}) AS g
         CROSS JOIN LATERAL aclexplode(g.acl) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         JOIN (
@@ -433,7 +416,9 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
                  ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
                  ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
         ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
-        WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL;
+        WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
+          -- What PUBLIC may do in other databases is said there.
+          AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = ${thisDatabase});
       RETURN QUERY
         SELECT 'warning', p.path || ' -> default privileges', g.object,
                format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -461,10 +446,6 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
  */
 export function _audit_server(principals: Principals): SetOf<FindingRow> {
   return sql`
-    DECLARE
-      v_catalog text;
-      v_parameter text;
-      v_acl aclitem[];
     BEGIN
       IF current_setting('lo_compat_privileges')::boolean THEN
         RETURN QUERY
@@ -487,20 +468,14 @@ export function _audit_server(principals: Principals): SetOf<FindingRow> {
         CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
-      SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
-      IF NOT FOUND THEN
-        RETURN; -- privileges on parameters are there from 15
-      END IF;
-      FOR v_parameter, v_acl IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', v_catalog) LOOP
-        RETURN QUERY
-          SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
-                 p.path || ' -> parameter grant', v_parameter,
-                 CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
-                 coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, v_parameter, p.grantee))
-          FROM aclexplode(v_acl) AS x
-          JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
-          WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
-      END LOOP;
+      RETURN QUERY
+        SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
+               p.path || ' -> parameter grant', x.parameter,
+               CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+               coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
+        FROM ${parameterPrivileges}
+        JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+        WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
     END
   `;
 }

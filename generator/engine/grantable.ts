@@ -65,7 +65,7 @@ export const revocations = (excess: Sql) => sql`
 `;
 
 /** Not of pg_shdepend: they only look like objects that somebody owns, but say something about the role. */
-const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;
+export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;
 
 /** Which rows of pg_shdepend, d, are objects that the role owns. */
 export const owned = (d: Sql) => sql`${d}.deptype = 'o' AND ${d}.classid NOT IN ${aboutTheRole}`;

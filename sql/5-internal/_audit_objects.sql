@@ -16,23 +16,27 @@ BEGIN
              pg_get_userbyid(x.grantor),
              concat('REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
            ))
-    FROM (
-      SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba))
-      FROM pg_database AS d WHERE d.datname = current_database()
-      UNION ALL
-      SELECT 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl FROM pg_largeobject_metadata AS l
-      UNION ALL
-      SELECT 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl FROM pg_foreign_data_wrapper AS w
-      UNION ALL
-      SELECT 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl FROM pg_foreign_server AS s
-      UNION ALL
-      SELECT 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl FROM pg_tablespace AS t
-      UNION ALL
-      SELECT 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl FROM pg_language AS l
-    ) AS g
+    FROM (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
+           coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+    FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL
+    SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+    FROM pg_database AS d
+    UNION ALL
+    SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+    FROM pg_largeobject_metadata AS l
+    UNION ALL
+    SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
+    FROM pg_foreign_data_wrapper AS w
+    UNION ALL
+    SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+    FROM pg_foreign_server AS s
+    UNION ALL
+    SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+    FROM pg_tablespace AS t
+    UNION ALL
+    SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+    FROM pg_language AS l) AS g
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
     JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
@@ -45,7 +49,9 @@ BEGIN
              ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
-    WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL;
+    WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
+      -- What PUBLIC may do in other databases is said there.
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),

@@ -18,11 +18,9 @@ BEGIN
                                      ELSE upper(i.type) END,
                          i.identity) END)
     FROM unnest(_audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o'
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
-      -- These only look like objects that somebody owns: they say something about the role.
-      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
       AND NOT EXISTS (

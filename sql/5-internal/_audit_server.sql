@@ -7,10 +7,6 @@ RETURNS SETOF rolecall._finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_server$
-DECLARE
-  v_catalog text;
-  v_parameter text;
-  v_acl aclitem[];
 BEGIN
   IF current_setting('lo_compat_privileges')::boolean THEN
     RETURN QUERY
@@ -37,20 +33,15 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
     JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
     WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
-  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
-  IF NOT FOUND THEN
-    RETURN; -- privileges on parameters are there from 15
-  END IF;
-  FOR v_parameter, v_acl IN EXECUTE format('SELECT a.parname, a.paracl FROM pg_catalog.%I AS a', v_catalog) LOOP
-    RETURN QUERY
-      SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
-             p.path || ' -> parameter grant', v_parameter,
-             CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
-             coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, v_parameter, p.grantee))
-      FROM aclexplode(v_acl) AS x
-      JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
-      WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
-  END LOOP;
+  RETURN QUERY
+    SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
+           p.path || ' -> parameter grant', x.parameter,
+           CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+           coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
+    FROM jsonb_to_recordset(rolecall._parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
 END
 $_audit_server$;
 
