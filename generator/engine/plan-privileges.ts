@@ -23,6 +23,23 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
     DECLARE
       v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
+      -- As a rule there is nothing, which one look shows before the rest has to be planned.
+      IF NOT EXISTS (
+        SELECT FROM jsonb_to_recordset(${resources}) AS t(role text)
+        JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
+        WHERE (${owned(sql`d`)})
+           OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+                WHEN 'pg_class'::regclass THEN d.objsubid <> 0
+                WHEN 'pg_default_acl'::regclass THEN false
+                WHEN 'pg_namespace'::regclass THEN EXISTS (
+                  SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+                  WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+                )
+                ELSE true
+              END)
+      ) THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         WITH RECURSIVE ${targets(resources)},
         ${withheld},
