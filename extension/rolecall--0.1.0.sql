@@ -1870,7 +1870,11 @@ AS $_execute$
 DECLARE
   v_step rolecall.step;
 BEGIN
-  IF change.sqlstate IS NOT NULL THEN
+  IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
+    -- As where the role is dropped at that moment.
+    RAISE NOTICE '%', change.note;
+    RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
+  ELSIF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
@@ -3713,6 +3717,8 @@ AS $_plan_memberships$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
   v_missing record;
+  v_made jsonb;
+  v_absent text;
   v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
 BEGIN
@@ -3773,6 +3779,14 @@ BEGIN
            OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
     ORDER BY w.position
   LOOP
+    v_absent := NULL;
+    IF v_missing.role_oid IS NULL OR v_missing.member_oid IS NULL THEN
+      v_made := coalesce(v_made, (
+        SELECT jsonb_object_agg(n.name, true) FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
+      ), '{}');
+      v_absent := CASE WHEN v_missing.role_oid IS NULL AND NOT v_made ? v_missing.role THEN v_missing.role
+                       WHEN v_missing.member_oid IS NULL AND NOT v_made ? v_missing.member THEN v_missing.member END;
+    END IF;
     v_options := concat_ws(', ',
       CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
@@ -3789,7 +3803,8 @@ BEGIN
                            AND rolecall._is_creator_edge(to_jsonb(e))
                        )
                   THEN format(' GRANTED BY %I', v_missing.member) END),
-      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END, NULL, NULL
+      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END,
+      CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall._change;
   END LOOP;
   RETURN v_changes;

@@ -179,7 +179,11 @@ function dispatch(): FunctionSpec {
       DECLARE
         v_step rolecall.step;
       BEGIN
-        IF change.sqlstate IS NOT NULL THEN
+        IF change.operation = 'grant_role' AND change.sqlstate = ${text(sqlstates.undefined_object)} THEN
+          -- As where the role is dropped at that moment.
+          RAISE NOTICE '%', change.note;
+          RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
+        ELSIF change.sqlstate IS NOT NULL THEN
           RAISE WARNING USING
             ERRCODE = change.sqlstate,
             MESSAGE = format('skipped for "%s": %s', change.target, change.note),

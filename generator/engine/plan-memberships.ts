@@ -27,6 +27,8 @@ export function _plan_memberships(document: Jsonb): Returns<Changes> {
     DECLARE
       v_changes rolecall._change[] := '{}'::rolecall._change[];
       v_missing record;
+      v_made jsonb;
+      v_absent text;
       v_options text;
       v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
     BEGIN
@@ -75,6 +77,14 @@ export function _plan_memberships(document: Jsonb): Returns<Changes> {
                OR (v_by_grantor AND NOT p.set AND ${set}))
         ORDER BY w.position
       LOOP
+        v_absent := NULL;
+        IF v_missing.role_oid IS NULL OR v_missing.member_oid IS NULL THEN
+          v_made := coalesce(v_made, (
+            SELECT jsonb_object_agg(n.name, true) FROM jsonb_to_recordset(${document} -> 'roles') AS n(name text)
+          ), '{}');
+          v_absent := CASE WHEN v_missing.role_oid IS NULL AND NOT v_made ? v_missing.role THEN v_missing.role
+                           WHEN v_missing.member_oid IS NULL AND NOT v_made ? v_missing.member THEN v_missing.member END;
+        END IF;
         v_options := concat_ws(', ',
           CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
           CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
@@ -91,7 +101,8 @@ export function _plan_memberships(document: Jsonb): Returns<Changes> {
                                AND rolecall._is_creator_edge(to_jsonb(e))
                            )
                       THEN format(' GRANTED BY %I', v_missing.member) END),
-          NULL, ${locks(sql`v_missing.member`, sql`v_missing.role`)}, NULL, NULL
+          NULL, ${locks(sql`v_missing.member`, sql`v_missing.role`)},
+          CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
         )::rolecall._change;
       END LOOP;
       RETURN v_changes;

@@ -10,7 +10,11 @@ AS $_execute$
 DECLARE
   v_step rolecall.step;
 BEGIN
-  IF change.sqlstate IS NOT NULL THEN
+  IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
+    -- As where the role is dropped at that moment.
+    RAISE NOTICE '%', change.note;
+    RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
+  ELSIF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),

@@ -135,7 +135,7 @@ SELECT results_eq(
 SELECT results_eq(
   $$SELECT statement, status, sqlstate, note FROM rolecall.create_user_with_grants('t_carol', NULL, ARRAY['t_missing', 't_a'])$$,
   $$VALUES ('CREATE ROLE t_carol LOGIN', 'applied', NULL, NULL),
-           ('GRANT t_missing TO t_carol', 'skipped', '42704', 'one of the two roles does not exist'),
+           ('GRANT t_missing TO t_carol', 'skipped', '42704', 'role "t_missing" does not exist'),
            ('GRANT t_a TO t_carol', 'applied', NULL, NULL)$$,
   'one that does not exist is skipped, and the others are granted'
 );

@@ -1,6 +1,6 @@
 -- grant_role: one membership, with its options.
 BEGIN;
-SELECT plan(90);
+SELECT plan(91);
 
 SELECT is(
   pg_get_function_arguments('rolecall.grant_role'::regproc),
@@ -237,13 +237,17 @@ RESET ROLE;
 
 SELECT results_eq(
   $$SELECT * FROM rolecall.grant_role('t_missing', 't_alice')$$,
-  $$VALUES ('grant_role', 't_alice', 'GRANT t_missing TO t_alice', 'skipped', '42704', 'one of the two roles does not exist')$$,
+  $$VALUES ('grant_role', 't_alice', 'GRANT t_missing TO t_alice', 'skipped', '42704', 'role "t_missing" does not exist')$$,
   'no such role'
 );
 SELECT results_eq(
   $$SELECT * FROM rolecall.grant_role('t group', 't_missing')$$,
-  $$VALUES ('grant_role', 't_missing', 'GRANT "t group" TO t_missing', 'skipped', '42704', 'one of the two roles does not exist')$$,
+  $$VALUES ('grant_role', 't_missing', 'GRANT "t group" TO t_missing', 'skipped', '42704', 'role "t_missing" does not exist')$$,
   'no such member'
+);
+SELECT results_eq(
+  $$SELECT operation, status, sqlstate FROM rolecall.grant_role('t_missing', 't_alice', dry_run => true)$$,
+  $$VALUES ('grant_role', 'skipped', '42704')$$, 'a dry run says so too'
 );
 SELECT hasnt_role('t_missing', 'neither is made');
 CREATE ROLE t_missing;
