@@ -24,19 +24,24 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
       v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
       -- As a rule there is nothing, which one look shows before the rest has to be planned.
+      -- It goes role by role, as below: a join would read what every role of the cluster has.
       IF NOT EXISTS (
         SELECT FROM jsonb_to_recordset(${resources}) AS t(role text)
-        JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
-        WHERE (${owned(sql`d`)})
-           OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-                WHEN 'pg_class'::regclass THEN d.objsubid <> 0
-                WHEN 'pg_default_acl'::regclass THEN false
-                WHEN 'pg_namespace'::regclass THEN EXISTS (
-                  SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-                  WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-                )
-                ELSE true
-              END)
+        CROSS JOIN LATERAL (
+          SELECT FROM pg_shdepend AS d
+          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
+            AND ((${owned(sql`d`)})
+                 OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+                      WHEN 'pg_class'::regclass THEN d.objsubid <> 0
+                      WHEN 'pg_default_acl'::regclass THEN false
+                      WHEN 'pg_namespace'::regclass THEN EXISTS (
+                        SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+                        WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+                      )
+                      ELSE true
+                    END))
+          LIMIT 1
+        ) AS d
       ) THEN
         RETURN;
       END IF;
@@ -46,7 +51,6 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
         held AS MATERIALIZED (
           SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
           FROM target AS t
-          -- Role by role: a join would read what every role of the cluster has.
           CROSS JOIN LATERAL (
             SELECT d.* FROM pg_shdepend AS d
             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
