@@ -50,7 +50,9 @@ async function main(): Promise<void> {
   };
   const described = Object.entries(machine).map((entry) => entry.join(' '));
   console.log(described.join(', '));
-  console.log('medians, with the middle half of the samples in brackets; ratios are ours to theirs, round by round\n');
+  console.log(
+    'processor time of the server; medians, with the middle half of the samples in brackets; ratios round by round\n',
+  );
 
   const rows: (Row & { benchmark: string })[] = [];
   for (const [name, benchmark] of chosen) {

@@ -20,7 +20,7 @@ END $$`;
 export async function hashing({ cluster, pick, report }: Bench): Promise<void> {
   const client: Client = await cluster.connect({ database: await cluster.createDatabase(), host: cluster.socketDir });
   await client.query(`CREATE EXTENSION pgcrypto; ${pgcryptoLoop}; CREATE ROLE hashed`);
-  const way = (name: string, text: string) => ({ name, run: () => client.query(text) });
+  const way = (name: string, text: string) => ({ name, client: () => client, run: () => client.query(text) });
   const rounds = pick(60, 3);
 
   const series = await inTurns(rounds, [

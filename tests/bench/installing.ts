@@ -25,16 +25,19 @@ export async function installing({ cluster, pick, report }: Bench): Promise<void
   const series = await inTurns(pick(20, 2), [
     {
       name: 'CREATE EXTENSION',
+      client: () => client,
       run: () => client.query('CREATE EXTENSION rolecall'),
       after: () => client.query('DROP EXTENSION rolecall'),
     },
     {
       name: 'the script by hand',
+      client: () => client,
       run: () => client.query(`SET check_function_bodies = off; BEGIN; ${whole}; COMMIT`),
       after: () => client.query('DROP SCHEMA rolecall CASCADE'),
     },
     {
       name: `${functions.length} CREATE FUNCTION`,
+      client: () => client,
       before: () => client.query(others),
       run: () => client.query(bodies),
       after: () => client.query('DROP SCHEMA rolecall CASCADE'),

@@ -14,6 +14,7 @@ export async function manyUsers({ cluster, pick, report }: Bench): Promise<void>
       const prefix = (round: number) => `${name.split(' ')[0]}_${round}_`;
       return {
         name,
+        client: () => client,
         run: (round) => run(name, prefix(round)),
         after: async (round) => {
           await client.query(`DO $$ BEGIN

@@ -65,6 +65,7 @@ export async function provisioning({ cluster, pick, report }: Bench): Promise<vo
       pick(tables > 10_000 ? 5 : 11, 2),
       [ours, seed, grants].map(({ name, client, statements }) => ({
         name: name === 'grants' ? 'bare grants' : 'bare statements',
+        client: () => client,
         before: async (round: number) => {
           if (name === 'grants')
             await client.query(`CREATE ROLE grants_a${tables}_${round}; CREATE ROLE grants_b${tables}_${round}`);
@@ -85,6 +86,7 @@ export async function provisioning({ cluster, pick, report }: Bench): Promise<vo
       pick(tables > 10_000 ? 10 : 30, 3),
       [ours, seed].map(({ client, statements }) => ({
         name: 'bare statements',
+        client: () => client,
         before: () => client.query('VACUUM pg_class, pg_shdepend'),
         run: () => client.query(statements('again')),
       })),

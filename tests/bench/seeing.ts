@@ -28,8 +28,8 @@ export async function seeing({ cluster, pick, report }: Bench): Promise<void> {
     const among = `${roles.toLocaleString('en')} roles, ${tables.toLocaleString('en')} tables`;
     const measure = async (what: string, ours: string, grantees: string) => {
       const series = await inTurns(pick(roles > 100 ? 5 : 11, 2), [
-        { name: 'rolecall', run: () => client.query(ours) },
-        { name: 'role_table_grants', run: () => client.query(catalogQuery(grantees)) },
+        { name: 'rolecall', client: () => client, run: () => client.query(ours) },
+        { name: 'role_table_grants', client: () => client, run: () => client.query(catalogQuery(grantees)) },
       ]);
       report(...compare(`${what}, ${among}`, 'ms', series));
       return spread(series[0]?.samples ?? []).median;

@@ -47,12 +47,14 @@ export async function subtransactions({ cluster, pick, report }: Bench): Promise
   };
 
   await measure(`each of ${steps.toLocaleString('en')} steps`, 'µs', 1000 / steps, (batch) => ({
+    client: () => writer,
     before: () => writer.query('BEGIN'),
     run: () => writer.query(loop(batch)),
     after: undo,
   }));
   // While that transaction is open, every row that is newer has to be looked up in it.
   await measure(`another session reads ${news.toLocaleString('en')} new rows`, 'ms', 1 / reads, (batch) => ({
+    client: () => reader,
     before: async () => {
       await writer.query('BEGIN');
       await writer.query(loop(batch));

@@ -11,7 +11,7 @@ export async function users({ cluster, pick, report }: Bench): Promise<void> {
   await client.query(baseRoles);
   await client.query(createUser('present', verifier));
 
-  const again = (name: string, text: string): Way => ({ name, run: () => client.query(text) });
+  const again = (name: string, text: string): Way => ({ name, client: () => client, run: () => client.query(text) });
   const userAgain = [
     again('rolecall', createUser('present', verifier)),
     again(competitor.name, competitor.createUser('present', verifier)),
@@ -64,6 +64,7 @@ export async function users({ cluster, pick, report }: Bench): Promise<void> {
     let session: Client;
     return {
       name,
+      client: () => session,
       before: async () => {
         session = await cluster.connect({ database, host: cluster.socketDir });
         await session.query('SELECT');
@@ -90,6 +91,7 @@ export async function users({ cluster, pick, report }: Bench): Promise<void> {
 function create(client: Client, name: string, prefix: string, statement: (user: string) => string): Way {
   return {
     name,
+    client: () => client,
     run: (round) => client.query(statement(`${prefix}_${round}`)),
     after: (round) => client.query(`DROP ROLE ${prefix}_${round}`),
   };
