@@ -133,7 +133,20 @@ test('a role of exactly that name, with exactly that password, or the stated err
       assert.equal((await admin.query('SELECT * FROM rolecall.set_password($1, $2)', [name, password])).rows.length, 0);
       await admin.query('SELECT * FROM rolecall.audit_role($1)', [name]);
       await admin.query('SELECT * FROM rolecall.add_operator($1)', [name]);
-      await drop(name);
+      // What it owns is found, cleared by the statement given, and the role removed with what is left.
+      const identifier = pg.escapeIdentifier(name);
+      await admin.query(`CREATE SCHEMA ${identifier} AUTHORIZATION ${identifier}`);
+      const { rows: found } = await admin.query<{ kind: string; object: string; remedy: string }>(
+        'SELECT * FROM rolecall.user_dependencies($1)',
+        [name],
+      );
+      const { rows: quoted } = await admin.query<{ name: string }>('SELECT quote_ident($1) AS name', [name]);
+      assert.equal(quoted[0]?.name, found.find(({ kind }) => kind === 'schema')?.object);
+      assert.equal(await call('SELECT * FROM rolecall.remove_user($1)', [name]), '2BP01');
+      await admin.query(found.find(({ kind }) => kind === 'schema')?.remedy ?? '');
+      await admin.query('SELECT * FROM rolecall.remove_user($1, drop_owned => true)', [name]);
+      assert.equal((await admin.query('SELECT FROM pg_roles WHERE rolname = $1 COLLATE "C"', [name])).rows.length, 0);
+      await admin.query(`DROP SCHEMA ${identifier}`);
     }),
     { numRuns: 40 },
   );
