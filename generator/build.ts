@@ -21,7 +21,10 @@ import { verify } from './verify/verify.ts';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Folders in which a file that is not in the map is left over from an earlier build. */
-const owned = ['sql', 'tests/pgtap/generated'];
+const owned = ['sql', 'extension', 'tests/pgtap/generated'];
+
+/** Scripts of released versions, and upgrades between them, stay as they are. */
+const released = /^extension\/\w+--\d+\.\d+\.\d+(--\d+\.\d+\.\d+)?\.sql$/;
 
 interface Outputs {
   readonly files: ReadonlyMap<string, string>;
@@ -46,7 +49,7 @@ function leftovers(map: ReadonlyMap<string, string>): string[] {
   return owned
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name))))
-    .filter((path) => statSync(join(root, path)).isFile() && !map.has(path));
+    .filter((path) => statSync(join(root, path)).isFile() && !map.has(path) && !released.test(path));
 }
 
 async function main(): Promise<void> {

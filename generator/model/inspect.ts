@@ -36,6 +36,8 @@ export interface FunctionSpec {
   readonly body: string;
 }
 
+const knownTags = new Set(['param', 'returns', 'throws', 'example', 'volatility', 'strict', 'probes']);
+
 export class SpecError extends Error {
   constructor(declaration: FunctionDeclaration | ParameterDeclaration, message: string) {
     super(`${declaration.getSourceFile().getFilePath()}:${declaration.getStartLineNumber()}: ${message}`);
@@ -50,8 +52,14 @@ export async function inspect(root: string): Promise<FunctionSpec[]> {
     if (source.getBaseName().startsWith('_')) continue; // what the specs share
     const module = (await import(pathToFileURL(source.getFilePath()).href)) as Record<string, unknown>;
     for (const declaration of source.getFunctions()) {
-      if (!declaration.isExported() || declaration.getJsDocs().length === 0) continue;
+      if (!declaration.isExported()) continue;
       const name = declaration.getNameOrThrow();
+      if (declaration.getJsDocs().length === 0) {
+        // In the engine, such a function is one of the generator itself.
+        if (source.getDirectory().getBaseName() === 'functions')
+          throw new SpecError(declaration, `${name} has no JSDoc`);
+        continue;
+      }
       if (declaration.getReturnTypeNode() === undefined) throw new SpecError(declaration, `${name} has no return type`);
       specs.push(readSpec(root, declaration, module[name] as (...references: Sql[]) => Sql));
     }
@@ -74,6 +82,11 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
       node.isKind(SyntaxKind.JSDocParameterTag) ? [[node.getName(), oneLine(text)] as const] : [],
     ),
   );
+  const unknown = [
+    ...tags.map(({ tag }) => tag).filter((tag) => !knownTags.has(tag)),
+    ...[...described.keys()].filter((one) => !parameters.some((parameter) => parameter.getName() === one)),
+  ];
+  if (unknown.length > 0) throw new SpecError(declaration, `${name}: the JSDoc has unknown ${unknown.join(', ')}`);
   const one = (tag: string): string => oneLine(tags.find((entry) => entry.tag === tag)?.text ?? '');
   const volatility = (one('volatility') || 'volatile').toUpperCase();
   if (volatility !== 'VOLATILE' && volatility !== 'STABLE' && volatility !== 'IMMUTABLE') {

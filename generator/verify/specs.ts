@@ -6,6 +6,8 @@ import type { FunctionSpec } from '../model/inspect.ts';
 import { sqlstates } from '../model/sqlstates.ts';
 import type { Problem } from './problem.ts';
 
+const publicFolder = 'generator/functions/';
+
 /** `loadModule()` of libpg-query must have been awaited. */
 export function specProblems(spec: FunctionSpec): Problem[] {
   const messages = spec.errors
@@ -13,11 +15,14 @@ export function specProblems(spec: FunctionSpec): Problem[] {
     .map(({ name }) => `@throws ${name || '(no condition)'} is not in model/sqlstates.ts`);
   if (spec.summary === '') messages.push('no description');
   if (!spec.internal) messages.push(...publicMessages(spec));
+  else if (spec.file.startsWith(publicFolder)) messages.push('an internal function belongs in generator/engine');
   return messages.map((message) => ({ file: spec.file, line: spec.line, message: `${spec.name}: ${message}` }));
 }
 
 function publicMessages(spec: FunctionSpec): string[] {
   const messages = spec.arguments.filter(({ text }) => text === '').map(({ name }) => `no @param text for ${name}`);
+  const file = `${publicFolder}${spec.name}.ts`;
+  if (spec.file !== file) messages.push(`a public function belongs in ${file}`);
   if (spec.result === '' && spec.returns !== 'void') messages.push('no @returns text');
   if (spec.examples.length === 0) messages.push('no @example');
   for (const example of spec.examples) {

@@ -62,7 +62,6 @@ export function thing(
 ): SetOf<StepRow> {
   return sql\`BEGIN PERFORM \${first}, \${on}; END\`;
 }
-export function undocumented(): Nothing { return sql\`BEGIN END\`; }
 function hidden(): Nothing { return sql\`BEGIN END\`; }
 `,
   );
@@ -129,9 +128,19 @@ const refused: Record<string, [source: string, message: RegExp]> = {
 for (const [what, [signature, message]] of Object.entries(refused)) {
   test(`${what} is refused with its place`, async (t) => {
     const source = `${imports}/** Bad */\nexport function bad${signature} { return sql\`BEGIN END\`; }\n`;
-    await assert.rejects(read(t, source), (error: Error) => {
-      assert.match(error.message, message);
-      return true;
-    });
+    await assert.rejects(read(t, source), { message });
+  });
+}
+
+const wrongDocs: Record<string, [docs: string, message: RegExp]> = {
+  'no JSDoc': ['', /spec\.ts:4: bad has no JSDoc/],
+  'a @param that is no parameter': ['/** Bad\n * @param wrod a word */', /spec\.ts:5: bad: .* unknown wrod$/],
+  'a tag that nobody reads': ['/** Bad\n * @retuns a word */', /spec\.ts:5: bad: .* unknown retuns$/],
+};
+
+for (const [what, [docs, message]] of Object.entries(wrongDocs)) {
+  test(`${what} is refused with its place`, async (t) => {
+    const source = `${imports}${docs}\nexport function bad(word: Text): Returns<Text> { return sql\`BEGIN END\`; }\n`;
+    await assert.rejects(read(t, source), { message });
   });
 }

@@ -58,6 +58,7 @@ const refused: Record<string, [from: string, to: string, line: number, message: 
   'SECURITY DEFINER': ['SECURITY INVOKER', 'SECURITY DEFINER', 3, /SECURITY DEFINER/],
   'an argument of type name': ['word text', 'word text, other pg_catalog.name', 3, /argument other is of type name/],
   'WHEN OTHERS': ["SQLSTATE '42000'", 'OTHERS', 10, /WHEN OTHERS/],
+  'a condition that the server does not know': ['undefined_object', 'undefined_objekt', 3, /undefined_objekt/],
   'a bare RAISE': ['RETURN NEXT NULL', 'RAISE', 15, /a bare RAISE/],
   'RAISE without ERRCODE': [raise, "RAISE EXCEPTION 'no'", 12, /without ERRCODE/],
   'an ERRCODE that no one knows': ["'invalid_name'", "'invalid_nome'", 12, /invalid_nome is not in/],
@@ -121,6 +122,14 @@ const incomplete: Record<string, [change: Partial<FunctionSpec>, message: string
     { errors: [{ name: '', text: '' }] },
     '@throws (no condition) is not in model/sqlstates.ts',
   ],
+  'a public function elsewhere': [
+    { file: 'generator/functions/other.ts' },
+    'a public function belongs in generator/functions/sound.ts',
+  ],
+  'an internal function among the public ones': [
+    { internal: true },
+    'an internal function belongs in generator/engine',
+  ],
   'no description': [{ summary: '' }, 'no description'],
   'an argument without text': [{ arguments: [{ name: 'word', type: 'text', text: '' }] }, 'no @param text for word'],
   'no @returns': [{ result: '' }, 'no @returns text'],
@@ -131,14 +140,19 @@ const incomplete: Record<string, [change: Partial<FunctionSpec>, message: string
 test('a documented spec has no problem', () => {
   assert.deepEqual(specProblems(spec), []);
   // What only the extension calls is documented in the code.
-  const internal = { internal: true, result: '', examples: [], arguments: [{ name: 'word', type: 'text', text: '' }] };
+  const internal = {
+    internal: true,
+    file: 'generator/engine/a.ts',
+    result: '',
+    examples: [],
+    arguments: [{ name: 'word', type: 'text', text: '' }],
+  };
   assert.deepEqual(specProblems({ ...spec, ...internal }), []);
 });
 
 for (const [what, [change, message]] of Object.entries(incomplete)) {
   test(`${what} is refused`, () => {
-    assert.deepEqual(specProblems({ ...spec, ...change }), [
-      { file: 'generator/functions/sound.ts', line: 7, message: `sound: ${message}` },
-    ]);
+    const { file, line } = { ...spec, ...change };
+    assert.deepEqual(specProblems({ ...spec, ...change }), [{ file, line, message: `sound: ${message}` }]);
   });
 }
