@@ -3264,7 +3264,7 @@ BEGIN
           );
         END IF;
         IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall._remember(_make.document);
+          PERFORM rolecall._remember(_make.document, cardinality(v_steps) > 0);
           EXIT attempts;
         END IF;
 
@@ -4795,6 +4795,10 @@ BEGIN
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
     ),
+    -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+    removed AS (
+      SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
+    ),
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
@@ -4810,6 +4814,12 @@ BEGIN
       ) AS w(warning)
       WHERE n.resource IS NOT NULL
         AND (n.section IN ('read_access', 'base_roles', 'watch') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+        AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+          SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
+        ))
+        AND (n.section <> 'memberships' OR NOT EXISTS (
+          SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
+        ))
       GROUP BY n.section
     )
     SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
@@ -4928,7 +4938,8 @@ REVOKE ALL ON FUNCTION rolecall._refuse_other_database(text, text) FROM PUBLIC;
 
 -- sql/5-internal/_remember.sql
 CREATE FUNCTION rolecall._remember(
-  document jsonb
+  document jsonb,
+  changed boolean
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -4938,6 +4949,8 @@ AS $_remember$
 DECLARE
   v_document jsonb := _remember.document;
   v_new record;
+  -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+  v_always boolean := _remember.changed AND current_setting('transaction_isolation') <> 'read committed';
 BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
@@ -4966,7 +4979,7 @@ BEGIN
       WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
     ) AS p ON true
-    WHERE v.key IS NOT NULL AND v.resource IS DISTINCT FROM p.resource;
+    WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
@@ -4992,9 +5005,9 @@ BEGIN
 END
 $_remember$;
 
-COMMENT ON FUNCTION rolecall._remember(jsonb) IS 'Records the desired state, resource by resource, where it differs from what is recorded';
+COMMENT ON FUNCTION rolecall._remember(jsonb, boolean) IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 
-REVOKE ALL ON FUNCTION rolecall._remember(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._remember(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_reporting_passwords.sql
 -- Password resources of reporting roles: for each the verifier of its derived password.

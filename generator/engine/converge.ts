@@ -130,7 +130,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
               );
             END IF;
             IF cardinality(v_changes) = 0 THEN
-              PERFORM rolecall._remember(${document});
+              PERFORM rolecall._remember(${document}, cardinality(v_steps) > 0);
               EXIT attempts;
             END IF;
 

@@ -1,7 +1,7 @@
 /**
  * What this database's calls have asked for, so that it can be asked for again.
  */
-import type { Jsonb, Nothing, Returns, Text } from '../model/types.ts';
+import type { Bool, Jsonb, Nothing, Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 import { verifierPrefix } from './secrets.ts';
 
@@ -9,11 +9,13 @@ import { verifierPrefix } from './secrets.ts';
  * Records the desired state, resource by resource, where it differs from what is recorded
  * @probes
  */
-export function _remember(document: Jsonb): Nothing {
+export function _remember(document: Jsonb, changed: Bool): Nothing {
   return sql`
     DECLARE
       v_document jsonb := ${document};
       v_new record;
+      -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+      v_always boolean := ${changed} AND current_setting('transaction_isolation') <> 'read committed';
     BEGIN
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
@@ -42,7 +44,7 @@ export function _remember(document: Jsonb): Nothing {
           WHERE p.section = s.section AND p.key = v.key
           ORDER BY p.recorded_at DESC LIMIT 1
         ) AS p ON true
-        WHERE v.key IS NOT NULL AND v.resource IS DISTINCT FROM p.resource;
+        WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;

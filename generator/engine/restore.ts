@@ -41,6 +41,10 @@ export function _recorded_state(): Returns<Jsonb> {
         reporting AS (
           SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
         ),
+        -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+        removed AS (
+          SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
+        ),
         section AS (
           SELECT n.section,
                  -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
@@ -56,6 +60,12 @@ export function _recorded_state(): Returns<Jsonb> {
           ) AS w(warning)
           WHERE n.resource IS NOT NULL
             AND (n.section IN ('read_access', 'base_roles', 'watch') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+            AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+              SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
+            ))
+            AND (n.section <> 'memberships' OR NOT EXISTS (
+              SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
+            ))
           GROUP BY n.section
         )
         SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s

@@ -54,7 +54,7 @@ BEGIN
           );
         END IF;
         IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall._remember(_make.document);
+          PERFORM rolecall._remember(_make.document, cardinality(v_steps) > 0);
           EXIT attempts;
         END IF;
 

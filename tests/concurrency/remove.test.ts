@@ -265,6 +265,35 @@ test('two calls that give to the role that the other removes do not deadlock', a
   await Promise.all([blocker, ...callers].map((client) => client.end()));
 });
 
+test('what was recorded after the snapshot of a removal is forgotten all the same', async () => {
+  const database = await cluster.createDatabase();
+  const [early, late] = [await cluster.connect({ database }), await cluster.connect({ database })];
+  const drift = async () =>
+    (await late.query<{ statement: string }>('SELECT statement FROM rolecall.drift()')).rows.map(
+      ({ statement }) => statement,
+    );
+  await late.query(`SELECT rolecall.create_base_roles()`);
+  await early.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_roles');
+  await late.query(`SELECT rolecall.create_user('unseen')`);
+  await late.query(`SELECT rolecall.create_user_with_grants('member', NULL, '{unseen}')`);
+  assert.deepEqual(await operations(early, `SELECT * FROM rolecall.remove_user('unseen')`), ['drop_role applied']);
+  await early.query('COMMIT');
+  assert.deepEqual(await drift(), []);
+
+  // And the other way round.
+  await early.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_roles');
+  await late.query(`SELECT rolecall.remove_user('member')`);
+  await early.query(`SELECT rolecall.create_user('member')`);
+  await early.query('COMMIT');
+  await late.query('DROP ROLE member');
+  assert.deepEqual(await drift(), [
+    'CREATE ROLE member LOGIN',
+    'GRANT anonymous TO member',
+    'GRANT authenticated TO member',
+  ]);
+  await Promise.all([early.end(), late.end()]);
+});
+
 test('a backend killed in the middle leaves the role as it was', async () => {
   await admin.query(`
     SELECT rolecall.create_base_roles();
