@@ -37,7 +37,8 @@ CREATE TYPE rolecall._change AS (
   note text
 );
 
-COMMENT ON TYPE rolecall._change IS 'One difference between the desired state and the catalogs, as the plan functions find it';
+COMMENT ON TYPE rolecall._change
+  IS 'One difference between the desired state and the catalogs, as the plan functions find it';
 
 COMMENT ON COLUMN rolecall._change.operation IS 'kind of change: names the executor';
 COMMENT ON COLUMN rolecall._change.target IS 'the role or object that it is about';
@@ -57,13 +58,16 @@ CREATE TYPE rolecall._principal AS (
   remedy text
 );
 
-COMMENT ON TYPE rolecall._principal IS 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC';
+COMMENT ON TYPE rolecall._principal
+  IS 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC';
 
 COMMENT ON COLUMN rolecall._principal.role_oid IS 'oid of the role; 0: PUBLIC';
 COMMENT ON COLUMN rolecall._principal.grantee IS 'its name as GRANT and REVOKE take it';
 COMMENT ON COLUMN rolecall._principal.path IS 'how the audited role comes by it';
-COMMENT ON COLUMN rolecall._principal.becomes IS 'whether the audited role can SET ROLE to it, and so has its attributes';
-COMMENT ON COLUMN rolecall._principal.options IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
+COMMENT ON COLUMN rolecall._principal.becomes
+  IS 'whether the audited role can SET ROLE to it, and so has its attributes';
+COMMENT ON COLUMN rolecall._principal.options
+  IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
 COMMENT ON COLUMN rolecall._principal.remedy IS 'the statement that ends the path; null where it has no membership';
 
 -- sql/2-types/_finding.sql
@@ -91,7 +95,9 @@ CREATE TABLE rolecall.resource (
   recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.resource IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no longer asked for';
+COMMENT ON TABLE rolecall.resource
+  IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no '
+     'longer asked for';
 
 COMMENT ON COLUMN rolecall.resource.section IS 'roles, memberships, settings, ...';
 COMMENT ON COLUMN rolecall.resource.key IS 'what identifies it; the first element is the role';
@@ -114,7 +120,9 @@ CREATE TABLE rolecall.secret (
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.secret IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting role';
+COMMENT ON TABLE rolecall.secret
+  IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting '
+     'role';
 
 COMMENT ON COLUMN rolecall.secret.key IS 'name of the secret';
 COMMENT ON COLUMN rolecall.secret.value IS 'the value in UTF-8, or its encrypted form';
@@ -136,7 +144,9 @@ FROM (
 ) AS p
 WHERE p.resource IS NOT NULL;
 
-COMMENT ON VIEW rolecall.reporting_role IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched';
+COMMENT ON VIEW rolecall.reporting_role
+  IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
+     'tables are watched';
 
 COMMENT ON COLUMN rolecall.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall.reporting_role.schemas IS 'names of the schemas that it reads';
@@ -339,7 +349,11 @@ BEGIN
         IF NOT v_alone THEN
           v_alone := true;
         ELSIF SQLSTATE IN ('XX000', '23505') AND v_attempts < 100
-              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']))
+              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY[
+                'tuple concurrently updated',
+                'tuple concurrently deleted',
+                'could not find tuple for role %'
+              ]))
         THEN
           -- Taking a shared object's lock brings the caches up to date.
           PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
@@ -361,7 +375,9 @@ BEGIN
 END
 $_apply_to_new_tables$;
 
-COMMENT ON FUNCTION rolecall._apply_to_new_tables() IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest';
+COMMENT ON FUNCTION rolecall._apply_to_new_tables()
+  IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
+     'away the rest';
 
 REVOKE ALL ON FUNCTION rolecall._apply_to_new_tables() FROM PUBLIC;
 
@@ -403,7 +419,8 @@ BEGIN
 END
 $_audit_catalogs$;
 
-COMMENT ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) IS 'Privileges on the catalogs that the server does not come with';
+COMMENT ON FUNCTION rolecall._audit_catalogs(rolecall._principal[])
+  IS 'Privileges on the catalogs that the server does not come with';
 
 REVOKE ALL ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) FROM PUBLIC;
 
@@ -457,7 +474,8 @@ BEGIN
 END
 $_audit_columns$;
 
-COMMENT ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) IS 'Privileges on columns beyond reading them';
+COMMENT ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[])
+  IS 'Privileges on columns beyond reading them';
 
 REVOKE ALL ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) FROM PUBLIC;
 
@@ -527,7 +545,9 @@ BEGIN
 END
 $_audit_functions$;
 
-COMMENT ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database';
+COMMENT ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[])
+  IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
+     'database';
 
 REVOKE ALL ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) FROM PUBLIC;
 
@@ -604,7 +624,9 @@ BEGIN
 END
 $_audit_objects$;
 
-COMMENT ON FUNCTION rolecall._audit_objects(rolecall._principal[]) IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the future';
+COMMENT ON FUNCTION rolecall._audit_objects(rolecall._principal[])
+  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
+     'future';
 
 REVOKE ALL ON FUNCTION rolecall._audit_objects(rolecall._principal[]) FROM PUBLIC;
 
@@ -652,7 +674,8 @@ BEGIN
 END
 $_audit_ownership$;
 
-COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) IS 'What the principals own: here, in the whole cluster, and in other databases';
+COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[])
+  IS 'What the principals own: here, in the whole cluster, and in other databases';
 
 REVOKE ALL ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) FROM PUBLIC;
 
@@ -727,7 +750,8 @@ BEGIN
 END
 $_audit_principals$;
 
-COMMENT ON FUNCTION rolecall._audit_principals(oid) IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
+COMMENT ON FUNCTION rolecall._audit_principals(oid)
+  IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 
 REVOKE ALL ON FUNCTION rolecall._audit_principals(oid) FROM PUBLIC;
 
@@ -802,7 +826,9 @@ BEGIN
 END
 $_audit_reading$;
 
-COMMENT ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them';
+COMMENT ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[])
+  IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over '
+     'them';
 
 REVOKE ALL ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) FROM PUBLIC;
 
@@ -861,7 +887,8 @@ BEGIN
 END
 $_audit_roles$;
 
-COMMENT ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
+COMMENT ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean)
+  IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
 
 REVOKE ALL ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) FROM PUBLIC;
 
@@ -885,7 +912,8 @@ BEGIN
 END
 $_audit_schemas$;
 
-COMMENT ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) IS 'The schemas in which the principals can name objects';
+COMMENT ON FUNCTION rolecall._audit_schemas(rolecall._principal[])
+  IS 'The schemas in which the principals can name objects';
 
 REVOKE ALL ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) FROM PUBLIC;
 
@@ -935,7 +963,8 @@ BEGIN
 END
 $_audit_server$;
 
-COMMENT ON FUNCTION rolecall._audit_server(rolecall._principal[]) IS 'What is left: large objects in general, other databases, configuration parameters';
+COMMENT ON FUNCTION rolecall._audit_server(rolecall._principal[])
+  IS 'What is left: large objects in general, other databases, configuration parameters';
 
 REVOKE ALL ON FUNCTION rolecall._audit_server(rolecall._principal[]) FROM PUBLIC;
 
@@ -977,7 +1006,8 @@ BEGIN
 END
 $_audit_settings$;
 
-COMMENT ON FUNCTION rolecall._audit_settings(text) IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
+COMMENT ON FUNCTION rolecall._audit_settings(text)
+  IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 
 REVOKE ALL ON FUNCTION rolecall._audit_settings(text) FROM PUBLIC;
 
@@ -1027,7 +1057,8 @@ BEGIN
 END
 $_audit_tables$;
 
-COMMENT ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) IS 'Privileges on tables and sequences beyond reading them';
+COMMENT ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[])
+  IS 'Privileges on tables and sequences beyond reading them';
 
 REVOKE ALL ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) FROM PUBLIC;
 
@@ -1054,7 +1085,8 @@ BEGIN
 END
 $_audit_withheld$;
 
-COMMENT ON FUNCTION rolecall._audit_withheld(text) IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
+COMMENT ON FUNCTION rolecall._audit_withheld(text)
+  IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
 
 REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;
 
@@ -1083,7 +1115,8 @@ BEGIN
 END
 $_base64_length$;
 
-COMMENT ON FUNCTION rolecall._base64_length(text) IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
+COMMENT ON FUNCTION rolecall._base64_length(text)
+  IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
 
 REVOKE ALL ON FUNCTION rolecall._base64_length(text) FROM PUBLIC;
 
@@ -1107,7 +1140,8 @@ BEGIN
 END
 $_base_role_names$;
 
-COMMENT ON FUNCTION rolecall._base_role_names() IS 'The names that the base roles have in this database; the default role is there only where it was once named';
+COMMENT ON FUNCTION rolecall._base_role_names()
+  IS 'The names that the base roles have in this database; the default role is there only where it was once named';
 
 REVOKE ALL ON FUNCTION rolecall._base_role_names() FROM PUBLIC;
 
@@ -1170,7 +1204,8 @@ BEGIN
 END
 $_blocking$;
 
-COMMENT ON FUNCTION rolecall._blocking(oid, boolean, boolean) IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
+COMMENT ON FUNCTION rolecall._blocking(oid, boolean, boolean)
+  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
 
 REVOKE ALL ON FUNCTION rolecall._blocking(oid, boolean, boolean) FROM PUBLIC;
 
@@ -1216,7 +1251,8 @@ BEGIN
 END
 $_check_document$;
 
-COMMENT ON FUNCTION rolecall._check_document(jsonb) IS 'Refuses a desired state that names a role as no role can be named, or that needs a newer server';
+COMMENT ON FUNCTION rolecall._check_document(jsonb)
+  IS 'Refuses a desired state that names a role as no role can be named, or that needs a newer server';
 
 REVOKE ALL ON FUNCTION rolecall._check_document(jsonb) FROM PUBLIC;
 
@@ -1250,7 +1286,8 @@ BEGIN
 END
 $_check_operator$;
 
-COMMENT ON FUNCTION rolecall._check_operator(text) IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
+COMMENT ON FUNCTION rolecall._check_operator(text)
+  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
 
 REVOKE ALL ON FUNCTION rolecall._check_operator(text) FROM PUBLIC;
 
@@ -1278,7 +1315,8 @@ BEGIN
 END
 $_check_protected$;
 
-COMMENT ON FUNCTION rolecall._check_protected(text) IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
+COMMENT ON FUNCTION rolecall._check_protected(text)
+  IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
 
 REVOKE ALL ON FUNCTION rolecall._check_protected(text) FROM PUBLIC;
 
@@ -1303,7 +1341,8 @@ BEGIN
 END
 $_check_provisioned_here$;
 
-COMMENT ON FUNCTION rolecall._check_provisioned_here(jsonb) IS 'Refuses a reporting role that belongs to another database of the cluster';
+COMMENT ON FUNCTION rolecall._check_provisioned_here(jsonb)
+  IS 'Refuses a reporting role that belongs to another database of the cluster';
 
 REVOKE ALL ON FUNCTION rolecall._check_provisioned_here(jsonb) FROM PUBLIC;
 
@@ -1368,7 +1407,8 @@ BEGIN
 END
 $_check_read_access$;
 
-COMMENT ON FUNCTION rolecall._check_read_access(jsonb) IS 'Refuses a definition of a reporting role that could not be provisioned';
+COMMENT ON FUNCTION rolecall._check_read_access(jsonb)
+  IS 'Refuses a definition of a reporting role that could not be provisioned';
 
 REVOKE ALL ON FUNCTION rolecall._check_read_access(jsonb) FROM PUBLIC;
 
@@ -1398,7 +1438,8 @@ BEGIN
 END
 $_check_removal_rights$;
 
-COMMENT ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) IS 'Refuses a caller that may not make a step of a removal';
+COMMENT ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change)
+  IS 'Refuses a caller that may not make a step of a removal';
 
 REVOKE ALL ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) FROM PUBLIC;
 
@@ -1431,7 +1472,8 @@ BEGIN
 END
 $_check_role_name$;
 
-COMMENT ON FUNCTION rolecall._check_role_name(text) IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
+COMMENT ON FUNCTION rolecall._check_role_name(text)
+  IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
 
 REVOKE ALL ON FUNCTION rolecall._check_role_name(text) FROM PUBLIC;
 
@@ -1449,7 +1491,8 @@ BEGIN
 END
 $_check_secret_is_current$;
 
-COMMENT ON FUNCTION rolecall._check_secret_is_current() IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
+COMMENT ON FUNCTION rolecall._check_secret_is_current()
+  IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
 
 REVOKE ALL ON FUNCTION rolecall._check_secret_is_current() FROM PUBLIC;
 
@@ -1513,7 +1556,8 @@ BEGIN
 END
 $_check_watch$;
 
-COMMENT ON FUNCTION rolecall._check_watch(boolean, boolean) IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
+COMMENT ON FUNCTION rolecall._check_watch(boolean, boolean)
+  IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
 
 REVOKE ALL ON FUNCTION rolecall._check_watch(boolean, boolean) FROM PUBLIC;
 
@@ -1565,7 +1609,8 @@ EXCEPTION
 END
 $_comment_lock$;
 
-COMMENT ON FUNCTION rolecall._comment_lock(text, oid) IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+COMMENT ON FUNCTION rolecall._comment_lock(text, oid)
+  IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 
 REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid) FROM PUBLIC;
 
@@ -1647,7 +1692,9 @@ BEGIN
 END
 $_converge_reporting$;
 
-COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked for';
+COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean)
+  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
+     'for';
 
 REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
@@ -1682,7 +1729,9 @@ BEGIN
 END
 $_create_role$;
 
-COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed anything, and the server too hashes with every password that it is given';
+COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb)
+  IS 'Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed '
+     'anything, and the server too hashes with every password that it is given';
 
 REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;
 
@@ -1778,7 +1827,8 @@ BEGIN
 END
 $_dependencies$;
 
-COMMENT ON FUNCTION rolecall._dependencies(oid, boolean, boolean) IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+COMMENT ON FUNCTION rolecall._dependencies(oid, boolean, boolean)
+  IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 
 REVOKE ALL ON FUNCTION rolecall._dependencies(oid, boolean, boolean) FROM PUBLIC;
 
@@ -1855,7 +1905,8 @@ BEGIN
 END
 $_encrypt_older$;
 
-COMMENT ON FUNCTION rolecall._encrypt_older(text) IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
+COMMENT ON FUNCTION rolecall._encrypt_older(text)
+  IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 
 REVOKE ALL ON FUNCTION rolecall._encrypt_older(text) FROM PUBLIC;
 
@@ -1908,7 +1959,8 @@ BEGIN
 END
 $_execute$;
 
-COMMENT ON FUNCTION rolecall._execute(rolecall._change) IS 'Makes one change by the executor of its operation; null where it has to be planned again';
+COMMENT ON FUNCTION rolecall._execute(rolecall._change)
+  IS 'Makes one change by the executor of its operation; null where it has to be planned again';
 
 REVOKE ALL ON FUNCTION rolecall._execute(rolecall._change) FROM PUBLIC;
 
@@ -1934,7 +1986,11 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -1958,7 +2014,8 @@ BEGIN
 END
 $_execute_alter_role$;
 
-COMMENT ON FUNCTION rolecall._execute_alter_role(rolecall._change) IS 'Makes one change: ALTER ROLE with the attributes that differ';
+COMMENT ON FUNCTION rolecall._execute_alter_role(rolecall._change)
+  IS 'Makes one change: ALTER ROLE with the attributes that differ';
 
 REVOKE ALL ON FUNCTION rolecall._execute_alter_role(rolecall._change) FROM PUBLIC;
 
@@ -1986,7 +2043,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2010,7 +2071,8 @@ BEGIN
 END
 $_execute_create_event_trigger$;
 
-COMMENT ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) IS 'Makes one change: CREATE EVENT TRIGGER';
+COMMENT ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change)
+  IS 'Makes one change: CREATE EVENT TRIGGER';
 
 REVOKE ALL ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) FROM PUBLIC;
 
@@ -2038,7 +2100,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2090,7 +2156,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2142,7 +2212,11 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2166,7 +2240,8 @@ BEGIN
 END
 $_execute_default_privilege$;
 
-COMMENT ON FUNCTION rolecall._execute_default_privilege(rolecall._change) IS 'Makes one change: ALTER DEFAULT PRIVILEGES';
+COMMENT ON FUNCTION rolecall._execute_default_privilege(rolecall._change)
+  IS 'Makes one change: ALTER DEFAULT PRIVILEGES';
 
 REVOKE ALL ON FUNCTION rolecall._execute_default_privilege(rolecall._change) FROM PUBLIC;
 
@@ -2194,7 +2269,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2246,7 +2325,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2270,7 +2353,8 @@ BEGIN
 END
 $_execute_drop_owned$;
 
-COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change) IS 'Makes one change: DROP OWNED: what a role owns in this database, and its privileges';
+COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change)
+  IS 'Makes one change: DROP OWNED: what a role owns in this database, and its privileges';
 
 REVOKE ALL ON FUNCTION rolecall._execute_drop_owned(rolecall._change) FROM PUBLIC;
 
@@ -2298,7 +2382,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2350,7 +2438,11 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2374,7 +2466,8 @@ BEGIN
 END
 $_execute_grant_privilege$;
 
-COMMENT ON FUNCTION rolecall._execute_grant_privilege(rolecall._change) IS 'Makes one change: GRANT of privileges on objects';
+COMMENT ON FUNCTION rolecall._execute_grant_privilege(rolecall._change)
+  IS 'Makes one change: GRANT of privileges on objects';
 
 REVOKE ALL ON FUNCTION rolecall._execute_grant_privilege(rolecall._change) FROM PUBLIC;
 
@@ -2409,7 +2502,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'one of the two roles does not exist');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2461,7 +2558,11 @@ BEGIN
       RETURN NULL; -- a role was dropped meanwhile: plan again
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2485,7 +2586,8 @@ BEGIN
 END
 $_execute_reassign_owned$;
 
-COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) IS 'Makes one change: REASSIGN OWNED: what a role owns in this database, and shared objects';
+COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change)
+  IS 'Makes one change: REASSIGN OWNED: what a role owns in this database, and shared objects';
 
 REVOKE ALL ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) FROM PUBLIC;
 
@@ -2513,7 +2615,11 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2537,7 +2643,8 @@ BEGIN
 END
 $_execute_revoke_privilege$;
 
-COMMENT ON FUNCTION rolecall._execute_revoke_privilege(rolecall._change) IS 'Makes one change: REVOKE of privileges on objects';
+COMMENT ON FUNCTION rolecall._execute_revoke_privilege(rolecall._change)
+  IS 'Makes one change: REVOKE of privileges on objects';
 
 REVOKE ALL ON FUNCTION rolecall._execute_revoke_privilege(rolecall._change) FROM PUBLIC;
 
@@ -2565,7 +2672,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2589,7 +2700,8 @@ BEGIN
 END
 $_execute_revoke_role$;
 
-COMMENT ON FUNCTION rolecall._execute_revoke_role(rolecall._change) IS 'Makes one change: REVOKE of a role from a role, one grantor at a time';
+COMMENT ON FUNCTION rolecall._execute_revoke_role(rolecall._change)
+  IS 'Makes one change: REVOKE of a role from a role, one grantor at a time';
 
 REVOKE ALL ON FUNCTION rolecall._execute_revoke_role(rolecall._change) FROM PUBLIC;
 
@@ -2615,7 +2727,11 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2665,7 +2781,11 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2689,7 +2809,8 @@ BEGIN
 END
 $_execute_set_password$;
 
-COMMENT ON FUNCTION rolecall._execute_set_password(rolecall._change) IS 'Makes one change: ALTER ROLE ... PASSWORD with a verifier';
+COMMENT ON FUNCTION rolecall._execute_set_password(rolecall._change)
+  IS 'Makes one change: ALTER ROLE ... PASSWORD with a verifier';
 
 REVOKE ALL ON FUNCTION rolecall._execute_set_password(rolecall._change) FROM PUBLIC;
 
@@ -2718,7 +2839,11 @@ BEGIN
       RETURN NULL; -- a role was dropped meanwhile: plan again
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2742,7 +2867,8 @@ BEGIN
 END
 $_execute_terminate_sessions$;
 
-COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) IS 'Makes one change: pg_terminate_backend() for each session of a role';
+COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change)
+  IS 'Makes one change: pg_terminate_backend() for each session of a role';
 
 REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;
 
@@ -2769,7 +2895,8 @@ BEGIN
 END
 $_hmac_pad$;
 
-COMMENT ON FUNCTION rolecall._hmac_pad(bytea, text) IS 'The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message';
+COMMENT ON FUNCTION rolecall._hmac_pad(bytea, text)
+  IS 'The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message';
 
 REVOKE ALL ON FUNCTION rolecall._hmac_pad(bytea, text) FROM PUBLIC;
 
@@ -2816,7 +2943,8 @@ BEGIN
 END
 $_in_plan_order$;
 
-COMMENT ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) IS 'Steps in the order of the changes that they are about';
+COMMENT ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[])
+  IS 'Steps in the order of the changes that they are about';
 
 REVOKE ALL ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) FROM PUBLIC;
 
@@ -2841,7 +2969,8 @@ BEGIN
 END
 $_is_creator_edge$;
 
-COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb) IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
+COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb)
+  IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
 
 REVOKE ALL ON FUNCTION rolecall._is_creator_edge(jsonb) FROM PUBLIC;
 
@@ -2907,7 +3036,8 @@ BEGIN
 END
 $_is_kept_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_kept_verifier(text) IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
+COMMENT ON FUNCTION rolecall._is_kept_verifier(text)
+  IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 
 REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;
 
@@ -2927,7 +3057,8 @@ BEGIN
 END
 $_is_md5_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_md5_verifier(text) IS 'Would the server store this text as it is, being an MD5 verifier';
+COMMENT ON FUNCTION rolecall._is_md5_verifier(text)
+  IS 'Would the server store this text as it is, being an MD5 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_md5_verifier(text) FROM PUBLIC;
 
@@ -2972,7 +3103,8 @@ BEGIN
 END
 $_is_nfkc_stable$;
 
-COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer) IS 'Does NFKC leave this code point alone, whatever stands beside it';
+COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer)
+  IS 'Does NFKC leave this code point alone, whatever stands beside it';
 
 REVOKE ALL ON FUNCTION rolecall._is_nfkc_stable(integer) FROM PUBLIC;
 
@@ -3017,7 +3149,8 @@ BEGIN
 END
 $_is_rotation_due$;
 
-COMMENT ON FUNCTION rolecall._is_rotation_due(interval) IS 'Whether there is no reporting secret, or it is older than it may be';
+COMMENT ON FUNCTION rolecall._is_rotation_due(interval)
+  IS 'Whether there is no reporting secret, or it is older than it may be';
 
 REVOKE ALL ON FUNCTION rolecall._is_rotation_due(interval) FROM PUBLIC;
 
@@ -3044,7 +3177,8 @@ BEGIN
 END
 $_is_scram_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_scram_verifier(text) IS 'Would the server store this text as it is, being a SCRAM-SHA-256 verifier';
+COMMENT ON FUNCTION rolecall._is_scram_verifier(text)
+  IS 'Would the server store this text as it is, being a SCRAM-SHA-256 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;
 
@@ -3107,7 +3241,9 @@ BEGIN
 END
 $_keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first';
+COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb)
+  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
+     'the first';
 
 REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;
 
@@ -3129,7 +3265,8 @@ BEGIN
 END
 $_list$;
 
-COMMENT ON FUNCTION rolecall._list(text[]) IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+COMMENT ON FUNCTION rolecall._list(text[])
+  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
 
 REVOKE ALL ON FUNCTION rolecall._list(text[]) FROM PUBLIC;
 
@@ -3154,7 +3291,8 @@ BEGIN
 END
 $_lock_reporting_secret$;
 
-COMMENT ON FUNCTION rolecall._lock_reporting_secret(boolean) IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
+COMMENT ON FUNCTION rolecall._lock_reporting_secret(boolean)
+  IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
 
 REVOKE ALL ON FUNCTION rolecall._lock_reporting_secret(boolean) FROM PUBLIC;
 
@@ -3179,7 +3317,8 @@ BEGIN
 END
 $_lock_role$;
 
-COMMENT ON FUNCTION rolecall._lock_role(text) IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
+COMMENT ON FUNCTION rolecall._lock_role(text)
+  IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
 
 REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;
 
@@ -3205,7 +3344,8 @@ BEGIN
 END
 $_lock_roles$;
 
-COMMENT ON FUNCTION rolecall._lock_roles(text[]) IS 'Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone';
+COMMENT ON FUNCTION rolecall._lock_roles(text[])
+  IS 'Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone';
 
 REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;
 
@@ -3327,7 +3467,9 @@ BEGIN
 END
 $_make$;
 
-COMMENT ON FUNCTION rolecall._make(jsonb, jsonb) IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again';
+COMMENT ON FUNCTION rolecall._make(jsonb, jsonb)
+  IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
+     'again';
 
 REVOKE ALL ON FUNCTION rolecall._make(jsonb, jsonb) FROM PUBLIC;
 
@@ -3373,7 +3515,8 @@ BEGIN
 END
 $_memberships_of$;
 
-COMMENT ON FUNCTION rolecall._memberships_of(oid) IS 'The memberships that end with a role, in words; null where there is none';
+COMMENT ON FUNCTION rolecall._memberships_of(oid)
+  IS 'The memberships that end with a role, in words; null where there is none';
 
 REVOKE ALL ON FUNCTION rolecall._memberships_of(oid) FROM PUBLIC;
 
@@ -3447,7 +3590,8 @@ BEGIN
 END
 $_note_unwatched$;
 
-COMMENT ON FUNCTION rolecall._note_unwatched(jsonb) IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
+COMMENT ON FUNCTION rolecall._note_unwatched(jsonb)
+  IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
 
 REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;
 
@@ -3479,7 +3623,9 @@ BEGIN
 END
 $_other_database$;
 
-COMMENT ON FUNCTION rolecall._other_database(text) IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or nobody''s';
+COMMENT ON FUNCTION rolecall._other_database(text)
+  IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or '
+     'nobody''s';
 
 REVOKE ALL ON FUNCTION rolecall._other_database(text) FROM PUBLIC;
 
@@ -3505,7 +3651,8 @@ BEGIN
 END
 $_parameter_privileges$;
 
-COMMENT ON FUNCTION rolecall._parameter_privileges() IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
+COMMENT ON FUNCTION rolecall._parameter_privileges()
+  IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
 
 REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;
 
@@ -3573,7 +3720,8 @@ BEGIN
 END
 $_pgcrypto_schema$;
 
-COMMENT ON FUNCTION rolecall._pgcrypto_schema() IS 'The schema of pgcrypto''s functions, wherever the extension was put';
+COMMENT ON FUNCTION rolecall._pgcrypto_schema()
+  IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 
 REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;
 
@@ -3620,7 +3768,8 @@ BEGIN
 END
 $_plan$;
 
-COMMENT ON FUNCTION rolecall._plan(jsonb, jsonb) IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
+COMMENT ON FUNCTION rolecall._plan(jsonb, jsonb)
+  IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 
 REVOKE ALL ON FUNCTION rolecall._plan(jsonb, jsonb) FROM PUBLIC;
 
@@ -3701,7 +3850,8 @@ BEGIN
 END
 $_plan_default_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb) IS 'Default privileges that are missing for future tables, and those that the role must not have';
+COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb)
+  IS 'Default privileges that are missing for future tables, and those that the role must not have';
 
 REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb) FROM PUBLIC;
 
@@ -3866,7 +4016,8 @@ BEGIN
 END
 $_plan_operators$;
 
-COMMENT ON FUNCTION rolecall._plan_operators(jsonb) IS 'Privileges on the extension''s own objects that operators are missing';
+COMMENT ON FUNCTION rolecall._plan_operators(jsonb)
+  IS 'Privileges on the extension''s own objects that operators are missing';
 
 REVOKE ALL ON FUNCTION rolecall._plan_operators(jsonb) FROM PUBLIC;
 
@@ -3928,7 +4079,8 @@ BEGIN
 END
 $_plan_passwords$;
 
-COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
+COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb)
+  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
 
 REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
@@ -4124,7 +4276,8 @@ BEGIN
 END
 $_plan_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_privileges(jsonb) IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
+COMMENT ON FUNCTION rolecall._plan_privileges(jsonb)
+  IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 
 REVOKE ALL ON FUNCTION rolecall._plan_privileges(jsonb) FROM PUBLIC;
 
@@ -4227,7 +4380,9 @@ BEGIN
 END
 $_plan_removals$;
 
-COMMENT ON FUNCTION rolecall._plan_removals(jsonb) IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped';
+COMMENT ON FUNCTION rolecall._plan_removals(jsonb)
+  IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
+     'dropped';
 
 REVOKE ALL ON FUNCTION rolecall._plan_removals(jsonb) FROM PUBLIC;
 
@@ -4390,7 +4545,8 @@ BEGIN
 END
 $_plan_settings$;
 
-COMMENT ON FUNCTION rolecall._plan_settings(jsonb) IS 'Settings of a role that differ, and settings for single databases that would override them';
+COMMENT ON FUNCTION rolecall._plan_settings(jsonb)
+  IS 'Settings of a role that differ, and settings for single databases that would override them';
 
 REVOKE ALL ON FUNCTION rolecall._plan_settings(jsonb) FROM PUBLIC;
 
@@ -4571,7 +4727,8 @@ BEGIN
 END
 $_plan_tables$;
 
-COMMENT ON FUNCTION rolecall._plan_tables(jsonb) IS 'Privileges on tables that are missing, and those that the role must not have';
+COMMENT ON FUNCTION rolecall._plan_tables(jsonb)
+  IS 'Privileges on tables that are missing, and those that the role must not have';
 
 REVOKE ALL ON FUNCTION rolecall._plan_tables(jsonb) FROM PUBLIC;
 
@@ -4638,7 +4795,8 @@ BEGIN
 END
 $_plan_watch$;
 
-COMMENT ON FUNCTION rolecall._plan_watch(jsonb) IS 'What is missing for new tables to be watched, or still there where they no longer are';
+COMMENT ON FUNCTION rolecall._plan_watch(jsonb)
+  IS 'What is missing for new tables to be watched, or still there where they no longer are';
 
 REVOKE ALL ON FUNCTION rolecall._plan_watch(jsonb) FROM PUBLIC;
 
@@ -4752,7 +4910,8 @@ BEGIN
 END
 $_read_secret$;
 
-COMMENT ON FUNCTION rolecall._read_secret(text, boolean) IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
+COMMENT ON FUNCTION rolecall._read_secret(text, boolean)
+  IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
 
 REVOKE ALL ON FUNCTION rolecall._read_secret(text, boolean) FROM PUBLIC;
 
@@ -4827,7 +4986,9 @@ BEGIN
 END
 $_recorded_state$;
 
-COMMENT ON FUNCTION rolecall._recorded_state() IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller adds that afresh';
+COMMENT ON FUNCTION rolecall._recorded_state()
+  IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
+     'caller adds that afresh';
 
 REVOKE ALL ON FUNCTION rolecall._recorded_state() FROM PUBLIC;
 
@@ -4890,7 +5051,8 @@ BEGIN
 END
 $_refresh_caches$;
 
-COMMENT ON FUNCTION rolecall._refresh_caches() IS 'Lets this backend see what other transactions have committed to the catalogs';
+COMMENT ON FUNCTION rolecall._refresh_caches()
+  IS 'Lets this backend see what other transactions have committed to the catalogs';
 
 REVOKE ALL ON FUNCTION rolecall._refresh_caches() FROM PUBLIC;
 
@@ -4911,7 +5073,8 @@ BEGIN
 END
 $_refuse_empty_password$;
 
-COMMENT ON FUNCTION rolecall._refuse_empty_password(text) IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
+COMMENT ON FUNCTION rolecall._refuse_empty_password(text)
+  IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
 
 REVOKE ALL ON FUNCTION rolecall._refuse_empty_password(text) FROM PUBLIC;
 
@@ -5005,7 +5168,8 @@ BEGIN
 END
 $_remember$;
 
-COMMENT ON FUNCTION rolecall._remember(jsonb, boolean) IS 'Records the desired state, resource by resource, where it differs from what is recorded';
+COMMENT ON FUNCTION rolecall._remember(jsonb, boolean)
+  IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 
 REVOKE ALL ON FUNCTION rolecall._remember(jsonb, boolean) FROM PUBLIC;
 
@@ -5050,7 +5214,8 @@ BEGIN
 END
 $_reporting_passwords$;
 
-COMMENT ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) IS 'Password resources of reporting roles: for each the verifier of its derived password';
+COMMENT ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean)
+  IS 'Password resources of reporting roles: for each the verifier of its derived password';
 
 REVOKE ALL ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
@@ -5140,7 +5305,8 @@ BEGIN
 END
 $_restore$;
 
-COMMENT ON FUNCTION rolecall._restore(boolean) IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
+COMMENT ON FUNCTION rolecall._restore(boolean)
+  IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 
 REVOKE ALL ON FUNCTION rolecall._restore(boolean) FROM PUBLIC;
 
@@ -5292,7 +5458,8 @@ BEGIN
 END
 $_scram$;
 
-COMMENT ON FUNCTION rolecall._scram(text, bytea, integer) IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
+COMMENT ON FUNCTION rolecall._scram(text, bytea, integer)
+  IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
 
 REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;
 
@@ -5314,7 +5481,9 @@ BEGIN
 END
 $_scram_fields$;
 
-COMMENT ON FUNCTION rolecall._scram_fields(text) IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt, stored key, server key';
+COMMENT ON FUNCTION rolecall._scram_fields(text)
+  IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, '
+     'salt, stored key, server key';
 
 REVOKE ALL ON FUNCTION rolecall._scram_fields(text) FROM PUBLIC;
 
@@ -5340,7 +5509,8 @@ BEGIN
 END
 $_sealed$;
 
-COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
+COMMENT ON FUNCTION rolecall._sealed()
+  IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
 
 REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;
 
@@ -5360,7 +5530,9 @@ BEGIN
 END
 $_sees_passwords$;
 
-COMMENT ON FUNCTION rolecall._sees_passwords() IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty one';
+COMMENT ON FUNCTION rolecall._sees_passwords()
+  IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
+     'empty one';
 
 REVOKE ALL ON FUNCTION rolecall._sees_passwords() FROM PUBLIC;
 
@@ -5396,7 +5568,8 @@ BEGIN
 END
 $_statement$;
 
-COMMENT ON FUNCTION rolecall._statement(rolecall._change) IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
+COMMENT ON FUNCTION rolecall._statement(rolecall._change)
+  IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
 
 REVOKE ALL ON FUNCTION rolecall._statement(rolecall._change) FROM PUBLIC;
 
@@ -5475,7 +5648,8 @@ BEGIN
 END
 $_steps$;
 
-COMMENT ON FUNCTION rolecall._steps(jsonb, boolean) IS 'Makes the desired state hold and returns what it did, in a form that can be called without a query';
+COMMENT ON FUNCTION rolecall._steps(jsonb, boolean)
+  IS 'Makes the desired state hold and returns what it did, in a form that can be called without a query';
 
 REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;
 
@@ -5580,7 +5754,8 @@ BEGIN
 END
 $_stringprep_class$;
 
-COMMENT ON FUNCTION rolecall._stringprep_class(integer) IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
+COMMENT ON FUNCTION rolecall._stringprep_class(integer)
+  IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
 
 REVOKE ALL ON FUNCTION rolecall._stringprep_class(integer) FROM PUBLIC;
 
@@ -5597,42 +5772,74 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_surface$
 DECLARE
-  -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
-  v_hint text := CASE change.operation || ' ' || code
-    WHEN 'create_role 42501' THEN 'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.'
-    WHEN 'alter_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'set_password 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'set_config 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.'
-    WHEN 'grant_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO %2$s WITH ADMIN OPTION. Before, CREATEROLE is enough.'
-    WHEN 'grant_role 0LP01' THEN 'A role cannot be a member of itself, directly or through others.'
-    WHEN 'revoke_role 42501' THEN 'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.'
-    WHEN 'revoke_role 2BP01' THEN 'The member granted the role on. Revoke those memberships first; DETAIL names them.'
-    WHEN 'create_schema 42501' THEN 'This takes CREATE on the database.'
-    WHEN 'grant_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
-    WHEN 'revoke_privilege 42501' THEN 'Ask the owner of the object, or a superuser, to run the statement.'
-    WHEN 'default_privilege 42501' THEN 'This takes membership in the role that will own the objects; a superuser needs none.'
-    WHEN 'create_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
-    WHEN 'drop_event_trigger 42501' THEN 'Event triggers are made and dropped by superusers alone.'
-    WHEN 'terminate_sessions 42501' THEN 'This takes the privileges of the role, or membership in pg_signal_backend: GRANT %1$s TO %2$s, or GRANT pg_signal_backend TO %2$s; the sessions of a superuser take a superuser.'
-    WHEN 'reassign_owned 42501' THEN 'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, GRANT %1$s TO %2$s takes CREATEROLE.'
-    WHEN 'drop_owned 42501' THEN 'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, GRANT %1$s TO %2$s takes CREATEROLE.'
-    WHEN 'drop_owned 2BP01' THEN 'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what depends on them first.'
-    WHEN 'drop_role 42501' THEN 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.'
-    WHEN 'drop_role 2BP01' THEN 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear.'
-    WHEN 'drop_role 55006' THEN 'Have another role make the call.'
+  v_failure text := change.operation || ' ' || code;
+  v_hint text := CASE
+    WHEN v_failure IN ('create_role 42501') THEN
+      'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that '
+      'has BYPASSRLS itself.'
+    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
+      'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH '
+      'ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, '
+      'and from 16 by a role that has the attribute itself.'
+    WHEN v_failure IN ('grant_role 42501') THEN
+      'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has '
+      'it, run GRANT %1$s TO %2$s WITH ADMIN OPTION. Before, CREATEROLE is enough.'
+    WHEN v_failure IN ('grant_role 0LP01') THEN
+      'A role cannot be a member of itself, directly or through others.'
+    WHEN v_failure IN ('revoke_role 42501') THEN
+      'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION '
+      'gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, '
+      'run it. Before, CREATEROLE is enough.'
+    WHEN v_failure IN ('revoke_role 2BP01') THEN
+      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+    WHEN v_failure IN ('create_schema 42501') THEN
+      'This takes CREATE on the database.'
+    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
+      'Ask the owner of the object, or a superuser, to run the statement.'
+    WHEN v_failure IN ('default_privilege 42501') THEN
+      'This takes membership in the role that will own the objects; a superuser needs none.'
+    WHEN v_failure IN ('create_event_trigger 42501', 'drop_event_trigger 42501') THEN
+      'Event triggers are made and dropped by superusers alone.'
+    WHEN v_failure IN ('terminate_sessions 42501') THEN
+      'This takes the privileges of the role, or membership in pg_signal_backend: GRANT %1$s TO %2$s, or GRANT '
+      'pg_signal_backend TO %2$s; the sessions of a superuser take a superuser.'
+    WHEN v_failure IN ('reassign_owned 42501', 'drop_owned 42501') THEN
+      'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and '
+      'newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, '
+      'GRANT %1$s TO %2$s takes CREATEROLE.'
+    WHEN v_failure IN ('drop_owned 2BP01') THEN
+      'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what '
+      'depends on them first.'
+    WHEN v_failure IN ('drop_role 42501') THEN
+      'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH '
+      'ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.'
+    WHEN v_failure IN ('drop_role 2BP01') THEN
+      'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
+      'it there. What is in this one, the arguments reassign_to and drop_owned clear.'
+    WHEN v_failure IN ('drop_role 55006') THEN
+      'Have another role make the call.'
   END;
-  -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
-  v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
+  v_role text := CASE
+    -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
+    WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2]
+    ELSE change.target
+  END;
 BEGIN
+  -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-    HINT = coalesce(format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)), nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
+    HINT = coalesce(
+      format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)),
+      nullif(hint, ''),
+      'Nothing was changed: the call is undone as a whole.'
+    );
 END
 $_surface$;
 
-COMMENT ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
+COMMENT ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text)
+  IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 
 REVOKE ALL ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) FROM PUBLIC;
 
@@ -5662,7 +5869,8 @@ BEGIN
 END
 $_untrusted_owners$;
 
-COMMENT ON FUNCTION rolecall._untrusted_owners() IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
+COMMENT ON FUNCTION rolecall._untrusted_owners()
+  IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
 
 REVOKE ALL ON FUNCTION rolecall._untrusted_owners() FROM PUBLIC;
 
@@ -5701,7 +5909,8 @@ BEGIN
 END
 $_utf8_code_points$;
 
-COMMENT ON FUNCTION rolecall._utf8_code_points(bytea) IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
+COMMENT ON FUNCTION rolecall._utf8_code_points(bytea)
+  IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
 
 REVOKE ALL ON FUNCTION rolecall._utf8_code_points(bytea) FROM PUBLIC;
 
@@ -5726,7 +5935,8 @@ BEGIN
 END
 $_verifier$;
 
-COMMENT ON FUNCTION rolecall._verifier(text) IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
+COMMENT ON FUNCTION rolecall._verifier(text)
+  IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 
 REVOKE ALL ON FUNCTION rolecall._verifier(text) FROM PUBLIC;
 
@@ -5751,7 +5961,8 @@ BEGIN
 END
 $_warn_about_public$;
 
-COMMENT ON FUNCTION rolecall._warn_about_public() IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
+COMMENT ON FUNCTION rolecall._warn_about_public()
+  IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 
 REVOKE ALL ON FUNCTION rolecall._warn_about_public() FROM PUBLIC;
 
@@ -5783,7 +5994,8 @@ BEGIN
 END
 $_write_secret$;
 
-COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean) IS 'Stores a secret; false where there is one that is not to be replaced';
+COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean)
+  IS 'Stores a secret; false where there is one that is not to be replaced';
 
 REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
 
@@ -5823,7 +6035,8 @@ BEGIN
 END
 $add_operator$;
 
-COMMENT ON FUNCTION rolecall.add_operator(text, boolean) IS 'Lets a role that is no superuser call every function of the extension in this database';
+COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
+  IS 'Lets a role that is no superuser call every function of the extension in this database';
 
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
@@ -5897,7 +6110,8 @@ BEGIN
 END
 $audit_role$;
 
-COMMENT ON FUNCTION rolecall.audit_role(text) IS 'Every way that a role can write, take on more power, or read what is withheld from it';
+COMMENT ON FUNCTION rolecall.audit_role(text)
+  IS 'Every way that a role can write, take on more power, or read what is withheld from it';
 
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
@@ -5996,7 +6210,9 @@ BEGIN
 END
 $create_base_roles$;
 
-COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) IS 'Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database';
+COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean)
+  IS 'Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this '
+     'database';
 
 REVOKE ALL ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) FROM PUBLIC;
 
@@ -6046,7 +6262,8 @@ BEGIN
 END
 $create_client_role$;
 
-COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean) IS 'Makes a restricted group role for clients: a member of the authenticated role whose statements time out';
+COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean)
+  IS 'Makes a restricted group role for clients: a member of the authenticated role whose statements time out';
 
 REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;
 
@@ -6107,7 +6324,8 @@ BEGIN
 END
 $create_test_users$;
 
-COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) IS 'Makes the two test users of local development: app_user, and app_admin who is an administrator too';
+COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean)
+  IS 'Makes the two test users of local development: app_user, and app_admin who is an administrator too';
 
 REVOKE ALL ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) FROM PUBLIC;
 
@@ -6154,7 +6372,8 @@ BEGIN
 END
 $create_user$;
 
-COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean) IS 'Makes a role that can log in and is a member of the anonymous and authenticated roles';
+COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean)
+  IS 'Makes a role that can log in and is a member of the anonymous and authenticated roles';
 
 REVOKE ALL ON FUNCTION rolecall.create_user(text, text, boolean, boolean) FROM PUBLIC;
 
@@ -6206,7 +6425,8 @@ BEGIN
 END
 $create_user_with_grants$;
 
-COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) IS 'Makes a role that can log in and is a member of the roles given';
+COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean)
+  IS 'Makes a role that can log in and is a member of the roles given';
 
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
@@ -6231,7 +6451,8 @@ BEGIN
 END
 $drift$;
 
-COMMENT ON FUNCTION rolecall.drift() IS 'The steps that would restore everything that this database''s calls have established';
+COMMENT ON FUNCTION rolecall.drift()
+  IS 'The steps that would restore everything that this database''s calls have established';
 
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
@@ -6337,7 +6558,8 @@ BEGIN
 END
 $grant_role$;
 
-COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) IS 'Makes one role a member of another, with the options asked for';
+COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)
+  IS 'Makes one role a member of another, with the options asked for';
 
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
@@ -6384,9 +6606,11 @@ BEGIN
 END
 $provision_reporting_role$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) IS 'Makes one read-only role that logs in with a derived password and reads every table of some schemas';
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+  IS 'Makes one read-only role that logs in with a derived password and reads every table of some schemas';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+  FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_roles.sql
 -- Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data.
@@ -6428,9 +6652,11 @@ BEGIN
 END
 $provision_reporting_roles$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean) IS 'Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data';
+COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)
+  IS 'Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)
+  FROM PUBLIC;
 
 -- sql/6-functions/remove_user.sql
 -- Drops a role, with its memberships, and what it owns where that is asked for.
@@ -6485,7 +6711,8 @@ BEGIN
 END
 $remove_user$;
 
-COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
+  IS 'Drops a role, with its memberships, and what it owns where that is asked for';
 
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
@@ -6558,7 +6785,8 @@ BEGIN
 END
 $revoke_role$;
 
-COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean) IS 'Ends the membership of one role in another, whoever granted it';
+COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
+  IS 'Ends the membership of one role in another, whoever granted it';
 
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
@@ -6636,7 +6864,8 @@ BEGIN
 END
 $rotate_reporting_secret$;
 
-COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean) IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
+COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
+  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
 
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
@@ -6669,7 +6898,8 @@ BEGIN
 END
 $scram_sha_256$;
 
-COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer) IS 'A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
+COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer)
+  IS 'A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
 
 REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
 
@@ -6793,7 +7023,8 @@ BEGIN
 END
 $set_secret_if_absent$;
 
-COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text) IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
+  IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
@@ -6839,7 +7070,8 @@ BEGIN
 END
 $user_dependencies$;
 
-COMMENT ON FUNCTION rolecall.user_dependencies(text) IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+COMMENT ON FUNCTION rolecall.user_dependencies(text)
+  IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
@@ -6890,6 +7122,7 @@ BEGIN
 END
 $watch_new_tables$;
 
-COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean) IS 'Has reporting roles read, or not read, a new table from the moment anyone makes it';
+COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
+  IS 'Has reporting roles read, or not read, a new table from the moment anyone makes it';
 
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;

@@ -12,6 +12,7 @@ import {
 } from '../model/operations.ts';
 import { errorClasses, sqlstates, type Condition } from '../model/sqlstates.ts';
 import type { FunctionSpec } from '../model/inspect.ts';
+import { wrapped } from '../sql/quote.ts';
 import { join, raw, sql, text, type Sql } from '../sql/template.ts';
 
 /** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
@@ -91,7 +92,11 @@ function classes(): Sql {
 }
 
 /** Of an error in the class of internal errors. */
-export const isLostRace = sql`SQLERRM LIKE ANY (ARRAY[${join(retriedMessages.map(text))}])`;
+export const isLostRace = sql`
+  SQLERRM LIKE ANY (ARRAY[
+    ${join(retriedMessages.map(text), ',\n')}
+  ])
+`;
 
 /** Errors of whole classes; by their codes, as some classes have no condition name of their own. */
 export const anyOf = (codes: readonly string[]): Sql => {
@@ -130,28 +135,43 @@ const surfaceCall = sql`
 `;
 
 function surface(): FunctionSpec {
-  const hints = Object.entries(operations as Readonly<Record<string, Operation>>).flatMap(([name, policy]) =>
-    (policy.surfaced ?? []).map(
-      ({ condition, hint }) => sql`WHEN ${text(`${name} ${sqlstates[condition]}`)} THEN ${text(hintFormat(hint))}`,
-    ),
+  const cases = new Map<string, string[]>();
+  for (const [name, policy] of Object.entries(operations as Readonly<Record<string, Operation>>)) {
+    for (const { condition, hint } of policy.surfaced ?? []) {
+      cases.set(hint, [...(cases.get(hint) ?? []), `${name} ${sqlstates[condition]}`]);
+    }
+  }
+  const hints = [...cases].map(
+    ([hint, failures]) => sql`
+      WHEN v_failure IN (${join(failures.map(text))}) THEN
+        ${raw(wrapped(hintFormat(hint), 110))}
+    `,
   );
   return internal(
     '_surface',
     'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
     sql`
       DECLARE
-        -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
-        v_hint text := CASE change.operation || ' ' || code
+        v_failure text := change.operation || ' ' || code;
+        v_hint text := CASE
           ${hints}
         END;
-        -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
-        v_role text := CASE WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2] ELSE change.target END;
+        v_role text := CASE
+          -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
+          WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2]
+          ELSE change.target
+        END;
       BEGIN
+        -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
           DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
-          HINT = coalesce(format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)), nullif(hint, ''), 'Nothing was changed: the call is undone as a whole.');
+          HINT = coalesce(
+            format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)),
+            nullif(hint, ''),
+            'Nothing was changed: the call is undone as a whole.'
+          );
       END
     `,
     {

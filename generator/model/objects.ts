@@ -89,9 +89,9 @@ export const objects: readonly Node[] = [
       },
     ],
     indexes: [
-      { unique: false, on: 'section, key, recorded_at' },
+      { on: 'section, key, recorded_at' },
       // What a role has granted to it is found by the key above; this one finds who has been granted a role.
-      { unique: false, on: '(key -> 1)', where: "section = 'memberships'" },
+      { on: '(key -> 1)', where: "section = 'memberships'" },
     ],
     dumped: true,
   },

@@ -40,7 +40,7 @@ export interface CreateTable {
   readonly kind: 'table';
   readonly name: string;
   readonly columns: readonly Column[];
-  readonly indexes: readonly { readonly unique: boolean; readonly on: string; readonly where?: string }[];
+  readonly indexes: readonly { readonly on: string; readonly where?: string }[];
   /** Whether pg_dump carries the rows: the definitions yes, the secrets never. */
   readonly dumped: boolean;
   readonly comment: string;

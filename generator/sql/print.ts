@@ -2,7 +2,7 @@
  * Prints a node. A function, type, table or view is printed together with its comment and its REVOKE, so that
  * neither an install script nor an upgrade script can have the one without the other.
  */
-import { dollarQuoted, identifier, literal } from './quote.ts';
+import { dollarQuoted, identifier, literal, wrapped } from './quote.ts';
 import type { Column, CreateFunction, CreateTable, CreateType, CreateView, Node } from './nodes.ts';
 
 export const schema = 'rolecall';
@@ -12,7 +12,7 @@ export function print(node: Node): string {
     case 'schema':
       return [
         `CREATE SCHEMA ${identifier(node.name)};`,
-        `COMMENT ON SCHEMA ${identifier(node.name)} IS ${literal(node.comment)};`,
+        commentOn(`SCHEMA ${identifier(node.name)}`, node.comment),
       ].join('\n\n');
     case 'type':
       return printType(node);
@@ -44,8 +44,8 @@ function printFunction(node: CreateFunction): string {
       ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}${reasons[name] ?? ''}`),
       `AS ${dollarQuoted(node.name, node.body)};`,
     ].join('\n'),
-    `COMMENT ON FUNCTION ${target} IS ${literal(node.comment)};`,
-    `REVOKE ALL ON FUNCTION ${target} FROM PUBLIC;`,
+    commentOn(`FUNCTION ${target}`, node.comment),
+    revokeFromPublic(`FUNCTION ${target}`),
   ].join('\n\n');
 }
 
@@ -55,6 +55,20 @@ const reasons: Readonly<Record<string, string>> = {
   plan_cache_mode: ' -- no plan is better for one argument than for another',
   enable_seqscan: ' -- rows are looked up by oid, whatever the statistics say',
 };
+
+/** No line of SQL is longer. */
+export const lineWidth = 120;
+
+function commentOn(object: string, text: string): string {
+  const line = `COMMENT ON ${object} IS ${literal(text)};`;
+  if (line.length <= lineWidth) return line;
+  return `COMMENT ON ${object}\n  IS ${wrapped(text, lineWidth - 6).replaceAll('\n', '\n     ')};`;
+}
+
+function revokeFromPublic(object: string): string {
+  const line = `REVOKE ALL ON ${object} FROM PUBLIC;`;
+  return line.length <= lineWidth ? line : `REVOKE ALL ON ${object}\n  FROM PUBLIC;`;
+}
 
 function comment(text: string): string[] {
   return text.split('\n').map((line) => `-- ${line}`.trimEnd());
@@ -74,7 +88,7 @@ function printType(node: CreateType): string {
     `CREATE TYPE ${qualified(node.name)} AS (\n${node.columns
       .map((column) => `  ${identifier(column.name)} ${column.type}`)
       .join(',\n')}\n);`,
-    `COMMENT ON TYPE ${qualified(node.name)} IS ${literal(node.comment)};`,
+    commentOn(`TYPE ${qualified(node.name)}`, node.comment),
     ...columnComments(node.name, node.columns),
   ].join('\n\n');
 }
@@ -84,13 +98,13 @@ function printTable(node: CreateTable): string {
     `CREATE TABLE ${qualified(node.name)} (\n${node.columns
       .map((column) => `  ${identifier(column.name)} ${column.type}${column.constraint ? ` ${column.constraint}` : ''}`)
       .join(',\n')}\n);`,
-    `COMMENT ON TABLE ${qualified(node.name)} IS ${literal(node.comment)};`,
+    commentOn(`TABLE ${qualified(node.name)}`, node.comment),
     ...columnComments(node.name, node.columns),
     ...node.indexes.map(
       (index) =>
-        `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ON ${qualified(node.name)} (${index.on})${index.where === undefined ? '' : ` WHERE ${index.where}`};`,
+        `CREATE INDEX ON ${qualified(node.name)} (${index.on})${index.where === undefined ? '' : ` WHERE ${index.where}`};`,
     ),
-    `REVOKE ALL ON TABLE ${qualified(node.name)} FROM PUBLIC;`,
+    revokeFromPublic(`TABLE ${qualified(node.name)}`),
     ...(node.dumped ? [`SELECT pg_catalog.pg_extension_config_dump(${literal(qualified(node.name))}, '');`] : []),
   ].join('\n\n');
 }
@@ -99,15 +113,15 @@ function printView(node: CreateView): string {
   return [
     // A barrier, so that the conditions of a query see no row that the view does not show.
     `CREATE VIEW ${qualified(node.name)} WITH (security_barrier) AS\n${node.query};`,
-    `COMMENT ON VIEW ${qualified(node.name)} IS ${literal(node.comment)};`,
+    commentOn(`VIEW ${qualified(node.name)}`, node.comment),
     ...columnComments(node.name, node.columns),
-    `REVOKE ALL ON TABLE ${qualified(node.name)} FROM PUBLIC;`,
+    revokeFromPublic(`TABLE ${qualified(node.name)}`),
   ].join('\n\n');
 }
 
 function columnComments(owner: string, columns: readonly Column[]): string[] {
   const lines = columns.map(
-    (column) => `COMMENT ON COLUMN ${qualified(owner)}.${identifier(column.name)} IS ${literal(column.comment)};`,
+    (column) => commentOn(`COLUMN ${qualified(owner)}.${identifier(column.name)}`, column.comment),
   );
   return [lines.join('\n')];
 }

@@ -18,6 +18,12 @@ export function literal(value: string | number | boolean | null): string {
   return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
 
+/** A text as a literal of several lines; SQL takes literals that only line breaks are between as one. */
+export function wrapped(value: string, width: number): string {
+  const pieces = value.match(new RegExp(`.{1,${width - 2}}(?: |$)|[^ ]+(?: |$)`, 'gs')) ?? [''];
+  return pieces.map(literal).join('\n');
+}
+
 export function dollarQuoted(tag: string, body: string): string {
   const delimiter = `$${tag}$`;
   if (body.includes(delimiter)) throw new Error(`the body contains its own delimiter ${delimiter}`);

@@ -10,7 +10,8 @@ CREATE TYPE rolecall._change AS (
   note text
 );
 
-COMMENT ON TYPE rolecall._change IS 'One difference between the desired state and the catalogs, as the plan functions find it';
+COMMENT ON TYPE rolecall._change
+  IS 'One difference between the desired state and the catalogs, as the plan functions find it';
 
 COMMENT ON COLUMN rolecall._change.operation IS 'kind of change: names the executor';
 COMMENT ON COLUMN rolecall._change.target IS 'the role or object that it is about';

@@ -9,11 +9,14 @@ CREATE TYPE rolecall._principal AS (
   remedy text
 );
 
-COMMENT ON TYPE rolecall._principal IS 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC';
+COMMENT ON TYPE rolecall._principal
+  IS 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC';
 
 COMMENT ON COLUMN rolecall._principal.role_oid IS 'oid of the role; 0: PUBLIC';
 COMMENT ON COLUMN rolecall._principal.grantee IS 'its name as GRANT and REVOKE take it';
 COMMENT ON COLUMN rolecall._principal.path IS 'how the audited role comes by it';
-COMMENT ON COLUMN rolecall._principal.becomes IS 'whether the audited role can SET ROLE to it, and so has its attributes';
-COMMENT ON COLUMN rolecall._principal.options IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
+COMMENT ON COLUMN rolecall._principal.becomes
+  IS 'whether the audited role can SET ROLE to it, and so has its attributes';
+COMMENT ON COLUMN rolecall._principal.options
+  IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
 COMMENT ON COLUMN rolecall._principal.remedy IS 'the statement that ends the path; null where it has no membership';

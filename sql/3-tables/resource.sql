@@ -7,7 +7,9 @@ CREATE TABLE rolecall.resource (
   recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.resource IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no longer asked for';
+COMMENT ON TABLE rolecall.resource
+  IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no '
+     'longer asked for';
 
 COMMENT ON COLUMN rolecall.resource.section IS 'roles, memberships, settings, ...';
 COMMENT ON COLUMN rolecall.resource.key IS 'what identifies it; the first element is the role';

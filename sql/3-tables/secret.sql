@@ -7,7 +7,9 @@ CREATE TABLE rolecall.secret (
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.secret IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting role';
+COMMENT ON TABLE rolecall.secret
+  IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting '
+     'role';
 
 COMMENT ON COLUMN rolecall.secret.key IS 'name of the secret';
 COMMENT ON COLUMN rolecall.secret.value IS 'the value in UTF-8, or its encrypted form';

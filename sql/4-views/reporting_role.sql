@@ -12,7 +12,9 @@ FROM (
 ) AS p
 WHERE p.resource IS NOT NULL;
 
-COMMENT ON VIEW rolecall.reporting_role IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched';
+COMMENT ON VIEW rolecall.reporting_role
+  IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
+     'tables are watched';
 
 COMMENT ON COLUMN rolecall.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall.reporting_role.schemas IS 'names of the schemas that it reads';

@@ -194,7 +194,11 @@ BEGIN
         IF NOT v_alone THEN
           v_alone := true;
         ELSIF SQLSTATE IN ('XX000', '23505') AND v_attempts < 100
-              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']))
+              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY[
+                'tuple concurrently updated',
+                'tuple concurrently deleted',
+                'could not find tuple for role %'
+              ]))
         THEN
           -- Taking a shared object's lock brings the caches up to date.
           PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
@@ -216,6 +220,8 @@ BEGIN
 END
 $_apply_to_new_tables$;
 
-COMMENT ON FUNCTION rolecall._apply_to_new_tables() IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest';
+COMMENT ON FUNCTION rolecall._apply_to_new_tables()
+  IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
+     'away the rest';
 
 REVOKE ALL ON FUNCTION rolecall._apply_to_new_tables() FROM PUBLIC;

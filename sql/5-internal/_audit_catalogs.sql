@@ -37,6 +37,7 @@ BEGIN
 END
 $_audit_catalogs$;
 
-COMMENT ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) IS 'Privileges on the catalogs that the server does not come with';
+COMMENT ON FUNCTION rolecall._audit_catalogs(rolecall._principal[])
+  IS 'Privileges on the catalogs that the server does not come with';
 
 REVOKE ALL ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) FROM PUBLIC;

@@ -49,6 +49,7 @@ BEGIN
 END
 $_audit_columns$;
 
-COMMENT ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) IS 'Privileges on columns beyond reading them';
+COMMENT ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[])
+  IS 'Privileges on columns beyond reading them';
 
 REVOKE ALL ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) FROM PUBLIC;

@@ -65,6 +65,8 @@ BEGIN
 END
 $_audit_functions$;
 
-COMMENT ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database';
+COMMENT ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[])
+  IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
+     'database';
 
 REVOKE ALL ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) FROM PUBLIC;

@@ -72,6 +72,8 @@ BEGIN
 END
 $_audit_objects$;
 
-COMMENT ON FUNCTION rolecall._audit_objects(rolecall._principal[]) IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the future';
+COMMENT ON FUNCTION rolecall._audit_objects(rolecall._principal[])
+  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
+     'future';
 
 REVOKE ALL ON FUNCTION rolecall._audit_objects(rolecall._principal[]) FROM PUBLIC;

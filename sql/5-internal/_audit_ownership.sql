@@ -43,6 +43,7 @@ BEGIN
 END
 $_audit_ownership$;
 
-COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) IS 'What the principals own: here, in the whole cluster, and in other databases';
+COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[])
+  IS 'What the principals own: here, in the whole cluster, and in other databases';
 
 REVOKE ALL ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) FROM PUBLIC;

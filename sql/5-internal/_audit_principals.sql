@@ -70,6 +70,7 @@ BEGIN
 END
 $_audit_principals$;
 
-COMMENT ON FUNCTION rolecall._audit_principals(oid) IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
+COMMENT ON FUNCTION rolecall._audit_principals(oid)
+  IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 
 REVOKE ALL ON FUNCTION rolecall._audit_principals(oid) FROM PUBLIC;

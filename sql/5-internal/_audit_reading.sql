@@ -70,6 +70,8 @@ BEGIN
 END
 $_audit_reading$;
 
-COMMENT ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them';
+COMMENT ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[])
+  IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over '
+     'them';
 
 REVOKE ALL ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) FROM PUBLIC;

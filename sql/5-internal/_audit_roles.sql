@@ -54,6 +54,7 @@ BEGIN
 END
 $_audit_roles$;
 
-COMMENT ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
+COMMENT ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean)
+  IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
 
 REVOKE ALL ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) FROM PUBLIC;

@@ -19,6 +19,7 @@ BEGIN
 END
 $_audit_schemas$;
 
-COMMENT ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) IS 'The schemas in which the principals can name objects';
+COMMENT ON FUNCTION rolecall._audit_schemas(rolecall._principal[])
+  IS 'The schemas in which the principals can name objects';
 
 REVOKE ALL ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) FROM PUBLIC;

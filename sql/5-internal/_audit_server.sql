@@ -45,6 +45,7 @@ BEGIN
 END
 $_audit_server$;
 
-COMMENT ON FUNCTION rolecall._audit_server(rolecall._principal[]) IS 'What is left: large objects in general, other databases, configuration parameters';
+COMMENT ON FUNCTION rolecall._audit_server(rolecall._principal[])
+  IS 'What is left: large objects in general, other databases, configuration parameters';
 
 REVOKE ALL ON FUNCTION rolecall._audit_server(rolecall._principal[]) FROM PUBLIC;

@@ -37,6 +37,7 @@ BEGIN
 END
 $_audit_settings$;
 
-COMMENT ON FUNCTION rolecall._audit_settings(text) IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
+COMMENT ON FUNCTION rolecall._audit_settings(text)
+  IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 
 REVOKE ALL ON FUNCTION rolecall._audit_settings(text) FROM PUBLIC;

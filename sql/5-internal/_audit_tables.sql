@@ -45,6 +45,7 @@ BEGIN
 END
 $_audit_tables$;
 
-COMMENT ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) IS 'Privileges on tables and sequences beyond reading them';
+COMMENT ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[])
+  IS 'Privileges on tables and sequences beyond reading them';
 
 REVOKE ALL ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) FROM PUBLIC;

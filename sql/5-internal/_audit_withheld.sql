@@ -22,6 +22,7 @@ BEGIN
 END
 $_audit_withheld$;
 
-COMMENT ON FUNCTION rolecall._audit_withheld(text) IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
+COMMENT ON FUNCTION rolecall._audit_withheld(text)
+  IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
 
 REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;

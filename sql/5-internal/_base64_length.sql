@@ -24,6 +24,7 @@ BEGIN
 END
 $_base64_length$;
 
-COMMENT ON FUNCTION rolecall._base64_length(text) IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
+COMMENT ON FUNCTION rolecall._base64_length(text)
+  IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
 
 REVOKE ALL ON FUNCTION rolecall._base64_length(text) FROM PUBLIC;

@@ -19,6 +19,7 @@ BEGIN
 END
 $_base_role_names$;
 
-COMMENT ON FUNCTION rolecall._base_role_names() IS 'The names that the base roles have in this database; the default role is there only where it was once named';
+COMMENT ON FUNCTION rolecall._base_role_names()
+  IS 'The names that the base roles have in this database; the default role is there only where it was once named';
 
 REVOKE ALL ON FUNCTION rolecall._base_role_names() FROM PUBLIC;

@@ -37,6 +37,7 @@ BEGIN
 END
 $_blocking$;
 
-COMMENT ON FUNCTION rolecall._blocking(oid, boolean, boolean) IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
+COMMENT ON FUNCTION rolecall._blocking(oid, boolean, boolean)
+  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
 
 REVOKE ALL ON FUNCTION rolecall._blocking(oid, boolean, boolean) FROM PUBLIC;

@@ -41,6 +41,7 @@ BEGIN
 END
 $_check_document$;
 
-COMMENT ON FUNCTION rolecall._check_document(jsonb) IS 'Refuses a desired state that names a role as no role can be named, or that needs a newer server';
+COMMENT ON FUNCTION rolecall._check_document(jsonb)
+  IS 'Refuses a desired state that names a role as no role can be named, or that needs a newer server';
 
 REVOKE ALL ON FUNCTION rolecall._check_document(jsonb) FROM PUBLIC;

@@ -29,6 +29,7 @@ BEGIN
 END
 $_check_operator$;
 
-COMMENT ON FUNCTION rolecall._check_operator(text) IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
+COMMENT ON FUNCTION rolecall._check_operator(text)
+  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
 
 REVOKE ALL ON FUNCTION rolecall._check_operator(text) FROM PUBLIC;

@@ -23,6 +23,7 @@ BEGIN
 END
 $_check_protected$;
 
-COMMENT ON FUNCTION rolecall._check_protected(text) IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
+COMMENT ON FUNCTION rolecall._check_protected(text)
+  IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
 
 REVOKE ALL ON FUNCTION rolecall._check_protected(text) FROM PUBLIC;

@@ -20,6 +20,7 @@ BEGIN
 END
 $_check_provisioned_here$;
 
-COMMENT ON FUNCTION rolecall._check_provisioned_here(jsonb) IS 'Refuses a reporting role that belongs to another database of the cluster';
+COMMENT ON FUNCTION rolecall._check_provisioned_here(jsonb)
+  IS 'Refuses a reporting role that belongs to another database of the cluster';
 
 REVOKE ALL ON FUNCTION rolecall._check_provisioned_here(jsonb) FROM PUBLIC;

@@ -60,6 +60,7 @@ BEGIN
 END
 $_check_read_access$;
 
-COMMENT ON FUNCTION rolecall._check_read_access(jsonb) IS 'Refuses a definition of a reporting role that could not be provisioned';
+COMMENT ON FUNCTION rolecall._check_read_access(jsonb)
+  IS 'Refuses a definition of a reporting role that could not be provisioned';
 
 REVOKE ALL ON FUNCTION rolecall._check_read_access(jsonb) FROM PUBLIC;

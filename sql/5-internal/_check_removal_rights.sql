@@ -25,6 +25,7 @@ BEGIN
 END
 $_check_removal_rights$;
 
-COMMENT ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) IS 'Refuses a caller that may not make a step of a removal';
+COMMENT ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change)
+  IS 'Refuses a caller that may not make a step of a removal';
 
 REVOKE ALL ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) FROM PUBLIC;

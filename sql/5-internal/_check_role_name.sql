@@ -28,6 +28,7 @@ BEGIN
 END
 $_check_role_name$;
 
-COMMENT ON FUNCTION rolecall._check_role_name(text) IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
+COMMENT ON FUNCTION rolecall._check_role_name(text)
+  IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
 
 REVOKE ALL ON FUNCTION rolecall._check_role_name(text) FROM PUBLIC;

@@ -13,6 +13,7 @@ BEGIN
 END
 $_check_secret_is_current$;
 
-COMMENT ON FUNCTION rolecall._check_secret_is_current() IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
+COMMENT ON FUNCTION rolecall._check_secret_is_current()
+  IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
 
 REVOKE ALL ON FUNCTION rolecall._check_secret_is_current() FROM PUBLIC;

@@ -33,6 +33,7 @@ BEGIN
 END
 $_check_watch$;
 
-COMMENT ON FUNCTION rolecall._check_watch(boolean, boolean) IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
+COMMENT ON FUNCTION rolecall._check_watch(boolean, boolean)
+  IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
 
 REVOKE ALL ON FUNCTION rolecall._check_watch(boolean, boolean) FROM PUBLIC;

@@ -47,6 +47,7 @@ EXCEPTION
 END
 $_comment_lock$;
 
-COMMENT ON FUNCTION rolecall._comment_lock(text, oid) IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+COMMENT ON FUNCTION rolecall._comment_lock(text, oid)
+  IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 
 REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid) FROM PUBLIC;

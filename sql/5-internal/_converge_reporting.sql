@@ -57,6 +57,8 @@ BEGIN
 END
 $_converge_reporting$;
 
-COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked for';
+COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean)
+  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
+     'for';
 
 REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;

@@ -30,6 +30,8 @@ BEGIN
 END
 $_create_role$;
 
-COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed anything, and the server too hashes with every password that it is given';
+COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb)
+  IS 'Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed '
+     'anything, and the server too hashes with every password that it is given';
 
 REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;

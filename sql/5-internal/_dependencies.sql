@@ -91,6 +91,7 @@ BEGIN
 END
 $_dependencies$;
 
-COMMENT ON FUNCTION rolecall._dependencies(oid, boolean, boolean) IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+COMMENT ON FUNCTION rolecall._dependencies(oid, boolean, boolean)
+  IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 
 REVOKE ALL ON FUNCTION rolecall._dependencies(oid, boolean, boolean) FROM PUBLIC;

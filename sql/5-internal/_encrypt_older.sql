@@ -33,6 +33,7 @@ BEGIN
 END
 $_encrypt_older$;
 
-COMMENT ON FUNCTION rolecall._encrypt_older(text) IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
+COMMENT ON FUNCTION rolecall._encrypt_older(text)
+  IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 
 REVOKE ALL ON FUNCTION rolecall._encrypt_older(text) FROM PUBLIC;

@@ -48,6 +48,7 @@ BEGIN
 END
 $_execute$;
 
-COMMENT ON FUNCTION rolecall._execute(rolecall._change) IS 'Makes one change by the executor of its operation; null where it has to be planned again';
+COMMENT ON FUNCTION rolecall._execute(rolecall._change)
+  IS 'Makes one change by the executor of its operation; null where it has to be planned again';
 
 REVOKE ALL ON FUNCTION rolecall._execute(rolecall._change) FROM PUBLIC;

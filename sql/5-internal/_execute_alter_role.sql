@@ -21,7 +21,11 @@ BEGIN
 
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -45,6 +49,7 @@ BEGIN
 END
 $_execute_alter_role$;
 
-COMMENT ON FUNCTION rolecall._execute_alter_role(rolecall._change) IS 'Makes one change: ALTER ROLE with the attributes that differ';
+COMMENT ON FUNCTION rolecall._execute_alter_role(rolecall._change)
+  IS 'Makes one change: ALTER ROLE with the attributes that differ';
 
 REVOKE ALL ON FUNCTION rolecall._execute_alter_role(rolecall._change) FROM PUBLIC;

@@ -23,7 +23,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -47,6 +51,7 @@ BEGIN
 END
 $_execute_create_event_trigger$;
 
-COMMENT ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) IS 'Makes one change: CREATE EVENT TRIGGER';
+COMMENT ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change)
+  IS 'Makes one change: CREATE EVENT TRIGGER';
 
 REVOKE ALL ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) FROM PUBLIC;

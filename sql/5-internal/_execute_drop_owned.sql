@@ -23,7 +23,11 @@ BEGIN
         RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -47,6 +51,7 @@ BEGIN
 END
 $_execute_drop_owned$;
 
-COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change) IS 'Makes one change: DROP OWNED: what a role owns in this database, and its privileges';
+COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change)
+  IS 'Makes one change: DROP OWNED: what a role owns in this database, and its privileges';
 
 REVOKE ALL ON FUNCTION rolecall._execute_drop_owned(rolecall._change) FROM PUBLIC;

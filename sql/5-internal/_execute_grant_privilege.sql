@@ -23,7 +23,11 @@ BEGIN
       RETURN NULL; -- an object was dropped meanwhile: plan again
       WHEN internal_error OR unique_violation THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %']) OR SQLSTATE IN ('23505')) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -47,6 +51,7 @@ BEGIN
 END
 $_execute_grant_privilege$;
 
-COMMENT ON FUNCTION rolecall._execute_grant_privilege(rolecall._change) IS 'Makes one change: GRANT of privileges on objects';
+COMMENT ON FUNCTION rolecall._execute_grant_privilege(rolecall._change)
+  IS 'Makes one change: GRANT of privileges on objects';
 
 REVOKE ALL ON FUNCTION rolecall._execute_grant_privilege(rolecall._change) FROM PUBLIC;

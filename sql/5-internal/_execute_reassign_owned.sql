@@ -23,7 +23,11 @@ BEGIN
       RETURN NULL; -- a role was dropped meanwhile: plan again
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -47,6 +51,7 @@ BEGIN
 END
 $_execute_reassign_owned$;
 
-COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) IS 'Makes one change: REASSIGN OWNED: what a role owns in this database, and shared objects';
+COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change)
+  IS 'Makes one change: REASSIGN OWNED: what a role owns in this database, and shared objects';
 
 REVOKE ALL ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) FROM PUBLIC;

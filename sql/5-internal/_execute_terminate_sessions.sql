@@ -24,7 +24,11 @@ BEGIN
       RETURN NULL; -- a role was dropped meanwhile: plan again
       WHEN internal_error THEN
         v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY['tuple concurrently updated', 'tuple concurrently deleted', 'could not find tuple for role %'])) THEN
+        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
+          'tuple concurrently updated',
+          'tuple concurrently deleted',
+          'could not find tuple for role %'
+        ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -48,6 +52,7 @@ BEGIN
 END
 $_execute_terminate_sessions$;
 
-COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) IS 'Makes one change: pg_terminate_backend() for each session of a role';
+COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change)
+  IS 'Makes one change: pg_terminate_backend() for each session of a role';
 
 REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;

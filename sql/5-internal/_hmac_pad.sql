@@ -22,6 +22,7 @@ BEGIN
 END
 $_hmac_pad$;
 
-COMMENT ON FUNCTION rolecall._hmac_pad(bytea, text) IS 'The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message';
+COMMENT ON FUNCTION rolecall._hmac_pad(bytea, text)
+  IS 'The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message';
 
 REVOKE ALL ON FUNCTION rolecall._hmac_pad(bytea, text) FROM PUBLIC;

@@ -24,6 +24,7 @@ BEGIN
 END
 $_in_plan_order$;
 
-COMMENT ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) IS 'Steps in the order of the changes that they are about';
+COMMENT ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[])
+  IS 'Steps in the order of the changes that they are about';
 
 REVOKE ALL ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) FROM PUBLIC;

@@ -20,6 +20,7 @@ BEGIN
 END
 $_is_creator_edge$;
 
-COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb) IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
+COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb)
+  IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
 
 REVOKE ALL ON FUNCTION rolecall._is_creator_edge(jsonb) FROM PUBLIC;

@@ -18,6 +18,7 @@ BEGIN
 END
 $_is_kept_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_kept_verifier(text) IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
+COMMENT ON FUNCTION rolecall._is_kept_verifier(text)
+  IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 
 REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;

@@ -15,6 +15,7 @@ BEGIN
 END
 $_is_md5_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_md5_verifier(text) IS 'Would the server store this text as it is, being an MD5 verifier';
+COMMENT ON FUNCTION rolecall._is_md5_verifier(text)
+  IS 'Would the server store this text as it is, being an MD5 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_md5_verifier(text) FROM PUBLIC;

@@ -40,6 +40,7 @@ BEGIN
 END
 $_is_nfkc_stable$;
 
-COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer) IS 'Does NFKC leave this code point alone, whatever stands beside it';
+COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer)
+  IS 'Does NFKC leave this code point alone, whatever stands beside it';
 
 REVOKE ALL ON FUNCTION rolecall._is_nfkc_stable(integer) FROM PUBLIC;

@@ -16,6 +16,7 @@ BEGIN
 END
 $_is_rotation_due$;
 
-COMMENT ON FUNCTION rolecall._is_rotation_due(interval) IS 'Whether there is no reporting secret, or it is older than it may be';
+COMMENT ON FUNCTION rolecall._is_rotation_due(interval)
+  IS 'Whether there is no reporting secret, or it is older than it may be';
 
 REVOKE ALL ON FUNCTION rolecall._is_rotation_due(interval) FROM PUBLIC;

@@ -22,6 +22,7 @@ BEGIN
 END
 $_is_scram_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_scram_verifier(text) IS 'Would the server store this text as it is, being a SCRAM-SHA-256 verifier';
+COMMENT ON FUNCTION rolecall._is_scram_verifier(text)
+  IS 'Would the server store this text as it is, being a SCRAM-SHA-256 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;

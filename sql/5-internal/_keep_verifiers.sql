@@ -37,6 +37,8 @@ BEGIN
 END
 $_keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb) IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first';
+COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb)
+  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
+     'the first';
 
 REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;

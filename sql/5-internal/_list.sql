@@ -17,6 +17,7 @@ BEGIN
 END
 $_list$;
 
-COMMENT ON FUNCTION rolecall._list(text[]) IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+COMMENT ON FUNCTION rolecall._list(text[])
+  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
 
 REVOKE ALL ON FUNCTION rolecall._list(text[]) FROM PUBLIC;

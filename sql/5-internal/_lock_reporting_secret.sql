@@ -20,6 +20,7 @@ BEGIN
 END
 $_lock_reporting_secret$;
 
-COMMENT ON FUNCTION rolecall._lock_reporting_secret(boolean) IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
+COMMENT ON FUNCTION rolecall._lock_reporting_secret(boolean)
+  IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
 
 REVOKE ALL ON FUNCTION rolecall._lock_reporting_secret(boolean) FROM PUBLIC;

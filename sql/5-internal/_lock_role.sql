@@ -20,6 +20,7 @@ BEGIN
 END
 $_lock_role$;
 
-COMMENT ON FUNCTION rolecall._lock_role(text) IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
+COMMENT ON FUNCTION rolecall._lock_role(text)
+  IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
 
 REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;

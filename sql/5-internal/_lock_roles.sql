@@ -21,6 +21,7 @@ BEGIN
 END
 $_lock_roles$;
 
-COMMENT ON FUNCTION rolecall._lock_roles(text[]) IS 'Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone';
+COMMENT ON FUNCTION rolecall._lock_roles(text[])
+  IS 'Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone';
 
 REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;

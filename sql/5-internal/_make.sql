@@ -117,6 +117,8 @@ BEGIN
 END
 $_make$;
 
-COMMENT ON FUNCTION rolecall._make(jsonb, jsonb) IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again';
+COMMENT ON FUNCTION rolecall._make(jsonb, jsonb)
+  IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
+     'again';
 
 REVOKE ALL ON FUNCTION rolecall._make(jsonb, jsonb) FROM PUBLIC;

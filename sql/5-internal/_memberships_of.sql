@@ -26,6 +26,7 @@ BEGIN
 END
 $_memberships_of$;
 
-COMMENT ON FUNCTION rolecall._memberships_of(oid) IS 'The memberships that end with a role, in words; null where there is none';
+COMMENT ON FUNCTION rolecall._memberships_of(oid)
+  IS 'The memberships that end with a role, in words; null where there is none';
 
 REVOKE ALL ON FUNCTION rolecall._memberships_of(oid) FROM PUBLIC;

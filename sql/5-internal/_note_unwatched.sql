@@ -40,6 +40,7 @@ BEGIN
 END
 $_note_unwatched$;
 
-COMMENT ON FUNCTION rolecall._note_unwatched(jsonb) IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
+COMMENT ON FUNCTION rolecall._note_unwatched(jsonb)
+  IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
 
 REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;

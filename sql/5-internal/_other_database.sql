@@ -27,6 +27,8 @@ BEGIN
 END
 $_other_database$;
 
-COMMENT ON FUNCTION rolecall._other_database(text) IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or nobody''s';
+COMMENT ON FUNCTION rolecall._other_database(text)
+  IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or '
+     'nobody''s';
 
 REVOKE ALL ON FUNCTION rolecall._other_database(text) FROM PUBLIC;

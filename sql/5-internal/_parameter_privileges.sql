@@ -21,6 +21,7 @@ BEGIN
 END
 $_parameter_privileges$;
 
-COMMENT ON FUNCTION rolecall._parameter_privileges() IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
+COMMENT ON FUNCTION rolecall._parameter_privileges()
+  IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
 
 REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;

@@ -27,6 +27,7 @@ BEGIN
 END
 $_pgcrypto_schema$;
 
-COMMENT ON FUNCTION rolecall._pgcrypto_schema() IS 'The schema of pgcrypto''s functions, wherever the extension was put';
+COMMENT ON FUNCTION rolecall._pgcrypto_schema()
+  IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 
 REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;

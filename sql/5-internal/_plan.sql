@@ -42,6 +42,7 @@ BEGIN
 END
 $_plan$;
 
-COMMENT ON FUNCTION rolecall._plan(jsonb, jsonb) IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
+COMMENT ON FUNCTION rolecall._plan(jsonb, jsonb)
+  IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 
 REVOKE ALL ON FUNCTION rolecall._plan(jsonb, jsonb) FROM PUBLIC;

@@ -76,6 +76,7 @@ BEGIN
 END
 $_plan_default_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb) IS 'Default privileges that are missing for future tables, and those that the role must not have';
+COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb)
+  IS 'Default privileges that are missing for future tables, and those that the role must not have';
 
 REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb) FROM PUBLIC;

@@ -50,6 +50,7 @@ BEGIN
 END
 $_plan_operators$;
 
-COMMENT ON FUNCTION rolecall._plan_operators(jsonb) IS 'Privileges on the extension''s own objects that operators are missing';
+COMMENT ON FUNCTION rolecall._plan_operators(jsonb)
+  IS 'Privileges on the extension''s own objects that operators are missing';
 
 REVOKE ALL ON FUNCTION rolecall._plan_operators(jsonb) FROM PUBLIC;

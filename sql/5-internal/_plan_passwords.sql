@@ -57,6 +57,7 @@ BEGIN
 END
 $_plan_passwords$;
 
-COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
+COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb)
+  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
 
 REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;

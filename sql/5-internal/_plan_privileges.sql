@@ -191,6 +191,7 @@ BEGIN
 END
 $_plan_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_privileges(jsonb) IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
+COMMENT ON FUNCTION rolecall._plan_privileges(jsonb)
+  IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 
 REVOKE ALL ON FUNCTION rolecall._plan_privileges(jsonb) FROM PUBLIC;

@@ -77,6 +77,8 @@ BEGIN
 END
 $_plan_removals$;
 
-COMMENT ON FUNCTION rolecall._plan_removals(jsonb) IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped';
+COMMENT ON FUNCTION rolecall._plan_removals(jsonb)
+  IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
+     'dropped';
 
 REVOKE ALL ON FUNCTION rolecall._plan_removals(jsonb) FROM PUBLIC;

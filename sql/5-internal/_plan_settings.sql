@@ -49,6 +49,7 @@ BEGIN
 END
 $_plan_settings$;
 
-COMMENT ON FUNCTION rolecall._plan_settings(jsonb) IS 'Settings of a role that differ, and settings for single databases that would override them';
+COMMENT ON FUNCTION rolecall._plan_settings(jsonb)
+  IS 'Settings of a role that differ, and settings for single databases that would override them';
 
 REVOKE ALL ON FUNCTION rolecall._plan_settings(jsonb) FROM PUBLIC;

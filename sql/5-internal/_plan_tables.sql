@@ -176,6 +176,7 @@ BEGIN
 END
 $_plan_tables$;
 
-COMMENT ON FUNCTION rolecall._plan_tables(jsonb) IS 'Privileges on tables that are missing, and those that the role must not have';
+COMMENT ON FUNCTION rolecall._plan_tables(jsonb)
+  IS 'Privileges on tables that are missing, and those that the role must not have';
 
 REVOKE ALL ON FUNCTION rolecall._plan_tables(jsonb) FROM PUBLIC;

@@ -62,6 +62,7 @@ BEGIN
 END
 $_plan_watch$;
 
-COMMENT ON FUNCTION rolecall._plan_watch(jsonb) IS 'What is missing for new tables to be watched, or still there where they no longer are';
+COMMENT ON FUNCTION rolecall._plan_watch(jsonb)
+  IS 'What is missing for new tables to be watched, or still there where they no longer are';
 
 REVOKE ALL ON FUNCTION rolecall._plan_watch(jsonb) FROM PUBLIC;

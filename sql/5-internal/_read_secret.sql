@@ -40,6 +40,7 @@ BEGIN
 END
 $_read_secret$;
 
-COMMENT ON FUNCTION rolecall._read_secret(text, boolean) IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
+COMMENT ON FUNCTION rolecall._read_secret(text, boolean)
+  IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
 
 REVOKE ALL ON FUNCTION rolecall._read_secret(text, boolean) FROM PUBLIC;

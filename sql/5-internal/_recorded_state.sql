@@ -47,6 +47,8 @@ BEGIN
 END
 $_recorded_state$;
 
-COMMENT ON FUNCTION rolecall._recorded_state() IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller adds that afresh';
+COMMENT ON FUNCTION rolecall._recorded_state()
+  IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
+     'caller adds that afresh';
 
 REVOKE ALL ON FUNCTION rolecall._recorded_state() FROM PUBLIC;

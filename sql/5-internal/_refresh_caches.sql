@@ -12,6 +12,7 @@ BEGIN
 END
 $_refresh_caches$;
 
-COMMENT ON FUNCTION rolecall._refresh_caches() IS 'Lets this backend see what other transactions have committed to the catalogs';
+COMMENT ON FUNCTION rolecall._refresh_caches()
+  IS 'Lets this backend see what other transactions have committed to the catalogs';
 
 REVOKE ALL ON FUNCTION rolecall._refresh_caches() FROM PUBLIC;

@@ -16,6 +16,7 @@ BEGIN
 END
 $_refuse_empty_password$;
 
-COMMENT ON FUNCTION rolecall._refuse_empty_password(text) IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
+COMMENT ON FUNCTION rolecall._refuse_empty_password(text)
+  IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
 
 REVOKE ALL ON FUNCTION rolecall._refuse_empty_password(text) FROM PUBLIC;

@@ -68,6 +68,7 @@ BEGIN
 END
 $_remember$;
 
-COMMENT ON FUNCTION rolecall._remember(jsonb, boolean) IS 'Records the desired state, resource by resource, where it differs from what is recorded';
+COMMENT ON FUNCTION rolecall._remember(jsonb, boolean)
+  IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 
 REVOKE ALL ON FUNCTION rolecall._remember(jsonb, boolean) FROM PUBLIC;

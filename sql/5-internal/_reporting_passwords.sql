@@ -40,6 +40,7 @@ BEGIN
 END
 $_reporting_passwords$;
 
-COMMENT ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) IS 'Password resources of reporting roles: for each the verifier of its derived password';
+COMMENT ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean)
+  IS 'Password resources of reporting roles: for each the verifier of its derived password';
 
 REVOKE ALL ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) FROM PUBLIC;

@@ -21,6 +21,7 @@ BEGIN
 END
 $_restore$;
 
-COMMENT ON FUNCTION rolecall._restore(boolean) IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
+COMMENT ON FUNCTION rolecall._restore(boolean)
+  IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 
 REVOKE ALL ON FUNCTION rolecall._restore(boolean) FROM PUBLIC;

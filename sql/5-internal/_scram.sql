@@ -49,6 +49,7 @@ BEGIN
 END
 $_scram$;
 
-COMMENT ON FUNCTION rolecall._scram(text, bytea, integer) IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
+COMMENT ON FUNCTION rolecall._scram(text, bytea, integer)
+  IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
 
 REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;

@@ -17,6 +17,8 @@ BEGIN
 END
 $_scram_fields$;
 
-COMMENT ON FUNCTION rolecall._scram_fields(text) IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt, stored key, server key';
+COMMENT ON FUNCTION rolecall._scram_fields(text)
+  IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, '
+     'salt, stored key, server key';
 
 REVOKE ALL ON FUNCTION rolecall._scram_fields(text) FROM PUBLIC;

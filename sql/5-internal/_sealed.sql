@@ -21,6 +21,7 @@ BEGIN
 END
 $_sealed$;
 
-COMMENT ON FUNCTION rolecall._sealed() IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
+COMMENT ON FUNCTION rolecall._sealed()
+  IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
 
 REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;

@@ -15,6 +15,8 @@ BEGIN
 END
 $_sees_passwords$;
 
-COMMENT ON FUNCTION rolecall._sees_passwords() IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty one';
+COMMENT ON FUNCTION rolecall._sees_passwords()
+  IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
+     'empty one';
 
 REVOKE ALL ON FUNCTION rolecall._sees_passwords() FROM PUBLIC;

@@ -16,6 +16,7 @@ BEGIN
 END
 $_statement$;
 
-COMMENT ON FUNCTION rolecall._statement(rolecall._change) IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
+COMMENT ON FUNCTION rolecall._statement(rolecall._change)
+  IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
 
 REVOKE ALL ON FUNCTION rolecall._statement(rolecall._change) FROM PUBLIC;

@@ -54,6 +54,7 @@ BEGIN
 END
 $_steps$;
 
-COMMENT ON FUNCTION rolecall._steps(jsonb, boolean) IS 'Makes the desired state hold and returns what it did, in a form that can be called without a query';
+COMMENT ON FUNCTION rolecall._steps(jsonb, boolean)
+  IS 'Makes the desired state hold and returns what it did, in a form that can be called without a query';
 
 REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;

@@ -100,6 +100,7 @@ BEGIN
 END
 $_stringprep_class$;
 
-COMMENT ON FUNCTION rolecall._stringprep_class(integer) IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
+COMMENT ON FUNCTION rolecall._stringprep_class(integer)
+  IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
 
 REVOKE ALL ON FUNCTION rolecall._stringprep_class(integer) FROM PUBLIC;

@@ -25,6 +25,7 @@ BEGIN
 END
 $_untrusted_owners$;
 
-COMMENT ON FUNCTION rolecall._untrusted_owners() IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
+COMMENT ON FUNCTION rolecall._untrusted_owners()
+  IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
 
 REVOKE ALL ON FUNCTION rolecall._untrusted_owners() FROM PUBLIC;

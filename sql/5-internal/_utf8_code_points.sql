@@ -34,6 +34,7 @@ BEGIN
 END
 $_utf8_code_points$;
 
-COMMENT ON FUNCTION rolecall._utf8_code_points(bytea) IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
+COMMENT ON FUNCTION rolecall._utf8_code_points(bytea)
+  IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
 
 REVOKE ALL ON FUNCTION rolecall._utf8_code_points(bytea) FROM PUBLIC;

@@ -20,6 +20,7 @@ BEGIN
 END
 $_verifier$;
 
-COMMENT ON FUNCTION rolecall._verifier(text) IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
+COMMENT ON FUNCTION rolecall._verifier(text)
+  IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 
 REVOKE ALL ON FUNCTION rolecall._verifier(text) FROM PUBLIC;

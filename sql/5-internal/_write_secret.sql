@@ -27,6 +27,7 @@ BEGIN
 END
 $_write_secret$;
 
-COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean) IS 'Stores a secret; false where there is one that is not to be replaced';
+COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean)
+  IS 'Stores a secret; false where there is one that is not to be replaced';
 
 REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;

@@ -35,6 +35,7 @@ BEGIN
 END
 $add_operator$;
 
-COMMENT ON FUNCTION rolecall.add_operator(text, boolean) IS 'Lets a role that is no superuser call every function of the extension in this database';
+COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
+  IS 'Lets a role that is no superuser call every function of the extension in this database';
 
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;

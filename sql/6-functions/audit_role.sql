@@ -69,6 +69,7 @@ BEGIN
 END
 $audit_role$;
 
-COMMENT ON FUNCTION rolecall.audit_role(text) IS 'Every way that a role can write, take on more power, or read what is withheld from it';
+COMMENT ON FUNCTION rolecall.audit_role(text)
+  IS 'Every way that a role can write, take on more power, or read what is withheld from it';
 
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;

@@ -70,6 +70,8 @@ BEGIN
 END
 $create_base_roles$;
 
-COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) IS 'Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database';
+COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean)
+  IS 'Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this '
+     'database';
 
 REVOKE ALL ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) FROM PUBLIC;

@@ -56,6 +56,7 @@ BEGIN
 END
 $create_test_users$;
 
-COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) IS 'Makes the two test users of local development: app_user, and app_admin who is an administrator too';
+COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean)
+  IS 'Makes the two test users of local development: app_user, and app_admin who is an administrator too';
 
 REVOKE ALL ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) FROM PUBLIC;

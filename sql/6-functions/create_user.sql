@@ -42,6 +42,7 @@ BEGIN
 END
 $create_user$;
 
-COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean) IS 'Makes a role that can log in and is a member of the anonymous and authenticated roles';
+COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean)
+  IS 'Makes a role that can log in and is a member of the anonymous and authenticated roles';
 
 REVOKE ALL ON FUNCTION rolecall.create_user(text, text, boolean, boolean) FROM PUBLIC;

@@ -47,6 +47,7 @@ BEGIN
 END
 $create_user_with_grants$;
 
-COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) IS 'Makes a role that can log in and is a member of the roles given';
+COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean)
+  IS 'Makes a role that can log in and is a member of the roles given';
 
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;

@@ -20,6 +20,7 @@ BEGIN
 END
 $drift$;
 
-COMMENT ON FUNCTION rolecall.drift() IS 'The steps that would restore everything that this database''s calls have established';
+COMMENT ON FUNCTION rolecall.drift()
+  IS 'The steps that would restore everything that this database''s calls have established';
 
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;

@@ -40,6 +40,7 @@ BEGIN
 END
 $grant_role$;
 
-COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) IS 'Makes one role a member of another, with the options asked for';
+COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)
+  IS 'Makes one role a member of another, with the options asked for';
 
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;

@@ -42,6 +42,8 @@ BEGIN
 END
 $provision_reporting_role$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) IS 'Makes one read-only role that logs in with a derived password and reads every table of some schemas';
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+  IS 'Makes one read-only role that logs in with a derived password and reads every table of some schemas';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+  FROM PUBLIC;

@@ -52,6 +52,7 @@ BEGIN
 END
 $remove_user$;
 
-COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
+  IS 'Drops a role, with its memberships, and what it owns where that is asked for';
 
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;

@@ -34,6 +34,7 @@ BEGIN
 END
 $revoke_role$;
 
-COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean) IS 'Ends the membership of one role in another, whoever granted it';
+COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
+  IS 'Ends the membership of one role in another, whoever granted it';
 
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;

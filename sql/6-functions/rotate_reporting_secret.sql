@@ -39,6 +39,7 @@ BEGIN
 END
 $rotate_reporting_secret$;
 
-COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean) IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
+COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
+  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
 
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;

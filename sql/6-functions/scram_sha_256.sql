@@ -28,6 +28,7 @@ BEGIN
 END
 $scram_sha_256$;
 
-COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer) IS 'A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
+COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer)
+  IS 'A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
 
 REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;

@@ -35,6 +35,7 @@ BEGIN
 END
 $set_secret_if_absent$;
 
-COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text) IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
+  IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;

@@ -41,6 +41,7 @@ BEGIN
 END
 $user_dependencies$;
 
-COMMENT ON FUNCTION rolecall.user_dependencies(text) IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+COMMENT ON FUNCTION rolecall.user_dependencies(text)
+  IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;

@@ -46,6 +46,7 @@ BEGIN
 END
 $watch_new_tables$;
 
-COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean) IS 'Has reporting roles read, or not read, a new table from the moment anyone makes it';
+COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
+  IS 'Has reporting roles read, or not read, a new table from the moment anyone makes it';
 
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { loadModule, parseSync } from 'libpg-query';
 import type { Node } from '../../generator/sql/nodes.ts';
 import { print } from '../../generator/sql/print.ts';
-import { dollarQuoted, identifier, literal } from '../../generator/sql/quote.ts';
+import { dollarQuoted, identifier, literal, wrapped } from '../../generator/sql/quote.ts';
 import { join, raw, sql, text } from '../../generator/sql/template.ts';
 import { nodesIn, type Tree } from '../../generator/verify/problem.ts';
 
@@ -39,7 +39,7 @@ COMMENT ON COLUMN rolecall.pair."order" IS 'one';`,
         { name: 'key', type: 'text', constraint: 'NOT NULL', comment: 'key' },
         { name: 'value', type: 'jsonb', comment: 'value' },
       ],
-      indexes: [{ unique: true, on: 'key' }],
+      indexes: [{ on: 'key' }, { on: 'value', where: 'value IS NOT NULL' }],
       dumped: true,
     },
     text: `CREATE TABLE rolecall.kept (
@@ -52,7 +52,9 @@ COMMENT ON TABLE rolecall.kept IS 'Kept';
 COMMENT ON COLUMN rolecall.kept.key IS 'key';
 COMMENT ON COLUMN rolecall.kept.value IS 'value';
 
-CREATE UNIQUE INDEX ON rolecall.kept (key);
+CREATE INDEX ON rolecall.kept (key);
+
+CREATE INDEX ON rolecall.kept (value) WHERE value IS NOT NULL;
 
 REVOKE ALL ON TABLE rolecall.kept FROM PUBLIC;
 
@@ -193,6 +195,36 @@ test('identifiers are quoted only where they must be', () => {
 
 test('numbers, truth values and null are literals', () => {
   assert.deepEqual([1, -2, true, false, null].map(literal), ['1', '-2', 'true', 'false', 'NULL']);
+});
+
+test('a long text is a literal of several lines, and still the same text', () => {
+  const survives = (value: string): void => {
+    const constant = (selected(`SELECT ${wrapped(value, 20)}`).val as Tree).A_Const as Tree;
+    assert.equal((constant.sval as Tree).sval ?? '', value);
+  };
+  hostile.filter((value) => !value.includes('\\')).forEach(survives);
+  const words = fc.array(fc.constantFrom("it's", 'a', ' ', '  ', 'longerthanthewidthofaline', '%s', '\n', 'ü'));
+  fc.assert(
+    fc.property(
+      words.map((list) => list.join(' ')),
+      survives,
+    ),
+    { numRuns: 300 },
+  );
+  assert.equal(wrapped('one two three four five', 12), "'one two '\n'three four '\n'five'");
+});
+
+test('a long comment begins on a line of its own', () => {
+  const text = `Twice ${'and again '.repeat(15)}`.trim();
+  const { function: made } = printed;
+  assert.ok(made?.node.kind === 'function');
+  const lines = print({ ...made.node, comment: text }).split('\n');
+  assert.deepEqual(
+    lines.filter((line) => line.length > 120 && !line.startsWith('--')),
+    [],
+  );
+  assert.match(lines.join('\n'), /^COMMENT ON FUNCTION rolecall\.twice\(text, text\[\]\)\n  IS 'Twice /m);
+  assert.equal(nodesIn(parseSync(lines.join('\n')), 'CommentStmt')[0]?.comment, text);
 });
 
 test('a dollar-quoted body is read back as it is, and one with its own delimiter is refused', () => {
