@@ -171,6 +171,9 @@ export function _plan_schemas(resources: Jsonb): SetOf<ChangeRow> {
   `;
 }
 
+/** The name of a table, m.oid: few are asked for, and a join would read the whole catalog. */
+const nameOf = sql`(SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c`;
+
 /**
  * Privileges on tables that are missing, and those that the role must not have
  * @volatility stable
@@ -185,10 +188,10 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
         acl AS MATERIALIZED (
           SELECT row_number() OVER () AS number, a.*
           FROM (
-            SELECT c.relnamespace, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
+            SELECT c.relnamespace, c.relowner, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
             FROM pg_class AS c
             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-            GROUP BY 1, 2, 3
+            GROUP BY 1, 2, 3, 4
           ) AS a
         ),
         entry AS MATERIALIZED (
@@ -202,19 +205,19 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           GROUP BY 1, 2, 3
         ),
         held AS MATERIALIZED (
-          SELECT p.position, p.role, p.role_oid, a.tables, p.schema, p.place, e.number IS NOT NULL AS reads
+          SELECT p.position, p.role, p.role_oid, a.tables, a.relowner, p.schema, p.place, e.number IS NOT NULL AS reads
           FROM place AS p
           JOIN acl AS a ON a.relnamespace = p.schema_oid AND NOT a.is_sequence
           LEFT JOIN (SELECT DISTINCT e.number, e.grantee FROM entry AS e WHERE e.reads) AS e
             ON e.number = a.number AND e.grantee = p.role_oid
         ),
+        -- Names are looked up only where they are needed, and rights once for what has one owner and one ACL.
         missing AS (
-          SELECT h.position, h.role, h.schema, h.place, u.oid, c.relname, c.relowner,
-                 has_table_privilege(u.oid, 'SELECT WITH GRANT OPTION') AS allowed
+          SELECT h.position, h.role, h.schema, h.place, u.oid, h.relowner, g.allowed
           FROM held AS h
+          CROSS JOIN LATERAL (SELECT has_table_privilege(h.tables[1], 'SELECT WITH GRANT OPTION') OFFSET 0) AS g(allowed)
           CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
-          JOIN pg_class AS c ON c.oid = u.oid
-          WHERE NOT h.reads AND c.relowner IS DISTINCT FROM h.role_oid
+          WHERE NOT h.reads AND h.relowner IS DISTINCT FROM h.role_oid
             AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
         ),
         -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
@@ -242,16 +245,17 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
                  format('GRANT SELECT ON %s TO %I', string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
                  m.role, NULL
           FROM (
-            SELECT m.*, (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY m.relname) - 1) / ${batch} AS part
+            SELECT m.*, c.relname, (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / ${batch} AS part
             FROM missing AS m JOIN manner AS n USING (position, schema)
+            CROSS JOIN LATERAL ${nameOf}
             WHERE NOT n.whole AND m.allowed
           ) AS m
           GROUP BY m.position, m.place, m.part, m.schema, m.role
           UNION ALL
-          SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, m.relname),
-                 format('GRANT SELECT ON %I.%I TO %I', m.schema, m.relname, m.role), m.role,
+          SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, c.relname),
+                 format('GRANT SELECT ON %I.%I TO %I', m.schema, c.relname, m.role), m.role,
                  format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
-          FROM missing AS m WHERE NOT m.allowed
+          FROM missing AS m CROSS JOIN LATERAL ${nameOf} WHERE NOT m.allowed
         ),
         -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
         mixed AS (

@@ -52,6 +52,7 @@ export async function provisioning({ cluster, pick, report }: Bench): Promise<vo
       const client = await cluster.connect({ database, host: cluster.socketDir });
       return {
         name,
+        database,
         client,
         statements: (round: number | string) =>
           statements(`${name}_a${tables}_${round}`, `${name}_b${tables}_${round}`),
@@ -81,18 +82,39 @@ export async function provisioning({ cluster, pick, report }: Bench): Promise<vo
     );
     report(...compare(`first provisioning, ${among}`, 'ms', first, [{}, { most: 1.3 }]));
 
-    // A server that has had the time to clean up what the run before left.
+    // A server that has had the time to clean up what the run before left; a VACUUM also has every query planned anew.
+    await ours.client.query('VACUUM pg_class, pg_shdepend');
+    const tidy = async (way: typeof ours) => {
+      if (way === seed) await way.client.query('VACUUM pg_class');
+    };
     const again = await inTurns(
       pick(tables > 10_000 ? 10 : 30, 3),
-      [ours, seed].map(({ client, statements }) => ({
+      [ours, seed].map((way) => ({
         name: 'bare statements',
-        client: () => client,
-        before: () => client.query('VACUUM pg_class, pg_shdepend'),
-        run: () => client.query(statements('again')),
+        client: () => way.client,
+        before: () => tidy(way),
+        run: () => way.client.query(way.statements('again')),
       })),
     );
     const what = `provisioning, nothing to do, ${among}`;
     report(...compare(what, 'ms', again, [{ most: tables === 10_000 ? 0.1 : 1 }]));
+    // As at the start of an application.
+    const inNewSession = [ours, seed].map((way) => {
+      let session: Client;
+      return {
+        name: 'bare statements',
+        client: () => session,
+        before: async () => {
+          await tidy(way);
+          session = await cluster.connect({ database: way.database, host: cluster.socketDir });
+          await session.query('SELECT');
+        },
+        run: () => session.query(way.statements('again')),
+        after: () => session.end(),
+      };
+    });
+    const starting = await inTurns(pick(tables > 10_000 ? 5 : 11, 2), inNewSession);
+    report(...compare(`${what}, first call of a session`, 'ms', starting));
     const wal: Series[] = [];
     const size: Series[] = [];
     // And one that never does.

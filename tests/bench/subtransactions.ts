@@ -67,6 +67,43 @@ export async function subtransactions({ cluster, pick, report }: Bench): Promise
     after: undo,
   }));
   await reader.end();
+
+  // What decides how many tables one statement names: `batch` in generator/engine/grantable.ts.
+  const tables = pick(10_000, 100);
+  await writer.query('CREATE SCHEMA granted; CREATE ROLE grantee');
+  await writer.query(`DO $$ BEGIN
+    FOR i IN 1 .. ${tables} LOOP
+      EXECUTE format('CREATE TABLE granted.table_%s ()', i);
+      IF i % 500 = 0 THEN COMMIT; END IF;
+    END LOOP;
+  END $$`);
+  const grant = (named: number): Way => ({
+    name: `${named} in each`,
+    client: () => writer,
+    before: async () => {
+      await writer.query('VACUUM pg_class, pg_shdepend');
+      await writer.query('BEGIN');
+    },
+    run: () =>
+      writer.query(`DO $$ BEGIN
+        FOR v_first IN 0 .. ${tables} - 1 BY ${named} LOOP
+          BEGIN
+            EXECUTE (
+              SELECT format('GRANT SELECT ON %s TO grantee', string_agg('granted.table_' || v_first + i, ', '))
+              FROM generate_series(1, ${named}) AS i
+            );
+          EXCEPTION WHEN undefined_table THEN NULL;
+          END;
+        END LOOP;
+      END $$`),
+    after: () => writer.query('ROLLBACK'),
+  });
+  const granting = await inTurns(
+    pick(7, 2),
+    [500, 1, 10, 50, 5000].map((named) => grant(Math.min(named, tables))),
+    1,
+  );
+  report(...compare(`GRANT on ${tables.toLocaleString('en')} named tables, 500 in each statement`, 'ms', granting));
   await writer.end();
 
   const client = await cluster.connect({ database: await cluster.createDatabase(), host: cluster.socketDir });
