@@ -165,6 +165,8 @@ CREATE FUNCTION rolecall._apply_to_new_tables()
 RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
@@ -1778,7 +1780,8 @@ BEGIN
              format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
       FROM pg_auth_members AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
-      WHERE e.grantor = _dependencies.role_oid AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+      WHERE e.grantor = _dependencies.role_oid AND _dependencies.role_oid NOT IN (e.member, e.roleid)
+        AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
     )
     SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
            CASE WHEN _dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
@@ -1823,7 +1826,9 @@ BEGIN
                ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
                               format('DROP OWNED BY %s', v_name))
              END
-    ) AS r(remedy);
+    ) AS r(remedy)
+    -- One that the role gave to itself ends with the role.
+    WHERE f.catalog <> 'pg_auth_members' OR g.oid IS NOT NULL;
 END
 $_dependencies$;
 
@@ -6016,6 +6021,8 @@ CREATE FUNCTION rolecall.add_operator(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $add_operator$
@@ -6074,6 +6081,8 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $audit_role$
@@ -6128,6 +6137,8 @@ CREATE FUNCTION rolecall.converge(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $converge$
@@ -6156,6 +6167,8 @@ CREATE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_base_roles$
@@ -6226,6 +6239,8 @@ CREATE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_client_role$
@@ -6282,6 +6297,8 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_test_users$
@@ -6344,6 +6361,8 @@ CREATE FUNCTION rolecall.create_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user$
@@ -6392,6 +6411,8 @@ CREATE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user_with_grants$
@@ -6444,6 +6465,8 @@ CREATE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $drift$
@@ -6466,6 +6489,8 @@ CREATE FUNCTION rolecall.generate_password()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $generate_password$
@@ -6504,6 +6529,8 @@ CREATE FUNCTION rolecall.get_secret(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $get_secret$
@@ -6535,6 +6562,8 @@ CREATE FUNCTION rolecall.grant_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $grant_role$
@@ -6596,6 +6625,8 @@ CREATE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_role$
@@ -6631,6 +6662,8 @@ CREATE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_roles$
@@ -6685,6 +6718,8 @@ CREATE FUNCTION rolecall.remove_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $remove_user$
@@ -6724,6 +6759,8 @@ CREATE FUNCTION rolecall.reporting_role_password(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $reporting_role_password$
@@ -6764,6 +6801,8 @@ CREATE FUNCTION rolecall.revoke_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $revoke_role$
@@ -6802,6 +6841,8 @@ CREATE FUNCTION rolecall.role_name(
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $role_name$
@@ -6840,6 +6881,8 @@ CREATE FUNCTION rolecall.rotate_reporting_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $rotate_reporting_secret$
@@ -6882,6 +6925,8 @@ CREATE FUNCTION rolecall.scram_sha_256(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $scram_sha_256$
@@ -6919,6 +6964,8 @@ CREATE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_password$
@@ -6962,6 +7009,8 @@ CREATE FUNCTION rolecall.set_secret(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret$
@@ -7000,6 +7049,8 @@ CREATE FUNCTION rolecall.set_secret_if_absent(
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret_if_absent$
@@ -7051,6 +7102,8 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $user_dependencies$
@@ -7101,6 +7154,8 @@ CREATE FUNCTION rolecall.watch_new_tables(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $watch_new_tables$

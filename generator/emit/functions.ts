@@ -43,7 +43,7 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
     settings: {
       search_path: 'pg_catalog, pg_temp',
-      ...(!spec.internal || spec.returns === 'event_trigger' ? planning : {}),
+      ...(!spec.internal || spec.returns === 'event_trigger' ? session : {}),
       ...(spec.probes ? { enable_seqscan: 'off' } : {}),
     },
     body: spec.body,
@@ -55,8 +55,16 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
 /**
  * For all that a call runs; where calls begin is enough.
  *
+ * What a role or a date is written as is compared with what is stored, and is run: in every style but ISO, a date has the
+ * abbreviation of its time zone, which can be that of another one too.
+ *
  * The planner expects far too much of a jsonb list that it cannot look into, and of a scan that `enable_seqscan` makes
  * look dear: compiling such a plan takes seconds, running it milliseconds. And as none is better for one argument than
  * for another, the first plan of a query is kept, not the sixth: the second call of a session takes half the time.
  */
-const planning = { jit: 'off', plan_cache_mode: 'force_generic_plan' };
+const session = {
+  datestyle: 'ISO',
+  quote_all_identifiers: 'off',
+  jit: 'off',
+  plan_cache_mode: 'force_generic_plan',
+};

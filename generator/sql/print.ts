@@ -51,6 +51,8 @@ function printFunction(node: CreateFunction): string {
 
 /** For who reads the file and wonders. */
 const reasons: Readonly<Record<string, string>> = {
+  datestyle: ' -- other styles name the time zone by an abbreviation that can mean several',
+  quote_all_identifiers: ' -- names are compared as they are stored',
   jit: ' -- compiling a plan would take longer than running it',
   plan_cache_mode: ' -- no plan is better for one argument than for another',
   enable_seqscan: ' -- rows are looked up by oid, whatever the statistics say',

@@ -42,7 +42,8 @@ BEGIN
              format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
       FROM pg_auth_members AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
-      WHERE e.grantor = _dependencies.role_oid AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+      WHERE e.grantor = _dependencies.role_oid AND _dependencies.role_oid NOT IN (e.member, e.roleid)
+        AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
     )
     SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
            CASE WHEN _dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
@@ -87,7 +88,9 @@ BEGIN
                ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
                               format('DROP OWNED BY %s', v_name))
              END
-    ) AS r(remedy);
+    ) AS r(remedy)
+    -- One that the role gave to itself ends with the role.
+    WHERE f.catalog <> 'pg_auth_members' OR g.oid IS NOT NULL;
 END
 $_dependencies$;
 

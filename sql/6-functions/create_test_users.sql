@@ -13,6 +13,8 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_test_users$

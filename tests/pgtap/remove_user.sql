@@ -1,6 +1,6 @@
 -- remove_user: what goes, what stays, what is in the way. Other databases and sessions are in concurrency/remove.test.ts.
 BEGIN;
-SELECT plan(69);
+SELECT plan(71);
 
 SELECT is(
   pg_get_function_arguments('rolecall.remove_user'::regproc),
@@ -197,6 +197,17 @@ SELECT is(
   (SELECT string_agg(statement, '; ') FROM rolecall.remove_user('t_giver', drop_owned => true)),
   CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'DROP OWNED BY t_giver; ' ELSE '' END || 'DROP ROLE t_giver',
   'drop_owned ends them'
+);
+
+-- To itself, as createrole_self_grant has those do who make roles.
+CREATE ROLE t_giver;
+GRANT t_group TO t_giver WITH ADMIN OPTION;
+SET LOCAL ROLE t_giver;
+GRANT t_group TO t_giver;
+RESET ROLE;
+SELECT is_empty($$SELECT * FROM rolecall.user_dependencies('t_giver')$$, 'a membership that the role gave to itself is not in the way');
+SELECT is(
+  (SELECT string_agg(statement, '; ') FROM rolecall.remove_user('t_giver')), 'DROP ROLE t_giver', 'it ends with the role'
 );
 
 -- Errors.
