@@ -354,7 +354,8 @@ BEGIN
               AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY[
                 'tuple concurrently updated',
                 'tuple concurrently deleted',
-                'could not find tuple for role %'
+                'could not find tuple for role %',
+                'cache lookup failed for relation %'
               ]))
         THEN
           -- Taking a shared object's lock brings the caches up to date.
@@ -1994,7 +1995,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2051,7 +2053,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2108,7 +2111,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2164,7 +2168,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2220,7 +2225,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2277,7 +2283,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2333,7 +2340,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2390,7 +2398,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2446,7 +2455,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2510,7 +2520,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2566,7 +2577,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2623,7 +2635,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2680,7 +2693,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2735,7 +2749,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2789,7 +2804,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ]) OR SQLSTATE IN ('23505')) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -2847,7 +2863,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
@@ -3603,7 +3620,9 @@ REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;
 -- sql/5-internal/_other_database.sql
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's.
 --
--- The role could set the setting for any database, but not give itself a privilege there.
+-- The role could set the setting for any database, but not give itself a privilege there. Another login could, on large
+-- objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made that may
+-- provision.
 CREATE FUNCTION rolecall._other_database(
   role_name text
 )
@@ -3621,6 +3640,11 @@ BEGIN
       AND (d.datname = current_database() OR EXISTS (
         SELECT FROM pg_shdepend AS g
         WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+          AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
+            SELECT FROM pg_shdepend AS o
+            JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
+            WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
+          ))
       ))
     ORDER BY d.datname = current_database() DESC, d.datname
     LIMIT 1

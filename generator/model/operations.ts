@@ -31,12 +31,14 @@ export interface Operation {
 
 /**
  * The server's messages for a lost race, as patterns of LIKE; it does not translate them, and has no code for them. The
- * last one is what DROP ROLE says from 16 on of a role that another transaction has dropped.
+ * third is what DROP ROLE says from 16 on of a role that another transaction has dropped, the last one what GRANT and
+ * REVOKE say of a table that is dropped between their finding it and their changing it.
  */
 export const retriedMessages = [
   'tuple concurrently updated',
   'tuple concurrently deleted',
   'could not find tuple for role %',
+  'cache lookup failed for relation %',
 ] as const;
 
 const lostCreateRace: Ignored = {

@@ -199,7 +199,8 @@ BEGIN
               AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY[
                 'tuple concurrently updated',
                 'tuple concurrently deleted',
-                'could not find tuple for role %'
+                'could not find tuple for role %',
+                'cache lookup failed for relation %'
               ]))
         THEN
           -- Taking a shared object's lock brings the caches up to date.

@@ -26,7 +26,8 @@ BEGIN
         IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
           'tuple concurrently updated',
           'tuple concurrently deleted',
-          'could not find tuple for role %'
+          'could not find tuple for role %',
+          'cache lookup failed for relation %'
         ])) THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,

@@ -2,7 +2,9 @@
 
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's.
 --
--- The role could set the setting for any database, but not give itself a privilege there.
+-- The role could set the setting for any database, but not give itself a privilege there. Another login could, on large
+-- objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made that may
+-- provision.
 CREATE FUNCTION rolecall._other_database(
   role_name text
 )
@@ -20,6 +22,11 @@ BEGIN
       AND (d.datname = current_database() OR EXISTS (
         SELECT FROM pg_shdepend AS g
         WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+          AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
+            SELECT FROM pg_shdepend AS o
+            JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
+            WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
+          ))
       ))
     ORDER BY d.datname = current_database() DESC, d.datname
     LIMIT 1

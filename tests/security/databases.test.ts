@@ -159,3 +159,26 @@ test('a name that a database makes too long is refused, and can be given', async
     await Promise.all([client.end(), admin.end()]);
   }
 });
+
+test('what reporting roles give each other in another database makes none of them belong there', async () => {
+  const first = await makeDatabase('home_place');
+  const second = await makeDatabase('away_place');
+  const provision = () => first.query(`SELECT * FROM rolecall.provision_reporting_roles('one', 'two', 'app', 'app')`);
+  await provision();
+  const login = async (user: string, database: string) => {
+    const { rows } = await first.query('SELECT rolecall.reporting_role_password($1) AS password', [user]);
+    const client = await cluster.connect({ database, user, password: rows[0].password });
+    await client.query('SET default_transaction_read_only = off');
+    return client;
+  };
+  const one = await login('one', 'away_place');
+  const two = await login('two', 'home_place');
+  await one.query(`SELECT lo_create(4711); GRANT ALL ON LARGE OBJECT 4711 TO two;
+    ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO two; ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO two;
+    CREATE TEMPORARY TABLE given (id integer); GRANT ALL ON given TO two; GRANT ALL (id) ON given TO two`);
+  await two.query(`ALTER ROLE two IN DATABASE home_place RESET ALL;
+    ALTER ROLE two IN DATABASE away_place SET default_transaction_read_only = on`);
+  assert.ok((await provision()).rows.length > 0);
+  assert.equal(await reads(first, 'two'), 'home_place');
+  await Promise.all([first, second, one, two].map((client) => client.end()));
+});
