@@ -4451,7 +4451,7 @@ BEGIN
       SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
                         ORDER BY array_position(ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'], w.key))
       FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
+      WHERE w.key = ANY (ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls']) AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
     );
     v_create := v_role.role_oid IS NULL;
     v_changes := v_changes || ROW(
@@ -4553,7 +4553,7 @@ BEGIN
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
-             format('ALTER ROLE %I%s SET %s = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
+             format('ALTER ROLE %I%s SET %I = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
                     s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
@@ -4561,7 +4561,7 @@ BEGIN
           AND (s.name || '=' || v.stored) = ANY (p.setconfig)
       )
       UNION ALL
-      SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %s', s.role, d.datname, s.name)
+      SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
       FROM pg_db_role_setting AS p
       JOIN pg_database AS d ON d.oid = p.setdatabase
       WHERE p.setrole = o.role_oid AND s.here IS NULL
@@ -6036,6 +6036,9 @@ REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
 -- reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
 -- its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
 -- CREATE on the database, and to grant on tables that it does not own their owners' membership.
+--
+-- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
+-- caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
 --
 -- After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
 CREATE FUNCTION rolecall.add_operator(

@@ -41,7 +41,7 @@ export function _plan_roles(resources: Jsonb): Returns<Changes> {
           SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
                             ORDER BY array_position(${order}, w.key))
           FROM jsonb_each(v_role.wanted) AS w(key, value)
-          WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
+          WHERE w.key = ANY (${order}) AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
         );
         v_create := v_role.role_oid IS NULL;
         v_changes := v_changes || ROW(
@@ -153,7 +153,7 @@ export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
         ) AS v
         CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
-                 format('ALTER ROLE %I%s SET %s = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
+                 format('ALTER ROLE %I%s SET %I = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
                         s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
           WHERE NOT EXISTS (
             SELECT FROM pg_db_role_setting AS p
@@ -161,7 +161,7 @@ export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
               AND (s.name || '=' || v.stored) = ANY (p.setconfig)
           )
           UNION ALL
-          SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %s', s.role, d.datname, s.name)
+          SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
           FROM pg_db_role_setting AS p
           JOIN pg_database AS d ON d.oid = p.setdatabase
           WHERE p.setrole = o.role_oid AND s.here IS NULL

@@ -35,7 +35,7 @@ BEGIN
       SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
                         ORDER BY array_position(ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'], w.key))
       FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value
+      WHERE w.key = ANY (ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls']) AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
     );
     v_create := v_role.role_oid IS NULL;
     v_changes := v_changes || ROW(

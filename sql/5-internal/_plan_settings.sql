@@ -28,7 +28,7 @@ BEGIN
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
-             format('ALTER ROLE %I%s SET %s = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
+             format('ALTER ROLE %I%s SET %I = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
                     s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
@@ -36,7 +36,7 @@ BEGIN
           AND (s.name || '=' || v.stored) = ANY (p.setconfig)
       )
       UNION ALL
-      SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %s', s.role, d.datname, s.name)
+      SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
       FROM pg_db_role_setting AS p
       JOIN pg_database AS d ON d.oid = p.setdatabase
       WHERE p.setrole = o.role_oid AND s.here IS NULL

@@ -7,6 +7,9 @@
 -- its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
 -- CREATE on the database, and to grant on tables that it does not own their owners' membership.
 --
+-- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
+-- caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
+--
 -- After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
 CREATE FUNCTION rolecall.add_operator(
   role_name text,

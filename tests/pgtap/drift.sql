@@ -1,6 +1,6 @@
 -- drift(): silent while all is as asked for, and one step for each thing that is not.
 BEGIN;
-SELECT plan(32);
+SELECT plan(35);
 
 SELECT has_function('rolecall', 'drift', '{}'::name[]);
 SELECT function_returns('rolecall', 'drift', '{}'::name[], 'setof rolecall.step');
@@ -156,6 +156,18 @@ ALTER ROLE t_admin SUPERUSER;
 SELECT throws_ok('SELECT * FROM rolecall.drift()', '22023', NULL, 'a base role that has become a superuser is refused');
 ALTER ROLE t_admin NOSUPERUSER;
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'all is as asked for again');
+
+-- What an operator writes into the table can be anything, but a step is one statement, and what it says.
+INSERT INTO rolecall.resource (section, key, resource) VALUES
+  ('roles', '["t_nobody"]', '{"name": "t_nobody", "attributes": {"login CREATEDB; CREATE ROLE t_made; --": true, "createdb": true}}'),
+  ('settings', '["t_nobody", "x"]', '{"role": "t_nobody", "name": "work_mem = 64; CREATE ROLE t_made; --", "value": "64"}');
+SELECT results_eq(
+  'SELECT statement FROM rolecall.drift()',
+  $$VALUES ('ALTER ROLE t_nobody CREATEDB'), ('ALTER ROLE t_nobody SET "work_mem = 64; CREATE ROLE t_made; --" = ''64''')$$,
+  'names of attributes and settings are no way to other statements'
+);
+SELECT throws_ok('SELECT * FROM rolecall.converge()', NULL, NULL, 'converge() fails');
+SELECT hasnt_role('t_made', 'and makes nothing of it');
 
 SELECT * FROM finish();
 ROLLBACK;
