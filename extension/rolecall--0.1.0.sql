@@ -394,16 +394,21 @@ SET search_path = pg_catalog, pg_temp
 AS $_audit_catalogs$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject') THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
+             THEN 'critical' ELSE 'warning' END,
            p.path || ' -> table grant', h.object, 'may ' || h.privileges,
            coalesce(p.remedy, format(
              CASE WHEN h.grantor = h.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(h.grantor),
-             concat('REVOKE ', h.privileges, ' ON ', h.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', h.privileges, ' ON ', h.object,
+               ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END
+             )
            ))
     FROM (
       SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
-             bool_or(x.is_grantable) AS grantable, bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (false AND x.privilege_type = 'USAGE')) AS writes,
+             bool_or(x.is_grantable) AS grantable,
+             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')) AS writes,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
       FROM pg_class AS c
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -411,8 +416,8 @@ BEGIN
       WHERE c.oid < 16384 AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
         AND NOT EXISTS (
           SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
-            AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
+            AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
         )
         -- Of the information schema no initial privileges are recorded.
         AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
@@ -447,14 +452,17 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN h.grantor = c.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(h.grantor),
-             concat('REVOKE ', h.privileges, ' ON ', o.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', h.privileges, ' ON ', o.object,
+               ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END
+             )
            ))
     FROM (
       SELECT g.attrelid, g.grantee, g.grantor, bool_or(g.grantable) AS grantable, bool_or(g.writes) AS writes,
              string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
       FROM (
         SELECT a.attrelid, x.grantee, x.grantor, x.privilege_type, bool_or(x.is_grantable) AS grantable,
-               bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (false AND x.privilege_type = 'USAGE')) AS writes,
+               bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')) AS writes,
                string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
         FROM pg_attribute AS a
         CROSS JOIN LATERAL aclexplode(a.attacl) AS x
@@ -462,8 +470,8 @@ BEGIN
           AND (x.privilege_type <> 'SELECT' OR a.attrelid < 16384)
           AND NOT (a.attrelid < 16384 AND EXISTS (
             SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-            WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
-              AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+            WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum
+              AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
           ))
         GROUP BY 1, 2, 3, 4
       ) AS g
@@ -493,7 +501,8 @@ SET search_path = pg_catalog, pg_temp
 AS $_audit_functions$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END, p.path || ' -> function grant', f.oid::regprocedure::text,
+    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> function grant', f.oid::regprocedure::text,
            CASE WHEN f.prosecdef
              THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
                          CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
@@ -502,48 +511,71 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, f.oid::regprocedure::text, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+               f.oid::regprocedure::text,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM pg_proc AS f
     JOIN pg_roles AS r ON r.oid = f.proowner
     JOIN pg_language AS l ON l.oid = f.prolang
-    LEFT JOIN LATERAL (SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1) AS c(fixed) ON true
+    LEFT JOIN LATERAL (
+      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
+    ) AS c(fixed) ON true
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND f.pronamespace = ANY (_audit_functions.usable_schemas)
+      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND f.pronamespace = ANY (_audit_functions.usable_schemas)
       AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       -- What a role may do anyway it may also do through a function of its own.
       AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(_audit_functions.principals) AS o);
   RETURN QUERY
-    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text, 'is for superusers alone unless somebody grants it',
+    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
+           'is for superusers alone unless somebody grants it',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, f.oid::regprocedure::text, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+               f.oid::regprocedure::text,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM pg_proc AS f
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-      AND EXISTS (SELECT FROM pg_init_privs AS i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i')
+    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+      AND EXISTS (
+        SELECT FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+      )
       AND NOT EXISTS (
         SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0 AND i.privtype = 'i'
-          AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
+          AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
   RETURN QUERY
-    SELECT CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
            p.path || ' -> function grant', 'dblink',
-           CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
-             ELSE 'connects to other servers and databases, and to this one with another login' END,
-           coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee))
+           CASE
+             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+             ELSE 'connects to other servers and databases, and to this one with another login'
+           END,
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
+           ))
     FROM pg_extension AS e
-    JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+    JOIN pg_depend AS d
+      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      AND d.classid = 'pg_proc'::regclass
     JOIN pg_proc AS f ON f.oid = d.objid
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND f.pronamespace = ANY (_audit_functions.usable_schemas) AND x.grantee <> f.proowner
+    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
+      AND f.pronamespace = ANY (_audit_functions.usable_schemas)
     GROUP BY p.path, p.grantee, p.remedy;
 END
 $_audit_functions$;
@@ -569,29 +601,37 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = g.owner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
-    FROM (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
-           coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-    FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL
-    SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-    FROM pg_database AS d
-    UNION ALL
-    SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-    FROM pg_largeobject_metadata AS l
-    UNION ALL
-    SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
-    FROM pg_foreign_data_wrapper AS w
-    UNION ALL
-    SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
-    FROM pg_foreign_server AS s
-    UNION ALL
-    SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-    FROM pg_tablespace AS t
-    UNION ALL
-    SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-    FROM pg_language AS l) AS g
+    FROM (
+      SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+             quote_ident(n.nspname) AS object, n.nspowner AS owner,
+             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      UNION ALL
+      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+      FROM pg_database AS d
+      UNION ALL
+      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+      FROM pg_largeobject_metadata AS l
+      UNION ALL
+      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+             w.fdwacl, NULL
+      FROM pg_foreign_data_wrapper AS w
+      UNION ALL
+      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+      FROM pg_foreign_server AS s
+      UNION ALL
+      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+      FROM pg_tablespace AS t
+      UNION ALL
+      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+      FROM pg_language AS l
+    ) AS g
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
     JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
@@ -606,7 +646,8 @@ BEGIN
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
-      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
+           OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -617,10 +658,13 @@ BEGIN
              lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
       FROM pg_default_acl AS d
-      JOIN (VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
+      JOIN (
+        VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')
+      ) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
-      WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT' AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
+      WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT'
+        AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
       GROUP BY 1, 2, 3, 4, 5
     ) AS g
     JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = g.grantee;
@@ -644,15 +688,24 @@ AS $_audit_ownership$
 BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
-           coalesce(p.remedy, CASE WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
-             ELSE format('ALTER %s %s OWNER TO CURRENT_USER',
-                         CASE i.type WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
-                                     WHEN 'composite type' THEN 'TYPE'
-                                     WHEN 'statistics object' THEN 'STATISTICS'
-                                     ELSE upper(i.type) END,
-                         i.identity) END)
+           coalesce(p.remedy, CASE
+             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             ELSE format(
+               'ALTER %s %s OWNER TO CURRENT_USER',
+               CASE i.type
+                 WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
+                 WHEN 'composite type' THEN 'TYPE'
+                 WHEN 'statistics object' THEN 'STATISTICS'
+                 ELSE upper(i.type)
+               END,
+               i.identity
+             )
+           END)
     FROM unnest(_audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
+      AND d.deptype = 'o'
+        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
@@ -666,11 +719,19 @@ BEGIN
     SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
            p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
            quote_ident(b.datname),
-           format(CASE d.deptype WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
-                    ELSE 'has privileges on %s objects in that database: audit it there' END, count(DISTINCT (d.classid, d.objid))),
-           coalesce(p.remedy, CASE d.deptype WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee) END)
+           format(
+             CASE d.deptype
+               WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
+               ELSE 'has privileges on %s objects in that database: audit it there'
+             END,
+             count(DISTINCT (d.classid, d.objid))
+           ),
+           coalesce(p.remedy, CASE d.deptype
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+           END)
     FROM unnest(_audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
     JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
     WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
@@ -696,7 +757,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_principals$
 DECLARE
-  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN ' GRANTED BY %3$I' ELSE '' END;
+  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I' ELSE '' END;
   v_next rolecall._principal[];
   v_found rolecall._principal[];
 BEGIN
@@ -710,9 +771,11 @@ BEGIN
       SELECT ROW(
                n.roleid, quote_ident(n.name),
                concat(n.path, ' -> ', quote_ident(n.name),
-                      CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)' ELSE ' (ADMIN OPTION)' END),
+                      CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)'
+                           ELSE ' (ADMIN OPTION)' END),
                n.admin OR (n.becomes AND n.sets),
-               concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END, CASE WHEN n.admin THEN 'ADMIN' END),
+               concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
+                         CASE WHEN n.admin THEN 'ADMIN' END),
                coalesce(n.remedy, n.revoke)
              )::rolecall._principal
       FROM (
@@ -720,8 +783,11 @@ BEGIN
         FROM (
           SELECT e.roleid, p.path, p.becomes, p.remedy,
                  bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
-                 string_agg(format('REVOKE %1$I FROM %2$s' || v_granted_by, pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
-                            '; ' ORDER BY e.grantor) AS revoke
+                 string_agg(
+                   format('REVOKE %1$I FROM %2$s' || v_granted_by,
+                          pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
+                   '; ' ORDER BY e.grantor
+                 ) AS revoke
           FROM unnest(v_next) AS p
           JOIN pg_auth_members AS e ON e.member = p.role_oid
           JOIN pg_roles AS r ON r.oid = e.member
@@ -784,14 +850,16 @@ BEGIN
       WHERE k.direction IN (0, d.direction)
     ),
     reader AS (
-      SELECT k.origin, k.oid, true AS reveals, CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
+      SELECT k.origin, k.oid, true AS reveals,
+             CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
       FROM kin AS k
       UNION
       SELECT r.origin, c.oid,
              c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
              CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
       FROM reader AS r
-      JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_depend AS d
+        ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
       JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
       JOIN pg_class AS c ON c.oid = w.ev_class
       CROSS JOIN LATERAL (
@@ -804,14 +872,17 @@ BEGIN
       FROM reader AS r WHERE r.reveals
       GROUP BY r.oid
     )
-    SELECT DISTINCT CASE WHEN c.relnamespace = ANY (_audit_reading.usable_schemas) THEN 'critical' ELSE 'warning' END,
+    SELECT DISTINCT CASE WHEN u.usable THEN 'critical' ELSE 'warning' END,
            p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
            concat('reads what is withheld: ', h.what,
-                  CASE WHEN NOT c.relnamespace = ANY (_audit_reading.usable_schemas) THEN ', once it has USAGE on the schema' END),
+                  CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = c.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM hidden AS h
     JOIN pg_class AS c ON c.oid = h.oid
@@ -819,11 +890,13 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT 0, c.relacl
       UNION ALL
-      SELECT a.attnum, a.attacl FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+      SELECT a.attnum, a.attacl FROM pg_attribute AS a
+      WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
     ) AS g(attnum, acl)
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
     JOIN unnest(_audit_reading.principals) AS p ON p.role_oid = x.grantee
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (_audit_reading.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
@@ -853,7 +926,8 @@ BEGIN
     CROSS JOIN LATERAL (
       VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
              ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
-             ('critical', 'REPLICATION', r.rolreplication, 'REPLICATION: copies the whole cluster, with what is withheld'),
+             ('critical', 'REPLICATION', r.rolreplication,
+              'REPLICATION: copies the whole cluster, with what is withheld'),
              ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
              ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
     ) AS a(severity, word, present, detail)
@@ -869,7 +943,8 @@ BEGIN
            concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
     FROM unnest(_audit_roles.principals) AS p
     LEFT JOIN (
-      VALUES ('pg_read_all_data', CASE WHEN _audit_roles.withholds THEN 'critical' ELSE 'warning' END, 'reads every table, also one that is withheld'),
+      VALUES ('pg_read_all_data', CASE WHEN _audit_roles.withholds THEN 'critical' ELSE 'warning' END,
+              'reads every table, also one that is withheld'),
              ('pg_write_all_data', 'critical', 'writes every table'),
              ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
              ('pg_write_server_files', 'critical', 'writes files of the server'),
@@ -937,18 +1012,26 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
-           coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee))
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s',
+             string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee
+           ))
     FROM pg_proc AS f
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea') AND x.grantee <> f.proowner
+    WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+      AND x.grantee <> f.proowner
     GROUP BY p.path, p.grantee, p.remedy;
   RETURN QUERY
-    SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname), 'logs in to that database, and does there what PUBLIC may',
+    SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
+           'logs in to that database, and does there what PUBLIC may',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = d.datdba THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'CONNECT ON DATABASE ', quote_ident(d.datname), ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'CONNECT ON DATABASE ', quote_ident(d.datname),
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM pg_database AS d
     CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
@@ -957,7 +1040,10 @@ BEGIN
   RETURN QUERY
     SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
            p.path || ' -> parameter grant', x.parameter,
-           CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+           CASE x.privilege_type
+             WHEN 'SET' THEN 'sets this parameter in its sessions'
+             ELSE 'sets this parameter for the server'
+           END,
            coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
     FROM jsonb_to_recordset(rolecall._parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
@@ -991,15 +1077,18 @@ BEGIN
   ) AS s
   WHERE s.resource IS NOT NULL;
   RETURN QUERY
-    SELECT 'warning', quote_ident(_audit_settings.role_name) || ' -> setting', w.setting ->> 'name', 'is not as it was asked for', c.statement
+    SELECT 'warning', quote_ident(_audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
+           'is not as it was asked for', c.statement
     FROM jsonb_array_elements(v_wanted) AS w(setting)
     CROSS JOIN LATERAL rolecall._plan_settings(jsonb_build_array(w.setting)) AS c;
   IF rolecall._recorded('roles', jsonb_build_array(_audit_settings.role_name)) IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT 'info', quote_ident(_audit_settings.role_name) || ' -> setting', c.name, concat('is ', c.value, ', which nobody asked for here'),
-           format('ALTER ROLE %I%s RESET %I', _audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+    SELECT 'info', quote_ident(_audit_settings.role_name) || ' -> setting', c.name,
+           concat('is ', c.value, ', which nobody asked for here'),
+           format('ALTER ROLE %I%s RESET %I',
+                  _audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
     FROM pg_db_role_setting AS s
     CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
@@ -1040,13 +1129,20 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN h.grantor = a.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(h.grantor),
-             concat('REVOKE ', CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END, ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END,
+               ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object,
+               ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END
+             )
            ))
     FROM acl AS a
     CROSS JOIN LATERAL (
       SELECT x.grantee, x.grantor, x.privilege_type = 'SELECT' AS reads, bool_or(x.is_grantable) AS grantable,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges,
-             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (a.is_sequence AND x.privilege_type = 'USAGE')) AS writes
+             bool_or(
+               x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
+               OR (a.is_sequence AND x.privilege_type = 'USAGE')
+             ) AS writes
       FROM aclexplode(a.relacl) AS x
       WHERE x.grantee <> a.relowner AND (x.privilege_type <> 'SELECT' OR x.is_grantable)
       GROUP BY 1, 2, 3
@@ -1279,7 +1375,8 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', _check_operator.role_name),
-      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are derived from.';
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
+             'derived from.';
   ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
@@ -1433,7 +1530,7 @@ BEGIN
   IF v_caller.rolsuper THEN
     RETURN;
   ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-    OR (rolecall._server_version() >= 16 AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION')) THEN
+    OR (current_setting('server_version_num')::integer / 10000 >= 16 AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION')) THEN
     PERFORM rolecall._surface(_check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
   ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE') THEN
     PERFORM rolecall._surface(_check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL);
@@ -3145,7 +3242,8 @@ BEGIN
   END IF;
   -- An older snapshot may show the role as it was before, too.
   RETURN NOT EXISTS (
-    SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
+    SELECT FROM pg_authid AS a
+    WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
   );
 END
 $_is_password_cleared$;
@@ -3899,7 +3997,7 @@ DECLARE
   v_made jsonb;
   v_absent text;
   v_options text;
-  v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
+  v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   IF NOT v_by_grantor
      AND jsonb_path_exists(_plan_memberships.document, '$.memberships[*] ? (@.inherit != null || @.set != null)') THEN
@@ -3909,67 +4007,89 @@ BEGIN
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
-    _plan_memberships.document, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+    _plan_memberships.document,
+    '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
     v_changes := ARRAY(
-      SELECT ROW('revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
-             CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL)::rolecall._change
+      SELECT ROW(
+               'revoke_role', w.member,
+               format('REVOKE %s%I FROM %I%s',
+                      CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+                      CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
+               NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
+             )::rolecall._change
       FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
         AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
       CROSS JOIN LATERAL (
-        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+        OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
       ) AS o(role_oid, member_oid)
       CROSS JOIN LATERAL (
         SELECT e.* FROM pg_auth_members AS e
         WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-        OFFSET 0
+        OFFSET 0 -- Member by member, by the index on them.
       ) AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
       CROSS JOIN LATERAL (
         SELECT 'ALL' WHERE w.state = 'absent'
         UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
-        UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
-        UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+        UNION ALL
+        SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
+          AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
+        UNION ALL
+        SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
+          AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
       ) AS r(option)
       WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
       ORDER BY w.position, e.grantor, r.option, g.role
     );
   END IF;
   FOR v_missing IN
-    SELECT w.*, p.known, p.admin AS administers, o.*, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
+    SELECT w.*, p.known, p.admin AS administers, o.*, d.inherits, d.sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
       AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
       WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
     CROSS JOIN LATERAL (
-      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
     ) AS o(role_oid, member_oid)
     CROSS JOIN LATERAL (
-      SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
+      SELECT count(*) > 0, bool_or(e.admin_option),
+             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)),
+             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
       FROM pg_auth_members AS e
       WHERE e.member = o.member_oid AND e.roleid = o.role_oid
     ) AS p(known, admin, inherit, set)
+    CROSS JOIN LATERAL (
+      -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the one
+      -- that another transaction has replaced meanwhile, and the one by which this transaction has replaced that.
+      SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true),
+             coalesce(w.set, true)
+    ) AS d(inherits, sets)
     WHERE w.state IS NULL
       AND (NOT p.known
            OR (w.admin AND NOT p.admin)
            -- Before 16 no membership has options to differ in.
-           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true))
-           OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
+           OR (v_by_grantor AND NOT p.inherit AND d.inherits)
+           OR (v_by_grantor AND NOT p.set AND d.sets))
     ORDER BY w.position
   LOOP
     v_absent := NULL;
     IF v_missing.role_oid IS NULL OR v_missing.member_oid IS NULL THEN
       v_made := coalesce(v_made, (
-        SELECT jsonb_object_agg(n.name, true) FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
+        SELECT jsonb_object_agg(n.name, true)
+        FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
       ), '{}');
       v_absent := CASE WHEN v_missing.role_oid IS NULL AND NOT v_made ? v_missing.role THEN v_missing.role
                        WHEN v_missing.member_oid IS NULL AND NOT v_made ? v_missing.member THEN v_missing.member END;
     END IF;
     v_options := concat_ws(', ',
       CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
+      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL
+        THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL
+        THEN 'SET ' || upper(v_missing.sets::text) END
     );
     v_changes := v_changes || ROW(
       'grant_role', v_missing.member,
@@ -4027,8 +4147,10 @@ BEGIN
     SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
            CASE WHEN r.absent THEN '42704' WHEN NOT e.owned THEN '42501' END,
            CASE WHEN r.absent THEN 'the role does not exist'
-                WHEN NOT e.owned THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
-    FROM ROWS FROM (jsonb_to_recordset(_plan_operators.document -> 'operators') AS (role text)) WITH ORDINALITY AS o(role, position)
+                WHEN NOT e.owned
+                  THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
+    FROM ROWS FROM (jsonb_to_recordset(_plan_operators.document -> 'operators') AS (role text))
+         WITH ORDINALITY AS o(role, position)
     CROSS JOIN LATERAL (
       SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
                _plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
@@ -4081,7 +4203,9 @@ BEGIN
     v_until := (v_resource ->> 'valid_until')::timestamptz;
     IF v_role IS NULL THEN
       -- A role that the same call creates is created with its password.
-      CONTINUE WHEN jsonb_path_exists(_plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));
+      CONTINUE WHEN jsonb_path_exists(
+        _plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
+      );
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
@@ -4100,7 +4224,8 @@ BEGIN
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
     v_changes := v_changes || ROW(
       'set_password', v_name,
-      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
+      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
+                format('PASSWORD %L', rolecall._mask())),
       rolecall._mask(), ARRAY[v_name], NULL, NULL
     )::rolecall._change;
   END LOOP;
@@ -4135,7 +4260,8 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
-        AND ((d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+        AND ((d.deptype = 'o'
+          AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
              OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
                   WHEN 'pg_class'::regclass THEN d.objsubid <> 0
                   WHEN 'pg_default_acl'::regclass THEN false
@@ -4184,7 +4310,8 @@ BEGIN
         SELECT d.* FROM pg_shdepend AS d
         WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
           AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
-               OR (d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
+               OR (d.deptype = 'o'
+                 AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
         OFFSET 0
       ) AS d
     ),
@@ -4192,17 +4319,20 @@ BEGIN
       SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
-      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
+      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+             quote_ident(n.nspname) AS object, n.nspowner AS owner,
              coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
       FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
       FROM pg_database AS d
       UNION ALL
       SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
       FROM pg_largeobject_metadata AS l
       UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
+      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+             w.fdwacl, NULL
       FROM pg_foreign_data_wrapper AS w
       UNION ALL
       SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
@@ -4273,15 +4403,19 @@ BEGIN
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
         SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
         FROM excess AS e
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
         ) AS b(revoker)
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
@@ -4436,22 +4570,37 @@ BEGIN
   END IF;
   FOR v_role IN
     SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
+    FROM jsonb_to_recordset(_plan_roles.resources)
+      AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
+    -- OFFSET 0: worked out once, not wherever it is used.
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL (
       SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
     ) AS w(wanted)
     LEFT JOIN LATERAL (
-      SELECT jsonb_build_object('superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit, 'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
+      SELECT jsonb_build_object(
+               'superuser', a.rolsuper,
+               'createdb', a.rolcreatedb,
+               'createrole', a.rolcreaterole,
+               'inherit', a.rolinherit,
+               'login', a.rolcanlogin,
+               'replication', a.rolreplication,
+               'bypassrls', a.rolbypassrls
+             )
+      FROM pg_roles AS a
+      WHERE a.oid = o.role_oid AND w.wanted <> '{}'
+      LIMIT 1
     ) AS p(present) ON true
     -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
     WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
   LOOP
     v_words := (
-      SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
-                        ORDER BY array_position(ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'], w.key))
+      SELECT string_agg(
+               CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
+               ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
+             )
       FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE w.key = ANY (ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls']) AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
+      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}') AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
     );
     v_create := v_role.role_oid IS NULL;
     v_changes := v_changes || ROW(
@@ -4553,8 +4702,9 @@ BEGIN
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
-             format('ALTER ROLE %I%s SET %I = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
-                    s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+             format('ALTER ROLE %I%s SET %I = %s', s.role,
+                    CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
+                    CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
         WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
@@ -4725,15 +4875,19 @@ BEGIN
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
         SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
         FROM excess AS e
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
         ) AS b(revoker)
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
@@ -5566,21 +5720,6 @@ COMMENT ON FUNCTION rolecall._sees_passwords()
 
 REVOKE ALL ON FUNCTION rolecall._sees_passwords() FROM PUBLIC;
 
--- sql/5-internal/_server_version.sql
-CREATE FUNCTION rolecall._server_version()
-RETURNS integer
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_server_version$
-BEGIN
-  RETURN current_setting('server_version_num')::integer / 10000;
-END
-$_server_version$;
-
-COMMENT ON FUNCTION rolecall._server_version() IS 'The major version of the server';
-
-REVOKE ALL ON FUNCTION rolecall._server_version() FROM PUBLIC;
-
 -- sql/5-internal/_statement.sql
 CREATE FUNCTION rolecall._statement(
   change rolecall._change
@@ -6143,7 +6282,8 @@ BEGIN
       UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
       UNION ALL SELECT * FROM rolecall._audit_settings(audit_role.role_name)
     ) AS f
-    ORDER BY array_position('{critical,warning,info}', f.severity), f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+    ORDER BY array_position('{critical,warning,info}', f.severity),
+             f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
 END
 $audit_role$;
 
@@ -6221,17 +6361,20 @@ BEGIN
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_anonymous,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
           'protected', true
         ),
         jsonb_build_object(
           'name', v_authenticated,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
           'protected', true
         ),
         jsonb_build_object(
           'name', v_administrator,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":true}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":true}'::jsonb,
           'protected', true
         )
       ),
@@ -6284,7 +6427,8 @@ BEGIN
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_name,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
           'protected', true
         )
       ),
@@ -6445,7 +6589,12 @@ SET plan_cache_mode = force_generic_plan -- no plan is better for one argument t
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
+    SELECT coalesce(
+             jsonb_agg(
+               jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
+             ),
+             '[]'
+           )
     FROM (
       SELECT g.name, min(g.position) AS position
       FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
@@ -6659,7 +6808,12 @@ SET plan_cache_mode = force_generic_plan -- no plan is better for one argument t
 AS $provision_reporting_role$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._provision(
-    jsonb_build_array(rolecall._read_access(provision_reporting_role.role_name, provision_reporting_role.schemas, provision_reporting_role.withheld_tables, provision_reporting_role.table_owners)),
+    jsonb_build_array(
+      rolecall._read_access(
+        provision_reporting_role.role_name, provision_reporting_role.schemas,
+        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
+      )
+    ),
     provision_reporting_role.rotate_after, provision_reporting_role.realign_password, provision_reporting_role.dry_run
   );
 END
@@ -6705,10 +6859,17 @@ BEGIN
   END IF;
   RETURN QUERY SELECT * FROM rolecall._provision(
     jsonb_build_array(
-      rolecall._read_access(v_reporting, ARRAY[provision_reporting_roles.reporting_schema], provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners),
-      rolecall._read_access(v_raw, ARRAY[provision_reporting_roles.raw_schema], provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners)
+      rolecall._read_access(
+        v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+      ),
+      rolecall._read_access(
+        v_raw, ARRAY[provision_reporting_roles.raw_schema],
+        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+      )
     ),
-    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+    provision_reporting_roles.dry_run
   );
 END
 $provision_reporting_roles$;
@@ -6804,7 +6965,8 @@ BEGIN
   IF v_secret IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
-      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', reporting_role_password.role_name, current_database()),
+      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
+                       reporting_role_password.role_name, current_database()),
       HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
   END IF;
   RETURN rolecall._derived_password(v_secret, reporting_role_password.role_name);
@@ -6926,12 +7088,16 @@ BEGIN
     RETURN;
   END IF;
   RETURN NEXT rolecall._rotate_secret(rotate_reporting_secret.dry_run);
-  v_secret := CASE WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes() ELSE rolecall._read_secret('rolecall.reporting', true) END;
+  v_secret := CASE
+    WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes()
+    ELSE rolecall._read_secret('rolecall.reporting', true)
+  END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
   IF NOT rotate_reporting_secret.dry_run THEN
     v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
+  RETURN QUERY
+    SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
 END
 $rotate_reporting_secret$;
 
@@ -7054,7 +7220,9 @@ BEGIN
   END IF;
   IF rolecall._write_secret(set_secret.key, v_value, true) THEN
     RETURN NEXT ROW(
-      'set_secret', set_secret.key, format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()), 'applied', NULL, NULL
+      'set_secret', set_secret.key,
+      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()),
+      'applied', NULL, NULL
     )::rolecall.step;
   END IF;
 END

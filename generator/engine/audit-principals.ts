@@ -3,6 +3,7 @@
  */
 import type { Oid, Oids, Principals, PrincipalRow, Returns, SetOf } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { serverVersion } from './plan-memberships.ts';
 
 /**
  * The role itself, the roles whose privileges it can use, and PUBLIC
@@ -15,7 +16,7 @@ import { sql } from '../sql/template.ts';
 export function _audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
   return sql`
     DECLARE
-      v_granted_by text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN ' GRANTED BY %3$I' ELSE '' END;
+      v_granted_by text := CASE WHEN ${serverVersion} >= 16 THEN ' GRANTED BY %3$I' ELSE '' END;
       v_next rolecall._principal[];
       v_found rolecall._principal[];
     BEGIN
@@ -29,9 +30,11 @@ export function _audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
           SELECT ROW(
                    n.roleid, quote_ident(n.name),
                    concat(n.path, ' -> ', quote_ident(n.name),
-                          CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)' ELSE ' (ADMIN OPTION)' END),
+                          CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)'
+                               ELSE ' (ADMIN OPTION)' END),
                    n.admin OR (n.becomes AND n.sets),
-                   concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END, CASE WHEN n.admin THEN 'ADMIN' END),
+                   concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
+                             CASE WHEN n.admin THEN 'ADMIN' END),
                    coalesce(n.remedy, n.revoke)
                  )::rolecall._principal
           FROM (
@@ -39,8 +42,11 @@ export function _audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
             FROM (
               SELECT e.roleid, p.path, p.becomes, p.remedy,
                      bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
-                     string_agg(format('REVOKE %1$I FROM %2$s' || v_granted_by, pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
-                                '; ' ORDER BY e.grantor) AS revoke
+                     string_agg(
+                       format('REVOKE %1$I FROM %2$s' || v_granted_by,
+                              pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
+                       '; ' ORDER BY e.grantor
+                     ) AS revoke
               FROM unnest(v_next) AS p
               JOIN pg_auth_members AS e ON e.member = p.role_oid
               JOIN pg_roles AS r ON r.oid = e.member

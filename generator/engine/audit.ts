@@ -19,7 +19,10 @@ const revoke = (what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
   coalesce(p.remedy, format(
     CASE WHEN ${grantor} = ${owner} THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
     pg_get_userbyid(${grantor}),
-    concat('REVOKE ', ${what}, ' FROM ', p.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END)
+    concat(
+      'REVOKE ', ${what},
+      ' FROM ', p.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END
+    )
   ))
 `;
 
@@ -27,8 +30,8 @@ const revoke = (what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
 const initial = (catalog: Sql, object: Sql, column: Sql) => sql`
   EXISTS (
     SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-    WHERE i.classoid = ${catalog}::regclass AND i.objoid = ${object} AND i.objsubid = ${column} AND i.privtype = 'i'
-      AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+    WHERE i.classoid = ${catalog}::regclass AND i.objoid = ${object} AND i.objsubid = ${column}
+      AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
   )
 `;
 
@@ -47,7 +50,8 @@ export function _audit_roles(principals: Principals, withholds: Bool): SetOf<Fin
         CROSS JOIN LATERAL (
           VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
                  ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
-                 ('critical', 'REPLICATION', r.rolreplication, 'REPLICATION: copies the whole cluster, with what is withheld'),
+                 ('critical', 'REPLICATION', r.rolreplication,
+                  'REPLICATION: copies the whole cluster, with what is withheld'),
                  ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
                  ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
         ) AS a(severity, word, present, detail)
@@ -63,7 +67,8 @@ export function _audit_roles(principals: Principals, withholds: Bool): SetOf<Fin
                concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
         FROM unnest(${principals}) AS p
         LEFT JOIN (
-          VALUES ('pg_read_all_data', CASE WHEN ${withholds} THEN 'critical' ELSE 'warning' END, 'reads every table, also one that is withheld'),
+          VALUES ('pg_read_all_data', CASE WHEN ${withholds} THEN 'critical' ELSE 'warning' END,
+                  'reads every table, also one that is withheld'),
                  ('pg_write_all_data', 'critical', 'writes every table'),
                  ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
                  ('pg_write_server_files', 'critical', 'writes files of the server'),
@@ -94,15 +99,23 @@ export function _audit_ownership(principals: Principals): SetOf<FindingRow> {
     BEGIN
       RETURN QUERY
         SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
-               coalesce(p.remedy, CASE WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
-                 ELSE format('ALTER %s %s OWNER TO CURRENT_USER',
-                             CASE i.type WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
-                                         WHEN 'composite type' THEN 'TYPE'
-                                         WHEN 'statistics object' THEN 'STATISTICS'
-                                         ELSE upper(i.type) END,
-                             i.identity) END)
+               coalesce(p.remedy, CASE
+                 WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+                 ELSE format(
+                   'ALTER %s %s OWNER TO CURRENT_USER',
+                   CASE i.type
+                     WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
+                     WHEN 'composite type' THEN 'TYPE'
+                     WHEN 'statistics object' THEN 'STATISTICS'
+                     ELSE upper(i.type)
+                   END,
+                   i.identity
+                 )
+               END)
         FROM unnest(${principals}) AS p
-        JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND ${owned(sql`d`)}
+        JOIN pg_shdepend AS d
+          ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
+          AND ${owned(sql`d`)}
         CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
         WHERE d.dbid IN (0, ${thisDatabase})
           AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
@@ -116,11 +129,19 @@ export function _audit_ownership(principals: Principals): SetOf<FindingRow> {
         SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
                p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
                quote_ident(b.datname),
-               format(CASE d.deptype WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
-                        ELSE 'has privileges on %s objects in that database: audit it there' END, count(DISTINCT (d.classid, d.objid))),
-               coalesce(p.remedy, CASE d.deptype WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee) END)
+               format(
+                 CASE d.deptype
+                   WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
+                   ELSE 'has privileges on %s objects in that database: audit it there'
+                 END,
+                 count(DISTINCT (d.classid, d.objid))
+               ),
+               coalesce(p.remedy, CASE d.deptype
+                 WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+               END)
         FROM unnest(${principals}) AS p
-        JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+        JOIN pg_shdepend AS d
+          ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
         JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
         WHERE d.classid NOT IN ${aboutTheRole}
         GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
@@ -129,9 +150,16 @@ export function _audit_ownership(principals: Principals): SetOf<FindingRow> {
 }
 
 /** How bad a privilege on a table, on one of its columns or on a sequence is. */
-const tableSeverity = (privilege: Sql, isSequence: Sql) => sql`
-  bool_or(${privilege} IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (${isSequence} AND ${privilege} = 'USAGE'))
-`;
+const tableSeverity = (privilege: Sql, isSequence?: Sql) => {
+  const writes = sql`${privilege} IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')`;
+  if (isSequence === undefined) return sql`bool_or(${writes})`;
+  return sql`
+    bool_or(
+      ${writes}
+      OR (${isSequence} AND ${privilege} = 'USAGE')
+    )
+  `;
+};
 
 /**
  * Privileges on tables and sequences beyond reading them
@@ -154,7 +182,10 @@ export function _audit_tables(principals: Principals, usable_schemas: Oids): Set
                concat(CASE WHEN h.reads THEN 'grants SELECT on' ELSE 'may ' || h.privileges END,
                       CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
-                 sql`CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END, ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object`,
+                 sql`
+                   CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END,
+                   ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object
+                 `,
                  sql`h.grantor`,
                  sql`a.relowner`,
                  sql`h.grantable`,
@@ -198,7 +229,7 @@ export function _audit_columns(principals: Principals, usable_schemas: Oids): Se
                  string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
           FROM (
             SELECT a.attrelid, x.grantee, x.grantor, x.privilege_type, bool_or(x.is_grantable) AS grantable,
-                   ${tableSeverity(sql`x.privilege_type`, sql`false`)} AS writes,
+                   ${tableSeverity(sql`x.privilege_type`)} AS writes,
                    string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
             FROM pg_attribute AS a
             CROSS JOIN LATERAL aclexplode(a.attacl) AS x
@@ -226,12 +257,14 @@ export function _audit_catalogs(principals: Principals): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject') THEN 'critical' ELSE 'warning' END,
+        SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
+                 THEN 'critical' ELSE 'warning' END,
                p.path || ' -> table grant', h.object, 'may ' || h.privileges,
                ${revoke(sql`h.privileges, ' ON ', h.object`, sql`h.grantor`, sql`h.relowner`, sql`h.grantable`)}
         FROM (
           SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
-                 bool_or(x.is_grantable) AS grantable, ${tableSeverity(sql`x.privilege_type`, sql`false`)} AS writes,
+                 bool_or(x.is_grantable) AS grantable,
+                 ${tableSeverity(sql`x.privilege_type`)} AS writes,
                  string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
           FROM pg_class AS c
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -268,14 +301,16 @@ export function _audit_reading(principals: Principals, usable_schemas: Oids, wit
           WHERE k.direction IN (0, d.direction)
         ),
         reader AS (
-          SELECT k.origin, k.oid, true AS reveals, CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
+          SELECT k.origin, k.oid, true AS reveals,
+                 CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
           FROM kin AS k
           UNION
           SELECT r.origin, c.oid,
                  c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
                  CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
           FROM reader AS r
-          JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
+          JOIN pg_depend AS d
+            ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
           JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
           JOIN pg_class AS c ON c.oid = w.ev_class
           CROSS JOIN LATERAL (
@@ -288,10 +323,10 @@ export function _audit_reading(principals: Principals, usable_schemas: Oids, wit
           FROM reader AS r WHERE r.reveals
           GROUP BY r.oid
         )
-        SELECT DISTINCT CASE WHEN c.relnamespace = ANY (${usable_schemas}) THEN 'critical' ELSE 'warning' END,
+        SELECT DISTINCT CASE WHEN u.usable THEN 'critical' ELSE 'warning' END,
                p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
                concat('reads what is withheld: ', h.what,
-                      CASE WHEN NOT c.relnamespace = ANY (${usable_schemas}) THEN ', once it has USAGE on the schema' END),
+                      CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
                  sql`'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object`,
                  sql`x.grantor`,
@@ -304,11 +339,13 @@ export function _audit_reading(principals: Principals, usable_schemas: Oids, wit
         CROSS JOIN LATERAL (
           SELECT 0, c.relacl
           UNION ALL
-          SELECT a.attnum, a.attacl FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+          SELECT a.attnum, a.attacl FROM pg_attribute AS a
+          WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
         ) AS g(attnum, acl)
         CROSS JOIN LATERAL aclexplode(g.acl) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
+        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (${usable_schemas})) AS u(usable)
         CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
         WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
     END
@@ -347,11 +384,15 @@ export function _audit_functions(principals: Principals, usable_schemas: Oids): 
     JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
   `;
   const function_ = sql`f.oid::regprocedure::text`;
-  const what = sql`'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, ${function_}`;
+  const what = sql`
+    'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+    ${function_}
+  `;
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END, p.path || ' -> function grant', ${function_},
+        SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+               p.path || ' -> function grant', ${function_},
                CASE WHEN f.prosecdef
                  THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
                              CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
@@ -361,32 +402,47 @@ export function _audit_functions(principals: Principals, usable_schemas: Oids): 
         FROM pg_proc AS f
         JOIN pg_roles AS r ON r.oid = f.proowner
         JOIN pg_language AS l ON l.oid = f.prolang
-        LEFT JOIN LATERAL (SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1) AS c(fixed) ON true
+        LEFT JOIN LATERAL (
+          SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
+        ) AS c(fixed) ON true
         ${privilege}
         WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-          AND f.pronamespace NOT IN ${systemSchemas} AND f.pronamespace = ANY (${usable_schemas})
+          AND f.pronamespace NOT IN ${systemSchemas}
+          AND f.pronamespace = ANY (${usable_schemas})
           AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
           -- What a role may do anyway it may also do through a function of its own.
           AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(${principals}) AS o);
       RETURN QUERY
-        SELECT 'critical', p.path || ' -> function grant', ${function_}, 'is for superusers alone unless somebody grants it',
+        SELECT 'critical', p.path || ' -> function grant', ${function_},
+               'is for superusers alone unless somebody grants it',
                ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
         FROM pg_proc AS f
         ${privilege}
-        WHERE f.pronamespace IN ${systemSchemas} AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-          AND EXISTS (SELECT FROM pg_init_privs AS i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i')
+        WHERE f.pronamespace IN ${systemSchemas}
+          AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+          AND EXISTS (
+            SELECT FROM pg_init_privs AS i
+            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+          )
           AND NOT ${initial(sql`'pg_proc'`, sql`f.oid`, sql`0`)};
       RETURN QUERY
-        SELECT CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+        SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
                p.path || ' -> function grant', 'dblink',
-               CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
-                 ELSE 'connects to other servers and databases, and to this one with another login' END,
-               coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT ${function_}, ', '), p.grantee))
+               CASE
+                 WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+                 ELSE 'connects to other servers and databases, and to this one with another login'
+               END,
+               coalesce(p.remedy, format(
+                 'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT ${function_}, ', '), p.grantee
+               ))
         FROM pg_extension AS e
-        JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+        JOIN pg_depend AS d
+          ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+          AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc AS f ON f.oid = d.objid
         ${privilege}
-        WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND f.pronamespace = ANY (${usable_schemas}) AND x.grantee <> f.proowner
+        WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
+          AND f.pronamespace = ANY (${usable_schemas})
         GROUP BY p.path, p.grantee, p.remedy;
     END
   `;
@@ -403,7 +459,9 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
         SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
                concat(p.path, ' -> ', lower(g.kind), ' grant'), g.object, k.detail,
                ${revoke(sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
-        FROM (${grantableObjects}) AS g
+        FROM (
+          ${grantableObjects}
+        ) AS g
         CROSS JOIN LATERAL aclexplode(g.acl) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         JOIN (
@@ -418,7 +476,8 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
         ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
         WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
           -- What PUBLIC may do in other databases is said there.
-          AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = ${thisDatabase});
+          AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
+               OR g.oid = ${thisDatabase});
       RETURN QUERY
         SELECT 'warning', p.path || ' -> default privileges', g.object,
                format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -429,10 +488,13 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
                  lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
                  string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
           FROM pg_default_acl AS d
-          JOIN (VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
+          JOIN (
+            VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')
+          ) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
           CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
-          WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT' AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
+          WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT'
+            AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
           GROUP BY 1, 2, 3, 4, 5
         ) AS g
         JOIN unnest(${principals}) AS p ON p.role_oid = g.grantee;
@@ -455,14 +517,19 @@ export function _audit_server(principals: Principals): SetOf<FindingRow> {
       END IF;
       RETURN QUERY
         SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
-               coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee))
+               coalesce(p.remedy, format(
+                 'REVOKE EXECUTE ON FUNCTION %s FROM %s',
+                 string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee
+               ))
         FROM pg_proc AS f
         CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
-        WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea') AND x.grantee <> f.proowner
+        WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+          AND x.grantee <> f.proowner
         GROUP BY p.path, p.grantee, p.remedy;
       RETURN QUERY
-        SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname), 'logs in to that database, and does there what PUBLIC may',
+        SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
+               'logs in to that database, and does there what PUBLIC may',
                ${revoke(sql`'CONNECT ON DATABASE ', quote_ident(d.datname)`, sql`x.grantor`, sql`d.datdba`, sql`x.is_grantable`)}
         FROM pg_database AS d
         CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
@@ -471,7 +538,10 @@ export function _audit_server(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
                p.path || ' -> parameter grant', x.parameter,
-               CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+               CASE x.privilege_type
+                 WHEN 'SET' THEN 'sets this parameter in its sessions'
+                 ELSE 'sets this parameter for the server'
+               END,
                coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
         FROM ${parameterPrivileges}
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
@@ -498,15 +568,18 @@ export function _audit_settings(role_name: Text): SetOf<FindingRow> {
       ) AS s
       WHERE s.resource IS NOT NULL;
       RETURN QUERY
-        SELECT 'warning', quote_ident(${role_name}) || ' -> setting', w.setting ->> 'name', 'is not as it was asked for', c.statement
+        SELECT 'warning', quote_ident(${role_name}) || ' -> setting', w.setting ->> 'name',
+               'is not as it was asked for', c.statement
         FROM jsonb_array_elements(v_wanted) AS w(setting)
         CROSS JOIN LATERAL rolecall._plan_settings(jsonb_build_array(w.setting)) AS c;
       IF rolecall._recorded('roles', jsonb_build_array(${role_name})) IS NULL THEN
         RETURN;
       END IF;
       RETURN QUERY
-        SELECT 'info', quote_ident(${role_name}) || ' -> setting', c.name, concat('is ', c.value, ', which nobody asked for here'),
-               format('ALTER ROLE %I%s RESET %I', ${role_name}, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+        SELECT 'info', quote_ident(${role_name}) || ' -> setting', c.name,
+               concat('is ', c.value, ', which nobody asked for here'),
+               format('ALTER ROLE %I%s RESET %I',
+                      ${role_name}, ' IN DATABASE ' || quote_ident(d.datname), c.name)
         FROM pg_db_role_setting AS s
         CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
         CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)

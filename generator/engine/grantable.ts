@@ -17,17 +17,20 @@ export const batch = 500;
  * and leads nowhere, where it has one.
  */
 export const grantableObjects = sql`
-  SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
+  SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+         quote_ident(n.nspname) AS object, n.nspowner AS owner,
          coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
   FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
   UNION ALL
-  SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+  SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+         coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
   FROM pg_database AS d
   UNION ALL
   SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
   FROM pg_largeobject_metadata AS l
   UNION ALL
-  SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
+  SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+         w.fdwacl, NULL
   FROM pg_foreign_data_wrapper AS w
   UNION ALL
   SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
@@ -50,15 +53,19 @@ export const grantableObjects = sql`
 export const revocations = (excess: Sql) => sql`
   SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
          concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                format('REVOKE %s ON %s%s FROM %I CASCADE',
+                       r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
                 CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
          r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
   FROM (
     SELECT e.*, h.held_by, h.delegated,
-           (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / ${batch} AS part
+           (row_number() OVER (
+             PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+           ) - 1) / ${batch} AS part
     FROM ${excess} AS e
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+      SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                  ELSE to_regrole(quote_ident(current_user))::oid END
     ) AS b(revoker)
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
@@ -72,7 +79,8 @@ export const revocations = (excess: Sql) => sql`
 export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;
 
 /** Which rows of pg_shdepend, d, are objects that the role owns. */
-export const owned = (d: Sql) => sql`${d}.deptype = 'o' AND ${d}.classid NOT IN ${aboutTheRole}`;
+export const owned = (d: Sql) => sql`${d}.deptype = 'o'
+  AND ${d}.classid NOT IN ${aboutTheRole}`;
 
 /**
  * Privileges on configuration parameters, which there are from PostgreSQL 15

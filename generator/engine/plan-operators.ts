@@ -35,8 +35,10 @@ export function _plan_operators(document: Jsonb): SetOf<ChangeRow> {
         SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
                CASE WHEN r.absent THEN '42704' WHEN NOT e.owned THEN '42501' END,
                CASE WHEN r.absent THEN 'the role does not exist'
-                    WHEN NOT e.owned THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
-        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'operators') AS (role text)) WITH ORDINALITY AS o(role, position)
+                    WHEN NOT e.owned
+                      THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
+        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'operators') AS (role text))
+             WITH ORDINALITY AS o(role, position)
         CROSS JOIN LATERAL (
           SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
                    ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
@@ -72,7 +74,8 @@ export function _check_operator(role_name: Text): Nothing {
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('role "%s" is a reporting role', ${role_name}),
-          HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are derived from.';
+          HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
+                 'derived from.';
       ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',

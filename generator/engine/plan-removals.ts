@@ -6,6 +6,7 @@
  */
 import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, Returns, SetOf, Table, Text } from '../model/types.ts';
 import { sql, text, type Sql } from '../sql/template.ts';
+import { serverVersion } from './plan-memberships.ts';
 
 /**
  * The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped
@@ -104,7 +105,7 @@ export function _check_removal_rights(role_oid: Oid, first: Change, last: Change
       IF v_caller.rolsuper THEN
         RETURN;
       ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-        OR (rolecall._server_version() >= 16 AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION')) THEN
+        OR (${serverVersion} >= 16 AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION')) THEN
         PERFORM rolecall._surface(${last}, '42501', 'permission denied to drop role', NULL, NULL);
       ELSIF ${first}.operation <> ${last}.operation AND NOT pg_has_role(${role_oid}, 'USAGE') THEN
         PERFORM rolecall._surface(${first}, '42501', 'permission denied to reassign or drop objects', NULL, NULL);

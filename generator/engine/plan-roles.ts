@@ -26,20 +26,29 @@ export function _plan_roles(resources: Jsonb): Returns<Changes> {
       END IF;
       FOR v_role IN
         SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-        FROM jsonb_to_recordset(${resources}) AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
+        FROM jsonb_to_recordset(${resources})
+          AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
+        -- OFFSET 0: worked out once, not wherever it is used.
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
         CROSS JOIN LATERAL (
           SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
         ) AS w(wanted)
         LEFT JOIN LATERAL (
-          SELECT jsonb_build_object(${present}) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
+          SELECT jsonb_build_object(
+                   ${present}
+                 )
+          FROM pg_roles AS a
+          WHERE a.oid = o.role_oid AND w.wanted <> '{}'
+          LIMIT 1
         ) AS p(present) ON true
         -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
         WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
       LOOP
         v_words := (
-          SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
-                            ORDER BY array_position(${order}, w.key))
+          SELECT string_agg(
+                   CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
+                   ORDER BY array_position(${order}, w.key)
+                 )
           FROM jsonb_each(v_role.wanted) AS w(key, value)
           WHERE w.key = ANY (${order}) AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
         );
@@ -68,8 +77,11 @@ const attributes = {
   replication: 'rolreplication',
   bypassrls: 'rolbypassrls',
 } as const;
-const present = join(Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`));
-const order = sql`ARRAY[${join(Object.keys(attributes).map(text))}]`;
+const present = join(
+  Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`),
+  ',\n',
+);
+const order = text(`{${Object.keys(attributes).join()}}`);
 
 /**
  * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
@@ -98,7 +110,9 @@ export function _plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chan
         v_until := (v_resource ->> 'valid_until')::timestamptz;
         IF v_role IS NULL THEN
           -- A role that the same call creates is created with its password.
-          CONTINUE WHEN jsonb_path_exists(${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));
+          CONTINUE WHEN jsonb_path_exists(
+            ${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
+          );
           RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('role "%s" does not exist', v_name);
@@ -117,7 +131,8 @@ export function _plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chan
         CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
         v_changes := v_changes || ROW(
           'set_password', v_name,
-          concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
+          concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
+                    format('PASSWORD %L', rolecall._mask())),
           rolecall._mask(), ARRAY[v_name], NULL, NULL
         )::rolecall._change;
       END LOOP;
@@ -153,8 +168,9 @@ export function _plan_settings(resources: Jsonb): SetOf<ChangeRow> {
         ) AS v
         CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
-                 format('ALTER ROLE %I%s SET %I = %s', s.role, CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END,
-                        s.name, CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+                 format('ALTER ROLE %I%s SET %I = %s', s.role,
+                        CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
+                        CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
           WHERE NOT EXISTS (
             SELECT FROM pg_db_role_setting AS p
             WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
@@ -224,7 +240,8 @@ export function _is_password_cleared(role_name: Text): Returns<Bool> {
       END IF;
       -- An older snapshot may show the role as it was before, too.
       RETURN NOT EXISTS (
-        SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NOT NULL
+        SELECT FROM pg_authid AS a
+        WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NOT NULL
       );
     END
   `;

@@ -70,7 +70,8 @@ export function audit_role(role_name: Text): Table<{
           UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
           UNION ALL SELECT * FROM rolecall._audit_settings(${role_name})
         ) AS f
-        ORDER BY array_position('{critical,warning,info}', f.severity), f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+        ORDER BY array_position('{critical,warning,info}', f.severity),
+                 f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
     END
   `;
 }

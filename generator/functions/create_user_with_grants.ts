@@ -32,7 +32,12 @@ export function create_user_with_grants(
   return sql`
     DECLARE
       v_memberships jsonb := (
-        SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', ${username}) ORDER BY r.position), '[]')
+        SELECT coalesce(
+                 jsonb_agg(
+                   jsonb_build_object('role', r.name, 'member', ${username}) ORDER BY r.position
+                 ),
+                 '[]'
+               )
         FROM (
           SELECT g.name, min(g.position) AS position
           FROM unnest(${roles_to_grant}) WITH ORDINALITY AS g(name, position) GROUP BY g.name

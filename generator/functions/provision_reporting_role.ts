@@ -50,7 +50,12 @@ export function provision_reporting_role(
   return sql`
     BEGIN
       RETURN QUERY SELECT * FROM rolecall._provision(
-        jsonb_build_array(rolecall._read_access(${role_name}, ${schemas}, ${withheld_tables}, ${table_owners})),
+        jsonb_build_array(
+          rolecall._read_access(
+            ${role_name}, ${schemas},
+            ${withheld_tables}, ${table_owners}
+          )
+        ),
         ${rotate_after}, ${realign_password}, ${dry_run}
       );
     END

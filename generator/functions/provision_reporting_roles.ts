@@ -46,10 +46,17 @@ export function provision_reporting_roles(
       END IF;
       RETURN QUERY SELECT * FROM rolecall._provision(
         jsonb_build_array(
-          rolecall._read_access(v_reporting, ARRAY[${reporting_schema}], ${withheld_tables}, ${table_owners}),
-          rolecall._read_access(v_raw, ARRAY[${raw_schema}], ${withheld_tables}, ${table_owners})
+          rolecall._read_access(
+            v_reporting, ARRAY[${reporting_schema}],
+            ${withheld_tables}, ${table_owners}
+          ),
+          rolecall._read_access(
+            v_raw, ARRAY[${raw_schema}],
+            ${withheld_tables}, ${table_owners}
+          )
         ),
-        ${rotate_after}, ${realign_password}, ${dry_run}
+        ${rotate_after}, ${realign_password},
+        ${dry_run}
       );
     END
   `;

@@ -35,12 +35,16 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
         RETURN;
       END IF;
       RETURN NEXT rolecall._rotate_secret(${dry_run});
-      v_secret := CASE WHEN ${dry_run} THEN rolecall._random_bytes() ELSE rolecall._read_secret(${reportingSecret}, true) END;
+      v_secret := CASE
+        WHEN ${dry_run} THEN rolecall._random_bytes()
+        ELSE rolecall._read_secret(${reportingSecret}, true)
+      END;
       v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
       IF NOT ${dry_run} THEN
         v_passwords := rolecall._keep_verifiers(v_passwords);
       END IF;
-      RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), ${dry_run});
+      RETURN QUERY
+        SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), ${dry_run});
     END
   `;
 }

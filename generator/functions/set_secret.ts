@@ -35,7 +35,9 @@ export function set_secret(key: Text, value: Text): SetOf<StepRow> {
       END IF;
       IF rolecall._write_secret(${key}, v_value, true) THEN
         RETURN NEXT ROW(
-          'set_secret', ${key}, format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, rolecall._mask()), 'applied', NULL, NULL
+          'set_secret', ${key},
+          format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, rolecall._mask()),
+          'applied', NULL, NULL
         )::rolecall.step;
       END IF;
     END

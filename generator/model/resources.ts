@@ -2,7 +2,7 @@
  * The desired state: one jsonb document with a list of resources per section. Public functions build it with
  * `desired()`, which checks its shape here and prints it as SQL; `_plan` reads it.
  */
-import { literal } from '../sql/quote.ts';
+import { literal, wrapped } from '../sql/quote.ts';
 import { raw, Sql } from '../sql/template.ts';
 
 type Value<T> = T | Sql | null;
@@ -90,7 +90,7 @@ export function desired(state: DesiredState): Sql {
 
 function print(value: unknown, margin: string): string {
   if (value instanceof Sql) return value.text;
-  if (!holdsSql(value)) return `${literal(JSON.stringify(value))}::jsonb`;
+  if (!holdsSql(value)) return `${wrapped(json(value), 100 - margin.length).replaceAll('\n', `\n${margin}  `)}::jsonb`;
   const inner = `${margin}  `;
   if (Array.isArray(value)) {
     return `jsonb_build_array(\n${value.map((one) => `${inner}${print(one, inner)}`).join(',\n')}\n${margin})`;
@@ -100,6 +100,15 @@ function print(value: unknown, margin: string): string {
   const flat = `jsonb_build_object(${pairs.join(', ')})`;
   if (!flat.includes('\n') && flat.length + margin.length < 100) return flat;
   return `jsonb_build_object(\n${pairs.map((pair) => `${inner}${pair}`).join(',\n')}\n${margin})`;
+}
+
+/** As JSON.stringify(), with blanks that a line can be broken at. */
+function json(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(json).join(', ')}]`;
+  return `{${Object.entries(value)
+    .map(([key, one]) => `${JSON.stringify(key)}:${json(one)}`)
+    .join(', ')}}`;
 }
 
 function scalar(value: unknown, margin: string): string {

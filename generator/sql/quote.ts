@@ -20,7 +20,7 @@ export function literal(value: string | number | boolean | null): string {
 
 /** A text as a literal of several lines; SQL takes literals that only line breaks are between as one. */
 export function wrapped(value: string, width: number): string {
-  const pieces = value.match(new RegExp(`.{1,${width - 2}}(?: |$)|[^ ]+(?: |$)`, 'gs')) ?? [''];
+  const pieces = value.match(new RegExp(`.{1,${width - 2}}(?: |$)| *[^ ]+(?: |$)`, 'gs')) ?? [''];
   return pieces.map(literal).join('\n');
 }
 

@@ -9,16 +9,21 @@ SET search_path = pg_catalog, pg_temp
 AS $_audit_catalogs$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject') THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
+             THEN 'critical' ELSE 'warning' END,
            p.path || ' -> table grant', h.object, 'may ' || h.privileges,
            coalesce(p.remedy, format(
              CASE WHEN h.grantor = h.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(h.grantor),
-             concat('REVOKE ', h.privileges, ' ON ', h.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', h.privileges, ' ON ', h.object,
+               ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END
+             )
            ))
     FROM (
       SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
-             bool_or(x.is_grantable) AS grantable, bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (false AND x.privilege_type = 'USAGE')) AS writes,
+             bool_or(x.is_grantable) AS grantable,
+             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')) AS writes,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
       FROM pg_class AS c
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -26,8 +31,8 @@ BEGIN
       WHERE c.oid < 16384 AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
         AND NOT EXISTS (
           SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
-            AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
+            AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
         )
         -- Of the information schema no initial privileges are recorded.
         AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')

@@ -19,14 +19,17 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN h.grantor = c.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(h.grantor),
-             concat('REVOKE ', h.privileges, ' ON ', o.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', h.privileges, ' ON ', o.object,
+               ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END
+             )
            ))
     FROM (
       SELECT g.attrelid, g.grantee, g.grantor, bool_or(g.grantable) AS grantable, bool_or(g.writes) AS writes,
              string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
       FROM (
         SELECT a.attrelid, x.grantee, x.grantor, x.privilege_type, bool_or(x.is_grantable) AS grantable,
-               bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (false AND x.privilege_type = 'USAGE')) AS writes,
+               bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')) AS writes,
                string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
         FROM pg_attribute AS a
         CROSS JOIN LATERAL aclexplode(a.attacl) AS x
@@ -34,8 +37,8 @@ BEGIN
           AND (x.privilege_type <> 'SELECT' OR a.attrelid < 16384)
           AND NOT (a.attrelid < 16384 AND EXISTS (
             SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-            WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
-              AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+            WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum
+              AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
           ))
         GROUP BY 1, 2, 3, 4
       ) AS g

@@ -10,7 +10,8 @@ SET search_path = pg_catalog, pg_temp
 AS $_audit_functions$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END, p.path || ' -> function grant', f.oid::regprocedure::text,
+    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> function grant', f.oid::regprocedure::text,
            CASE WHEN f.prosecdef
              THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
                          CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
@@ -19,48 +20,71 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, f.oid::regprocedure::text, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+               f.oid::regprocedure::text,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM pg_proc AS f
     JOIN pg_roles AS r ON r.oid = f.proowner
     JOIN pg_language AS l ON l.oid = f.prolang
-    LEFT JOIN LATERAL (SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1) AS c(fixed) ON true
+    LEFT JOIN LATERAL (
+      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
+    ) AS c(fixed) ON true
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND f.pronamespace = ANY (_audit_functions.usable_schemas)
+      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND f.pronamespace = ANY (_audit_functions.usable_schemas)
       AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       -- What a role may do anyway it may also do through a function of its own.
       AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(_audit_functions.principals) AS o);
   RETURN QUERY
-    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text, 'is for superusers alone unless somebody grants it',
+    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
+           'is for superusers alone unless somebody grants it',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END, f.oid::regprocedure::text, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+               f.oid::regprocedure::text,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM pg_proc AS f
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-      AND EXISTS (SELECT FROM pg_init_privs AS i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i')
+    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+      AND EXISTS (
+        SELECT FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+      )
       AND NOT EXISTS (
         SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0 AND i.privtype = 'i'
-          AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
+          AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
   RETURN QUERY
-    SELECT CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
            p.path || ' -> function grant', 'dblink',
-           CASE WHEN bool_or(f.proname LIKE 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
-             ELSE 'connects to other servers and databases, and to this one with another login' END,
-           coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee))
+           CASE
+             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+             ELSE 'connects to other servers and databases, and to this one with another login'
+           END,
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
+           ))
     FROM pg_extension AS e
-    JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+    JOIN pg_depend AS d
+      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      AND d.classid = 'pg_proc'::regclass
     JOIN pg_proc AS f ON f.oid = d.objid
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND f.pronamespace = ANY (_audit_functions.usable_schemas) AND x.grantee <> f.proowner
+    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
+      AND f.pronamespace = ANY (_audit_functions.usable_schemas)
     GROUP BY p.path, p.grantee, p.remedy;
 END
 $_audit_functions$;

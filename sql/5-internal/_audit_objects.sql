@@ -14,29 +14,37 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = g.owner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
-    FROM (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
-           coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-    FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL
-    SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-    FROM pg_database AS d
-    UNION ALL
-    SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-    FROM pg_largeobject_metadata AS l
-    UNION ALL
-    SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
-    FROM pg_foreign_data_wrapper AS w
-    UNION ALL
-    SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
-    FROM pg_foreign_server AS s
-    UNION ALL
-    SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-    FROM pg_tablespace AS t
-    UNION ALL
-    SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-    FROM pg_language AS l) AS g
+    FROM (
+      SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+             quote_ident(n.nspname) AS object, n.nspowner AS owner,
+             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      UNION ALL
+      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+      FROM pg_database AS d
+      UNION ALL
+      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+      FROM pg_largeobject_metadata AS l
+      UNION ALL
+      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+             w.fdwacl, NULL
+      FROM pg_foreign_data_wrapper AS w
+      UNION ALL
+      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+      FROM pg_foreign_server AS s
+      UNION ALL
+      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+      FROM pg_tablespace AS t
+      UNION ALL
+      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+      FROM pg_language AS l
+    ) AS g
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
     JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
@@ -51,7 +59,8 @@ BEGIN
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
-      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
+           OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -62,10 +71,13 @@ BEGIN
              lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
       FROM pg_default_acl AS d
-      JOIN (VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
+      JOIN (
+        VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')
+      ) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
-      WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT' AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
+      WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT'
+        AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
       GROUP BY 1, 2, 3, 4, 5
     ) AS g
     JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = g.grantee;

@@ -10,15 +10,24 @@ AS $_audit_ownership$
 BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
-           coalesce(p.remedy, CASE WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
-             ELSE format('ALTER %s %s OWNER TO CURRENT_USER',
-                         CASE i.type WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
-                                     WHEN 'composite type' THEN 'TYPE'
-                                     WHEN 'statistics object' THEN 'STATISTICS'
-                                     ELSE upper(i.type) END,
-                         i.identity) END)
+           coalesce(p.remedy, CASE
+             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             ELSE format(
+               'ALTER %s %s OWNER TO CURRENT_USER',
+               CASE i.type
+                 WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
+                 WHEN 'composite type' THEN 'TYPE'
+                 WHEN 'statistics object' THEN 'STATISTICS'
+                 ELSE upper(i.type)
+               END,
+               i.identity
+             )
+           END)
     FROM unnest(_audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
+      AND d.deptype = 'o'
+        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
@@ -32,11 +41,19 @@ BEGIN
     SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
            p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
            quote_ident(b.datname),
-           format(CASE d.deptype WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
-                    ELSE 'has privileges on %s objects in that database: audit it there' END, count(DISTINCT (d.classid, d.objid))),
-           coalesce(p.remedy, CASE d.deptype WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee) END)
+           format(
+             CASE d.deptype
+               WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
+               ELSE 'has privileges on %s objects in that database: audit it there'
+             END,
+             count(DISTINCT (d.classid, d.objid))
+           ),
+           coalesce(p.remedy, CASE d.deptype
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+           END)
     FROM unnest(_audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
     JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
     WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;

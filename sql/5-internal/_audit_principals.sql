@@ -13,7 +13,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_principals$
 DECLARE
-  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN ' GRANTED BY %3$I' ELSE '' END;
+  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I' ELSE '' END;
   v_next rolecall._principal[];
   v_found rolecall._principal[];
 BEGIN
@@ -27,9 +27,11 @@ BEGIN
       SELECT ROW(
                n.roleid, quote_ident(n.name),
                concat(n.path, ' -> ', quote_ident(n.name),
-                      CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)' ELSE ' (ADMIN OPTION)' END),
+                      CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)'
+                           ELSE ' (ADMIN OPTION)' END),
                n.admin OR (n.becomes AND n.sets),
-               concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END, CASE WHEN n.admin THEN 'ADMIN' END),
+               concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
+                         CASE WHEN n.admin THEN 'ADMIN' END),
                coalesce(n.remedy, n.revoke)
              )::rolecall._principal
       FROM (
@@ -37,8 +39,11 @@ BEGIN
         FROM (
           SELECT e.roleid, p.path, p.becomes, p.remedy,
                  bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
-                 string_agg(format('REVOKE %1$I FROM %2$s' || v_granted_by, pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
-                            '; ' ORDER BY e.grantor) AS revoke
+                 string_agg(
+                   format('REVOKE %1$I FROM %2$s' || v_granted_by,
+                          pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
+                   '; ' ORDER BY e.grantor
+                 ) AS revoke
           FROM unnest(v_next) AS p
           JOIN pg_auth_members AS e ON e.member = p.role_oid
           JOIN pg_roles AS r ON r.oid = e.member

@@ -25,14 +25,16 @@ BEGIN
       WHERE k.direction IN (0, d.direction)
     ),
     reader AS (
-      SELECT k.origin, k.oid, true AS reveals, CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
+      SELECT k.origin, k.oid, true AS reveals,
+             CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
       FROM kin AS k
       UNION
       SELECT r.origin, c.oid,
              c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
              CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
       FROM reader AS r
-      JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_depend AS d
+        ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
       JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
       JOIN pg_class AS c ON c.oid = w.ev_class
       CROSS JOIN LATERAL (
@@ -45,14 +47,17 @@ BEGIN
       FROM reader AS r WHERE r.reveals
       GROUP BY r.oid
     )
-    SELECT DISTINCT CASE WHEN c.relnamespace = ANY (_audit_reading.usable_schemas) THEN 'critical' ELSE 'warning' END,
+    SELECT DISTINCT CASE WHEN u.usable THEN 'critical' ELSE 'warning' END,
            p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
            concat('reads what is withheld: ', h.what,
-                  CASE WHEN NOT c.relnamespace = ANY (_audit_reading.usable_schemas) THEN ', once it has USAGE on the schema' END),
+                  CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = c.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object, ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM hidden AS h
     JOIN pg_class AS c ON c.oid = h.oid
@@ -60,11 +65,13 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT 0, c.relacl
       UNION ALL
-      SELECT a.attnum, a.attacl FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+      SELECT a.attnum, a.attacl FROM pg_attribute AS a
+      WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
     ) AS g(attnum, acl)
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
     JOIN unnest(_audit_reading.principals) AS p ON p.role_oid = x.grantee
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (_audit_reading.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END

@@ -17,7 +17,8 @@ BEGIN
     CROSS JOIN LATERAL (
       VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
              ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
-             ('critical', 'REPLICATION', r.rolreplication, 'REPLICATION: copies the whole cluster, with what is withheld'),
+             ('critical', 'REPLICATION', r.rolreplication,
+              'REPLICATION: copies the whole cluster, with what is withheld'),
              ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
              ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
     ) AS a(severity, word, present, detail)
@@ -33,7 +34,8 @@ BEGIN
            concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
     FROM unnest(_audit_roles.principals) AS p
     LEFT JOIN (
-      VALUES ('pg_read_all_data', CASE WHEN _audit_roles.withholds THEN 'critical' ELSE 'warning' END, 'reads every table, also one that is withheld'),
+      VALUES ('pg_read_all_data', CASE WHEN _audit_roles.withholds THEN 'critical' ELSE 'warning' END,
+              'reads every table, also one that is withheld'),
              ('pg_write_all_data', 'critical', 'writes every table'),
              ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
              ('pg_write_server_files', 'critical', 'writes files of the server'),

@@ -16,18 +16,26 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
-           coalesce(p.remedy, format('REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee))
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s',
+             string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee
+           ))
     FROM pg_proc AS f
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea') AND x.grantee <> f.proowner
+    WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+      AND x.grantee <> f.proowner
     GROUP BY p.path, p.grantee, p.remedy;
   RETURN QUERY
-    SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname), 'logs in to that database, and does there what PUBLIC may',
+    SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
+           'logs in to that database, and does there what PUBLIC may',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = d.datdba THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
-             concat('REVOKE ', 'CONNECT ON DATABASE ', quote_ident(d.datname), ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', 'CONNECT ON DATABASE ', quote_ident(d.datname),
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
            ))
     FROM pg_database AS d
     CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
@@ -36,7 +44,10 @@ BEGIN
   RETURN QUERY
     SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
            p.path || ' -> parameter grant', x.parameter,
-           CASE x.privilege_type WHEN 'SET' THEN 'sets this parameter in its sessions' ELSE 'sets this parameter for the server' END,
+           CASE x.privilege_type
+             WHEN 'SET' THEN 'sets this parameter in its sessions'
+             ELSE 'sets this parameter for the server'
+           END,
            coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
     FROM jsonb_to_recordset(rolecall._parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)

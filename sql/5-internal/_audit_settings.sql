@@ -19,15 +19,18 @@ BEGIN
   ) AS s
   WHERE s.resource IS NOT NULL;
   RETURN QUERY
-    SELECT 'warning', quote_ident(_audit_settings.role_name) || ' -> setting', w.setting ->> 'name', 'is not as it was asked for', c.statement
+    SELECT 'warning', quote_ident(_audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
+           'is not as it was asked for', c.statement
     FROM jsonb_array_elements(v_wanted) AS w(setting)
     CROSS JOIN LATERAL rolecall._plan_settings(jsonb_build_array(w.setting)) AS c;
   IF rolecall._recorded('roles', jsonb_build_array(_audit_settings.role_name)) IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT 'info', quote_ident(_audit_settings.role_name) || ' -> setting', c.name, concat('is ', c.value, ', which nobody asked for here'),
-           format('ALTER ROLE %I%s RESET %I', _audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+    SELECT 'info', quote_ident(_audit_settings.role_name) || ' -> setting', c.name,
+           concat('is ', c.value, ', which nobody asked for here'),
+           format('ALTER ROLE %I%s RESET %I',
+                  _audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
     FROM pg_db_role_setting AS s
     CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)

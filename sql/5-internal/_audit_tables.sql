@@ -25,13 +25,20 @@ BEGIN
            coalesce(p.remedy, format(
              CASE WHEN h.grantor = a.relowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(h.grantor),
-             concat('REVOKE ', CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END, ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object, ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END)
+             concat(
+               'REVOKE ', CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END,
+               ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object,
+               ' FROM ', p.grantee, CASE WHEN h.grantable THEN ' CASCADE' END
+             )
            ))
     FROM acl AS a
     CROSS JOIN LATERAL (
       SELECT x.grantee, x.grantor, x.privilege_type = 'SELECT' AS reads, bool_or(x.is_grantable) AS grantable,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges,
-             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') OR (a.is_sequence AND x.privilege_type = 'USAGE')) AS writes
+             bool_or(
+               x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
+               OR (a.is_sequence AND x.privilege_type = 'USAGE')
+             ) AS writes
       FROM aclexplode(a.relacl) AS x
       WHERE x.grantee <> a.relowner AND (x.privilege_type <> 'SELECT' OR x.is_grantable)
       GROUP BY 1, 2, 3

@@ -19,7 +19,8 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', _check_operator.role_name),
-      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are derived from.';
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
+             'derived from.';
   ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',

@@ -14,7 +14,8 @@ BEGIN
   END IF;
   -- An older snapshot may show the role as it was before, too.
   RETURN NOT EXISTS (
-    SELECT FROM pg_authid AS a WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
+    SELECT FROM pg_authid AS a
+    WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
   );
 END
 $_is_password_cleared$;

@@ -14,7 +14,7 @@ DECLARE
   v_made jsonb;
   v_absent text;
   v_options text;
-  v_by_grantor boolean := current_setting('server_version_num')::integer >= 160000;
+  v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   IF NOT v_by_grantor
      AND jsonb_path_exists(_plan_memberships.document, '$.memberships[*] ? (@.inherit != null || @.set != null)') THEN
@@ -24,67 +24,89 @@ BEGIN
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
-    _plan_memberships.document, '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+    _plan_memberships.document,
+    '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
     v_changes := ARRAY(
-      SELECT ROW('revoke_role', w.member, format('REVOKE %s%I FROM %I%s',
-             CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-             CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END), NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL)::rolecall._change
+      SELECT ROW(
+               'revoke_role', w.member,
+               format('REVOKE %s%I FROM %I%s',
+                      CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+                      CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
+               NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
+             )::rolecall._change
       FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
         AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
       CROSS JOIN LATERAL (
-        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+        OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
       ) AS o(role_oid, member_oid)
       CROSS JOIN LATERAL (
         SELECT e.* FROM pg_auth_members AS e
         WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-        OFFSET 0
+        OFFSET 0 -- Member by member, by the index on them.
       ) AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
       CROSS JOIN LATERAL (
         SELECT 'ALL' WHERE w.state = 'absent'
         UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
-        UNION ALL SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
-        UNION ALL SELECT 'SET' WHERE w.state IS NULL AND NOT w.set AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+        UNION ALL
+        SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
+          AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
+        UNION ALL
+        SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
+          AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
       ) AS r(option)
       WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
       ORDER BY w.position, e.grantor, r.option, g.role
     );
   END IF;
   FOR v_missing IN
-    SELECT w.*, p.known, p.admin AS administers, o.*, coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true) AS inherits, coalesce(w.set, true) AS sets
+    SELECT w.*, p.known, p.admin AS administers, o.*, d.inherits, d.sets
     FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
       AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
       WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
     CROSS JOIN LATERAL (
-      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid OFFSET 0
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
     ) AS o(role_oid, member_oid)
     CROSS JOIN LATERAL (
-      SELECT count(*) > 0, bool_or(e.admin_option), bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)), bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
+      SELECT count(*) > 0, bool_or(e.admin_option),
+             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)),
+             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
       FROM pg_auth_members AS e
       WHERE e.member = o.member_oid AND e.roleid = o.role_oid
     ) AS p(known, admin, inherit, set)
+    CROSS JOIN LATERAL (
+      -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the one
+      -- that another transaction has replaced meanwhile, and the one by which this transaction has replaced that.
+      SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true),
+             coalesce(w.set, true)
+    ) AS d(inherits, sets)
     WHERE w.state IS NULL
       AND (NOT p.known
            OR (w.admin AND NOT p.admin)
            -- Before 16 no membership has options to differ in.
-           OR (v_by_grantor AND NOT p.inherit AND coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true))
-           OR (v_by_grantor AND NOT p.set AND coalesce(w.set, true)))
+           OR (v_by_grantor AND NOT p.inherit AND d.inherits)
+           OR (v_by_grantor AND NOT p.set AND d.sets))
     ORDER BY w.position
   LOOP
     v_absent := NULL;
     IF v_missing.role_oid IS NULL OR v_missing.member_oid IS NULL THEN
       v_made := coalesce(v_made, (
-        SELECT jsonb_object_agg(n.name, true) FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
+        SELECT jsonb_object_agg(n.name, true)
+        FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
       ), '{}');
       v_absent := CASE WHEN v_missing.role_oid IS NULL AND NOT v_made ? v_missing.role THEN v_missing.role
                        WHEN v_missing.member_oid IS NULL AND NOT v_made ? v_missing.member THEN v_missing.member END;
     END IF;
     v_options := concat_ws(', ',
       CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL THEN 'SET ' || upper(v_missing.sets::text) END
+      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL
+        THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL
+        THEN 'SET ' || upper(v_missing.sets::text) END
     );
     v_changes := v_changes || ROW(
       'grant_role', v_missing.member,

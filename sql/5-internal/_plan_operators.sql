@@ -32,8 +32,10 @@ BEGIN
     SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
            CASE WHEN r.absent THEN '42704' WHEN NOT e.owned THEN '42501' END,
            CASE WHEN r.absent THEN 'the role does not exist'
-                WHEN NOT e.owned THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
-    FROM ROWS FROM (jsonb_to_recordset(_plan_operators.document -> 'operators') AS (role text)) WITH ORDINALITY AS o(role, position)
+                WHEN NOT e.owned
+                  THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
+    FROM ROWS FROM (jsonb_to_recordset(_plan_operators.document -> 'operators') AS (role text))
+         WITH ORDINALITY AS o(role, position)
     CROSS JOIN LATERAL (
       SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
                _plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false

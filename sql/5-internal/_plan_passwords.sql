@@ -30,7 +30,9 @@ BEGIN
     v_until := (v_resource ->> 'valid_until')::timestamptz;
     IF v_role IS NULL THEN
       -- A role that the same call creates is created with its password.
-      CONTINUE WHEN jsonb_path_exists(_plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name));
+      CONTINUE WHEN jsonb_path_exists(
+        _plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
+      );
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
@@ -49,7 +51,8 @@ BEGIN
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
     v_changes := v_changes || ROW(
       'set_password', v_name,
-      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until), format('PASSWORD %L', rolecall._mask())),
+      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
+                format('PASSWORD %L', rolecall._mask())),
       rolecall._mask(), ARRAY[v_name], NULL, NULL
     )::rolecall._change;
   END LOOP;

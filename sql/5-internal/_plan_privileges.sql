@@ -21,7 +21,8 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
-        AND ((d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+        AND ((d.deptype = 'o'
+          AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
              OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
                   WHEN 'pg_class'::regclass THEN d.objsubid <> 0
                   WHEN 'pg_default_acl'::regclass THEN false
@@ -70,7 +71,8 @@ BEGIN
         SELECT d.* FROM pg_shdepend AS d
         WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
           AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
-               OR (d.deptype = 'o' AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
+               OR (d.deptype = 'o'
+                 AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
         OFFSET 0
       ) AS d
     ),
@@ -78,17 +80,20 @@ BEGIN
       SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
-      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind, quote_ident(n.nspname) AS object, n.nspowner AS owner,
+      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+             quote_ident(n.nspname) AS object, n.nspowner AS owner,
              coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
       FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
       FROM pg_database AS d
       UNION ALL
       SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
       FROM pg_largeobject_metadata AS l
       UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner, w.fdwacl, NULL
+      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+             w.fdwacl, NULL
       FROM pg_foreign_data_wrapper AS w
       UNION ALL
       SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
@@ -159,15 +164,19 @@ BEGIN
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
         SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
         FROM excess AS e
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
         ) AS b(revoker)
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker

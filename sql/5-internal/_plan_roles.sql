@@ -20,22 +20,37 @@ BEGIN
   END IF;
   FOR v_role IN
     SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources) AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
+    FROM jsonb_to_recordset(_plan_roles.resources)
+      AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
+    -- OFFSET 0: worked out once, not wherever it is used.
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL (
       SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
     ) AS w(wanted)
     LEFT JOIN LATERAL (
-      SELECT jsonb_build_object('superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit, 'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls) FROM pg_roles AS a WHERE a.oid = o.role_oid AND w.wanted <> '{}' LIMIT 1
+      SELECT jsonb_build_object(
+               'superuser', a.rolsuper,
+               'createdb', a.rolcreatedb,
+               'createrole', a.rolcreaterole,
+               'inherit', a.rolinherit,
+               'login', a.rolcanlogin,
+               'replication', a.rolreplication,
+               'bypassrls', a.rolbypassrls
+             )
+      FROM pg_roles AS a
+      WHERE a.oid = o.role_oid AND w.wanted <> '{}'
+      LIMIT 1
     ) AS p(present) ON true
     -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
     WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
   LOOP
     v_words := (
-      SELECT string_agg(CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
-                        ORDER BY array_position(ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls'], w.key))
+      SELECT string_agg(
+               CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
+               ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
+             )
       FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE w.key = ANY (ARRAY['superuser', 'createdb', 'createrole', 'inherit', 'login', 'replication', 'bypassrls']) AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
+      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}') AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
     );
     v_create := v_role.role_oid IS NULL;
     v_changes := v_changes || ROW(

@@ -145,15 +145,19 @@ BEGIN
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE', r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
         SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object) - 1) / 500 AS part
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
         FROM excess AS e
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner ELSE to_regrole(quote_ident(current_user))::oid END
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
         ) AS b(revoker)
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker

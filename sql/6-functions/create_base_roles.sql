@@ -42,17 +42,20 @@ BEGIN
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_anonymous,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
           'protected', true
         ),
         jsonb_build_object(
           'name', v_authenticated,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
           'protected', true
         ),
         jsonb_build_object(
           'name', v_administrator,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":true}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":true}'::jsonb,
           'protected', true
         )
       ),

@@ -26,7 +26,8 @@ BEGIN
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_name,
-          'attributes', '{"superuser":false,"createdb":false,"createrole":false,"login":false,"replication":false,"bypassrls":false}'::jsonb,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
           'protected', true
         )
       ),

@@ -20,7 +20,12 @@ SET plan_cache_mode = force_generic_plan -- no plan is better for one argument t
 AS $create_user_with_grants$
 DECLARE
   v_memberships jsonb := (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position), '[]')
+    SELECT coalesce(
+             jsonb_agg(
+               jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
+             ),
+             '[]'
+           )
     FROM (
       SELECT g.name, min(g.position) AS position
       FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name

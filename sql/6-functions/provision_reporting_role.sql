@@ -38,7 +38,12 @@ SET plan_cache_mode = force_generic_plan -- no plan is better for one argument t
 AS $provision_reporting_role$
 BEGIN
   RETURN QUERY SELECT * FROM rolecall._provision(
-    jsonb_build_array(rolecall._read_access(provision_reporting_role.role_name, provision_reporting_role.schemas, provision_reporting_role.withheld_tables, provision_reporting_role.table_owners)),
+    jsonb_build_array(
+      rolecall._read_access(
+        provision_reporting_role.role_name, provision_reporting_role.schemas,
+        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
+      )
+    ),
     provision_reporting_role.rotate_after, provision_reporting_role.realign_password, provision_reporting_role.dry_run
   );
 END

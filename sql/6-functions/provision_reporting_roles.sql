@@ -33,10 +33,17 @@ BEGIN
   END IF;
   RETURN QUERY SELECT * FROM rolecall._provision(
     jsonb_build_array(
-      rolecall._read_access(v_reporting, ARRAY[provision_reporting_roles.reporting_schema], provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners),
-      rolecall._read_access(v_raw, ARRAY[provision_reporting_roles.raw_schema], provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners)
+      rolecall._read_access(
+        v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+      ),
+      rolecall._read_access(
+        v_raw, ARRAY[provision_reporting_roles.raw_schema],
+        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+      )
     ),
-    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+    provision_reporting_roles.dry_run
   );
 END
 $provision_reporting_roles$;

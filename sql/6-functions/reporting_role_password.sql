@@ -24,7 +24,8 @@ BEGIN
   IF v_secret IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
-      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"', reporting_role_password.role_name, current_database()),
+      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
+                       reporting_role_password.role_name, current_database()),
       HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
   END IF;
   RETURN rolecall._derived_password(v_secret, reporting_role_password.role_name);

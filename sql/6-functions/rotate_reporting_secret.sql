@@ -32,12 +32,16 @@ BEGIN
     RETURN;
   END IF;
   RETURN NEXT rolecall._rotate_secret(rotate_reporting_secret.dry_run);
-  v_secret := CASE WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes() ELSE rolecall._read_secret('rolecall.reporting', true) END;
+  v_secret := CASE
+    WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes()
+    ELSE rolecall._read_secret('rolecall.reporting', true)
+  END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
   IF NOT rotate_reporting_secret.dry_run THEN
     v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
-  RETURN QUERY SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
+  RETURN QUERY
+    SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
 END
 $rotate_reporting_secret$;
 

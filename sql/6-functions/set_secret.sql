@@ -31,7 +31,9 @@ BEGIN
   END IF;
   IF rolecall._write_secret(set_secret.key, v_value, true) THEN
     RETURN NEXT ROW(
-      'set_secret', set_secret.key, format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()), 'applied', NULL, NULL
+      'set_secret', set_secret.key,
+      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()),
+      'applied', NULL, NULL
     )::rolecall.step;
   END IF;
 END
