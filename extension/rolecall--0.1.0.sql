@@ -1227,15 +1227,13 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_base_role_names$
 BEGIN
-  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(
-    (
+  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
+    || coalesce((
       -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
       SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
       FROM rolecall.resource AS p
       WHERE p.section = 'base_roles' AND p.resource ? 'name'
-    ),
-    '{}'
-  );
+    ), '{}');
 END
 $_base_role_names$;
 
@@ -1326,7 +1324,8 @@ BEGIN
       -- A resource of a role names it as role, or else it is about the role itself.
       VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
              (r.resource ->> 'member', 'role', r.resource ? 'member'),
-             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}'
+                AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
              (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
              (r.resource ->> 'password', 'password', r.resource ? 'password')
     ) AS n(value, kind, given)
@@ -1406,7 +1405,9 @@ BEGIN
       MESSAGE = format('role "%s" is the role that makes this call', _check_protected.role_name),
       HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
   -- A superuser passes every privilege check, which also tells of one that the snapshot does not show.
-  ELSIF has_table_privilege(to_regrole(quote_ident(_check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE') THEN
+  ELSIF has_table_privilege(
+    to_regrole(quote_ident(_check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a superuser', _check_protected.role_name),
@@ -1461,7 +1462,8 @@ DECLARE
   v_part text;
 BEGIN
   FOR v_definition IN
-    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions)
+      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -1497,7 +1499,8 @@ BEGIN
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
-            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part));
+            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
+                             v_table, octet_length(v_part));
         END IF;
       END LOOP;
     END LOOP;
@@ -1691,7 +1694,8 @@ BEGIN
   ELSE
     v_changed := NOT EXISTS (
       SELECT FROM pg_shdescription AS d
-      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass AND d.xmin = v_replaced_by
+      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
+        AND d.xmin = v_replaced_by
     );
   END IF;
   IF v_changed THEN
@@ -1780,7 +1784,8 @@ BEGIN
   END IF;
   FOR v_step IN
     SELECT * FROM rolecall._converge(
-      rolecall._joined(_converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)), _converge_reporting.dry_run
+      rolecall._joined(_converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)),
+      _converge_reporting.dry_run
     )
   LOOP
     RETURN NEXT v_step;
@@ -1945,7 +1950,9 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_derived_password$
 BEGIN
-  RETURN encode(rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex');
+  RETURN encode(
+    rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex'
+  );
 END
 $_derived_password$;
 
@@ -1966,7 +1973,9 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_derived_salt$
 BEGIN
-  RETURN substring(rolecall._hmac_sha256(_derived_salt.secret, convert_to('rolecall.salt:' || _derived_salt.role_name, 'UTF8')) FOR 16);
+  RETURN substring(
+    rolecall._hmac_sha256(_derived_salt.secret, convert_to('rolecall.salt:' || _derived_salt.role_name, 'UTF8')) FOR 16
+  );
 END
 $_derived_salt$;
 
@@ -1999,7 +2008,8 @@ BEGIN
     FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
       v_held := set_config('rolecall.plain', v_held, true);
-      UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = _encrypt_older.secret_key;
+      UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true
+      WHERE s.key = _encrypt_older.secret_key;
     END IF;
   EXCEPTION
     WHEN serialization_failure THEN
@@ -3054,7 +3064,8 @@ BEGIN
     SELECT s FROM unnest(_in_plan_order.steps) AS s
     JOIN (
       SELECT c.target, min(c.position) AS position
-      FROM unnest(_in_plan_order.changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+      FROM unnest(_in_plan_order.changes) WITH ORDINALITY
+        AS c(operation, target, statement, password, locks, sqlstate, note, position)
       WHERE c.operation = 'create_role' GROUP BY c.target
     ) AS p ON p.target = s.target
     ORDER BY p.position
@@ -3313,7 +3324,9 @@ SET search_path = pg_catalog, pg_temp
 AS $_joined$
 BEGIN
   RETURN (
-    SELECT jsonb_object_agg(k.section, coalesce(_joined.one -> k.section, '[]') || coalesce(_joined.other -> k.section, '[]'))
+    SELECT jsonb_object_agg(
+             k.section, coalesce(_joined.one -> k.section, '[]') || coalesce(_joined.other -> k.section, '[]')
+           )
     FROM (SELECT jsonb_object_keys(_joined.one) UNION SELECT jsonb_object_keys(_joined.other)) AS k(section)
   );
 END
@@ -3339,7 +3352,8 @@ DECLARE
 BEGIN
   -- Sorted, so that no two calls wait for each other's.
   FOR v_password, v_position IN
-    SELECT p.password, p.position FROM jsonb_array_elements(_keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
+    SELECT p.password, p.position
+    FROM jsonb_array_elements(_keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_kept
@@ -3379,7 +3393,8 @@ BEGIN
   RETURN (
     SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
     FROM (
-      SELECT u.name, min(u.position) AS position FROM unnest(_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+      SELECT u.name, min(u.position) AS position
+      FROM unnest(_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
     ) AS n
   );
 END
@@ -3431,9 +3446,11 @@ BEGIN
   -- The calls of one database queue here, so that few meet at the role itself.
   PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
   LOOP
-    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role) OR current_setting('transaction_isolation') <> 'read committed';
+    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role)
+      OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  RETURN pg_current_snapshot()::text <> v_seen OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN pg_current_snapshot()::text <> v_seen
+    OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
 $_lock_role$;
 
@@ -3518,7 +3535,8 @@ BEGIN
           -- What was skipped is still missing, and an older snapshot does not show what was done.
           v_changes := ARRAY(
             SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-            FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+            FROM unnest(v_changes) WITH ORDINALITY
+              AS c(operation, target, statement, password, locks, sqlstate, note, position)
             WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
             ORDER BY c.position
           );
@@ -5001,7 +5019,9 @@ BEGIN
   PERFORM rolecall._warn_about_public();
   PERFORM rolecall._note_unwatched(_provision.definitions);
   RETURN QUERY
-    SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
+    SELECT * FROM rolecall._converge_reporting(
+      _provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run
+    );
 END
 $_provision$;
 
@@ -5156,7 +5176,8 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL
-        AND (n.section IN ('read_access', 'base_roles', 'watch') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+        AND (n.section IN ('read_access', 'base_roles', 'watch')
+             OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
         ))
@@ -5302,8 +5323,12 @@ BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
   END IF;
-  SELECT array_agg(ROW(s.section, v.key, v.resource,
-                       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
+  SELECT array_agg(
+           ROW(
+             s.section, v.key, v.resource,
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond')
+           )::rolecall.resource
+         ) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede
     INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources)
@@ -5313,13 +5338,15 @@ BEGIN
                WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
                WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-               WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+               WHEN 'settings'
+                 THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
                WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
              END,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
-      OFFSET 0
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
+                  ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
+      OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS v(key, resource)
     LEFT JOIN LATERAL (
       SELECT p.resource, p.recorded_at FROM rolecall.resource AS p
@@ -5390,7 +5417,8 @@ BEGIN
       'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept,
       -- It is to log in. An end that is yet to come is somebody's intention.
       'valid_until', (
-        SELECT 'infinity' FROM pg_roles AS r WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+        SELECT 'infinity' FROM pg_roles AS r
+        WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
       )
     );
   END LOOP;
@@ -5440,7 +5468,8 @@ BEGIN
     'roles', (
       SELECT jsonb_agg(jsonb_build_object(
         'name', d -> 'role',
-        'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
+        'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":true, "replication":false, '
+          '"bypassrls":false}'::jsonb,
         'password', p.password,
         'protected', true
       ))
@@ -5448,7 +5477,10 @@ BEGIN
       LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
     ),
     'passwords', _reporting_state.passwords,
-    'memberships', (SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'memberships', (
+      SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+    ),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
       FROM jsonb_array_elements(_reporting_state.definitions) AS d
@@ -5682,7 +5714,8 @@ DECLARE
 BEGIN
   IF rolecall._is_encrypting() THEN
     EXECUTE format(
-      'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+      'SELECT %I.pgp_sym_encrypt_bytea('
+        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
       rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
     ) INTO v_sealed;
   ELSE
@@ -5733,7 +5766,8 @@ BEGIN
     RETURN _statement.change.statement;
   END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))), _statement.change.password);
+  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))),
+                _statement.change.password);
 END
 $_statement$;
 
@@ -5754,7 +5788,10 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_step$
 BEGIN
-  RETURN ROW(_step.change.operation, _step.change.target, _step.change.statement, _step.status, _step.code, _step.note)::rolecall.step;
+  RETURN ROW(
+    _step.change.operation, _step.change.target, _step.change.statement,
+    _step.status, _step.code, _step.note
+  )::rolecall.step;
 END
 $_step$;
 
@@ -5808,7 +5845,8 @@ BEGIN
   IF _steps.dry_run THEN
     FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
       v_steps := v_steps || rolecall._step(
-        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, v_change.sqlstate, v_change.note
+        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+        v_change.sqlstate, v_change.note
       );
     END LOOP;
     RETURN v_steps;

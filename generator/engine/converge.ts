@@ -70,7 +70,8 @@ export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
       IF ${dry_run} THEN
         FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
           v_steps := v_steps || rolecall._step(
-            v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, v_change.sqlstate, v_change.note
+            v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+            v_change.sqlstate, v_change.note
           );
         END LOOP;
         RETURN v_steps;
@@ -124,7 +125,8 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
               -- What was skipped is still missing, and an older snapshot does not show what was done.
               v_changes := ARRAY(
                 SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-                FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+                FROM unnest(v_changes) WITH ORDINALITY
+                  AS c(operation, target, statement, password, locks, sqlstate, note, position)
                 WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
                 ORDER BY c.position
               );
@@ -263,7 +265,8 @@ export function _in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
         SELECT s FROM unnest(${steps}) AS s
         JOIN (
           SELECT c.target, min(c.position) AS position
-          FROM unnest(${changes}) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+          FROM unnest(${changes}) WITH ORDINALITY
+            AS c(operation, target, statement, password, locks, sqlstate, note, position)
           WHERE c.operation = 'create_role' GROUP BY c.target
         ) AS p ON p.target = s.target
         ORDER BY p.position
@@ -323,7 +326,8 @@ export function _statement(change: Change): Returns<Text> {
         RETURN ${change}.statement;
       END IF;
       -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(rolecall._mask()))), ${change}.password);
+      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(rolecall._mask()))),
+                    ${change}.password);
     END
   `;
 }
@@ -352,7 +356,10 @@ export function _step(
 ): Returns<StepRow> {
   return sql`
     BEGIN
-      RETURN ROW(${change}.operation, ${change}.target, ${change}.statement, ${status}, ${code}, ${note})::rolecall.step;
+      RETURN ROW(
+        ${change}.operation, ${change}.target, ${change}.statement,
+        ${status}, ${code}, ${note}
+      )::rolecall.step;
     END
   `;
 }

@@ -28,9 +28,11 @@ export function _lock_role(role_name: Text): Returns<Bool> {
       -- The calls of one database queue here, so that few meet at the role itself.
       PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | v_role::bigint);
       LOOP
-        EXIT WHEN rolecall._comment_lock(${role_name}, v_role) OR current_setting('transaction_isolation') <> 'read committed';
+        EXIT WHEN rolecall._comment_lock(${role_name}, v_role)
+          OR current_setting('transaction_isolation') <> 'read committed';
       END LOOP;
-      RETURN pg_current_snapshot()::text <> v_seen OR to_regrole(quote_ident(${role_name}))::oid IS DISTINCT FROM v_role;
+      RETURN pg_current_snapshot()::text <> v_seen
+        OR to_regrole(quote_ident(${role_name}))::oid IS DISTINCT FROM v_role;
     END
   `;
 }
@@ -61,7 +63,8 @@ export function _comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       ELSE
         v_changed := NOT EXISTS (
           SELECT FROM pg_shdescription AS d
-          WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass AND d.xmin = v_replaced_by
+          WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass
+            AND d.xmin = v_replaced_by
         );
       END IF;
       IF v_changed THEN

@@ -20,7 +20,8 @@ export function _check_document(document: Jsonb): Nothing {
           -- A resource of a role names it as role, or else it is about the role itself.
           VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
                  (r.resource ->> 'member', 'role', r.resource ? 'member'),
-                 (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+                 (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}'
+                    AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
                  (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
                  (r.resource ->> 'password', 'password', r.resource ? 'password')
         ) AS n(value, kind, given)
@@ -102,7 +103,9 @@ export function _check_protected(role_name: Text): Nothing {
           MESSAGE = format('role "%s" is the role that makes this call', ${role_name}),
           HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
       -- A superuser passes every privilege check, which also tells of one that the snapshot does not show.
-      ELSIF has_table_privilege(to_regrole(quote_ident(${role_name}))::oid, 'pg_catalog.pg_authid', 'TRUNCATE') THEN
+      ELSIF has_table_privilege(
+        to_regrole(quote_ident(${role_name}))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ) THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('role "%s" is a superuser', ${role_name}),

@@ -2,7 +2,8 @@
  * Provisioning of reporting roles: the desired state of one or several of them.
  */
 import type { Bool, Interval, Jsonb, Nothing, Returns, SetOf, StepRow, Text, Texts } from '../model/types.ts';
-import { sql, type Sql } from '../sql/template.ts';
+import { attributes } from '../model/resources.ts';
+import { sql } from '../sql/template.ts';
 import { ownership } from './plan-read-access.ts';
 import { reportingSecret } from './secrets.ts';
 
@@ -19,7 +20,8 @@ export function _check_read_access(definitions: Jsonb): Nothing {
       v_part text;
     BEGIN
       FOR v_definition IN
-        SELECT * FROM jsonb_to_recordset(${definitions}) AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+        SELECT * FROM jsonb_to_recordset(${definitions})
+          AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
       LOOP
         IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
           RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -55,7 +57,8 @@ export function _check_read_access(definitions: Jsonb): Nothing {
             IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
               RAISE EXCEPTION USING
                 ERRCODE = 'invalid_name',
-                MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part));
+                MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
+                                 v_table, octet_length(v_part));
             END IF;
           END LOOP;
         END LOOP;
@@ -77,7 +80,9 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
       PERFORM rolecall._warn_about_public();
       PERFORM rolecall._note_unwatched(${definitions});
       RETURN QUERY
-        SELECT * FROM rolecall._converge_reporting(${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run});
+        SELECT * FROM rolecall._converge_reporting(
+          ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}
+        );
     END
   `;
 }
@@ -148,7 +153,8 @@ export function _converge_reporting(
       END IF;
       FOR v_step IN
         SELECT * FROM rolecall._converge(
-          rolecall._joined(${others}, rolecall._reporting_state(${definitions}, v_passwords)), ${dry_run}
+          rolecall._joined(${others}, rolecall._reporting_state(${definitions}, v_passwords)),
+          ${dry_run}
         )
       LOOP
         RETURN NEXT v_step;
@@ -161,19 +167,28 @@ export function _converge_reporting(
   `;
 }
 
+/** What a reporting role can do beside reading: log in. */
+const readerAttributes = {
+  superuser: false,
+  createdb: false,
+  createrole: false,
+  login: true,
+  replication: false,
+  bypassrls: false,
+} as const;
+
 /**
  * The desired state of reporting roles
  * @volatility stable
  */
 export function _reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<Jsonb> {
-  const list = (part: Sql) => sql`(SELECT jsonb_agg(${part}) FROM jsonb_array_elements(${definitions}) AS d)`;
   return sql`
     BEGIN
       RETURN jsonb_build_object(
         'roles', (
           SELECT jsonb_agg(jsonb_build_object(
             'name', d -> 'role',
-            'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
+            'attributes', ${attributes(readerAttributes)},
             'password', p.password,
             'protected', true
           ))
@@ -181,7 +196,10 @@ export function _reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<
           LEFT JOIN jsonb_to_recordset(${passwords}) AS p(role text, password text) ON p.role = d ->> 'role'
         ),
         'passwords', ${passwords},
-        'memberships', ${list(sql`jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent')`)},
+        'memberships', (
+          SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+          FROM jsonb_array_elements(${definitions}) AS d
+        ),
         'settings', (
           SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
           FROM jsonb_array_elements(${definitions}) AS d
@@ -226,7 +244,8 @@ export function _list(names: Texts): Returns<Jsonb> {
       RETURN (
         SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
         FROM (
-          SELECT u.name, min(u.position) AS position FROM unnest(${names}) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+          SELECT u.name, min(u.position) AS position
+          FROM unnest(${names}) WITH ORDINALITY AS u(name, position) GROUP BY u.name
         ) AS n
       );
     END

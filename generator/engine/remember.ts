@@ -20,8 +20,12 @@ export function _remember(document: Jsonb, changed: Bool): Nothing {
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
       END IF;
-      SELECT array_agg(ROW(s.section, v.key, v.resource,
-                           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'))::rolecall.resource) AS rows,
+      SELECT array_agg(
+               ROW(
+                 s.section, v.key, v.resource,
+                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond')
+               )::rolecall.resource
+             ) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede
         INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources)
@@ -31,13 +35,15 @@ export function _remember(document: Jsonb, changed: Bool): Nothing {
                    WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
                    WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                    WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-                   WHEN 'settings' THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+                   WHEN 'settings'
+                     THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
                    WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
                    WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                    WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
                  END,
-                 CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
-          OFFSET 0
+                 CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
+                      ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
+          OFFSET 0 -- Each is worked out once, not wherever it is used.
         ) AS v(key, resource)
         LEFT JOIN LATERAL (
           SELECT p.resource, p.recorded_at FROM rolecall.resource AS p
@@ -136,15 +142,13 @@ export function _recorded(section: Text, key: Jsonb): Returns<Jsonb> {
 export function _base_role_names(): Returns<Jsonb> {
   return sql`
     BEGIN
-      RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(
-        (
+      RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
+        || coalesce((
           -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
           SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
           FROM rolecall.resource AS p
           WHERE p.section = 'base_roles' AND p.resource ? 'name'
-        ),
-        '{}'
-      );
+        ), '{}');
     END
   `;
 }

@@ -59,7 +59,8 @@ export function _recorded_state(): Returns<Jsonb> {
             END::jsonb
           ) AS w(warning)
           WHERE n.resource IS NOT NULL
-            AND (n.section IN ('read_access', 'base_roles', 'watch') OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+            AND (n.section IN ('read_access', 'base_roles', 'watch')
+                 OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
             AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
               SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
             ))
@@ -82,7 +83,9 @@ export function _joined(one: Jsonb, other: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
-        SELECT jsonb_object_agg(k.section, coalesce(${one} -> k.section, '[]') || coalesce(${other} -> k.section, '[]'))
+        SELECT jsonb_object_agg(
+                 k.section, coalesce(${one} -> k.section, '[]') || coalesce(${other} -> k.section, '[]')
+               )
         FROM (SELECT jsonb_object_keys(${one}) UNION SELECT jsonb_object_keys(${other})) AS k(section)
       );
     END

@@ -90,7 +90,8 @@ export function _sealed(): Returns<Bytea> {
     BEGIN
       IF rolecall._is_encrypting() THEN
         EXECUTE format(
-          'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+          'SELECT %I.pgp_sym_encrypt_bytea('
+            'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
           rolecall._pgcrypto_schema(), ${held}, 'rolecall.encryption_key'
         ) INTO v_sealed;
       ELSE
@@ -187,7 +188,8 @@ export function _encrypt_older(secret_key: Text): Nothing {
         FOR UPDATE SKIP LOCKED;
         IF FOUND THEN
           v_held := set_config(${held}, v_held, true);
-          UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = ${secret_key};
+          UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true
+          WHERE s.key = ${secret_key};
         END IF;
       EXCEPTION
         WHEN serialization_failure THEN
@@ -288,7 +290,9 @@ export function _reporting_roles(): Returns<Texts> {
 export function _derived_password(secret: Bytea, role_name: Text): Returns<Text> {
   return sql`
     BEGIN
-      RETURN encode(rolecall._hmac_sha256(${secret}, convert_to('rolecall:' || ${role_name}, 'UTF8')), 'hex');
+      RETURN encode(
+        rolecall._hmac_sha256(${secret}, convert_to('rolecall:' || ${role_name}, 'UTF8')), 'hex'
+      );
     END
   `;
 }
@@ -303,7 +307,9 @@ export function _derived_password(secret: Bytea, role_name: Text): Returns<Text>
 export function _derived_salt(secret: Bytea, role_name: Text): Returns<Bytea> {
   return sql`
     BEGIN
-      RETURN substring(rolecall._hmac_sha256(${secret}, convert_to('rolecall.salt:' || ${role_name}, 'UTF8')) FOR 16);
+      RETURN substring(
+        rolecall._hmac_sha256(${secret}, convert_to('rolecall.salt:' || ${role_name}, 'UTF8')) FOR 16
+      );
     END
   `;
 }
@@ -336,7 +342,8 @@ export function _reporting_passwords(secret: Bytea, role_names: Texts, realign: 
           'role', v_name, 'password', v_verifier, 'realign', ${realign} OR NOT v_kept,
           -- It is to log in. An end that is yet to come is somebody's intention.
           'valid_until', (
-            SELECT 'infinity' FROM pg_roles AS r WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+            SELECT 'infinity' FROM pg_roles AS r
+            WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
           )
         );
       END LOOP;
@@ -358,7 +365,8 @@ export function _keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
     BEGIN
       -- Sorted, so that no two calls wait for each other's.
       FOR v_password, v_position IN
-        SELECT p.password, p.position FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
+        SELECT p.password, p.position
+        FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
         ORDER BY (p.password ->> 'role') COLLATE "C"
       LOOP
         SELECT convert_from(s.value, 'UTF8') INTO v_kept

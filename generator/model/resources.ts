@@ -88,6 +88,11 @@ export function desired(state: DesiredState): Sql {
   return raw(print(state, ''));
 }
 
+/** The attributes of a role, for a document that a function of the engine makes. */
+export function attributes(value: Attributes): Sql {
+  return raw(print(value, ''));
+}
+
 function print(value: unknown, margin: string): string {
   if (value instanceof Sql) return value.text;
   if (!holdsSql(value)) return `${wrapped(json(value), 100 - margin.length).replaceAll('\n', `\n${margin}  `)}::jsonb`;

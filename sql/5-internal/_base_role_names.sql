@@ -7,15 +7,13 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $_base_role_names$
 BEGIN
-  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb || coalesce(
-    (
+  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
+    || coalesce((
       -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
       SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
       FROM rolecall.resource AS p
       WHERE p.section = 'base_roles' AND p.resource ? 'name'
-    ),
-    '{}'
-  );
+    ), '{}');
 END
 $_base_role_names$;
 

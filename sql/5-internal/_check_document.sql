@@ -17,7 +17,8 @@ BEGIN
       -- A resource of a role names it as role, or else it is about the role itself.
       VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
              (r.resource ->> 'member', 'role', r.resource ? 'member'),
-             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}' AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
+             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}'
+                AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
              (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
              (r.resource ->> 'password', 'password', r.resource ? 'password')
     ) AS n(value, kind, given)

@@ -14,7 +14,8 @@ DECLARE
   v_part text;
 BEGIN
   FOR v_definition IN
-    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions) AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions)
+      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -50,7 +51,8 @@ BEGIN
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
-            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part));
+            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
+                             v_table, octet_length(v_part));
         END IF;
       END LOOP;
     END LOOP;

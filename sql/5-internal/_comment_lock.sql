@@ -29,7 +29,8 @@ BEGIN
   ELSE
     v_changed := NOT EXISTS (
       SELECT FROM pg_shdescription AS d
-      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass AND d.xmin = v_replaced_by
+      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
+        AND d.xmin = v_replaced_by
     );
   END IF;
   IF v_changed THEN

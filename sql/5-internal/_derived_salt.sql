@@ -12,7 +12,9 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_derived_salt$
 BEGIN
-  RETURN substring(rolecall._hmac_sha256(_derived_salt.secret, convert_to('rolecall.salt:' || _derived_salt.role_name, 'UTF8')) FOR 16);
+  RETURN substring(
+    rolecall._hmac_sha256(_derived_salt.secret, convert_to('rolecall.salt:' || _derived_salt.role_name, 'UTF8')) FOR 16
+  );
 END
 $_derived_salt$;
 

@@ -24,7 +24,8 @@ BEGIN
     FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
       v_held := set_config('rolecall.plain', v_held, true);
-      UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true WHERE s.key = _encrypt_older.secret_key;
+      UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true
+      WHERE s.key = _encrypt_older.secret_key;
     END IF;
   EXCEPTION
     WHEN serialization_failure THEN

@@ -16,7 +16,8 @@ BEGIN
     SELECT s FROM unnest(_in_plan_order.steps) AS s
     JOIN (
       SELECT c.target, min(c.position) AS position
-      FROM unnest(_in_plan_order.changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+      FROM unnest(_in_plan_order.changes) WITH ORDINALITY
+        AS c(operation, target, statement, password, locks, sqlstate, note, position)
       WHERE c.operation = 'create_role' GROUP BY c.target
     ) AS p ON p.target = s.target
     ORDER BY p.position

@@ -10,7 +10,9 @@ SET search_path = pg_catalog, pg_temp
 AS $_joined$
 BEGIN
   RETURN (
-    SELECT jsonb_object_agg(k.section, coalesce(_joined.one -> k.section, '[]') || coalesce(_joined.other -> k.section, '[]'))
+    SELECT jsonb_object_agg(
+             k.section, coalesce(_joined.one -> k.section, '[]') || coalesce(_joined.other -> k.section, '[]')
+           )
     FROM (SELECT jsonb_object_keys(_joined.one) UNION SELECT jsonb_object_keys(_joined.other)) AS k(section)
   );
 END

@@ -15,7 +15,8 @@ DECLARE
 BEGIN
   -- Sorted, so that no two calls wait for each other's.
   FOR v_password, v_position IN
-    SELECT p.password, p.position FROM jsonb_array_elements(_keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
+    SELECT p.password, p.position
+    FROM jsonb_array_elements(_keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_kept

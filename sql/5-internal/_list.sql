@@ -11,7 +11,8 @@ BEGIN
   RETURN (
     SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
     FROM (
-      SELECT u.name, min(u.position) AS position FROM unnest(_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+      SELECT u.name, min(u.position) AS position
+      FROM unnest(_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
     ) AS n
   );
 END

@@ -14,9 +14,11 @@ BEGIN
   -- The calls of one database queue here, so that few meet at the role itself.
   PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
   LOOP
-    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role) OR current_setting('transaction_isolation') <> 'read committed';
+    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role)
+      OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  RETURN pg_current_snapshot()::text <> v_seen OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN pg_current_snapshot()::text <> v_seen
+    OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
 $_lock_role$;
 

@@ -48,7 +48,8 @@ BEGIN
           -- What was skipped is still missing, and an older snapshot does not show what was done.
           v_changes := ARRAY(
             SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-            FROM unnest(v_changes) WITH ORDINALITY AS c(operation, target, statement, password, locks, sqlstate, note, position)
+            FROM unnest(v_changes) WITH ORDINALITY
+              AS c(operation, target, statement, password, locks, sqlstate, note, position)
             WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
             ORDER BY c.position
           );

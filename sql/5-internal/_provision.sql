@@ -16,7 +16,9 @@ BEGIN
   PERFORM rolecall._warn_about_public();
   PERFORM rolecall._note_unwatched(_provision.definitions);
   RETURN QUERY
-    SELECT * FROM rolecall._converge_reporting(_provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run);
+    SELECT * FROM rolecall._converge_reporting(
+      _provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run
+    );
 END
 $_provision$;
 

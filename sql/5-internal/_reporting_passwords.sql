@@ -32,7 +32,8 @@ BEGIN
       'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept,
       -- It is to log in. An end that is yet to come is somebody's intention.
       'valid_until', (
-        SELECT 'infinity' FROM pg_roles AS r WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+        SELECT 'infinity' FROM pg_roles AS r
+        WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
       )
     );
   END LOOP;

@@ -13,7 +13,8 @@ BEGIN
     'roles', (
       SELECT jsonb_agg(jsonb_build_object(
         'name', d -> 'role',
-        'attributes', '{"superuser": false, "createdb": false, "createrole": false, "login": true, "replication": false, "bypassrls": false}'::jsonb,
+        'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":true, "replication":false, '
+          '"bypassrls":false}'::jsonb,
         'password', p.password,
         'protected', true
       ))
@@ -21,7 +22,10 @@ BEGIN
       LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
     ),
     'passwords', _reporting_state.passwords,
-    'memberships', (SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent')) FROM jsonb_array_elements(_reporting_state.definitions) AS d),
+    'memberships', (
+      SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+    ),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
       FROM jsonb_array_elements(_reporting_state.definitions) AS d

@@ -10,7 +10,8 @@ DECLARE
 BEGIN
   IF rolecall._is_encrypting() THEN
     EXECUTE format(
-      'SELECT %I.pgp_sym_encrypt_bytea(decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+      'SELECT %I.pgp_sym_encrypt_bytea('
+        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
       rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
     ) INTO v_sealed;
   ELSE

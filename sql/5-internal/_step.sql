@@ -11,7 +11,10 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_step$
 BEGIN
-  RETURN ROW(_step.change.operation, _step.change.target, _step.change.statement, _step.status, _step.code, _step.note)::rolecall.step;
+  RETURN ROW(
+    _step.change.operation, _step.change.target, _step.change.statement,
+    _step.status, _step.code, _step.note
+  )::rolecall.step;
 END
 $_step$;
 

@@ -45,7 +45,8 @@ BEGIN
   IF _steps.dry_run THEN
     FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
       v_steps := v_steps || rolecall._step(
-        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END, v_change.sqlstate, v_change.note
+        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+        v_change.sqlstate, v_change.note
       );
     END LOOP;
     RETURN v_steps;
