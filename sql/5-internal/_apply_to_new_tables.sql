@@ -33,16 +33,23 @@ BEGIN
     END IF;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld,
-               -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-               coalesce((
-                 SELECT bool_or(d.datname = current_database())
-                 FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
-                 WHERE s.setrole = o.role_oid AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-               ), true) AS ours
+        SELECT o.role_oid, r.role, r.schemas, r.withheld
         FROM rolecall.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
+      ),
+      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+      ours AS (
+        SELECT r.role_oid
+        FROM reader AS r
+        CROSS JOIN pg_database AS d
+        LEFT JOIN LATERAL (
+          SELECT true AS marked FROM pg_db_role_setting AS s
+          WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+          OFFSET 0
+        ) AS s ON true
+        GROUP BY r.role_oid
+        HAVING coalesce(bool_or(d.datname = current_database()) FILTER (WHERE s.marked), true)
       ),
       command AS MATERIALIZED (
         SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
@@ -52,7 +59,8 @@ BEGIN
         WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
           AND EXISTS (SELECT FROM reader)
       ),
-      -- Each list in an ARRAY() of its own: found by an index, and not at all where there is nothing to find it for.
+      -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
+      -- whatever the statistics say, and not at all where there is nothing to find it for.
       named AS (
         SELECT k.objid AS table_oid, k.makes, false AS by_schema
         FROM command AS k WHERE k.classid = 'pg_class'::regclass
@@ -79,13 +87,13 @@ BEGIN
         UNION
         SELECT l.table_oid, i.parent
         FROM lineage AS l
-        CROSS JOIN LATERAL unnest(ARRAY(SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor)) AS i(parent)
+        CROSS JOIN LATERAL (SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0) AS i
       ),
       withheld AS (
         SELECT r.role_oid, l.table_oid
         FROM lineage AS l
-        JOIN pg_class AS c ON c.oid = l.ancestor
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
+        CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
         JOIN reader AS r ON n.nspname = ANY (r.schemas)
         CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
         CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
@@ -95,30 +103,35 @@ BEGIN
         -- Its partitions hold its rows.
         SELECT w.role_oid, i.child
         FROM withheld AS w
-        CROSS JOIN LATERAL unnest(ARRAY(SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid)) AS i(child)
+        CROSS JOIN LATERAL (SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0) AS i
       ),
       subject AS (
-        SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
+        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
-        SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
+        SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
         FROM withheld AS w
         JOIN reader AS r USING (role_oid)
         WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
       ),
       examined AS (
         SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
-               a.reads, a.more, r.readable, s.ours,
+               a.reads, a.more, r.readable,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
                     )
-                    ELSE s.made OR EXISTS (
-                      SELECT FROM pg_depend AS d
-                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
-                        AND d.refclassid = 'pg_namespace'::regclass AND d.xmin = c.xmin
-                    ) END AS new
+                    ELSE s.made OR coalesce((
+                      SELECT d.xmin = c.xmin FROM pg_depend AS d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
+                        AND d.refclassid = 'pg_namespace'::regclass
+                      LIMIT 1
+                    ), false) END AS new
         FROM subject AS s
-        JOIN pg_class AS c ON c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (
+          SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
+          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+          OFFSET 0
+        ) AS c
+        CROSS JOIN LATERAL (SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
         CROSS JOIN LATERAL (
           SELECT n.nspname = ANY (s.schemas)
                  AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
@@ -136,12 +149,15 @@ BEGIN
         SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
-        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
+        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
         WHERE k.classid = 'pg_namespace'::regclass
           AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE')
         UNION ALL
         SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
+        FROM examined AS e WHERE e.readable AND CASE
+          WHEN e.reads THEN e.more
+          ELSE e.new AND e.role_oid IN (SELECT o.role_oid FROM ours AS o)
+        END
       )
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
     );

@@ -1,6 +1,6 @@
 -- watch_new_tables(): what reporting roles may read of a table from the moment that anyone makes or moves it.
 BEGIN;
-SELECT plan(123);
+SELECT plan(125);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_nobody;
@@ -391,6 +391,19 @@ SELECT is(
 SELECT is_empty($$SELECT * FROM rolecall.watch_new_tables(false, true) WHERE status = 'skipped'$$, 'it can still be stopped');
 DO $$BEGIN EXECUTE 'ALTER SCHEMA rolecall OWNER TO CURRENT_USER; ALTER VIEW rolecall.reporting_role OWNER TO CURRENT_USER'; END$$;
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables()', 'then nothing is left to do');
+
+-- What it costs does not grow with the tables that are there.
+CREATE FUNCTION pg_temp.fetched(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_catalogs regclass[] := '{pg_class,pg_depend,pg_inherits}';
+  v_before bigint := (SELECT sum(pg_stat_get_xact_tuples_fetched(c) + pg_stat_get_xact_tuples_returned(c)) FROM unnest(v_catalogs) AS c);
+BEGIN
+  EXECUTE statement;
+  RETURN (SELECT sum(pg_stat_get_xact_tuples_fetched(c) + pg_stat_get_xact_tuples_returned(c)) FROM unnest(v_catalogs) AS c) - v_before;
+END$$;
+SELECT cmp_ok((SELECT count(*) FROM pg_class), '>', 400::bigint, 'there are some hundred tables and indexes');
+CREATE TABLE t_app.costly (id integer);
+SELECT cmp_ok(pg_temp.fetched('ALTER TABLE t_app.costly ADD COLUMN more integer'), '<', 100::bigint, 'few of them are looked at');
 
 -- No more.
 SELECT results_eq(
