@@ -613,7 +613,7 @@ AS $_audit_objects$
 BEGIN
   RETURN QUERY
     SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
-           concat(p.path, ' -> ', lower(g.kind), ' grant'), g.object, k.detail,
+           concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = g.owner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
@@ -671,7 +671,7 @@ BEGIN
              pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
     FROM (
       SELECT d.defaclrole, x.grantee, k.kind, ' IN SCHEMA ' || quote_ident(n.nspname) AS place,
-             lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
+             lower(k.kind COLLATE "C") || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
       FROM pg_default_acl AS d
       JOIN (
@@ -712,7 +712,7 @@ BEGIN
                  WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                  WHEN 'composite type' THEN 'TYPE'
                  WHEN 'statistics object' THEN 'STATISTICS'
-                 ELSE upper(i.type)
+                 ELSE upper(i.type COLLATE "C")
                END,
                i.identity
              )
@@ -1936,9 +1936,9 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT CASE
                WHEN g.oid IS NOT NULL THEN g.remedy
-               WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type), i.identity)
+               WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
                WHEN f.shared THEN format(
-                 'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type) END, i.identity, v_name
+                 'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END, i.identity, v_name
                )
                WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
                -- It drops what is still owned.
@@ -4121,9 +4121,9 @@ BEGIN
     v_options := concat_ws(', ',
       CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL
-        THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+        THEN 'INHERIT ' || upper(v_missing.inherits::text COLLATE "C") END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL
-        THEN 'SET ' || upper(v_missing.sets::text) END
+        THEN 'SET ' || upper(v_missing.sets::text COLLATE "C") END
     );
     v_changes := v_changes || ROW(
       'grant_role', v_missing.member,
@@ -4630,7 +4630,7 @@ BEGIN
   LOOP
     v_words := (
       SELECT string_agg(
-               CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
+               CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key COLLATE "C"), ' '
                ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
              )
       FROM jsonb_each(v_role.wanted) AS w(key, value)

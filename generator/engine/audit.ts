@@ -107,7 +107,7 @@ export function _audit_ownership(principals: Principals): SetOf<FindingRow> {
                      WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                      WHEN 'composite type' THEN 'TYPE'
                      WHEN 'statistics object' THEN 'STATISTICS'
-                     ELSE upper(i.type)
+                     ELSE upper(i.type COLLATE "C")
                    END,
                    i.identity
                  )
@@ -457,7 +457,7 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
     BEGIN
       RETURN QUERY
         SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
-               concat(p.path, ' -> ', lower(g.kind), ' grant'), g.object, k.detail,
+               concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
                ${revoke(sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
         FROM (
           ${grantableObjects}
@@ -485,7 +485,7 @@ export function _audit_objects(principals: Principals): SetOf<FindingRow> {
                  pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
         FROM (
           SELECT d.defaclrole, x.grantee, k.kind, ' IN SCHEMA ' || quote_ident(n.nspname) AS place,
-                 lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
+                 lower(k.kind COLLATE "C") || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
                  string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
           FROM pg_default_acl AS d
           JOIN (

@@ -216,9 +216,9 @@ export function _dependencies(
         CROSS JOIN LATERAL (
           SELECT CASE
                    WHEN g.oid IS NOT NULL THEN g.remedy
-                   WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type), i.identity)
+                   WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
                    WHEN f.shared THEN format(
-                     'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type) END, i.identity, v_name
+                     'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END, i.identity, v_name
                    )
                    WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
                    -- It drops what is still owned.

@@ -46,7 +46,7 @@ export function _plan_roles(resources: Jsonb): Returns<Changes> {
       LOOP
         v_words := (
           SELECT string_agg(
-                   CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key), ' '
+                   CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key COLLATE "C"), ' '
                    ORDER BY array_position(${order}, w.key)
                  )
           FROM jsonb_each(v_role.wanted) AS w(key, value)

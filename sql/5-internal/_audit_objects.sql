@@ -10,7 +10,7 @@ AS $_audit_objects$
 BEGIN
   RETURN QUERY
     SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
-           concat(p.path, ' -> ', lower(g.kind), ' grant'), g.object, k.detail,
+           concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = g.owner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
@@ -68,7 +68,7 @@ BEGIN
              pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
     FROM (
       SELECT d.defaclrole, x.grantee, k.kind, ' IN SCHEMA ' || quote_ident(n.nspname) AS place,
-             lower(k.kind) || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
+             lower(k.kind COLLATE "C") || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
       FROM pg_default_acl AS d
       JOIN (

@@ -18,7 +18,7 @@ BEGIN
                  WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                  WHEN 'composite type' THEN 'TYPE'
                  WHEN 'statistics object' THEN 'STATISTICS'
-                 ELSE upper(i.type)
+                 ELSE upper(i.type COLLATE "C")
                END,
                i.identity
              )

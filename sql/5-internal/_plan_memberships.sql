@@ -104,9 +104,9 @@ BEGIN
     v_options := concat_ws(', ',
       CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL
-        THEN 'INHERIT ' || upper(v_missing.inherits::text) END,
+        THEN 'INHERIT ' || upper(v_missing.inherits::text COLLATE "C") END,
       CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL
-        THEN 'SET ' || upper(v_missing.sets::text) END
+        THEN 'SET ' || upper(v_missing.sets::text COLLATE "C") END
     );
     v_changes := v_changes || ROW(
       'grant_role', v_missing.member,

@@ -130,3 +130,44 @@ for (const [what, settings] of Object.entries(sessions)) {
     await client.end();
   });
 }
+
+test('a database in Turkish, where the capital i has a dot', async (t) => {
+  // Before 15 a database has a language of the operating system's, and of those it may have none.
+  if (cluster.version < 15) return t.skip('there is no such database');
+  await admin.query(
+    `CREATE DATABASE turkish TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'`,
+  );
+  const client = await cluster.connect({ database: 'turkish' });
+  await client.query('CREATE EXTENSION rolecall');
+  assert.deepEqual((await client.query(`SELECT upper('i') AS dotted`)).rows, [{ dotted: 'İ' }]);
+  const run = async (text: string) =>
+    (await client.query<{ statement: string; status: string }>(`SELECT * FROM rolecall.${text}`)).rows.map(
+      ({ statement, status }) => `${status}: ${statement}`,
+    );
+  const said = [
+    ...(await run(`create_base_roles('I', 'i', 'ı')`)),
+    ...(await run(`create_user('İ', 'ıİ')`)),
+    ...(await run(`create_client_role('client I')`)),
+    ...(await run(`grant_role('ı', 'İ', true${cluster.version < 16 ? '' : ', false, false'})`)),
+    ...(await run(`provision_reporting_role('i İ', '{public}')`)),
+  ];
+  assert.ok(said.includes('applied: CREATE ROLE "İ" LOGIN PASSWORD \'********\''));
+  assert.deepEqual(
+    said.filter((text) => !text.startsWith('applied: ') || /[İı]/.test(text.replaceAll(/"[^"]*"/g, ''))),
+    [],
+  );
+  const { rows } = await client
+    .query<{ remedy: string }>(
+      `
+    ALTER DATABASE turkish OWNER TO "İ";
+    SELECT remedy FROM rolecall.user_dependencies('İ')`,
+    )
+    .then((results) => (results as unknown as pg.QueryResult[])[1]!);
+  assert.deepEqual(rows, [{ remedy: 'ALTER DATABASE turkish OWNER TO CURRENT_USER' }]);
+  const { rows: audited } = await client.query(`SELECT detail FROM rolecall.audit_role('İ')`);
+  assert.ok(audited.length > 0);
+  assert.deepEqual(await run('drift()'), []);
+  await client.end();
+  const user = await cluster.connect({ database: 'turkish', user: 'İ', password: 'ıİ' });
+  await user.end();
+});
