@@ -224,7 +224,8 @@ BEGIN
         FROM command AS k
         CROSS JOIN LATERAL unnest(ARRAY(
           SELECT d.objid FROM pg_depend AS d
-          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+            AND d.classid = 'pg_class'::regclass
         )) AS m(table_oid)
         WHERE k.classid = 'pg_extension'::regclass
         UNION ALL
@@ -242,7 +243,9 @@ BEGIN
         UNION
         SELECT l.table_oid, i.parent
         FROM lineage AS l
-        CROSS JOIN LATERAL (SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0) AS i
+        CROSS JOIN LATERAL (
+          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+        ) AS i
       ),
       withheld AS (
         SELECT r.role_oid, l.table_oid
@@ -258,10 +261,13 @@ BEGIN
         -- Its partitions hold its rows.
         SELECT w.role_oid, i.child
         FROM withheld AS w
-        CROSS JOIN LATERAL (SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0) AS i
+        CROSS JOIN LATERAL (
+          SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+        ) AS i
       ),
       subject AS (
-        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
+        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
+        FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
         SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
         FROM withheld AS w
@@ -306,7 +312,9 @@ BEGIN
         JOIN pg_namespace AS n ON n.oid = k.objid
         JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
         WHERE k.classid = 'pg_namespace'::regclass
-          AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE')
+          AND NOT EXISTS (
+            SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
+          )
         UNION ALL
         SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
         FROM examined AS e WHERE e.readable AND CASE
@@ -342,11 +350,13 @@ BEGIN
         IF NOT (v_change ->> 'allowed')::boolean THEN
           RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
         ELSIF v_change ->> 'kind' = 'grant' THEN
-          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
+                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
         ELSIF v_change ->> 'kind' = 'usage' THEN
           EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
         ELSE
-          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
+                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
         END IF;
       END LOOP;
       EXIT WHEN NOT v_alone;
@@ -639,7 +649,8 @@ BEGIN
              w.fdwacl, NULL
       FROM pg_foreign_data_wrapper AS w
       UNION ALL
-      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+             s.srvacl, NULL
       FROM pg_foreign_server AS s
       UNION ALL
       SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
@@ -773,7 +784,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_principals$
 DECLARE
-  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I' ELSE '' END;
+  v_granted_by text := CASE
+    WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I'
+    ELSE ''
+  END;
   v_next rolecall._principal[];
   v_found rolecall._principal[];
 BEGIN
@@ -1292,7 +1306,8 @@ AS $_blocking$
 BEGIN
   RETURN (
     WITH found AS MATERIALIZED (
-      SELECT d.* FROM rolecall._dependencies(_blocking.role_oid, _blocking.reassigns, _blocking.drops) AS d WHERE d.cleared_by IS NULL
+      SELECT d.* FROM rolecall._dependencies(_blocking.role_oid, _blocking.reassigns, _blocking.drops) AS d
+      WHERE d.cleared_by IS NULL
     ),
     kind AS (
       SELECT f.database,
@@ -1304,14 +1319,17 @@ BEGIN
       SELECT DISTINCT f.database, f.remedy FROM found AS f
     )
     SELECT string_agg(
-      format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements), E'\n' ORDER BY k.database COLLATE "C"
+      format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements),
+      E'\n' ORDER BY k.database COLLATE "C"
     )
     FROM (SELECT k.database, string_agg(k.objects, ', ' ORDER BY k.objects) AS objects FROM kind AS k GROUP BY 1) AS k
     CROSS JOIN LATERAL (
       SELECT array_to_string((array_agg(r.remedy ORDER BY r.remedy))[1:10], '; ') AS statements
       FROM remedy AS r
       WHERE r.database = k.database
-        AND NOT EXISTS (SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';'))
+        AND NOT EXISTS (
+          SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';')
+        )
     ) AS r
   );
 END
@@ -1549,10 +1567,16 @@ BEGIN
   IF v_caller.rolsuper THEN
     RETURN;
   ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-    OR (current_setting('server_version_num')::integer / 10000 >= 16 AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION')) THEN
+    OR (current_setting('server_version_num')::integer / 10000 >= 16
+        AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
+  THEN
     PERFORM rolecall._surface(_check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE') THEN
-    PERFORM rolecall._surface(_check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL);
+  ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation
+    AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE')
+  THEN
+    PERFORM rolecall._surface(
+      _check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+    );
   END IF;
 END
 $_check_removal_rights$;
@@ -1670,7 +1694,9 @@ BEGIN
                     rolecall._untrusted_owners());
   END IF;
   IF NOT _check_watch.dry_run THEN
-    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint);
+    PERFORM pg_advisory_xact_lock(
+      (1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint
+    );
   END IF;
 END
 $_check_watch$;
@@ -1800,7 +1826,9 @@ BEGIN
   END IF;
   FOR v_step IN
     SELECT * FROM rolecall._converge(
-      rolecall._joined(_converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)),
+      rolecall._joined(
+        _converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)
+      ),
       _converge_reporting.dry_run
     )
   LOOP
@@ -1885,7 +1913,8 @@ BEGIN
     WITH found AS MATERIALIZED (
       SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
              -- These two are not reassigned but dropped.
-             s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
+             s.deptype = 'o'
+               AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
              s.classid::regclass::text AS catalog
       FROM pg_shdepend AS s
       WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = _dependencies.role_oid
@@ -1915,7 +1944,8 @@ BEGIN
     LEFT JOIN owning AS o ON o.dbid = f.dbid
     -- The names of what is in another database are known only there.
     CROSS JOIN LATERAL (
-      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i WHERE f.shared OR f.dbid = v_here
+      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i
+      WHERE f.shared OR f.dbid = v_here
       UNION ALL
       SELECT CASE f.catalog
                WHEN 'pg_class' THEN 'relation'
@@ -1936,14 +1966,19 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT CASE
                WHEN g.oid IS NOT NULL THEN g.remedy
-               WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
+               WHEN f.shared AND f.owned
+                 THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
                WHEN f.shared THEN format(
-                 'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END, i.identity, v_name
+                 'REVOKE ALL ON %s %s FROM %s CASCADE',
+                 CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
+                 i.identity, v_name
                )
                WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
                -- It drops what is still owned.
-               ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
-                              format('DROP OWNED BY %s', v_name))
+               ELSE concat_ws('; ',
+                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                 format('DROP OWNED BY %s', v_name)
+               )
              END
     ) AS r(remedy)
     -- One that the role gave to itself ends with the role.
@@ -1967,7 +2002,8 @@ SET search_path = pg_catalog, pg_temp
 AS $_derived_password$
 BEGIN
   RETURN encode(
-    rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex'
+    rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')),
+    'hex'
   );
 END
 $_derived_password$;
@@ -3139,7 +3175,8 @@ BEGIN
   END IF;
   RETURN decode(v_fields[5], 'base64') = decode(split_part(
     -- An int gets the lower half of what strtol() read.
-    rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer), ':', 3
+    rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer),
+    ':', 3
   ), 'base64');
 END
 $_is_empty_verifier$;
@@ -3653,7 +3690,8 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $_memberships_of$
 BEGIN
   RETURN (
-    SELECT 'memberships that end: ' || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= 10)
+    SELECT 'memberships that end: '
+           || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= 10)
            || CASE WHEN max(m.number) > 10 THEN format(' and %s more', max(m.number) - 10) ELSE '' END
     FROM (
       SELECT e.membership, row_number() OVER (ORDER BY e.membership) AS number
@@ -3662,7 +3700,8 @@ BEGIN
         FROM pg_auth_members AS e WHERE e.member = _memberships_of.role_oid
         UNION
         SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid))
-        FROM pg_auth_members AS e WHERE e.roleid = _memberships_of.role_oid AND NOT rolecall._is_creator_edge(to_jsonb(e))
+        FROM pg_auth_members AS e
+        WHERE e.roleid = _memberships_of.role_oid AND NOT rolecall._is_creator_edge(to_jsonb(e))
       ) AS e
     ) AS m
   );
@@ -3714,7 +3753,10 @@ AS $_note_unwatched$
 DECLARE
   v_names text;
 BEGIN
-  IF EXISTS (SELECT FROM pg_event_trigger AS t WHERE t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')) THEN
+  IF EXISTS (
+    SELECT FROM pg_event_trigger AS t
+    WHERE t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+  ) THEN
     RETURN;
   END IF;
   SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
@@ -3738,7 +3780,8 @@ BEGIN
   IF v_names IS NOT NULL THEN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
-      DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next provisioning run.',
+      DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+               'provisioning run.',
       HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
   END IF;
 END
@@ -3845,7 +3888,8 @@ BEGIN
   IF v_fields IS NULL THEN
     RETURN false;
   END IF;
-  RETURN p_verifier COLLATE "C" = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
+  RETURN p_verifier COLLATE "C"
+    = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
 END
 $_password_matches$;
 
@@ -3946,7 +3990,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -3962,8 +4007,10 @@ BEGIN
       SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
       FROM place AS p
       JOIN target AS t USING (position)
-      JOIN (SELECT DISTINCT c.relnamespace, c.relowner FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS o
-        ON o.relnamespace = p.schema_oid
+      JOIN (
+        SELECT DISTINCT c.relnamespace, c.relowner
+        FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      ) AS o ON o.relnamespace = p.schema_oid
       WHERE coalesce(t.owners, 'null') = 'null'
       UNION
       SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
@@ -3972,7 +4019,9 @@ BEGIN
     present AS (
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
              d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
-               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace) AS wanted
+               AND EXISTS (
+                 SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+               ) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN target AS t ON t.role_oid = x.grantee
@@ -4005,7 +4054,8 @@ BEGIN
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
            CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
-                WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN format('takes membership in %I, which makes the tables', c.owner) END
+                WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
+                  THEN format('takes membership in %I, which makes the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -4313,7 +4363,8 @@ BEGIN
   RETURN QUERY
     WITH RECURSIVE target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -4346,37 +4397,41 @@ BEGIN
           AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
                OR (d.deptype = 'o'
                  AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
-        OFFSET 0
+        OFFSET 0 -- Else it would become a join.
       ) AS d
     ),
     object AS (
-      SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+      SELECT h.position, h.role, h.role_oid, g.kind,
+             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
-      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-             quote_ident(n.nspname) AS object, n.nspowner AS owner,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-      FROM pg_database AS d
-      UNION ALL
-      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-      FROM pg_largeobject_metadata AS l
-      UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-             w.fdwacl, NULL
-      FROM pg_foreign_data_wrapper AS w
-      UNION ALL
-      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
-      FROM pg_foreign_server AS s
-      UNION ALL
-      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-      FROM pg_tablespace AS t
-      UNION ALL
-      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-      FROM pg_language AS l) AS g ON g.classid = h.classid AND g.oid = h.objid
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
       WHERE h.deptype = 'a'
       UNION ALL
       SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
@@ -4406,7 +4461,8 @@ BEGIN
       WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
       UNION ALL
       SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)), x.is_grantable,
+             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
+             x.is_grantable,
              x.privilege_type = 'SELECT'
                AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
                AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
@@ -4416,9 +4472,11 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL aclexplode(a.attacl) AS x
       WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, x.is_grantable
+      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
+               x.grantor, x.privilege_type, x.is_grantable
       UNION ALL
-      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type, x.is_grantable, false
+      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+             x.is_grantable, false
       FROM jsonb_to_recordset(rolecall._parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
       JOIN target AS t ON t.role_oid = x.grantee
@@ -4429,7 +4487,8 @@ BEGIN
     ),
     excess AS (
       SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
-             concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END, string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
+             concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
+                    string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
       FROM entry AS e
       WHERE e.is_grantable OR NOT e.harmless
       GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
@@ -4459,15 +4518,19 @@ BEGIN
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
     ),
     possession AS (
-      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role, format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
-             format('owns objects%s, which it can write and change: %s', ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
+      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+             format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+             format('owns objects%s, which it can write and change: %s',
+                    ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
       FROM held AS h
       LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
       WHERE h.deptype = 'o'
-        AND (d.oid IS NOT NULL OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
+        AND (d.oid IS NOT NULL
+             OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
       GROUP BY h.position, h.role, d.datname
     )
-    SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+    SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
     FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -4531,7 +4594,11 @@ BEGIN
     CONTINUE WHEN v_role IS NULL;
     -- The new owner too: of two calls that give to each other's role, each would wait for the other.
     v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
-    v_drop := ROW('drop_role', v_wanted.name, format('DROP ROLE %I', v_wanted.name), NULL, v_locks, NULL, rolecall._memberships_of(v_role))::rolecall._change;
+    v_drop := ROW(
+      'drop_role', v_wanted.name,
+      format('DROP ROLE %I', v_wanted.name),
+      NULL, v_locks, NULL, rolecall._memberships_of(v_role)
+    )::rolecall._change;
     IF v_wanted.name IN (current_user, session_user) THEN
       PERFORM rolecall._surface(v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL);
     END IF;
@@ -4555,10 +4622,18 @@ BEGIN
 
     v_steps := '{}'::rolecall._change[];
     IF v_found.reassigns THEN
-      v_steps := v_steps || ROW('reassign_owned', v_wanted.name, format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to), NULL, v_locks, NULL, NULL)::rolecall._change;
+      v_steps := v_steps || ROW(
+        'reassign_owned', v_wanted.name,
+        format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to),
+        NULL, v_locks, NULL, NULL
+      )::rolecall._change;
     END IF;
     IF v_found.drops THEN
-      v_steps := v_steps || ROW('drop_owned', v_wanted.name, format('DROP OWNED BY %I', v_wanted.name), NULL, v_locks, NULL, NULL)::rolecall._change;
+      v_steps := v_steps || ROW(
+        'drop_owned', v_wanted.name,
+        format('DROP OWNED BY %I', v_wanted.name),
+        NULL, v_locks, NULL, NULL
+      )::rolecall._change;
     END IF;
     v_steps := v_steps || v_drop;
     IF v_wanted.terminates AND EXISTS (
@@ -4567,10 +4642,15 @@ BEGIN
       -- Nothing brings a session back, so it is not ended for a call that then fails.
       PERFORM rolecall._check_removal_rights(v_role, v_steps[1], v_drop);
       -- First, because what a session has locked could be neither reassigned nor dropped.
-      v_steps := ROW('terminate_sessions', v_wanted.name, format(
-                    'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-                    quote_ident(v_wanted.name)
-                  ), NULL, v_locks, NULL, NULL)::rolecall._change || v_steps;
+      v_steps := ROW(
+        'terminate_sessions', v_wanted.name,
+        format(
+          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+          quote_ident(v_wanted.name)
+        ),
+        NULL, v_locks, NULL, NULL
+      )::rolecall._change || v_steps;
     END IF;
     RETURN QUERY SELECT * FROM unnest(v_steps);
   END LOOP;
@@ -4634,7 +4714,8 @@ BEGIN
                ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
              )
       FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}') AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
+      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}')
+        AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
     );
     v_create := v_role.role_oid IS NULL;
     v_changes := v_changes || ROW(
@@ -4666,7 +4747,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -4775,7 +4857,8 @@ BEGIN
   RETURN QUERY
     WITH RECURSIVE target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -4813,7 +4896,8 @@ BEGIN
       SELECT a.number, x.grantee, x.grantor,
              bool_or(x.privilege_type = 'SELECT') AS reads,
              bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+               FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
       FROM acl AS a
       CROSS JOIN LATERAL aclexplode(a.relacl) AS x
       WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
@@ -4838,7 +4922,10 @@ BEGIN
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
     manner AS (
       SELECT m.position, m.schema,
-             m.allowed AND (m.missing = h.present OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > 1000) AS whole
+             m.allowed AND (
+               m.missing = h.present
+               OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > 1000
+             ) AS whole
       FROM (
         SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
         FROM missing AS m GROUP BY m.position, m.schema
@@ -4857,10 +4944,12 @@ BEGIN
       GROUP BY m.position, m.place, m.schema, m.role
       UNION ALL
       SELECT m.position, 2, m.place, m.part, 'grant_privilege', m.schema,
-             format('GRANT SELECT ON %s TO %I', string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
+             format('GRANT SELECT ON %s TO %I',
+                    string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
              m.role, NULL
       FROM (
-        SELECT m.*, c.relname, (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / 500 AS part
+        SELECT m.*, c.relname,
+               (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / 500 AS part
         FROM missing AS m JOIN manner AS n USING (position, schema)
         CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c
         WHERE NOT n.whole AND m.allowed
@@ -4870,7 +4959,9 @@ BEGIN
       SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, c.relname),
              format('GRANT SELECT ON %I.%I TO %I', m.schema, c.relname, m.role), m.role,
              format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
-      FROM missing AS m CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c WHERE NOT m.allowed
+      FROM missing AS m
+      CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c
+      WHERE NOT m.allowed
     ),
     -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
     mixed AS (
@@ -4879,7 +4970,8 @@ BEGIN
       JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
     ),
     suspect AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported, e.reads, e.passes_on, e.writes, e.grantor
+      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported,
+             e.reads, e.passes_on, e.writes, e.grantor
       FROM entry AS e
       JOIN acl AS a USING (number)
       JOIN target AS t ON t.role_oid = e.grantee
@@ -4887,7 +4979,8 @@ BEGIN
         SELECT NOT a.is_sequence
                AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
       ) AS r(reported)
-      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
+      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported
+         OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
     ),
     excess AS (
       SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
@@ -4939,7 +5032,8 @@ BEGIN
       JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
       GROUP BY w.position, n.schema, t.role
     )
-    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
     FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
     ORDER BY c.position, c.phase, c.place, c.part, c.statement;
 END
@@ -4970,10 +5064,29 @@ BEGIN
     present AS (
       SELECT t.evtname,
              t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AS ours,
-             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtname = 'rolecall_watch_new_tables' AND t.evtevent = 'ddl_command_end'
+             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtname = 'rolecall_watch_new_tables'
+               AND t.evtevent = 'ddl_command_end'
                AND t.evtenabled IN ('O', 'A') AND t.evttags @> w.tags AND t.evttags <@ w.tags AS whole
       FROM pg_event_trigger AS t
-      CROSS JOIN (SELECT ARRAY['ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER VIEW', 'CREATE EXTENSION', 'CREATE FOREIGN TABLE', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'CREATE VIEW', 'IMPORT FOREIGN SCHEMA', 'SELECT INTO']) AS w(tags)
+      CROSS JOIN (
+        SELECT ARRAY[
+          'ALTER EXTENSION',
+          'ALTER FOREIGN TABLE',
+          'ALTER MATERIALIZED VIEW',
+          'ALTER SCHEMA',
+          'ALTER TABLE',
+          'ALTER VIEW',
+          'CREATE EXTENSION',
+          'CREATE FOREIGN TABLE',
+          'CREATE MATERIALIZED VIEW',
+          'CREATE SCHEMA',
+          'CREATE TABLE',
+          'CREATE TABLE AS',
+          'CREATE VIEW',
+          'IMPORT FOREIGN SCHEMA',
+          'SELECT INTO'
+        ]
+      ) AS w(tags)
     ),
     found AS (
       SELECT 1 AS phase, 'drop_event_trigger' AS operation, p.evtname::text AS target,
@@ -4981,7 +5094,8 @@ BEGIN
       FROM present AS p CROSS JOIN wanted AS w
       WHERE p.ours AND NOT (w.enabled AND p.whole)
       UNION ALL
-      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
+             CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
              format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
       FROM wanted AS w
       CROSS JOIN LATERAL (
@@ -4996,13 +5110,22 @@ BEGIN
       )
       UNION ALL
       SELECT 4, 'create_event_trigger', 'rolecall_watch_new_tables',
-             format('CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) EXECUTE FUNCTION rolecall._apply_to_new_tables()',
-                    'rolecall_watch_new_tables', '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''),
+             format(
+               'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
+               'EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+               'rolecall_watch_new_tables',
+               '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
+               '''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
+               'MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', '
+               '''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
+             ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL THEN 'the extension''s objects belong to a role that is no superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
-      CROSS JOIN (SELECT coalesce(bool_or(p.evtname = 'rolecall_watch_new_tables' AND NOT p.ours), false) FROM present AS p) AS o(taken)
+      CROSS JOIN (
+        SELECT coalesce(bool_or(p.evtname = 'rolecall_watch_new_tables' AND NOT p.ours), false) FROM present AS p
+      ) AS o(taken)
       WHERE w.enabled AND NOT EXISTS (SELECT FROM present AS p WHERE p.whole)
     )
     SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
@@ -5311,8 +5434,10 @@ AS $_refuse_other_database$
 BEGIN
   RAISE EXCEPTION USING
     ERRCODE = 'invalid_parameter_value',
-    MESSAGE = format('reporting role "%s" belongs to %s', _refuse_other_database.role_name, _refuse_other_database.owner),
-    HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+    MESSAGE = format('reporting role "%s" belongs to %s',
+                     _refuse_other_database.role_name, _refuse_other_database.owner),
+    HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that '
+           'starts with the name of the database.';
 END
 $_refuse_other_database$;
 
@@ -5355,7 +5480,8 @@ BEGIN
                WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                WHEN 'settings'
-                 THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+                 THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+                      || coalesce(r.resource -> 'here', '[]')
                WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
                WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
@@ -5601,7 +5727,9 @@ BEGIN
   END IF;
 
   FOREACH v_code_point IN ARRAY v_code_points LOOP
-    v_width := CASE WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4 END;
+    v_width := CASE
+      WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4
+    END;
     v_class := rolecall._stringprep_class(v_code_point);
     IF v_class = 'forbidden' THEN
       RETURN v_raw;
@@ -5621,7 +5749,9 @@ BEGIN
     END IF;
   END LOOP;
 
-  IF v_prepared = '' OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left) THEN
+  IF v_prepared = ''
+    OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left)
+  THEN
     RETURN v_raw;
   ELSIF v_stable THEN
     RETURN v_prepared;
@@ -6081,7 +6211,8 @@ BEGIN
     FROM (
       SELECT n.nspowner, 'SCHEMA rolecall' FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
       UNION ALL
-      SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()' FROM pg_proc AS p WHERE p.oid = 'rolecall._apply_to_new_tables()'::regprocedure
+      SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()'
+      FROM pg_proc AS p WHERE p.oid = 'rolecall._apply_to_new_tables()'::regprocedure
       UNION ALL
       SELECT c.relowner, format('%s rolecall.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.relname)
       FROM pg_class AS c WHERE c.oid IN ('rolecall.reporting_role'::regclass, 'rolecall.resource'::regclass)
@@ -6111,7 +6242,8 @@ DECLARE
   v_byte integer;
 BEGIN
   -- Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-  IF encode(p_bytes, 'hex') COLLATE "C" !~ ('^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
+  IF encode(p_bytes, 'hex') COLLATE "C" !~ (
+      '^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
       || '|ed[89].[89ab].|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].|f48.[89ab].[89ab].)*$') THEN
     RETURN NULL;
   END IF;

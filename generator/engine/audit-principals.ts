@@ -16,7 +16,10 @@ import { serverVersion } from './plan-memberships.ts';
 export function _audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
   return sql`
     DECLARE
-      v_granted_by text := CASE WHEN ${serverVersion} >= 16 THEN ' GRANTED BY %3$I' ELSE '' END;
+      v_granted_by text := CASE
+        WHEN ${serverVersion} >= 16 THEN ' GRANTED BY %3$I'
+        ELSE ''
+      END;
       v_next rolecall._principal[];
       v_found rolecall._principal[];
     BEGIN

@@ -33,7 +33,8 @@ export const grantableObjects = sql`
          w.fdwacl, NULL
   FROM pg_foreign_data_wrapper AS w
   UNION ALL
-  SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
+  SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+         s.srvacl, NULL
   FROM pg_foreign_server AS s
   UNION ALL
   SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL

@@ -56,14 +56,17 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
               AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
                    OR (${owned(sql`d`)}))
-            OFFSET 0
+            OFFSET 0 -- Else it would become a join.
           ) AS d
         ),
         object AS (
-          SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+          SELECT h.position, h.role, h.role_oid, g.kind,
+                 CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
                  g.object, g.owner, g.acl, g.harmless
           FROM held AS h
-          JOIN (${grantableObjects}) AS g ON g.classid = h.classid AND g.oid = h.objid
+          JOIN (
+            ${grantableObjects}
+          ) AS g ON g.classid = h.classid AND g.oid = h.objid
           WHERE h.deptype = 'a'
           UNION ALL
           SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
@@ -93,7 +96,8 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
           WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
           UNION ALL
           SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-                 format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)), x.is_grantable,
+                 format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
+                 x.is_grantable,
                  x.privilege_type = 'SELECT'
                    AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
                    AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
@@ -103,9 +107,11 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           CROSS JOIN LATERAL aclexplode(a.attacl) AS x
           WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-          GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, x.is_grantable
+          GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
+                   x.grantor, x.privilege_type, x.is_grantable
           UNION ALL
-          SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type, x.is_grantable, false
+          SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+                 x.is_grantable, false
           FROM ${parameterPrivileges}
           JOIN target AS t ON t.role_oid = x.grantee
           CROSS JOIN LATERAL (
@@ -115,7 +121,8 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
         ),
         excess AS (
           SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
-                 concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END, string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
+                 concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
+                        string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
           FROM entry AS e
           WHERE e.is_grantable OR NOT e.harmless
           GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
@@ -124,15 +131,19 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
           ${revocations(sql`excess`)}
         ),
         possession AS (
-          SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role, format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
-                 format('owns objects%s, which it can write and change: %s', ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
+          SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+                 format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+                 format('owns objects%s, which it can write and change: %s',
+                        ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
           FROM held AS h
           LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
           WHERE h.deptype = 'o'
-            AND (d.oid IS NOT NULL OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
+            AND (d.oid IS NOT NULL
+                 OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
           GROUP BY h.position, h.role, d.datname
         )
-        SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+        SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
+               CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
         FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
         ORDER BY c.position, c.phase, c.statement;
     END

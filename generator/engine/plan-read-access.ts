@@ -20,7 +20,8 @@ const longList = 1000;
 export const targets = (resources: Jsonb) => sql`
   target AS (
     SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-    FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+    FROM ROWS FROM (jsonb_to_recordset(${resources})
+           AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
          WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
   ),
   place AS (
@@ -118,8 +119,10 @@ export function _refuse_other_database(role_name: Text, owner: Text): Nothing {
     BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('reporting role "%s" belongs to %s', ${role_name}, ${owner}),
-        HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+        MESSAGE = format('reporting role "%s" belongs to %s',
+                         ${role_name}, ${owner}),
+        HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that '
+               'starts with the name of the database.';
     END
   `;
 }
@@ -205,7 +208,8 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           SELECT a.number, x.grantee, x.grantor,
                  bool_or(x.privilege_type = 'SELECT') AS reads,
                  bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+                   FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
           FROM acl AS a
           CROSS JOIN LATERAL aclexplode(a.relacl) AS x
           WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
@@ -230,7 +234,10 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
         -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
         manner AS (
           SELECT m.position, m.schema,
-                 m.allowed AND (m.missing = h.present OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > ${longList}) AS whole
+                 m.allowed AND (
+                   m.missing = h.present
+                   OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > ${longList}
+                 ) AS whole
           FROM (
             SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
             FROM missing AS m GROUP BY m.position, m.schema
@@ -249,10 +256,12 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           GROUP BY m.position, m.place, m.schema, m.role
           UNION ALL
           SELECT m.position, 2, m.place, m.part, 'grant_privilege', m.schema,
-                 format('GRANT SELECT ON %s TO %I', string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
+                 format('GRANT SELECT ON %s TO %I',
+                        string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
                  m.role, NULL
           FROM (
-            SELECT m.*, c.relname, (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / ${batch} AS part
+            SELECT m.*, c.relname,
+                   (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / ${batch} AS part
             FROM missing AS m JOIN manner AS n USING (position, schema)
             CROSS JOIN LATERAL ${nameOf}
             WHERE NOT n.whole AND m.allowed
@@ -262,7 +271,9 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, c.relname),
                  format('GRANT SELECT ON %I.%I TO %I', m.schema, c.relname, m.role), m.role,
                  format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
-          FROM missing AS m CROSS JOIN LATERAL ${nameOf} WHERE NOT m.allowed
+          FROM missing AS m
+          CROSS JOIN LATERAL ${nameOf}
+          WHERE NOT m.allowed
         ),
         -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
         mixed AS (
@@ -271,7 +282,8 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
         ),
         suspect AS MATERIALIZED (
-          SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported, e.reads, e.passes_on, e.writes, e.grantor
+          SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported,
+                 e.reads, e.passes_on, e.writes, e.grantor
           FROM entry AS e
           JOIN acl AS a USING (number)
           JOIN target AS t ON t.role_oid = e.grantee
@@ -279,7 +291,8 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
             SELECT NOT a.is_sequence
                    AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
           ) AS r(reported)
-          WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
+          WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported
+             OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
         ),
         excess AS (
           SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
@@ -310,7 +323,8 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
           JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
           GROUP BY w.position, n.schema, t.role
         )
-        SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+        SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
+               CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
         FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
         ORDER BY c.position, c.phase, c.place, c.part, c.statement;
     END
@@ -333,8 +347,10 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
           SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
           FROM place AS p
           JOIN target AS t USING (position)
-          JOIN (SELECT DISTINCT c.relnamespace, c.relowner FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS o
-            ON o.relnamespace = p.schema_oid
+          JOIN (
+            SELECT DISTINCT c.relnamespace, c.relowner
+            FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+          ) AS o ON o.relnamespace = p.schema_oid
           WHERE coalesce(t.owners, 'null') = 'null'
           UNION
           SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
@@ -343,7 +359,9 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
         present AS (
           SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
                  d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
-                   AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace) AS wanted
+                   AND EXISTS (
+                     SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+                   ) AS wanted
           FROM pg_default_acl AS d
           CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           JOIN target AS t ON t.role_oid = x.grantee
@@ -376,7 +394,8 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
         SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
                CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
                CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
-                    WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN format('takes membership in %I, which makes the tables', c.owner) END
+                    WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
+                      THEN format('takes membership in %I, which makes the tables', c.owner) END
         FROM change AS c
         ORDER BY c.position, c.phase, c.statement;
     END

@@ -6,6 +6,7 @@
  */
 import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, Returns, SetOf, Table, Text } from '../model/types.ts';
 import { sql, text, type Sql } from '../sql/template.ts';
+import { owned } from './grantable.ts';
 import { serverVersion } from './plan-memberships.ts';
 
 /**
@@ -76,10 +77,13 @@ export function _plan_removals(resources: Jsonb): SetOf<ChangeRow> {
           -- First, because what a session has locked could be neither reassigned nor dropped.
           v_steps := ${change(
             'terminate_sessions',
-            sql`format(
-              'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-              quote_ident(v_wanted.name)
-            )`,
+            sql`
+              format(
+                'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+                'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+                quote_ident(v_wanted.name)
+              )
+            `,
           )} || v_steps;
         END IF;
         RETURN QUERY SELECT * FROM unnest(v_steps);
@@ -89,7 +93,13 @@ export function _plan_removals(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 const change = (operation: string, statement: Sql, note: Sql = sql`NULL`) =>
-  sql`ROW(${text(operation)}, v_wanted.name, ${statement}, NULL, v_locks, NULL, ${note})::rolecall._change`;
+  sql`
+    ROW(
+      ${text(operation)}, v_wanted.name,
+      ${statement},
+      NULL, v_locks, NULL, ${note}
+    )::rolecall._change
+  `;
 
 /**
  * Refuses a caller that may not make a step of a removal
@@ -105,10 +115,16 @@ export function _check_removal_rights(role_oid: Oid, first: Change, last: Change
       IF v_caller.rolsuper THEN
         RETURN;
       ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-        OR (${serverVersion} >= 16 AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION')) THEN
+        OR (${serverVersion} >= 16
+            AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION'))
+      THEN
         PERFORM rolecall._surface(${last}, '42501', 'permission denied to drop role', NULL, NULL);
-      ELSIF ${first}.operation <> ${last}.operation AND NOT pg_has_role(${role_oid}, 'USAGE') THEN
-        PERFORM rolecall._surface(${first}, '42501', 'permission denied to reassign or drop objects', NULL, NULL);
+      ELSIF ${first}.operation <> ${last}.operation
+        AND NOT pg_has_role(${role_oid}, 'USAGE')
+      THEN
+        PERFORM rolecall._surface(
+          ${first}, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+        );
       END IF;
     END
   `;
@@ -123,7 +139,8 @@ export function _memberships_of(role_oid: Oid): Returns<Text> {
   return sql`
     BEGIN
       RETURN (
-        SELECT 'memberships that end: ' || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= ${shown})
+        SELECT 'memberships that end: '
+               || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= ${shown})
                || CASE WHEN max(m.number) > ${shown} THEN format(' and %s more', max(m.number) - ${shown}) ELSE '' END
         FROM (
           SELECT e.membership, row_number() OVER (ORDER BY e.membership) AS number
@@ -132,7 +149,8 @@ export function _memberships_of(role_oid: Oid): Returns<Text> {
             FROM pg_auth_members AS e WHERE e.member = ${role_oid}
             UNION
             SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid))
-            FROM pg_auth_members AS e WHERE e.roleid = ${role_oid} AND NOT rolecall._is_creator_edge(to_jsonb(e))
+            FROM pg_auth_members AS e
+            WHERE e.roleid = ${role_oid} AND NOT rolecall._is_creator_edge(to_jsonb(e))
           ) AS e
         ) AS m
       );
@@ -165,7 +183,7 @@ export function _dependencies(
         WITH found AS MATERIALIZED (
           SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
                  -- These two are not reassigned but dropped.
-                 s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
+                 ${owned(sql`s`)} AS reassignable,
                  s.classid::regclass::text AS catalog
           FROM pg_shdepend AS s
           WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid}
@@ -195,7 +213,8 @@ export function _dependencies(
         LEFT JOIN owning AS o ON o.dbid = f.dbid
         -- The names of what is in another database are known only there.
         CROSS JOIN LATERAL (
-          SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i WHERE f.shared OR f.dbid = v_here
+          SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i
+          WHERE f.shared OR f.dbid = v_here
           UNION ALL
           SELECT CASE f.catalog
                    WHEN 'pg_class' THEN 'relation'
@@ -216,14 +235,19 @@ export function _dependencies(
         CROSS JOIN LATERAL (
           SELECT CASE
                    WHEN g.oid IS NOT NULL THEN g.remedy
-                   WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
+                   WHEN f.shared AND f.owned
+                     THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
                    WHEN f.shared THEN format(
-                     'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END, i.identity, v_name
+                     'REVOKE ALL ON %s %s FROM %s CASCADE',
+                     CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
+                     i.identity, v_name
                    )
                    WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
                    -- It drops what is still owned.
-                   ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
-                                  format('DROP OWNED BY %s', v_name))
+                   ELSE concat_ws('; ',
+                     CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                     format('DROP OWNED BY %s', v_name)
+                   )
                  END
         ) AS r(remedy)
         -- One that the role gave to itself ends with the role.
@@ -241,7 +265,8 @@ export function _blocking(role_oid: Oid, reassigns: Bool, drops: Bool): Returns<
     BEGIN
       RETURN (
         WITH found AS MATERIALIZED (
-          SELECT d.* FROM rolecall._dependencies(${role_oid}, ${reassigns}, ${drops}) AS d WHERE d.cleared_by IS NULL
+          SELECT d.* FROM rolecall._dependencies(${role_oid}, ${reassigns}, ${drops}) AS d
+          WHERE d.cleared_by IS NULL
         ),
         kind AS (
           SELECT f.database,
@@ -253,14 +278,17 @@ export function _blocking(role_oid: Oid, reassigns: Bool, drops: Bool): Returns<
           SELECT DISTINCT f.database, f.remedy FROM found AS f
         )
         SELECT string_agg(
-          format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements), E'\n' ORDER BY k.database COLLATE "C"
+          format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements),
+          E'\n' ORDER BY k.database COLLATE "C"
         )
         FROM (SELECT k.database, string_agg(k.objects, ', ' ORDER BY k.objects) AS objects FROM kind AS k GROUP BY 1) AS k
         CROSS JOIN LATERAL (
           SELECT array_to_string((array_agg(r.remedy ORDER BY r.remedy))[1:${shown}], '; ') AS statements
           FROM remedy AS r
           WHERE r.database = k.database
-            AND NOT EXISTS (SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';'))
+            AND NOT EXISTS (
+              SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';')
+            )
         ) AS r
       );
     END

@@ -153,7 +153,9 @@ export function _converge_reporting(
       END IF;
       FOR v_step IN
         SELECT * FROM rolecall._converge(
-          rolecall._joined(${others}, rolecall._reporting_state(${definitions}, v_passwords)),
+          rolecall._joined(
+            ${others}, rolecall._reporting_state(${definitions}, v_passwords)
+          ),
           ${dry_run}
         )
       LOOP

@@ -36,7 +36,8 @@ export function _remember(document: Jsonb, changed: Bool): Nothing {
                    WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
                    WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
                    WHEN 'settings'
-                     THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+                     THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+                          || coalesce(r.resource -> 'here', '[]')
                    WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
                    WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
                    WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')

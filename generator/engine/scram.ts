@@ -224,7 +224,8 @@ export function _utf8_code_points(p_bytes: Bytea): Returns<Integers> {
       v_byte integer;
     BEGIN
       -- Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-      IF encode(p_bytes, 'hex') COLLATE "C" !~ ('^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
+      IF encode(p_bytes, 'hex') COLLATE "C" !~ (
+          '^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
           || '|ed[89].[89ab].|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].|f48.[89ab].[89ab].)*$') THEN
         RETURN NULL;
       END IF;
@@ -281,7 +282,9 @@ export function _saslprep(p_password: Text): Returns<Bytea> {
       END IF;
 
       FOREACH v_code_point IN ARRAY v_code_points LOOP
-        v_width := CASE WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4 END;
+        v_width := CASE
+          WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4
+        END;
         v_class := rolecall._stringprep_class(v_code_point);
         IF v_class = 'forbidden' THEN
           RETURN v_raw;
@@ -301,7 +304,9 @@ export function _saslprep(p_password: Text): Returns<Bytea> {
         END IF;
       END LOOP;
 
-      IF v_prepared = '' OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left) THEN
+      IF v_prepared = ''
+        OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left)
+      THEN
         RETURN v_raw;
       ELSIF v_stable THEN
         RETURN v_prepared;
@@ -457,7 +462,8 @@ export function _is_empty_verifier(p_verifier: Text): Returns<Bool> {
       END IF;
       RETURN decode(v_fields[5], 'base64') = decode(split_part(
         -- An int gets the lower half of what strtol() read.
-        rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer), ':', 3
+        rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer),
+        ':', 3
       ), 'base64');
     END
   `;
@@ -487,7 +493,8 @@ export function _password_matches(p_password: Text, p_verifier: Text): Returns<B
       IF v_fields IS NULL THEN
         RETURN false;
       END IF;
-      RETURN p_verifier COLLATE "C" = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
+      RETURN p_verifier COLLATE "C"
+        = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
     END
   `;
 }

@@ -291,7 +291,8 @@ export function _derived_password(secret: Bytea, role_name: Text): Returns<Text>
   return sql`
     BEGIN
       RETURN encode(
-        rolecall._hmac_sha256(${secret}, convert_to('rolecall:' || ${role_name}, 'UTF8')), 'hex'
+        rolecall._hmac_sha256(${secret}, convert_to('rolecall:' || ${role_name}, 'UTF8')),
+        'hex'
       );
     END
   `;

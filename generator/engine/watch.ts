@@ -9,7 +9,8 @@
 import { operations } from '../model/operations.ts';
 import { sqlstates, watchedClasses } from '../model/sqlstates.ts';
 import type { Bool, ChangeRow, EventTrigger, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
-import { join, sql, text } from '../sql/template.ts';
+import { wrapped } from '../sql/quote.ts';
+import { join, raw, sql, text } from '../sql/template.ts';
 import { anyOf, isLostRace } from './executors.ts';
 import { marker } from './lock.ts';
 
@@ -104,7 +105,8 @@ export function _apply_to_new_tables(): EventTrigger {
             FROM command AS k
             CROSS JOIN LATERAL unnest(ARRAY(
               SELECT d.objid FROM pg_depend AS d
-              WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+              WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+                AND d.classid = 'pg_class'::regclass
             )) AS m(table_oid)
             WHERE k.classid = 'pg_extension'::regclass
             UNION ALL
@@ -122,7 +124,9 @@ export function _apply_to_new_tables(): EventTrigger {
             UNION
             SELECT l.table_oid, i.parent
             FROM lineage AS l
-            CROSS JOIN LATERAL (SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0) AS i
+            CROSS JOIN LATERAL (
+              SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+            ) AS i
           ),
           withheld AS (
             SELECT r.role_oid, l.table_oid
@@ -138,10 +142,13 @@ export function _apply_to_new_tables(): EventTrigger {
             -- Its partitions hold its rows.
             SELECT w.role_oid, i.child
             FROM withheld AS w
-            CROSS JOIN LATERAL (SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0) AS i
+            CROSS JOIN LATERAL (
+              SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+            ) AS i
           ),
           subject AS (
-            SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
+            SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
+            FROM touched AS t CROSS JOIN reader AS r
             UNION ALL
             SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
             FROM withheld AS w
@@ -186,7 +193,9 @@ export function _apply_to_new_tables(): EventTrigger {
             JOIN pg_namespace AS n ON n.oid = k.objid
             JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
             WHERE k.classid = 'pg_namespace'::regclass
-              AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE')
+              AND NOT EXISTS (
+                SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
+              )
             UNION ALL
             SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
             FROM examined AS e WHERE e.readable AND CASE
@@ -213,11 +222,13 @@ export function _apply_to_new_tables(): EventTrigger {
             IF NOT (v_change ->> 'allowed')::boolean THEN
               RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
             ELSIF v_change ->> 'kind' = 'grant' THEN
-              EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+              EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
+                             v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
             ELSIF v_change ->> 'kind' = 'usage' THEN
               EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
             ELSE
-              EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+              EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
+                             v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
             END IF;
           END LOOP;
           EXIT WHEN NOT v_alone;
@@ -270,10 +281,15 @@ export function _plan_watch(resources: Jsonb): SetOf<ChangeRow> {
         present AS (
           SELECT t.evtname,
                  t.evtfoid = ${handler} AS ours,
-                 t.evtfoid = ${handler} AND t.evtname = ${trigger} AND t.evtevent = 'ddl_command_end'
+                 t.evtfoid = ${handler} AND t.evtname = ${trigger}
+                   AND t.evtevent = 'ddl_command_end'
                    AND t.evtenabled IN ('O', 'A') AND t.evttags @> w.tags AND t.evttags <@ w.tags AS whole
           FROM pg_event_trigger AS t
-          CROSS JOIN (SELECT ARRAY[${join(tags.map(text))}]) AS w(tags)
+          CROSS JOIN (
+            SELECT ARRAY[
+              ${join(tags.map(text), ',\n')}
+            ]
+          ) AS w(tags)
         ),
         found AS (
           SELECT 1 AS phase, 'drop_event_trigger' AS operation, p.evtname::text AS target,
@@ -281,7 +297,8 @@ export function _plan_watch(resources: Jsonb): SetOf<ChangeRow> {
           FROM present AS p CROSS JOIN wanted AS w
           WHERE p.ours AND NOT (w.enabled AND p.whole)
           UNION ALL
-          SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+          SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
+                 CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
                  format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
           FROM wanted AS w
           CROSS JOIN LATERAL (
@@ -296,13 +313,19 @@ export function _plan_watch(resources: Jsonb): SetOf<ChangeRow> {
           )
           UNION ALL
           SELECT 4, 'create_event_trigger', ${trigger},
-                 format('CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) EXECUTE FUNCTION rolecall._apply_to_new_tables()',
-                        ${trigger}, ${text(tags.map((tag) => `'${tag}'`).join(', '))}),
+                 format(
+                   'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
+                   'EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+                   ${trigger},
+                   ${raw(wrapped(tags.map((tag) => `'${tag}'`).join(', '), 90))}
+                 ),
                  CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
                  CASE WHEN v_untrusted IS NOT NULL THEN 'the extension''s objects belong to a role that is no superuser'
                       WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
           FROM wanted AS w
-          CROSS JOIN (SELECT coalesce(bool_or(p.evtname = ${trigger} AND NOT p.ours), false) FROM present AS p) AS o(taken)
+          CROSS JOIN (
+            SELECT coalesce(bool_or(p.evtname = ${trigger} AND NOT p.ours), false) FROM present AS p
+          ) AS o(taken)
           WHERE w.enabled AND NOT EXISTS (SELECT FROM present AS p WHERE p.whole)
         )
         SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
@@ -323,7 +346,10 @@ export function _note_unwatched(definitions: Jsonb): Nothing {
     DECLARE
       v_names text;
     BEGIN
-      IF EXISTS (SELECT FROM pg_event_trigger AS t WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')) THEN
+      IF EXISTS (
+        SELECT FROM pg_event_trigger AS t
+        WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')
+      ) THEN
         RETURN;
       END IF;
       SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
@@ -347,7 +373,8 @@ export function _note_unwatched(definitions: Jsonb): Nothing {
       IF v_names IS NOT NULL THEN
         RAISE NOTICE USING
           MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
-          DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next provisioning run.',
+          DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                   'provisioning run.',
           HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
       END IF;
     END
@@ -368,7 +395,8 @@ export function _untrusted_owners(): Returns<Text> {
         FROM (
           SELECT n.nspowner, 'SCHEMA rolecall' FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
           UNION ALL
-          SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()' FROM pg_proc AS p WHERE p.oid = ${handler}
+          SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()'
+          FROM pg_proc AS p WHERE p.oid = ${handler}
           UNION ALL
           SELECT c.relowner, format('%s rolecall.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.relname)
           FROM pg_class AS c WHERE c.oid IN ('rolecall.reporting_role'::regclass, 'rolecall.resource'::regclass)
@@ -404,7 +432,9 @@ export function _check_watch(enable: Bool, dry_run: Bool): Nothing {
                         rolecall._untrusted_owners());
       END IF;
       IF NOT ${dry_run} THEN
-        PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | ${handler}::oid::bigint);
+        PERFORM pg_advisory_xact_lock(
+          (${marker}::bigint << 32) | ${handler}::oid::bigint
+        );
       END IF;
     END
   `;

@@ -69,7 +69,8 @@ BEGIN
         FROM command AS k
         CROSS JOIN LATERAL unnest(ARRAY(
           SELECT d.objid FROM pg_depend AS d
-          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+            AND d.classid = 'pg_class'::regclass
         )) AS m(table_oid)
         WHERE k.classid = 'pg_extension'::regclass
         UNION ALL
@@ -87,7 +88,9 @@ BEGIN
         UNION
         SELECT l.table_oid, i.parent
         FROM lineage AS l
-        CROSS JOIN LATERAL (SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0) AS i
+        CROSS JOIN LATERAL (
+          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+        ) AS i
       ),
       withheld AS (
         SELECT r.role_oid, l.table_oid
@@ -103,10 +106,13 @@ BEGIN
         -- Its partitions hold its rows.
         SELECT w.role_oid, i.child
         FROM withheld AS w
-        CROSS JOIN LATERAL (SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0) AS i
+        CROSS JOIN LATERAL (
+          SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+        ) AS i
       ),
       subject AS (
-        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema FROM touched AS t CROSS JOIN reader AS r
+        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
+        FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
         SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
         FROM withheld AS w
@@ -151,7 +157,9 @@ BEGIN
         JOIN pg_namespace AS n ON n.oid = k.objid
         JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
         WHERE k.classid = 'pg_namespace'::regclass
-          AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE')
+          AND NOT EXISTS (
+            SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
+          )
         UNION ALL
         SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
         FROM examined AS e WHERE e.readable AND CASE
@@ -187,11 +195,13 @@ BEGIN
         IF NOT (v_change ->> 'allowed')::boolean THEN
           RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
         ELSIF v_change ->> 'kind' = 'grant' THEN
-          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
+                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
         ELSIF v_change ->> 'kind' = 'usage' THEN
           EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
         ELSE
-          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
+                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
         END IF;
       END LOOP;
       EXIT WHEN NOT v_alone;

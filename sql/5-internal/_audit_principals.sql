@@ -13,7 +13,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_audit_principals$
 DECLARE
-  v_granted_by text := CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I' ELSE '' END;
+  v_granted_by text := CASE
+    WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I'
+    ELSE ''
+  END;
   v_next rolecall._principal[];
   v_found rolecall._principal[];
 BEGIN

@@ -12,7 +12,8 @@ AS $_blocking$
 BEGIN
   RETURN (
     WITH found AS MATERIALIZED (
-      SELECT d.* FROM rolecall._dependencies(_blocking.role_oid, _blocking.reassigns, _blocking.drops) AS d WHERE d.cleared_by IS NULL
+      SELECT d.* FROM rolecall._dependencies(_blocking.role_oid, _blocking.reassigns, _blocking.drops) AS d
+      WHERE d.cleared_by IS NULL
     ),
     kind AS (
       SELECT f.database,
@@ -24,14 +25,17 @@ BEGIN
       SELECT DISTINCT f.database, f.remedy FROM found AS f
     )
     SELECT string_agg(
-      format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements), E'\n' ORDER BY k.database COLLATE "C"
+      format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements),
+      E'\n' ORDER BY k.database COLLATE "C"
     )
     FROM (SELECT k.database, string_agg(k.objects, ', ' ORDER BY k.objects) AS objects FROM kind AS k GROUP BY 1) AS k
     CROSS JOIN LATERAL (
       SELECT array_to_string((array_agg(r.remedy ORDER BY r.remedy))[1:10], '; ') AS statements
       FROM remedy AS r
       WHERE r.database = k.database
-        AND NOT EXISTS (SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';'))
+        AND NOT EXISTS (
+          SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';')
+        )
     ) AS r
   );
 END

@@ -17,10 +17,16 @@ BEGIN
   IF v_caller.rolsuper THEN
     RETURN;
   ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-    OR (current_setting('server_version_num')::integer / 10000 >= 16 AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION')) THEN
+    OR (current_setting('server_version_num')::integer / 10000 >= 16
+        AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
+  THEN
     PERFORM rolecall._surface(_check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE') THEN
-    PERFORM rolecall._surface(_check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL);
+  ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation
+    AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE')
+  THEN
+    PERFORM rolecall._surface(
+      _check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+    );
   END IF;
 END
 $_check_removal_rights$;

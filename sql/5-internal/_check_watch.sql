@@ -28,7 +28,9 @@ BEGIN
                     rolecall._untrusted_owners());
   END IF;
   IF NOT _check_watch.dry_run THEN
-    PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint);
+    PERFORM pg_advisory_xact_lock(
+      (1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint
+    );
   END IF;
 END
 $_check_watch$;

@@ -45,7 +45,9 @@ BEGIN
   END IF;
   FOR v_step IN
     SELECT * FROM rolecall._converge(
-      rolecall._joined(_converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)),
+      rolecall._joined(
+        _converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)
+      ),
       _converge_reporting.dry_run
     )
   LOOP

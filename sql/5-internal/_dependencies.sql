@@ -28,7 +28,8 @@ BEGIN
     WITH found AS MATERIALIZED (
       SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
              -- These two are not reassigned but dropped.
-             s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
+             s.deptype = 'o'
+               AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
              s.classid::regclass::text AS catalog
       FROM pg_shdepend AS s
       WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = _dependencies.role_oid
@@ -58,7 +59,8 @@ BEGIN
     LEFT JOIN owning AS o ON o.dbid = f.dbid
     -- The names of what is in another database are known only there.
     CROSS JOIN LATERAL (
-      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i WHERE f.shared OR f.dbid = v_here
+      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i
+      WHERE f.shared OR f.dbid = v_here
       UNION ALL
       SELECT CASE f.catalog
                WHEN 'pg_class' THEN 'relation'
@@ -79,14 +81,19 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT CASE
                WHEN g.oid IS NOT NULL THEN g.remedy
-               WHEN f.shared AND f.owned THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
+               WHEN f.shared AND f.owned
+                 THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
                WHEN f.shared THEN format(
-                 'REVOKE ALL ON %s %s FROM %s CASCADE', CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END, i.identity, v_name
+                 'REVOKE ALL ON %s %s FROM %s CASCADE',
+                 CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
+                 i.identity, v_name
                )
                WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
                -- It drops what is still owned.
-               ELSE concat_ws('; ', CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
-                              format('DROP OWNED BY %s', v_name))
+               ELSE concat_ws('; ',
+                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                 format('DROP OWNED BY %s', v_name)
+               )
              END
     ) AS r(remedy)
     -- One that the role gave to itself ends with the role.

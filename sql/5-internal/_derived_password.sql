@@ -10,7 +10,8 @@ SET search_path = pg_catalog, pg_temp
 AS $_derived_password$
 BEGIN
   RETURN encode(
-    rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')), 'hex'
+    rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')),
+    'hex'
   );
 END
 $_derived_password$;

@@ -18,7 +18,8 @@ BEGIN
   END IF;
   RETURN decode(v_fields[5], 'base64') = decode(split_part(
     -- An int gets the lower half of what strtol() read.
-    rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer), ':', 3
+    rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer),
+    ':', 3
   ), 'base64');
 END
 $_is_empty_verifier$;

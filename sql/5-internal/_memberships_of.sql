@@ -10,7 +10,8 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $_memberships_of$
 BEGIN
   RETURN (
-    SELECT 'memberships that end: ' || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= 10)
+    SELECT 'memberships that end: '
+           || string_agg(m.membership, ', ' ORDER BY m.membership) FILTER (WHERE m.number <= 10)
            || CASE WHEN max(m.number) > 10 THEN format(' and %s more', max(m.number) - 10) ELSE '' END
     FROM (
       SELECT e.membership, row_number() OVER (ORDER BY e.membership) AS number
@@ -19,7 +20,8 @@ BEGIN
         FROM pg_auth_members AS e WHERE e.member = _memberships_of.role_oid
         UNION
         SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid))
-        FROM pg_auth_members AS e WHERE e.roleid = _memberships_of.role_oid AND NOT rolecall._is_creator_edge(to_jsonb(e))
+        FROM pg_auth_members AS e
+        WHERE e.roleid = _memberships_of.role_oid AND NOT rolecall._is_creator_edge(to_jsonb(e))
       ) AS e
     ) AS m
   );

@@ -10,7 +10,10 @@ AS $_note_unwatched$
 DECLARE
   v_names text;
 BEGIN
-  IF EXISTS (SELECT FROM pg_event_trigger AS t WHERE t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')) THEN
+  IF EXISTS (
+    SELECT FROM pg_event_trigger AS t
+    WHERE t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+  ) THEN
     RETURN;
   END IF;
   SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
@@ -34,7 +37,8 @@ BEGIN
   IF v_names IS NOT NULL THEN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
-      DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next provisioning run.',
+      DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+               'provisioning run.',
       HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
   END IF;
 END

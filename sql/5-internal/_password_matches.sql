@@ -27,7 +27,8 @@ BEGIN
   IF v_fields IS NULL THEN
     RETURN false;
   END IF;
-  RETURN p_verifier COLLATE "C" = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
+  RETURN p_verifier COLLATE "C"
+    = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
 END
 $_password_matches$;
 

@@ -11,7 +11,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -27,8 +28,10 @@ BEGIN
       SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
       FROM place AS p
       JOIN target AS t USING (position)
-      JOIN (SELECT DISTINCT c.relnamespace, c.relowner FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS o
-        ON o.relnamespace = p.schema_oid
+      JOIN (
+        SELECT DISTINCT c.relnamespace, c.relowner
+        FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      ) AS o ON o.relnamespace = p.schema_oid
       WHERE coalesce(t.owners, 'null') = 'null'
       UNION
       SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
@@ -37,7 +40,9 @@ BEGIN
     present AS (
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
              d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
-               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace) AS wanted
+               AND EXISTS (
+                 SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+               ) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN target AS t ON t.role_oid = x.grantee
@@ -70,7 +75,8 @@ BEGIN
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
            CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
-                WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN format('takes membership in %I, which makes the tables', c.owner) END
+                WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
+                  THEN format('takes membership in %I, which makes the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END

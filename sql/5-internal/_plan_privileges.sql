@@ -40,7 +40,8 @@ BEGIN
   RETURN QUERY
     WITH RECURSIVE target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -73,37 +74,41 @@ BEGIN
           AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
                OR (d.deptype = 'o'
                  AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
-        OFFSET 0
+        OFFSET 0 -- Else it would become a join.
       ) AS d
     ),
     object AS (
-      SELECT h.position, h.role, h.role_oid, g.kind, CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+      SELECT h.position, h.role, h.role_oid, g.kind,
+             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
-      JOIN (SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-             quote_ident(n.nspname) AS object, n.nspowner AS owner,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-      FROM pg_database AS d
-      UNION ALL
-      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-      FROM pg_largeobject_metadata AS l
-      UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-             w.fdwacl, NULL
-      FROM pg_foreign_data_wrapper AS w
-      UNION ALL
-      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner, s.srvacl, NULL
-      FROM pg_foreign_server AS s
-      UNION ALL
-      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-      FROM pg_tablespace AS t
-      UNION ALL
-      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-      FROM pg_language AS l) AS g ON g.classid = h.classid AND g.oid = h.objid
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
       WHERE h.deptype = 'a'
       UNION ALL
       SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
@@ -133,7 +138,8 @@ BEGIN
       WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
       UNION ALL
       SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)), x.is_grantable,
+             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
+             x.is_grantable,
              x.privilege_type = 'SELECT'
                AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
                AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
@@ -143,9 +149,11 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL aclexplode(a.attacl) AS x
       WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, x.is_grantable
+      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
+               x.grantor, x.privilege_type, x.is_grantable
       UNION ALL
-      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type, x.is_grantable, false
+      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+             x.is_grantable, false
       FROM jsonb_to_recordset(rolecall._parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
       JOIN target AS t ON t.role_oid = x.grantee
@@ -156,7 +164,8 @@ BEGIN
     ),
     excess AS (
       SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
-             concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END, string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
+             concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
+                    string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
       FROM entry AS e
       WHERE e.is_grantable OR NOT e.harmless
       GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
@@ -186,15 +195,19 @@ BEGIN
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
     ),
     possession AS (
-      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role, format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
-             format('owns objects%s, which it can write and change: %s', ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
+      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+             format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+             format('owns objects%s, which it can write and change: %s',
+                    ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
       FROM held AS h
       LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
       WHERE h.deptype = 'o'
-        AND (d.oid IS NOT NULL OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
+        AND (d.oid IS NOT NULL
+             OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
       GROUP BY h.position, h.role, d.datname
     )
-    SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+    SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
     FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
     ORDER BY c.position, c.phase, c.statement;
 END

@@ -31,7 +31,11 @@ BEGIN
     CONTINUE WHEN v_role IS NULL;
     -- The new owner too: of two calls that give to each other's role, each would wait for the other.
     v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
-    v_drop := ROW('drop_role', v_wanted.name, format('DROP ROLE %I', v_wanted.name), NULL, v_locks, NULL, rolecall._memberships_of(v_role))::rolecall._change;
+    v_drop := ROW(
+      'drop_role', v_wanted.name,
+      format('DROP ROLE %I', v_wanted.name),
+      NULL, v_locks, NULL, rolecall._memberships_of(v_role)
+    )::rolecall._change;
     IF v_wanted.name IN (current_user, session_user) THEN
       PERFORM rolecall._surface(v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL);
     END IF;
@@ -55,10 +59,18 @@ BEGIN
 
     v_steps := '{}'::rolecall._change[];
     IF v_found.reassigns THEN
-      v_steps := v_steps || ROW('reassign_owned', v_wanted.name, format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to), NULL, v_locks, NULL, NULL)::rolecall._change;
+      v_steps := v_steps || ROW(
+        'reassign_owned', v_wanted.name,
+        format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to),
+        NULL, v_locks, NULL, NULL
+      )::rolecall._change;
     END IF;
     IF v_found.drops THEN
-      v_steps := v_steps || ROW('drop_owned', v_wanted.name, format('DROP OWNED BY %I', v_wanted.name), NULL, v_locks, NULL, NULL)::rolecall._change;
+      v_steps := v_steps || ROW(
+        'drop_owned', v_wanted.name,
+        format('DROP OWNED BY %I', v_wanted.name),
+        NULL, v_locks, NULL, NULL
+      )::rolecall._change;
     END IF;
     v_steps := v_steps || v_drop;
     IF v_wanted.terminates AND EXISTS (
@@ -67,10 +79,15 @@ BEGIN
       -- Nothing brings a session back, so it is not ended for a call that then fails.
       PERFORM rolecall._check_removal_rights(v_role, v_steps[1], v_drop);
       -- First, because what a session has locked could be neither reassigned nor dropped.
-      v_steps := ROW('terminate_sessions', v_wanted.name, format(
-                    'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-                    quote_ident(v_wanted.name)
-                  ), NULL, v_locks, NULL, NULL)::rolecall._change || v_steps;
+      v_steps := ROW(
+        'terminate_sessions', v_wanted.name,
+        format(
+          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+          quote_ident(v_wanted.name)
+        ),
+        NULL, v_locks, NULL, NULL
+      )::rolecall._change || v_steps;
     END IF;
     RETURN QUERY SELECT * FROM unnest(v_steps);
   END LOOP;

@@ -50,7 +50,8 @@ BEGIN
                ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
              )
       FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}') AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
+      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}')
+        AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
     );
     v_create := v_role.role_oid IS NULL;
     v_changes := v_changes || ROW(

@@ -11,7 +11,8 @@ BEGIN
   RETURN QUERY
     WITH target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (

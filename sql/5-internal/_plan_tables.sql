@@ -11,7 +11,8 @@ BEGIN
   RETURN QUERY
     WITH RECURSIVE target AS (
       SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources) AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
+      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources)
+             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
            WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
     ),
     place AS (
@@ -49,7 +50,8 @@ BEGIN
       SELECT a.number, x.grantee, x.grantor,
              bool_or(x.privilege_type = 'SELECT') AS reads,
              bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+               FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
       FROM acl AS a
       CROSS JOIN LATERAL aclexplode(a.relacl) AS x
       WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
@@ -74,7 +76,10 @@ BEGIN
     -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
     manner AS (
       SELECT m.position, m.schema,
-             m.allowed AND (m.missing = h.present OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > 1000) AS whole
+             m.allowed AND (
+               m.missing = h.present
+               OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > 1000
+             ) AS whole
       FROM (
         SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
         FROM missing AS m GROUP BY m.position, m.schema
@@ -93,10 +98,12 @@ BEGIN
       GROUP BY m.position, m.place, m.schema, m.role
       UNION ALL
       SELECT m.position, 2, m.place, m.part, 'grant_privilege', m.schema,
-             format('GRANT SELECT ON %s TO %I', string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
+             format('GRANT SELECT ON %s TO %I',
+                    string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
              m.role, NULL
       FROM (
-        SELECT m.*, c.relname, (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / 500 AS part
+        SELECT m.*, c.relname,
+               (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / 500 AS part
         FROM missing AS m JOIN manner AS n USING (position, schema)
         CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c
         WHERE NOT n.whole AND m.allowed
@@ -106,7 +113,9 @@ BEGIN
       SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, c.relname),
              format('GRANT SELECT ON %I.%I TO %I', m.schema, c.relname, m.role), m.role,
              format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
-      FROM missing AS m CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c WHERE NOT m.allowed
+      FROM missing AS m
+      CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c
+      WHERE NOT m.allowed
     ),
     -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
     mixed AS (
@@ -115,7 +124,8 @@ BEGIN
       JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
     ),
     suspect AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported, e.reads, e.passes_on, e.writes, e.grantor
+      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported,
+             e.reads, e.passes_on, e.writes, e.grantor
       FROM entry AS e
       JOIN acl AS a USING (number)
       JOIN target AS t ON t.role_oid = e.grantee
@@ -123,7 +133,8 @@ BEGIN
         SELECT NOT a.is_sequence
                AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
       ) AS r(reported)
-      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
+      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported
+         OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
     ),
     excess AS (
       SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
@@ -175,7 +186,8 @@ BEGIN
       JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
       GROUP BY w.position, n.schema, t.role
     )
-    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role], CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
     FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
     ORDER BY c.position, c.phase, c.place, c.part, c.statement;
 END

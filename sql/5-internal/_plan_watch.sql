@@ -19,10 +19,29 @@ BEGIN
     present AS (
       SELECT t.evtname,
              t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AS ours,
-             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtname = 'rolecall_watch_new_tables' AND t.evtevent = 'ddl_command_end'
+             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtname = 'rolecall_watch_new_tables'
+               AND t.evtevent = 'ddl_command_end'
                AND t.evtenabled IN ('O', 'A') AND t.evttags @> w.tags AND t.evttags <@ w.tags AS whole
       FROM pg_event_trigger AS t
-      CROSS JOIN (SELECT ARRAY['ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER VIEW', 'CREATE EXTENSION', 'CREATE FOREIGN TABLE', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'CREATE VIEW', 'IMPORT FOREIGN SCHEMA', 'SELECT INTO']) AS w(tags)
+      CROSS JOIN (
+        SELECT ARRAY[
+          'ALTER EXTENSION',
+          'ALTER FOREIGN TABLE',
+          'ALTER MATERIALIZED VIEW',
+          'ALTER SCHEMA',
+          'ALTER TABLE',
+          'ALTER VIEW',
+          'CREATE EXTENSION',
+          'CREATE FOREIGN TABLE',
+          'CREATE MATERIALIZED VIEW',
+          'CREATE SCHEMA',
+          'CREATE TABLE',
+          'CREATE TABLE AS',
+          'CREATE VIEW',
+          'IMPORT FOREIGN SCHEMA',
+          'SELECT INTO'
+        ]
+      ) AS w(tags)
     ),
     found AS (
       SELECT 1 AS phase, 'drop_event_trigger' AS operation, p.evtname::text AS target,
@@ -30,7 +49,8 @@ BEGIN
       FROM present AS p CROSS JOIN wanted AS w
       WHERE p.ours AND NOT (w.enabled AND p.whole)
       UNION ALL
-      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
+             CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
              format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
       FROM wanted AS w
       CROSS JOIN LATERAL (
@@ -45,13 +65,22 @@ BEGIN
       )
       UNION ALL
       SELECT 4, 'create_event_trigger', 'rolecall_watch_new_tables',
-             format('CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) EXECUTE FUNCTION rolecall._apply_to_new_tables()',
-                    'rolecall_watch_new_tables', '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''),
+             format(
+               'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
+               'EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+               'rolecall_watch_new_tables',
+               '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
+               '''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
+               'MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', '
+               '''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
+             ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL THEN 'the extension''s objects belong to a role that is no superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
-      CROSS JOIN (SELECT coalesce(bool_or(p.evtname = 'rolecall_watch_new_tables' AND NOT p.ours), false) FROM present AS p) AS o(taken)
+      CROSS JOIN (
+        SELECT coalesce(bool_or(p.evtname = 'rolecall_watch_new_tables' AND NOT p.ours), false) FROM present AS p
+      ) AS o(taken)
       WHERE w.enabled AND NOT EXISTS (SELECT FROM present AS p WHERE p.whole)
     )
     SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],

@@ -11,8 +11,10 @@ AS $_refuse_other_database$
 BEGIN
   RAISE EXCEPTION USING
     ERRCODE = 'invalid_parameter_value',
-    MESSAGE = format('reporting role "%s" belongs to %s', _refuse_other_database.role_name, _refuse_other_database.owner),
-    HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that starts with the name of the database.';
+    MESSAGE = format('reporting role "%s" belongs to %s',
+                     _refuse_other_database.role_name, _refuse_other_database.owner),
+    HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that '
+           'starts with the name of the database.';
 END
 $_refuse_other_database$;
 

@@ -36,7 +36,9 @@ BEGIN
   END IF;
 
   FOREACH v_code_point IN ARRAY v_code_points LOOP
-    v_width := CASE WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4 END;
+    v_width := CASE
+      WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4
+    END;
     v_class := rolecall._stringprep_class(v_code_point);
     IF v_class = 'forbidden' THEN
       RETURN v_raw;
@@ -56,7 +58,9 @@ BEGIN
     END IF;
   END LOOP;
 
-  IF v_prepared = '' OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left) THEN
+  IF v_prepared = ''
+    OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left)
+  THEN
     RETURN v_raw;
   ELSIF v_stable THEN
     RETURN v_prepared;

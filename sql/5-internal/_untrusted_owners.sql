@@ -14,7 +14,8 @@ BEGIN
     FROM (
       SELECT n.nspowner, 'SCHEMA rolecall' FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
       UNION ALL
-      SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()' FROM pg_proc AS p WHERE p.oid = 'rolecall._apply_to_new_tables()'::regprocedure
+      SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()'
+      FROM pg_proc AS p WHERE p.oid = 'rolecall._apply_to_new_tables()'::regprocedure
       UNION ALL
       SELECT c.relowner, format('%s rolecall.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.relname)
       FROM pg_class AS c WHERE c.oid IN ('rolecall.reporting_role'::regclass, 'rolecall.resource'::regclass)

@@ -13,7 +13,8 @@ DECLARE
   v_byte integer;
 BEGIN
   -- Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-  IF encode(p_bytes, 'hex') COLLATE "C" !~ ('^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
+  IF encode(p_bytes, 'hex') COLLATE "C" !~ (
+      '^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
       || '|ed[89].[89ab].|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].|f48.[89ab].[89ab].)*$') THEN
     RETURN NULL;
   END IF;
