@@ -1693,7 +1693,7 @@ BEGIN
       HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
                     rolecall._untrusted_owners());
   END IF;
-  IF NOT _check_watch.dry_run THEN
+  IF _check_watch.dry_run IS NOT TRUE THEN
     PERFORM pg_advisory_xact_lock(
       (1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint
     );
@@ -1803,7 +1803,7 @@ BEGIN
   PERFORM rolecall._check_provisioned_here(_converge_reporting.definitions);
   v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_converge_reporting.definitions) AS d);
   v_rotate := rolecall._is_rotation_due(_converge_reporting.rotate_after);
-  IF NOT _converge_reporting.dry_run THEN
+  IF _converge_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall._lock_reporting_secret(v_rotate);
     -- Another caller may have made it while this one waited.
     v_rotate := v_rotate AND rolecall._is_rotation_due(_converge_reporting.rotate_after);
@@ -1821,7 +1821,7 @@ BEGIN
     ELSE rolecall._read_secret('rolecall.reporting', true)
   END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _converge_reporting.realign OR v_rotate);
-  IF NOT _converge_reporting.dry_run THEN
+  IF _converge_reporting.dry_run IS NOT TRUE THEN
     v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   FOR v_step IN
@@ -1835,7 +1835,7 @@ BEGIN
     RETURN NEXT v_step;
     v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
   END LOOP;
-  IF v_set AND NOT _converge_reporting.dry_run THEN
+  IF v_set AND _converge_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall._check_secret_is_current();
   END IF;
 END
@@ -3328,7 +3328,7 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall.secret AS s
     WHERE s.key = 'rolecall.reporting'
-      AND (_is_rotation_due.rotate_after IS NULL OR s.made_at > clock_timestamp() - _is_rotation_due.rotate_after)
+      AND (_is_rotation_due.rotate_after IS NULL OR s.made_at + _is_rotation_due.rotate_after > clock_timestamp())
   );
 END
 $_is_rotation_due$;
@@ -5677,7 +5677,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_rotate_secret$
 BEGIN
-  IF NOT _rotate_secret.dry_run THEN
+  IF _rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall._write_secret('rolecall.reporting', rolecall._random_bytes(), true);
     DELETE FROM rolecall.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
   END IF;
@@ -7266,7 +7266,7 @@ DECLARE
   v_secret bytea;
   v_passwords jsonb;
 BEGIN
-  IF NOT rotate_reporting_secret.dry_run THEN
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall._lock_reporting_secret(true);
   END IF;
   v_roles := rolecall._reporting_roles();
@@ -7279,7 +7279,7 @@ BEGIN
     ELSE rolecall._read_secret('rolecall.reporting', true)
   END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
-  IF NOT rotate_reporting_secret.dry_run THEN
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   RETURN QUERY

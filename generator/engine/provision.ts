@@ -130,7 +130,7 @@ export function _converge_reporting(
       PERFORM rolecall._check_provisioned_here(${definitions});
       v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
       v_rotate := rolecall._is_rotation_due(${rotate_after});
-      IF NOT ${dry_run} THEN
+      IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall._lock_reporting_secret(v_rotate);
         -- Another caller may have made it while this one waited.
         v_rotate := v_rotate AND rolecall._is_rotation_due(${rotate_after});
@@ -148,7 +148,7 @@ export function _converge_reporting(
         ELSE rolecall._read_secret(${reportingSecret}, true)
       END;
       v_passwords := rolecall._reporting_passwords(v_secret, v_roles, ${realign} OR v_rotate);
-      IF NOT ${dry_run} THEN
+      IF ${dry_run} IS NOT TRUE THEN
         v_passwords := rolecall._keep_verifiers(v_passwords);
       END IF;
       FOR v_step IN
@@ -162,7 +162,7 @@ export function _converge_reporting(
         RETURN NEXT v_step;
         v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
       END LOOP;
-      IF v_set AND NOT ${dry_run} THEN
+      IF v_set AND ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall._check_secret_is_current();
       END IF;
     END

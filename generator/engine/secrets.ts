@@ -226,7 +226,7 @@ export function _is_rotation_due(rotate_after: Interval): Returns<Bool> {
       RETURN NOT EXISTS (
         SELECT FROM rolecall.secret AS s
         WHERE s.key = ${reportingSecret}
-          AND (${rotate_after} IS NULL OR s.made_at > clock_timestamp() - ${rotate_after})
+          AND (${rotate_after} IS NULL OR s.made_at + ${rotate_after} > clock_timestamp())
       );
     END
   `;
@@ -238,7 +238,7 @@ export function _is_rotation_due(rotate_after: Interval): Returns<Bool> {
 export function _rotate_secret(dry_run: Bool): Returns<StepRow> {
   return sql`
     BEGIN
-      IF NOT ${dry_run} THEN
+      IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall._write_secret(${reportingSecret}, rolecall._random_bytes(), true);
         DELETE FROM rolecall.secret AS s WHERE starts_with(s.key, ${verifierPrefix});
       END IF;

@@ -431,7 +431,7 @@ export function _check_watch(enable: Bool, dry_run: Bool): Nothing {
           HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
                         rolecall._untrusted_owners());
       END IF;
-      IF NOT ${dry_run} THEN
+      IF ${dry_run} IS NOT TRUE THEN
         PERFORM pg_advisory_xact_lock(
           (${marker}::bigint << 32) | ${handler}::oid::bigint
         );

@@ -27,7 +27,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       v_secret bytea;
       v_passwords jsonb;
     BEGIN
-      IF NOT ${dry_run} THEN
+      IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall._lock_reporting_secret(true);
       END IF;
       v_roles := rolecall._reporting_roles();
@@ -40,7 +40,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
         ELSE rolecall._read_secret(${reportingSecret}, true)
       END;
       v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
-      IF NOT ${dry_run} THEN
+      IF ${dry_run} IS NOT TRUE THEN
         v_passwords := rolecall._keep_verifiers(v_passwords);
       END IF;
       RETURN QUERY

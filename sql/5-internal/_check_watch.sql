@@ -27,7 +27,7 @@ BEGIN
       HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
                     rolecall._untrusted_owners());
   END IF;
-  IF NOT _check_watch.dry_run THEN
+  IF _check_watch.dry_run IS NOT TRUE THEN
     PERFORM pg_advisory_xact_lock(
       (1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint
     );

@@ -22,7 +22,7 @@ BEGIN
   PERFORM rolecall._check_provisioned_here(_converge_reporting.definitions);
   v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_converge_reporting.definitions) AS d);
   v_rotate := rolecall._is_rotation_due(_converge_reporting.rotate_after);
-  IF NOT _converge_reporting.dry_run THEN
+  IF _converge_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall._lock_reporting_secret(v_rotate);
     -- Another caller may have made it while this one waited.
     v_rotate := v_rotate AND rolecall._is_rotation_due(_converge_reporting.rotate_after);
@@ -40,7 +40,7 @@ BEGIN
     ELSE rolecall._read_secret('rolecall.reporting', true)
   END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _converge_reporting.realign OR v_rotate);
-  IF NOT _converge_reporting.dry_run THEN
+  IF _converge_reporting.dry_run IS NOT TRUE THEN
     v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   FOR v_step IN
@@ -54,7 +54,7 @@ BEGIN
     RETURN NEXT v_step;
     v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
   END LOOP;
-  IF v_set AND NOT _converge_reporting.dry_run THEN
+  IF v_set AND _converge_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall._check_secret_is_current();
   END IF;
 END

@@ -11,7 +11,7 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall.secret AS s
     WHERE s.key = 'rolecall.reporting'
-      AND (_is_rotation_due.rotate_after IS NULL OR s.made_at > clock_timestamp() - _is_rotation_due.rotate_after)
+      AND (_is_rotation_due.rotate_after IS NULL OR s.made_at + _is_rotation_due.rotate_after > clock_timestamp())
   );
 END
 $_is_rotation_due$;

@@ -8,7 +8,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_rotate_secret$
 BEGIN
-  IF NOT _rotate_secret.dry_run THEN
+  IF _rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall._write_secret('rolecall.reporting', rolecall._random_bytes(), true);
     DELETE FROM rolecall.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
   END IF;

@@ -24,7 +24,7 @@ DECLARE
   v_secret bytea;
   v_passwords jsonb;
 BEGIN
-  IF NOT rotate_reporting_secret.dry_run THEN
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall._lock_reporting_secret(true);
   END IF;
   v_roles := rolecall._reporting_roles();
@@ -37,7 +37,7 @@ BEGIN
     ELSE rolecall._read_secret('rolecall.reporting', true)
   END;
   v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
-  IF NOT rotate_reporting_secret.dry_run THEN
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall._keep_verifiers(v_passwords);
   END IF;
   RETURN QUERY

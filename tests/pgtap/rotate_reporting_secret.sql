@@ -1,6 +1,6 @@
 -- rotate_reporting_secret: a new secret, and with it the password of every reporting role of this database.
 BEGIN;
-SELECT plan(34);
+SELECT plan(38);
 
 SELECT is(pg_get_function_arguments('rolecall.rotate_reporting_secret'::regproc), 'dry_run boolean DEFAULT false', 'its arguments');
 SELECT is(pg_get_function_result('rolecall.rotate_reporting_secret'::regproc), 'SETOF rolecall.step', 'what it returns');
@@ -75,6 +75,10 @@ UPDATE rolecall.secret SET made_at = made_at - interval '90 days';
 SELECT is_empty(
   $$SELECT * FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'], rotate_after => NULL)$$, 'no age is too old for null'
 );
+SELECT is_empty(
+  $$SELECT * FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'], rotate_after => '10000 years')$$,
+  'nor is any for an interval that began before there were dates'
+);
 SELECT results_eq(
   $$SELECT operation, target, status FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'], dry_run => true)$$,
   $$VALUES ('rotate_secret', current_database()::text COLLATE "default", 'planned'), ('set_password', 't_report', 'planned'),
@@ -88,6 +92,10 @@ SELECT results_eq(
   'the run replaces it, for the other role too'
 );
 SELECT ok(pg_temp.is_right('t_report') AND pg_temp.is_right('t "raw" role'), 'each has its new password');
+CREATE TEMPORARY TABLE t_before AS SELECT rolecall.reporting_role_password('t_report') AS password;
+SELECT isnt_empty('SELECT * FROM rolecall.rotate_reporting_secret(dry_run => NULL)', 'null is no dry run');
+SELECT isnt(rolecall.reporting_role_password('t_report'), (SELECT password FROM t_before), 'so the password is another one');
+SELECT ok(pg_temp.is_right('t_report'), 'and set');
 
 -- Roles that are gone, or somebody else's.
 

@@ -59,6 +59,12 @@ async function rerun(sandbox: Sandbox): Promise<string[]> {
     .map(({ statement }) => statement);
 }
 
+/** After one more run, which nothing holds up. */
+async function isProvisioned(sandbox: Sandbox): Promise<void> {
+  await sandbox.provision();
+  await isWhole(sandbox);
+}
+
 /** With everything that it may have as it is to be. */
 async function isWhole(sandbox: Sandbox): Promise<void> {
   const client = await sandbox.login('raw');
@@ -151,6 +157,31 @@ for (const kind of kinds) {
     await other.end();
     assert.deepEqual(difference(earlier, await state(sandbox)), []);
     await isWhole(sandbox);
+  });
+
+  test(`${kind}: a run waits for what it holds no longer than lock_timeout, and then has changed nothing`, async () => {
+    const sandbox = sandboxOf(kind);
+    const { admin, provisioner } = sandbox;
+    await provisioner.query(`SET lock_timeout = '100ms'`);
+    for (const statements of [
+      // Whatever keys the runs use for their own queues, anybody can find in pg_locks, and take.
+      `SELECT pg_advisory_lock(1919904099, 0)`,
+      `SELECT pg_advisory_lock((1919904099::bigint << 32) | '{me}'::regrole::oid::bigint);
+       ALTER ROLE {me} SET search_path = elsewhere`,
+      `BEGIN; ALTER ROLE {me} SET search_path = elsewhere; COMMIT; BEGIN; ALTER ROLE {me} SET search_path = pg_catalog`,
+    ]) {
+      const holder = await sandbox.login('raw');
+      await holder.query('SET default_transaction_read_only = off');
+      await holder.query(statements.replaceAll('{me}', sandbox.role('raw')));
+      const pid = await value(holder, 'SELECT pg_backend_pid()');
+      const earlier = await state(sandbox);
+      await assert.rejects(sandbox.provision(), { code: '55P03' }, statements);
+      assert.deepEqual(difference(earlier, await state(sandbox)), []);
+      holder.on('error', () => undefined);
+      await admin.query(`SELECT pg_terminate_backend(${String(pid)}, 60000)`);
+      await isProvisioned(sandbox);
+    }
+    await provisioner.query('RESET lock_timeout');
   });
 
   test(`${kind}: what DROP OWNED takes from it comes back with the next run`, async () => {
