@@ -6,9 +6,9 @@ import type { Jsonb, Returns } from '../model/types.ts';
 import { sql, type Sql } from '../sql/template.ts';
 
 /**
- * Objects named in one statement, which is one subtransaction. 10,000 tables granted on one by one take half as much time
- * again as 500 at once, 5,000 at once save no more than 3 in 100; and at 500, 10,000 objects are 20 subtransactions, where
- * from 65 on a transaction slows what others read (docs/benchmarks.md).
+ * Objects named in one statement, which is one subtransaction. Granting on 10,000 tables one by one takes half as long
+ * again as on 500 at once, on 5,000 at once as long; and at 500, 10,000 objects are 20 subtransactions, where from 65 on
+ * a transaction slows what others read (docs/benchmarks.md).
  */
 export const batch = 500;
 

@@ -35,3 +35,10 @@ test('every benchmark runs and gives figures', () => {
     for (const figure of [ours, theirs ?? ours]) assert.ok(figure.median >= 0, `${what}: ${figure.median}`);
   }
 });
+
+test('the page has the results of every benchmark, of a full run', () => {
+  const names = /there are (.*)/.exec(bench({ ONLY: 'no such benchmark' }).output)?.[1]?.split(', ') ?? [];
+  const page = fs.readFileSync(join(root, 'docs/benchmarks.md'), 'utf8');
+  const tables = [...page.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
+  assert.deepEqual(tables.toSorted(), names.toSorted());
+});
