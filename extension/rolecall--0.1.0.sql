@@ -155,7 +155,8 @@ COMMENT ON COLUMN rolecall.reporting_role.withheld IS 'tables withheld from it, 
 REVOKE ALL ON TABLE rolecall.reporting_role FROM PUBLIC;
 
 -- sql/5-internal/_apply_to_new_tables.sql
--- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest.
+-- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away
+-- the rest.
 --
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
 -- was moved shows in the row that ties it to its schema, which is then as new as the table's own.
@@ -200,7 +201,8 @@ BEGIN
         CROSS JOIN pg_database AS d
         LEFT JOIN LATERAL (
           SELECT true AS marked FROM pg_db_role_setting AS s
-          WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+          WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid
+            AND 'default_transaction_read_only=on' = ANY (s.setconfig)
           OFFSET 0
         ) AS s ON true
         GROUP BY r.role_oid
@@ -292,7 +294,9 @@ BEGIN
           WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
           OFFSET 0
         ) AS c
-        CROSS JOIN LATERAL (SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+        CROSS JOIN LATERAL (
+          SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
+        ) AS n
         CROSS JOIN LATERAL (
           SELECT n.nspname = ANY (s.schemas)
                  AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
@@ -855,10 +859,11 @@ COMMENT ON FUNCTION rolecall._audit_principals(oid)
 REVOKE ALL ON FUNCTION rolecall._audit_principals(oid) FROM PUBLIC;
 
 -- sql/5-internal/_audit_reading.sql
--- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them.
+-- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over
+-- them.
 --
--- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that its
--- owner could read.
+-- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
+-- its owner could read.
 CREATE FUNCTION rolecall._audit_reading(
   principals rolecall._principal[],
   usable_schemas oid[],
@@ -1222,8 +1227,8 @@ REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;
 -- sql/5-internal/_base64_length.sql
 -- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
 --
--- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything
--- of the alphabet is let through, and each group gives as many bytes as the one with that "=".
+-- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
+-- the alphabet is let through, and each group gives as many bytes as the one with that "=".
 CREATE FUNCTION rolecall._base64_length(
   p_text text
 )
@@ -1668,7 +1673,8 @@ REVOKE ALL ON FUNCTION rolecall._check_secret_key(text) FROM PUBLIC;
 -- sql/5-internal/_check_watch.sql
 -- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
 --
--- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be changed.
+-- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
+-- changed.
 CREATE FUNCTION rolecall._check_watch(
   enable boolean,
   dry_run boolean
@@ -3461,8 +3467,8 @@ REVOKE ALL ON FUNCTION rolecall._list(text[]) FROM PUBLIC;
 -- sql/5-internal/_lock_reporting_secret.sql
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
 --
--- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an
--- advisory lock does.
+-- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an advisory
+-- lock does.
 CREATE FUNCTION rolecall._lock_reporting_secret(
   exclusive boolean
 )
@@ -3542,9 +3548,9 @@ REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;
 -- sql/5-internal/_make.sql
 -- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
 --
--- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in name
--- order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and started
--- over with what is known by then.
+-- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in
+-- name order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and
+-- started over with what is known by then.
 CREATE FUNCTION rolecall._make(
   document jsonb,
   passwords jsonb
@@ -3793,11 +3799,12 @@ COMMENT ON FUNCTION rolecall._note_unwatched(jsonb)
 REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_other_database.sql
--- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's.
+-- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
+-- nobody's.
 --
--- The role could set the setting for any database, but not give itself a privilege there. Another login could, on large
--- objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made that may
--- provision.
+-- The role could set the setting for any database, but not give itself a privilege there. Another login could, on
+-- large objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made
+-- that may provision.
 CREATE FUNCTION rolecall._other_database(
   role_name text
 )
@@ -3863,9 +3870,9 @@ REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;
 -- sql/5-internal/_password_matches.sql
 -- Does this stored verifier stand for this password.
 --
--- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
--- with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
--- a role to keep its administrator's session busy: it can set its own.
+-- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
+-- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
+-- role to keep its administrator's session busy: it can set its own.
 CREATE FUNCTION rolecall._password_matches(
   p_password text,
   p_verifier text
@@ -4146,8 +4153,8 @@ BEGIN
       WHERE e.member = o.member_oid AND e.roleid = o.role_oid
     ) AS p(known, admin, inherit, set)
     CROSS JOIN LATERAL (
-      -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the one
-      -- that another transaction has replaced meanwhile, and the one by which this transaction has replaced that.
+      -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the
+      -- one that another transaction has replaced meanwhile, and the one by which this transaction replaced that.
       SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true),
              coalesce(w.set, true)
     ) AS d(inherits, sets)
@@ -5529,8 +5536,8 @@ REVOKE ALL ON FUNCTION rolecall._remember(jsonb, boolean) FROM PUBLIC;
 -- sql/5-internal/_reporting_passwords.sql
 -- Password resources of reporting roles: for each the verifier of its derived password.
 --
--- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password has
--- never been set, so it is set also where the record would be trusted.
+-- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
+-- has never been set, so it is set also where the record would be trusted.
 CREATE FUNCTION rolecall._reporting_passwords(
   secret bytea,
   role_names text[],
@@ -5693,9 +5700,9 @@ REVOKE ALL ON FUNCTION rolecall._rotate_secret(boolean) FROM PUBLIC;
 -- sql/5-internal/_saslprep.sql
 -- The bytes that are hashed for a password.
 --
--- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails
--- (bytes that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left),
--- and both look for forbidden code points before normalization, not after.
+-- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
+-- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
+-- for forbidden code points before normalization, not after.
 CREATE FUNCTION rolecall._saslprep(
   p_password text
 )
@@ -5826,10 +5833,11 @@ COMMENT ON FUNCTION rolecall._scram(text, bytea, integer)
 REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;
 
 -- sql/5-internal/_scram_fields.sql
--- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt, stored key, server key.
+-- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations,
+-- salt, stored key, server key.
 --
--- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before the
--- iterations too, and their value is not looked at.
+-- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
+-- the iterations too, and their value is not looked at.
 CREATE FUNCTION rolecall._scram_fields(
   p_text text
 )
@@ -5878,7 +5886,8 @@ COMMENT ON FUNCTION rolecall._sealed()
 REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;
 
 -- sql/5-internal/_sees_passwords.sql
--- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty one.
+-- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the
+-- empty one.
 --
 -- Looking is much cheaper than to find out whether a verifier is one.
 CREATE FUNCTION rolecall._sees_passwords()
@@ -5948,8 +5957,8 @@ REVOKE ALL ON FUNCTION rolecall._step(rolecall._change, text, text, text) FROM P
 -- sql/5-internal/_steps.sql
 -- Makes the desired state hold and returns what it did, in a form that can be called without a query.
 --
--- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query
--- they would be shown by auto_explain.
+-- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query they
+-- would be shown by auto_explain.
 CREATE FUNCTION rolecall._steps(
   document jsonb,
   dry_run boolean
@@ -6010,8 +6019,8 @@ REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;
 -- What RFC 3454 says of a code point, as far as SASLprep asks.
 --
 -- space (C.1.2), nothing (B.1, mapped to nothing), forbidden (C.1.2 to C.9, and A.1, unassigned in Unicode 3.2),
--- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up
--- across the code points of an earlier one.
+-- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up across
+-- the code points of an earlier one.
 CREATE FUNCTION rolecall._stringprep_class(
   p_code_point integer
 )
@@ -6357,13 +6366,14 @@ REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
 -- sql/6-functions/add_operator.sql
 -- Lets a role that is no superuser call every function of the extension in this database.
 --
--- Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An operator
--- reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
--- its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
--- CREATE on the database, and to grant on tables that it does not own their owners' membership.
+-- Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An
+-- operator reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of
+-- them. What its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to
+-- make schemas CREATE on the database, and to grant on tables that it does not own their owners' membership.
 --
--- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
--- caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
+-- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a
+-- superuser is the caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what
+-- `converge()` would do.
 --
 -- After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
 CREATE FUNCTION rolecall.add_operator(
@@ -6411,14 +6421,17 @@ REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 --
 -- A row says how serious it is:
 --
--- * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
--- * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
+-- * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is
+--   withheld;
+-- * `warning`: it has a right that a role which only reads should not need, or that leads further together with
+--   another;
 -- * `info`: what the server lets every login do.
 --
 -- `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
--- privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
--- ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
--- provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+-- privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste.
+-- It ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+-- provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables
+-- too.
 --
 -- It changes nothing, and works in a READ ONLY transaction and on a standby.
 CREATE FUNCTION rolecall.audit_role(
@@ -6482,8 +6495,8 @@ REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 -- Restores everything that this database's calls have established.
 --
 -- Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
--- reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
--- are not recorded.
+-- reporting roles with a new secret and the passwords derived from it, users without a password, because passwords are
+-- not recorded.
 CREATE FUNCTION rolecall.converge(
   dry_run boolean DEFAULT false
 )
@@ -6817,12 +6830,12 @@ REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], bool
 -- sql/6-functions/drift.sql
 -- The steps that would restore everything that this database's calls have established.
 --
--- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
--- as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
+-- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators, as
+-- the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
 --
--- Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
--- of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
--- `note` says.
+-- Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords of
+-- users are not recorded, so they are never part of it: a user that is missing would be made without one, which `note`
+-- says.
 CREATE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -6845,8 +6858,8 @@ REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 -- sql/6-functions/generate_password.sql
 -- A random password of 24 letters and digits.
 --
--- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
--- connection string or in a password file.
+-- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in
+-- a connection string or in a password file.
 CREATE FUNCTION rolecall.generate_password()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -6883,8 +6896,8 @@ REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 -- sql/6-functions/get_secret.sql
 -- A secret that was stored with set_secret() or set_secret_if_absent().
 --
--- A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
--- the transaction is READ ONLY or the caller may only read.
+-- A secret that was stored before there was an encryption key is encrypted in passing where the session has one,
+-- unless the transaction is READ ONLY or the caller may only read.
 CREATE FUNCTION rolecall.get_secret(
   key text
 )
@@ -6910,9 +6923,9 @@ REVOKE ALL ON FUNCTION rolecall.get_secret(text) FROM PUBLIC;
 -- sql/6-functions/grant_role.sql
 -- Makes one role a member of another, with the options asked for.
 --
--- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
--- and an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for
--- having made it is left alone.
+-- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option, and
+-- an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for having
+-- made it is left alone.
 CREATE FUNCTION rolecall.grant_role(
   role_name text,
   username text,
@@ -6964,15 +6977,16 @@ REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean
 -- `default_transaction_read_only = on` and `search_path` = its schemas.
 --
 -- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
--- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
--- schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
--- their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
--- cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
--- role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
--- so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects.
+-- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
+-- on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither
+-- run as their owner nor are closed to others by the server or an extension; these without the grant option. What the
+-- caller cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and
+-- what the role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as
+-- it is, and so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create
+-- objects.
 --
--- A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
--- tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
+-- A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless
+-- new tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
 --
 -- The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
 CREATE FUNCTION rolecall.provision_reporting_role(
@@ -7060,10 +7074,14 @@ BEGIN
 END
 $provision_reporting_roles$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)
+COMMENT ON FUNCTION rolecall.provision_reporting_roles(
+  text, text, text, text, text[], text[], interval, boolean, boolean
+)
   IS 'Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
+  text, text, text, text, text[], text[], interval, boolean, boolean
+)
   FROM PUBLIC;
 
 -- sql/6-functions/remove_user.sql
@@ -7071,12 +7089,12 @@ REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text
 --
 -- A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
 -- that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
--- drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
--- what is there and the statement to run there, as user_dependencies() does in rows.
+-- drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database
+-- with what is there and the statement to run there, as user_dependencies() does in rows.
 --
 -- With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
--- PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
--- arguments everything is reassigned that can be, and the rest dropped.
+-- PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned.
+-- With both arguments everything is reassigned that can be, and the rest dropped.
 --
 -- The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
 -- thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
@@ -7208,8 +7226,8 @@ REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 -- sql/6-functions/role_name.sql
 -- The name that a base role has in this database.
 --
--- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
--- and the default role is the anonymous one.
+-- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`, and
+-- the default role is the anonymous one.
 CREATE FUNCTION rolecall.role_name(
   key text
 )
@@ -7295,8 +7313,8 @@ REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 -- sql/6-functions/scram_sha_256.sql
 -- A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it.
 --
--- Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
--- and libpq prepare it (SASLprep), so that it logs in through any of them.
+-- Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the
+-- server and libpq prepare it (SASLprep), so that it logs in through any of them.
 CREATE FUNCTION rolecall.scram_sha_256(
   password text,
   iterations integer DEFAULT 4096
@@ -7331,9 +7349,9 @@ REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
 -- sql/6-functions/set_password.sql
 -- Sets the password of a role.
 --
--- The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the caller
--- can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred thousand
--- iterations or more, which would take long to compare, counts as one of another password.
+-- The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the
+-- caller can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred
+-- thousand iterations or more, which would take long to compare, counts as one of another password.
 CREATE FUNCTION rolecall.set_password(
   username text,
   password text,
@@ -7377,8 +7395,8 @@ REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) F
 -- sql/6-functions/set_secret.sql
 -- Stores a secret, in place of the one that the key has.
 --
--- No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
--- encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
+-- No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it
+-- is encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
 -- replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
 -- where that has statements.
 CREATE FUNCTION rolecall.set_secret(
@@ -7464,9 +7482,10 @@ REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 -- sql/6-functions/user_dependencies.sql
 -- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
 --
--- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
--- What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the
--- name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
+-- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been
+-- granted some. What is in another database has its name only there; here it is the oid, for which `SELECT
+-- 16384::regclass` gives the name there. Databases, tablespaces and the like belong to no database: they are cleared
+-- from any.
 --
 -- `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
 -- role owns becomes the property of who runs it. One statement may clear several rows.
@@ -7514,8 +7533,8 @@ REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 -- Has reporting roles read, or not read, a new table from the moment anyone makes it.
 --
 -- Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
--- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and
--- made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
+-- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped
+-- and made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
 -- database's reporting roles say, in the transaction that makes the table.
 --
 -- That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
@@ -7524,8 +7543,8 @@ REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 -- become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
 --
 -- It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
--- table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
--- shows the definitions of the reporting roles. Everything else in the schema stays closed.
+-- table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there,
+-- which shows the definitions of the reporting roles. Everything else in the schema stays closed.
 --
 -- A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
 CREATE FUNCTION rolecall.watch_new_tables(

@@ -1,6 +1,7 @@
 /**
- * One executor per operation. Its EXCEPTION block is rendered from the operation's policy; no handler is written by
- * hand anywhere else.
+ * One executor per operation. Its EXCEPTION block is rendered from the operation's policy. Elsewhere an error is caught
+ * only where it says something about a single statement that is no change of a plan: a comment that had to be read
+ * again, a secret that cannot be decrypted. The event trigger has a policy of its own, in model/sqlstates.ts.
  */
 import {
   hintFormat,

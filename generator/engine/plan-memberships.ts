@@ -72,8 +72,8 @@ export function _plan_memberships(document: Jsonb): Returns<Changes> {
           WHERE e.member = o.member_oid AND e.roleid = o.role_oid
         ) AS p(known, admin, inherit, set)
         CROSS JOIN LATERAL (
-          -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the one
-          -- that another transaction has replaced meanwhile, and the one by which this transaction has replaced that.
+          -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the
+          -- one that another transaction has replaced meanwhile, and the one by which this transaction replaced that.
           SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true),
                  coalesce(w.set, true)
         ) AS d(inherits, sets)

@@ -81,7 +81,8 @@ export function _apply_to_new_tables(): EventTrigger {
             CROSS JOIN pg_database AS d
             LEFT JOIN LATERAL (
               SELECT true AS marked FROM pg_db_role_setting AS s
-              WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+              WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid
+                AND 'default_transaction_read_only=on' = ANY (s.setconfig)
               OFFSET 0
             ) AS s ON true
             GROUP BY r.role_oid
@@ -173,7 +174,9 @@ export function _apply_to_new_tables(): EventTrigger {
               WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
               OFFSET 0
             ) AS c
-            CROSS JOIN LATERAL (SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+            CROSS JOIN LATERAL (
+              SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
+            ) AS n
             CROSS JOIN LATERAL (
               SELECT n.nspname = ANY (s.schemas)
                      AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)

@@ -2,7 +2,7 @@
  * Prints a node. A function, type, table or view is printed together with its comment and its REVOKE, so that
  * neither an install script nor an upgrade script can have the one without the other.
  */
-import { dollarQuoted, identifier, literal, wrapped } from './quote.ts';
+import { dollarQuoted, folded, identifier, literal, wrapped } from './quote.ts';
 import type { Column, CreateFunction, CreateTable, CreateType, CreateView, Node } from './nodes.ts';
 
 export const schema = 'rolecall';
@@ -37,7 +37,7 @@ function printFunction(node: CreateFunction): string {
   const target = signature(node);
   return [
     [
-      ...(node.remarks === '' ? [] : [`-- ${node.comment}.`, '--', ...comment(node.remarks)]),
+      ...(node.remarks === '' ? [] : comment(`${node.comment}.\n\n${node.remarks}`)),
       `CREATE FUNCTION ${qualified(node.name)}(${printArguments(node)})`,
       `RETURNS ${node.returns}`,
       `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER`,
@@ -64,16 +64,27 @@ export const lineWidth = 120;
 function commentOn(object: string, text: string): string {
   const line = `COMMENT ON ${object} IS ${literal(text)};`;
   if (line.length <= lineWidth) return line;
-  return `COMMENT ON ${object}\n  IS ${wrapped(text, lineWidth - 6).replaceAll('\n', '\n     ')};`;
+  return `COMMENT ON ${brokenAt(object, 'COMMENT ON ')}\n  IS ${wrapped(text, lineWidth - 6).replaceAll('\n', '\n     ')};`;
 }
 
 function revokeFromPublic(object: string): string {
   const line = `REVOKE ALL ON ${object} FROM PUBLIC;`;
-  return line.length <= lineWidth ? line : `REVOKE ALL ON ${object}\n  FROM PUBLIC;`;
+  return line.length <= lineWidth ? line : `REVOKE ALL ON ${brokenAt(object, 'REVOKE ALL ON ')}\n  FROM PUBLIC;`;
+}
+
+/** A signature with its types on a line of their own, where there is no room for them. */
+function brokenAt(object: string, before: string): string {
+  return before.length + object.length <= lineWidth ? object : object.replace(/\((.*)\)$/, '(\n  $1\n)');
 }
 
 function comment(text: string): string[] {
-  return text.split('\n').map((line) => `-- ${line}`.trimEnd());
+  // Paragraphs and items of lists, filled anew.
+  const parts = text.replaceAll(/(?<!\n)\n *(?=[^\n* ])/g, ' ').split('\n');
+  return parts.flatMap((part) => {
+    const hanging = part.startsWith('* ') ? '  ' : '';
+    const lines = folded(part, lineWidth - 3 - hanging.length);
+    return lines.map((line, index) => `-- ${index === 0 ? '' : hanging}${line}`.trimEnd());
+  });
 }
 
 function printArguments(node: CreateFunction): string {

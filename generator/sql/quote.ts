@@ -18,10 +18,14 @@ export function literal(value: string | number | boolean | null): string {
   return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
 
+/** A text in pieces that end after a blank, none longer than the width where it has blanks. */
+export function folded(value: string, width: number): string[] {
+  return value.match(new RegExp(`.{1,${width - 1}}(?: |$)| *[^ ]+(?: |$)`, 'gs')) ?? [''];
+}
+
 /** A text as a literal of several lines; SQL takes literals that only line breaks are between as one. */
 export function wrapped(value: string, width: number): string {
-  const pieces = value.match(new RegExp(`.{1,${width - 2}}(?: |$)| *[^ ]+(?: |$)`, 'gs')) ?? [''];
-  return pieces.map(literal).join('\n');
+  return folded(value, width - 1).map(literal).join('\n');
 }
 
 export function dollarQuoted(tag: string, body: string): string {

@@ -2,8 +2,8 @@
 
 -- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
 --
--- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything
--- of the alphabet is let through, and each group gives as many bytes as the one with that "=".
+-- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
+-- the alphabet is let through, and each group gives as many bytes as the one with that "=".
 CREATE FUNCTION rolecall._base64_length(
   p_text text
 )

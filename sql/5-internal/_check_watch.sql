@@ -2,7 +2,8 @@
 
 -- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
 --
--- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be changed.
+-- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
+-- changed.
 CREATE FUNCTION rolecall._check_watch(
   enable boolean,
   dry_run boolean

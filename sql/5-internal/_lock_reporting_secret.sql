@@ -2,8 +2,8 @@
 
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
 --
--- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an
--- advisory lock does.
+-- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an advisory
+-- lock does.
 CREATE FUNCTION rolecall._lock_reporting_secret(
   exclusive boolean
 )

@@ -2,9 +2,9 @@
 
 -- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
 --
--- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in name
--- order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and started
--- over with what is known by then.
+-- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in
+-- name order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and
+-- started over with what is known by then.
 CREATE FUNCTION rolecall._make(
   document jsonb,
   passwords jsonb

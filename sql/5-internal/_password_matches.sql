@@ -2,9 +2,9 @@
 
 -- Does this stored verifier stand for this password.
 --
--- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
--- with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
--- a role to keep its administrator's session busy: it can set its own.
+-- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
+-- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
+-- role to keep its administrator's session busy: it can set its own.
 CREATE FUNCTION rolecall._password_matches(
   p_password text,
   p_verifier text

@@ -2,8 +2,8 @@
 
 -- Password resources of reporting roles: for each the verifier of its derived password.
 --
--- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password has
--- never been set, so it is set also where the record would be trusted.
+-- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
+-- has never been set, so it is set also where the record would be trusted.
 CREATE FUNCTION rolecall._reporting_passwords(
   secret bytea,
   role_names text[],

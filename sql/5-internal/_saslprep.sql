@@ -2,9 +2,9 @@
 
 -- The bytes that are hashed for a password.
 --
--- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails
--- (bytes that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left),
--- and both look for forbidden code points before normalization, not after.
+-- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
+-- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
+-- for forbidden code points before normalization, not after.
 CREATE FUNCTION rolecall._saslprep(
   p_password text
 )

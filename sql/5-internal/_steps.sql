@@ -2,8 +2,8 @@
 
 -- Makes the desired state hold and returns what it did, in a form that can be called without a query.
 --
--- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query
--- they would be shown by auto_explain.
+-- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query they
+-- would be shown by auto_explain.
 CREATE FUNCTION rolecall._steps(
   document jsonb,
   dry_run boolean

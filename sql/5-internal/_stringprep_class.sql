@@ -3,8 +3,8 @@
 -- What RFC 3454 says of a code point, as far as SASLprep asks.
 --
 -- space (C.1.2), nothing (B.1, mapped to nothing), forbidden (C.1.2 to C.9, and A.1, unassigned in Unicode 3.2),
--- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up
--- across the code points of an earlier one.
+-- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up across
+-- the code points of an earlier one.
 CREATE FUNCTION rolecall._stringprep_class(
   p_code_point integer
 )

@@ -2,13 +2,14 @@
 
 -- Lets a role that is no superuser call every function of the extension in this database.
 --
--- Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An operator
--- reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
--- its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
--- CREATE on the database, and to grant on tables that it does not own their owners' membership.
+-- Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An
+-- operator reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of
+-- them. What its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to
+-- make schemas CREATE on the database, and to grant on tables that it does not own their owners' membership.
 --
--- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
--- caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
+-- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a
+-- superuser is the caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what
+-- `converge()` would do.
 --
 -- After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
 CREATE FUNCTION rolecall.add_operator(

@@ -10,14 +10,17 @@
 --
 -- A row says how serious it is:
 --
--- * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
--- * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
+-- * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is
+--   withheld;
+-- * `warning`: it has a right that a role which only reads should not need, or that leads further together with
+--   another;
 -- * `info`: what the server lets every login do.
 --
 -- `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
--- privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
--- ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
--- provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+-- privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste.
+-- It ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+-- provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables
+-- too.
 --
 -- It changes nothing, and works in a READ ONLY transaction and on a standby.
 CREATE FUNCTION rolecall.audit_role(

@@ -3,8 +3,8 @@
 -- Restores everything that this database's calls have established.
 --
 -- Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
--- reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
--- are not recorded.
+-- reporting roles with a new secret and the passwords derived from it, users without a password, because passwords are
+-- not recorded.
 CREATE FUNCTION rolecall.converge(
   dry_run boolean DEFAULT false
 )

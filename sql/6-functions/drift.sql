@@ -2,12 +2,12 @@
 
 -- The steps that would restore everything that this database's calls have established.
 --
--- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
--- as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
+-- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators, as
+-- the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
 --
--- Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
--- of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
--- `note` says.
+-- Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords of
+-- users are not recorded, so they are never part of it: a user that is missing would be made without one, which `note`
+-- says.
 CREATE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER

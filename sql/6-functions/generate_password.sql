@@ -2,8 +2,8 @@
 
 -- A random password of 24 letters and digits.
 --
--- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
--- connection string or in a password file.
+-- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in
+-- a connection string or in a password file.
 CREATE FUNCTION rolecall.generate_password()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER

@@ -2,8 +2,8 @@
 
 -- A secret that was stored with set_secret() or set_secret_if_absent().
 --
--- A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
--- the transaction is READ ONLY or the caller may only read.
+-- A secret that was stored before there was an encryption key is encrypted in passing where the session has one,
+-- unless the transaction is READ ONLY or the caller may only read.
 CREATE FUNCTION rolecall.get_secret(
   key text
 )

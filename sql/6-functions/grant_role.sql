@@ -2,9 +2,9 @@
 
 -- Makes one role a member of another, with the options asked for.
 --
--- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
--- and an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for
--- having made it is left alone.
+-- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option, and
+-- an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for having
+-- made it is left alone.
 CREATE FUNCTION rolecall.grant_role(
   role_name text,
   username text,

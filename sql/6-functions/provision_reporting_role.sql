@@ -8,15 +8,16 @@
 -- `default_transaction_read_only = on` and `search_path` = its schemas.
 --
 -- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
--- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
--- schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
--- their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
--- cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
--- role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
--- so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects.
+-- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
+-- on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither
+-- run as their owner nor are closed to others by the server or an extension; these without the grant option. What the
+-- caller cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and
+-- what the role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as
+-- it is, and so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create
+-- objects.
 --
--- A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
--- tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
+-- A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless
+-- new tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
 --
 -- The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
 CREATE FUNCTION rolecall.provision_reporting_role(

@@ -48,8 +48,12 @@ BEGIN
 END
 $provision_reporting_roles$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)
+COMMENT ON FUNCTION rolecall.provision_reporting_roles(
+  text, text, text, text, text[], text[], interval, boolean, boolean
+)
   IS 'Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
+  text, text, text, text, text[], text[], interval, boolean, boolean
+)
   FROM PUBLIC;

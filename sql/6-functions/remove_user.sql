@@ -4,12 +4,12 @@
 --
 -- A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
 -- that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
--- drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
--- what is there and the statement to run there, as user_dependencies() does in rows.
+-- drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database
+-- with what is there and the statement to run there, as user_dependencies() does in rows.
 --
 -- With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
--- PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
--- arguments everything is reassigned that can be, and the rest dropped.
+-- PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned.
+-- With both arguments everything is reassigned that can be, and the rest dropped.
 --
 -- The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
 -- thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does

@@ -2,8 +2,8 @@
 
 -- The name that a base role has in this database.
 --
--- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
--- and the default role is the anonymous one.
+-- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`, and
+-- the default role is the anonymous one.
 CREATE FUNCTION rolecall.role_name(
   key text
 )

@@ -2,8 +2,8 @@
 
 -- A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it.
 --
--- Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
--- and libpq prepare it (SASLprep), so that it logs in through any of them.
+-- Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the
+-- server and libpq prepare it (SASLprep), so that it logs in through any of them.
 CREATE FUNCTION rolecall.scram_sha_256(
   password text,
   iterations integer DEFAULT 4096

@@ -2,8 +2,8 @@
 
 -- Stores a secret, in place of the one that the key has.
 --
--- No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
--- encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
+-- No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it
+-- is encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
 -- replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
 -- where that has statements.
 CREATE FUNCTION rolecall.set_secret(

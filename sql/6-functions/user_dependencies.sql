@@ -2,9 +2,10 @@
 
 -- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
 --
--- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
--- What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the
--- name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
+-- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been
+-- granted some. What is in another database has its name only there; here it is the oid, for which `SELECT
+-- 16384::regclass` gives the name there. Databases, tablespaces and the like belong to no database: they are cleared
+-- from any.
 --
 -- `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
 -- role owns becomes the property of who runs it. One statement may clear several rows.

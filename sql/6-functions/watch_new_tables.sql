@@ -3,8 +3,8 @@
 -- Has reporting roles read, or not read, a new table from the moment anyone makes it.
 --
 -- Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
--- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and
--- made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
+-- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped
+-- and made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
 -- database's reporting roles say, in the transaction that makes the table.
 --
 -- That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
@@ -13,8 +13,8 @@
 -- become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
 --
 -- It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
--- table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
--- shows the definitions of the reporting roles. Everything else in the schema stays closed.
+-- table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there,
+-- which shows the definitions of the reporting roles. Everything else in the schema stays closed.
 --
 -- A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
 CREATE FUNCTION rolecall.watch_new_tables(

@@ -220,11 +220,25 @@ test('a long comment begins on a line of its own', () => {
   assert.ok(made?.node.kind === 'function');
   const lines = print({ ...made.node, comment: text }).split('\n');
   assert.deepEqual(
-    lines.filter((line) => line.length > 120 && !line.startsWith('--')),
+    lines.filter((line) => line.length > 120),
     [],
   );
   assert.match(lines.join('\n'), /^COMMENT ON FUNCTION rolecall\.twice\(text, text\[\]\)\n  IS 'Twice /m);
   assert.equal(nodesIn(parseSync(lines.join('\n')), 'CommentStmt')[0]?.comment, text);
+});
+
+test('remarks are filled to the width, paragraph by paragraph and item by item', () => {
+  const { function: made } = printed;
+  assert.ok(made?.node.kind === 'function');
+  const remarks = `${'word '.repeat(24)}word\nand\nmore.\n\n* an item\n  of two lines\n* another one`;
+  const [text = ''] = print({ ...made.node, remarks }).split('CREATE FUNCTION');
+  assert.deepEqual(text.trim().split('\n').slice(2), [
+    `-- ${'word '.repeat(23)}`.trim(),
+    '-- word word and more.',
+    '--',
+    '-- * an item of two lines',
+    '-- * another one',
+  ]);
 });
 
 test('a dollar-quoted body is read back as it is, and one with its own delimiter is refused', () => {

@@ -7,6 +7,7 @@ import { loadModule } from 'libpg-query';
 import type { FunctionSpec } from '../../generator/model/inspect.ts';
 import { specProblems } from '../../generator/verify/specs.ts';
 import { sqlProblems } from '../../generator/verify/statements.ts';
+import { longLines } from '../../generator/verify/verify.ts';
 
 await loadModule();
 
@@ -89,6 +90,13 @@ for (const [what, [from, to, line, message]] of Object.entries(refused)) {
     assert.equal(`${found.file}:${found.line}`, `sql/a.sql:${line}`);
   });
 }
+
+test('a line that is too long is refused', () => {
+  assert.deepEqual(longLines('sql/a.sql', `SELECT 1;\n${'x'.repeat(120)}\n`), []);
+  assert.deepEqual(longLines('sql/a.sql', `SELECT 1;\n${'x'.repeat(121)}\n`), [
+    { file: 'sql/a.sql', line: 2, message: 'longer than 120 characters' },
+  ]);
+});
 
 test("psql's own commands are left out, and keep their line", () => {
   const [problem] = sqlProblems('a.sql', '\\echo "Use CREATE EXTENSION" \\quit\nSELEC 1;');
