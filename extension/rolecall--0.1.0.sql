@@ -1230,17 +1230,20 @@ REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
 -- the alphabet is let through, and each group gives as many bytes as the one with that "=".
 CREATE FUNCTION rolecall._base64_length(
-  p_text text
+  base64 text
 )
 RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_base64_length$
 DECLARE
-  v_groups CONSTANT integer := length(p_text) / 4;
-  v_padding CONSTANT integer := strpos(p_text COLLATE "C", '=') - 1;
+  v_groups CONSTANT integer := length(_base64_length.base64) / 4;
+  v_padding CONSTANT integer := strpos(_base64_length.base64 COLLATE "C", '=') - 1;
 BEGIN
-  IF p_text COLLATE "C" ~ '[^A-Za-z0-9+/=]' OR length(p_text) % 4 <> 0 OR v_padding % 4 IN (0, 1) THEN
+  IF _base64_length.base64 COLLATE "C" ~ '[^A-Za-z0-9+/=]'
+    OR length(_base64_length.base64) % 4 <> 0
+    OR v_padding % 4 IN (0, 1)
+  THEN
     RETURN NULL;
   ELSIF v_padding < 0 THEN
     RETURN 3 * v_groups;
@@ -1280,17 +1283,17 @@ REVOKE ALL ON FUNCTION rolecall._base_role_names() FROM PUBLIC;
 -- sql/5-internal/_bits.sql
 -- The bits of a bytea.
 --
--- there is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+-- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
 CREATE FUNCTION rolecall._bits(
-  p_bytes bytea
+  bytes bytea
 )
 RETURNS bit varying
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_bits$
 BEGIN
-  RETURN ('x' || encode(p_bytes, 'hex'))::varbit;
+  RETURN ('x' || encode(_bits.bytes, 'hex'))::varbit;
 END
 $_bits$;
 
@@ -3060,44 +3063,47 @@ COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change)
 REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;
 
 -- sql/5-internal/_hmac_pad.sql
--- The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message.
+-- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
 --
--- the key, XOR that byte throughout.
+-- It is the key, XOR that byte throughout.
 CREATE FUNCTION rolecall._hmac_pad(
-  p_key bytea,
-  p_pad text
+  key bytea,
+  pad text
 )
 RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_hmac_pad$
 DECLARE
-  v_key bytea := p_key;
+  v_key bytea := _hmac_pad.key;
 BEGIN
   IF length(v_key) > 64 THEN
     v_key := sha256(v_key);
   END IF;
   v_key := v_key || decode(repeat('00', 64 - length(v_key)), 'hex');
-  RETURN substring(varbit_send(rolecall._bits(v_key) # ('x' || repeat(p_pad, 64))::varbit) FROM 5);
+  RETURN substring(varbit_send(rolecall._bits(v_key) # ('x' || repeat(_hmac_pad.pad, 64))::varbit) FROM 5);
 END
 $_hmac_pad$;
 
 COMMENT ON FUNCTION rolecall._hmac_pad(bytea, text)
-  IS 'The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message';
+  IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
 
 REVOKE ALL ON FUNCTION rolecall._hmac_pad(bytea, text) FROM PUBLIC;
 
 -- sql/5-internal/_hmac_sha256.sql
 CREATE FUNCTION rolecall._hmac_sha256(
-  p_key bytea,
-  p_data bytea
+  key bytea,
+  data bytea
 )
 RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_hmac_sha256$
 BEGIN
-  RETURN sha256(rolecall._hmac_pad(p_key, '5c') || sha256(rolecall._hmac_pad(p_key, '36') || p_data));
+  RETURN sha256(
+    rolecall._hmac_pad(_hmac_sha256.key, '5c')
+    || sha256(rolecall._hmac_pad(_hmac_sha256.key, '36') || _hmac_sha256.data)
+  );
 END
 $_hmac_sha256$;
 
@@ -3163,18 +3169,18 @@ COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb)
 REVOKE ALL ON FUNCTION rolecall._is_creator_edge(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_is_empty_verifier.sql
--- Is this verifier one of the empty password.
+-- Whether this verifier is one of the empty password.
 --
 -- The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
 CREATE FUNCTION rolecall._is_empty_verifier(
-  p_verifier text
+  verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_empty_verifier$
 DECLARE
-  v_fields CONSTANT text[] := rolecall._scram_fields(p_verifier);
+  v_fields CONSTANT text[] := rolecall._scram_fields(_is_empty_verifier.verifier);
 BEGIN
   IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
     RETURN true;
@@ -3187,7 +3193,7 @@ BEGIN
 END
 $_is_empty_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_empty_verifier(text) IS 'Is this verifier one of the empty password';
+COMMENT ON FUNCTION rolecall._is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
 
 REVOKE ALL ON FUNCTION rolecall._is_empty_verifier(text) FROM PUBLIC;
 
@@ -3231,39 +3237,39 @@ COMMENT ON FUNCTION rolecall._is_kept_verifier(text)
 REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/_is_md5_verifier.sql
--- Would the server store this text as it is, being an MD5 verifier.
+-- Whether the server would store this text as it is, being an MD5 verifier.
 --
 -- Upper-case digits are none to it.
 CREATE FUNCTION rolecall._is_md5_verifier(
-  p_text text
+  verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_md5_verifier$
 BEGIN
-  RETURN coalesce(p_text COLLATE "C" ~ '^md5[0-9a-f]{32}$', false);
+  RETURN coalesce(_is_md5_verifier.verifier COLLATE "C" ~ '^md5[0-9a-f]{32}$', false);
 END
 $_is_md5_verifier$;
 
 COMMENT ON FUNCTION rolecall._is_md5_verifier(text)
-  IS 'Would the server store this text as it is, being an MD5 verifier';
+  IS 'Whether the server would store this text as it is, being an MD5 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_md5_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/_is_nfkc_stable.sql
--- Does NFKC leave this code point alone, whatever stands beside it.
+-- Whether NFKC leaves this code point alone, whatever stands beside it.
 --
 -- Asked only of code points that _stringprep_class neither maps nor forbids.
 CREATE FUNCTION rolecall._is_nfkc_stable(
-  p_code_point integer
+  code_point integer
 )
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_nfkc_stable$
 BEGIN
-  RETURN p_code_point <@ int4multirange '
+  RETURN _is_nfkc_stable.code_point <@ int4multirange '
       {[32,168), [169,170), [171,175), [176,178), [182,184), [187,188), [191,306), [308,319), [321,329),
       [330,383), [384,452), [461,497), [500,686), [697,728), [734,736), [741,751), [885,886), [902,903),
       [904,975), [983,1008), [1011,1012), [1014,1155), [1160,1415), [1417,1419), [1470,1471), [1472,1473),
@@ -3293,7 +3299,7 @@ END
 $_is_nfkc_stable$;
 
 COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer)
-  IS 'Does NFKC leave this code point alone, whatever stands beside it';
+  IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
 
 REVOKE ALL ON FUNCTION rolecall._is_nfkc_stable(integer) FROM PUBLIC;
 
@@ -3345,18 +3351,18 @@ COMMENT ON FUNCTION rolecall._is_rotation_due(interval)
 REVOKE ALL ON FUNCTION rolecall._is_rotation_due(interval) FROM PUBLIC;
 
 -- sql/5-internal/_is_scram_verifier.sql
--- Would the server store this text as it is, being a SCRAM-SHA-256 verifier.
+-- Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier.
 --
 -- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
 CREATE FUNCTION rolecall._is_scram_verifier(
-  p_text text
+  verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_scram_verifier$
 DECLARE
-  v_fields CONSTANT text[] := rolecall._scram_fields(p_text);
+  v_fields CONSTANT text[] := rolecall._scram_fields(_is_scram_verifier.verifier);
 BEGIN
   -- strtol() refuses what a long cannot hold.
   RETURN v_fields IS NOT NULL
@@ -3368,7 +3374,7 @@ END
 $_is_scram_verifier$;
 
 COMMENT ON FUNCTION rolecall._is_scram_verifier(text)
-  IS 'Would the server store this text as it is, being a SCRAM-SHA-256 verifier';
+  IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
 
 REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;
 
@@ -3868,14 +3874,14 @@ COMMENT ON FUNCTION rolecall._parameter_privileges()
 REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;
 
 -- sql/5-internal/_password_matches.sql
--- Does this stored verifier stand for this password.
+-- Whether this stored verifier stands for this password.
 --
 -- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
 -- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
 -- role to keep its administrator's session busy: it can set its own.
 CREATE FUNCTION rolecall._password_matches(
-  p_password text,
-  p_verifier text
+  password text,
+  verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3884,23 +3890,25 @@ AS $_password_matches$
 DECLARE
   v_fields text[];
 BEGIN
-  IF p_password IS NULL OR NOT rolecall._is_scram_verifier(p_verifier) THEN
+  IF _password_matches.password IS NULL OR NOT rolecall._is_scram_verifier(_password_matches.verifier) THEN
     RETURN false;
-  ELSIF p_password COLLATE "C" = p_verifier COLLATE "C" THEN
+  ELSIF _password_matches.password COLLATE "C" = _password_matches.verifier COLLATE "C" THEN
     RETURN true;
-  ELSIF rolecall._is_scram_verifier(p_password) THEN
+  ELSIF rolecall._is_scram_verifier(_password_matches.password) THEN
     RETURN false;
   END IF;
-  v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]');
+  v_fields := regexp_match(
+    _password_matches.verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]'
+  );
   IF v_fields IS NULL THEN
     RETURN false;
   END IF;
-  RETURN p_verifier COLLATE "C"
-    = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
+  RETURN _password_matches.verifier COLLATE "C"
+    = rolecall._scram(_password_matches.password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
 END
 $_password_matches$;
 
-COMMENT ON FUNCTION rolecall._password_matches(text, text) IS 'Does this stored verifier stand for this password';
+COMMENT ON FUNCTION rolecall._password_matches(text, text) IS 'Whether this stored verifier stands for this password';
 
 REVOKE ALL ON FUNCTION rolecall._password_matches(text, text) FROM PUBLIC;
 
@@ -5704,14 +5712,14 @@ REVOKE ALL ON FUNCTION rolecall._rotate_secret(boolean) FROM PUBLIC;
 -- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
 -- for forbidden code points before normalization, not after.
 CREATE FUNCTION rolecall._saslprep(
-  p_password text
+  password text
 )
 RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_saslprep$
 DECLARE
-  v_raw CONSTANT bytea := convert_to(p_password, getdatabaseencoding());
+  v_raw CONSTANT bytea := convert_to(_saslprep.password, getdatabaseencoding());
   v_prepared bytea := ''::bytea;
   v_code_points integer[];
   v_code_point integer;
@@ -5724,7 +5732,7 @@ DECLARE
   v_ends_right_to_left boolean;
   v_stable boolean := true;
 BEGIN
-  IF p_password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
+  IF _saslprep.password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
     RETURN v_raw;
   END IF;
 
@@ -5766,7 +5774,7 @@ BEGIN
     RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
   END IF;
 
-  -- The server normalizes UTF-8 here too, but normalize() refuses.  A guess would be a password that cannot log in.
+  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would be a password that cannot log in.
   RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
     USING ERRCODE = 'feature_not_supported',
           HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';
@@ -5779,20 +5787,20 @@ REVOKE ALL ON FUNCTION rolecall._saslprep(text) FROM PUBLIC;
 
 -- sql/5-internal/_scram.sql
 CREATE FUNCTION rolecall._scram(
-  p_password text,
-  p_salt bytea,
-  p_iterations integer
+  password text,
+  salt bytea,
+  iterations integer
 )
 RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_scram$
 DECLARE
-  v_key CONSTANT bytea := rolecall._saslprep(p_password);
+  v_key CONSTANT bytea := rolecall._saslprep(_scram.password);
   -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
   v_inner CONSTANT bytea := rolecall._hmac_pad(v_key, '36');
   v_outer CONSTANT bytea := rolecall._hmac_pad(v_key, '5c');
-  v_digest bytea := sha256(v_outer || sha256(v_inner || p_salt || int4send(1)));
+  v_digest bytea := sha256(v_outer || sha256(v_inner || _scram.salt || int4send(1)));
   v_digest_1 bytea;
   v_digest_2 bytea;
   v_digest_3 bytea;
@@ -5802,13 +5810,13 @@ DECLARE
   v_stored_key bytea;
   v_server_key bytea;
 BEGIN
-  -- PBKDF2: the XOR of all rounds' digests.  Making the bits of a digest costs nearly as much as the round, so four
+  -- PBKDF2: the XOR of all rounds' digests. Making the bits of a digest costs nearly as much as the round, so four
   -- digests are turned into one bit string and added together; the rounds that do not fill a four go first.
-  FOR v_round IN 1..(p_iterations - 1) % 4 LOOP
+  FOR v_round IN 1..(_scram.iterations - 1) % 4 LOOP
     v_digest := sha256(v_outer || sha256(v_inner || v_digest));
     v_sum := v_sum # rolecall._bits(v_digest);
   END LOOP;
-  FOR v_round IN 1..(p_iterations - 1) / 4 LOOP
+  FOR v_round IN 1..(_scram.iterations - 1) / 4 LOOP
     v_digest_1 := sha256(v_outer || sha256(v_inner || v_digest));
     v_digest_2 := sha256(v_outer || sha256(v_inner || v_digest_1));
     v_digest_3 := sha256(v_outer || sha256(v_inner || v_digest_2));
@@ -5822,7 +5830,7 @@ BEGIN
   v_stored_key := sha256(rolecall._hmac_sha256(v_salted_password, 'Client Key'));
   v_server_key := rolecall._hmac_sha256(v_salted_password, 'Server Key');
   -- encode() breaks lines after 76 characters; only a long salt gets there.
-  RETURN 'SCRAM-SHA-256$' || p_iterations::text || ':' || replace(encode(p_salt, 'base64'), chr(10), '')
+  RETURN 'SCRAM-SHA-256$' || _scram.iterations::text || ':' || replace(encode(_scram.salt, 'base64'), chr(10), '')
     || '$' || encode(v_stored_key, 'base64') || ':' || encode(v_server_key, 'base64');
 END
 $_scram$;
@@ -5839,14 +5847,14 @@ REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;
 -- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
 -- the iterations too, and their value is not looked at.
 CREATE FUNCTION rolecall._scram_fields(
-  p_text text
+  verifier text
 )
 RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_scram_fields$
 BEGIN
-  RETURN regexp_match(p_text COLLATE "C",
+  RETURN regexp_match(_scram_fields.verifier COLLATE "C",
     E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
 END
 $_scram_fields$;
@@ -6022,7 +6030,7 @@ REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;
 -- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up across
 -- the code points of an earlier one.
 CREATE FUNCTION rolecall._stringprep_class(
-  p_code_point integer
+  code_point integer
 )
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
@@ -6030,13 +6038,13 @@ SET search_path = pg_catalog, pg_temp
 AS $_stringprep_class$
 BEGIN
   RETURN CASE
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[160,161), [5760,5761), [8192,8204), [8239,8240), [8287,8288), [12288,12289)}
     ' THEN 'space'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[173,174), [847,848), [6150,6151), [6155,6158), [8204,8206), [8288,8289), [65024,65040), [65279,65280)}
     ' THEN 'nothing'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[0,32), [127,160), [545,546), [564,592), [686,688), [751,768), [832,834), [848,864), [880,884),
       [886,890), [891,894), [895,900), [907,908), [909,910), [930,931), [975,976), [1015,1024), [1159,1160),
       [1231,1232), [1270,1272), [1274,1280), [1296,1329), [1367,1369), [1376,1377), [1416,1417), [1419,1425),
@@ -6088,12 +6096,12 @@ BEGIN
       [120085,120086), [120093,120094), [120122,120123), [120127,120128), [120133,120134), [120135,120138),
       [120145,120146), [120484,120488), [120778,120782), [120832,131072), [173783,194560), [195102,1114112)}
     ' THEN 'forbidden'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[1470,1471), [1472,1473), [1475,1476), [1488,1525), [1563,1611), [1645,1648), [1649,1750), [1765,1767),
       [1786,1809), [1810,1837), [1920,1958), [1969,1970), [64285,64286), [64287,64297), [64298,64830),
       [64848,65021), [65136,65277)}
     ' THEN 'right_to_left'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[65,91), [97,123), [170,171), [181,182), [186,187), [192,215), [216,247), [248,697), [699,706),
       [720,722), [736,741), [750,751), [890,891), [902,903), [904,1014), [1024,1155), [1162,1418), [2307,2362),
       [2365,2369), [2377,2381), [2384,2385), [2392,2402), [2404,2417), [2434,2490), [2494,2497), [2503,2509),
@@ -6239,7 +6247,7 @@ REVOKE ALL ON FUNCTION rolecall._untrusted_owners() FROM PUBLIC;
 
 -- sql/5-internal/_utf8_code_points.sql
 CREATE FUNCTION rolecall._utf8_code_points(
-  p_bytes bytea
+  bytes bytea
 )
 RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
@@ -6251,14 +6259,14 @@ DECLARE
   v_byte integer;
 BEGIN
   -- Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-  IF encode(p_bytes, 'hex') COLLATE "C" !~ (
+  IF encode(_utf8_code_points.bytes, 'hex') COLLATE "C" !~ (
       '^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
       || '|ed[89].[89ab].|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].|f48.[89ab].[89ab].)*$') THEN
     RETURN NULL;
   END IF;
 
-  FOR v_position IN 0..length(p_bytes) - 1 LOOP
-    v_byte := get_byte(p_bytes, v_position);
+  FOR v_position IN 0..length(_utf8_code_points.bytes) - 1 LOOP
+    v_byte := get_byte(_utf8_code_points.bytes, v_position);
     IF v_byte < 128 THEN
       v_code_points := v_code_points || v_byte;
     ELSIF v_byte < 192 THEN

@@ -24,36 +24,36 @@ export function _random_bytes(): Returns<Bytea> {
 /**
  * The bits of a bytea
  *
- * there is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+ * There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
  * binary form of a bit string is its length in four bytes, then the bits.
  * @volatility immutable
  * @strict
  */
-export function _bits(p_bytes: Bytea): Returns<VarBit> {
+export function _bits(bytes: Bytea): Returns<VarBit> {
   return sql`
     BEGIN
-      RETURN ('x' || encode(p_bytes, 'hex'))::varbit;
+      RETURN ('x' || encode(${bytes}, 'hex'))::varbit;
     END
   `;
 }
 
 /**
- * The 64 bytes that HMAC-SHA256 puts before its inner (p_pad 36) or outer (5c) message
+ * The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message
  *
- * the key, XOR that byte throughout.
+ * It is the key, XOR that byte throughout.
  * @volatility immutable
  * @strict
  */
-export function _hmac_pad(p_key: Bytea, p_pad: Text): Returns<Bytea> {
+export function _hmac_pad(key: Bytea, pad: Text): Returns<Bytea> {
   return sql`
     DECLARE
-      v_key bytea := p_key;
+      v_key bytea := ${key};
     BEGIN
       IF length(v_key) > 64 THEN
         v_key := sha256(v_key);
       END IF;
       v_key := v_key || decode(repeat('00', 64 - length(v_key)), 'hex');
-      RETURN substring(varbit_send(rolecall._bits(v_key) # ('x' || repeat(p_pad, 64))::varbit) FROM 5);
+      RETURN substring(varbit_send(rolecall._bits(v_key) # ('x' || repeat(${pad}, 64))::varbit) FROM 5);
     END
   `;
 }
@@ -63,10 +63,13 @@ export function _hmac_pad(p_key: Bytea, p_pad: Text): Returns<Bytea> {
  * @volatility immutable
  * @strict
  */
-export function _hmac_sha256(p_key: Bytea, p_data: Bytea): Returns<Bytea> {
+export function _hmac_sha256(key: Bytea, data: Bytea): Returns<Bytea> {
   return sql`
     BEGIN
-      RETURN sha256(rolecall._hmac_pad(p_key, '5c') || sha256(rolecall._hmac_pad(p_key, '36') || p_data));
+      RETURN sha256(
+        rolecall._hmac_pad(${key}, '5c')
+        || sha256(rolecall._hmac_pad(${key}, '36') || ${data})
+      );
     END
   `;
 }
@@ -80,17 +83,17 @@ export function _hmac_sha256(p_key: Bytea, p_data: Bytea): Returns<Bytea> {
  * @volatility immutable
  * @strict
  */
-export function _stringprep_class(p_code_point: Integer): Returns<Text> {
+export function _stringprep_class(code_point: Integer): Returns<Text> {
   return sql`
     BEGIN
       RETURN CASE
-        WHEN p_code_point <@ int4multirange '
+        WHEN ${code_point} <@ int4multirange '
           {[160,161), [5760,5761), [8192,8204), [8239,8240), [8287,8288), [12288,12289)}
         ' THEN 'space'
-        WHEN p_code_point <@ int4multirange '
+        WHEN ${code_point} <@ int4multirange '
           {[173,174), [847,848), [6150,6151), [6155,6158), [8204,8206), [8288,8289), [65024,65040), [65279,65280)}
         ' THEN 'nothing'
-        WHEN p_code_point <@ int4multirange '
+        WHEN ${code_point} <@ int4multirange '
           {[0,32), [127,160), [545,546), [564,592), [686,688), [751,768), [832,834), [848,864), [880,884),
           [886,890), [891,894), [895,900), [907,908), [909,910), [930,931), [975,976), [1015,1024), [1159,1160),
           [1231,1232), [1270,1272), [1274,1280), [1296,1329), [1367,1369), [1376,1377), [1416,1417), [1419,1425),
@@ -142,12 +145,12 @@ export function _stringprep_class(p_code_point: Integer): Returns<Text> {
           [120085,120086), [120093,120094), [120122,120123), [120127,120128), [120133,120134), [120135,120138),
           [120145,120146), [120484,120488), [120778,120782), [120832,131072), [173783,194560), [195102,1114112)}
         ' THEN 'forbidden'
-        WHEN p_code_point <@ int4multirange '
+        WHEN ${code_point} <@ int4multirange '
           {[1470,1471), [1472,1473), [1475,1476), [1488,1525), [1563,1611), [1645,1648), [1649,1750), [1765,1767),
           [1786,1809), [1810,1837), [1920,1958), [1969,1970), [64285,64286), [64287,64297), [64298,64830),
           [64848,65021), [65136,65277)}
         ' THEN 'right_to_left'
-        WHEN p_code_point <@ int4multirange '
+        WHEN ${code_point} <@ int4multirange '
           {[65,91), [97,123), [170,171), [181,182), [186,187), [192,215), [216,247), [248,697), [699,706),
           [720,722), [736,741), [750,751), [890,891), [902,903), [904,1014), [1024,1155), [1162,1418), [2307,2362),
           [2365,2369), [2377,2381), [2384,2385), [2392,2402), [2404,2417), [2434,2490), [2494,2497), [2503,2509),
@@ -172,16 +175,16 @@ export function _stringprep_class(p_code_point: Integer): Returns<Text> {
 }
 
 /**
- * Does NFKC leave this code point alone, whatever stands beside it
+ * Whether NFKC leaves this code point alone, whatever stands beside it
  *
  * Asked only of code points that _stringprep_class neither maps nor forbids.
  * @volatility immutable
  * @strict
  */
-export function _is_nfkc_stable(p_code_point: Integer): Returns<Bool> {
+export function _is_nfkc_stable(code_point: Integer): Returns<Bool> {
   return sql`
     BEGIN
-      RETURN p_code_point <@ int4multirange '
+      RETURN ${code_point} <@ int4multirange '
           {[32,168), [169,170), [171,175), [176,178), [182,184), [187,188), [191,306), [308,319), [321,329),
           [330,383), [384,452), [461,497), [500,686), [697,728), [734,736), [741,751), [885,886), [902,903),
           [904,975), [983,1008), [1011,1012), [1014,1155), [1160,1415), [1417,1419), [1470,1471), [1472,1473),
@@ -216,7 +219,7 @@ export function _is_nfkc_stable(p_code_point: Integer): Returns<Bool> {
  * @volatility immutable
  * @strict
  */
-export function _utf8_code_points(p_bytes: Bytea): Returns<Integers> {
+export function _utf8_code_points(bytes: Bytea): Returns<Integers> {
   return sql`
     DECLARE
       v_code_points integer[] := '{}'::integer[];
@@ -224,14 +227,14 @@ export function _utf8_code_points(p_bytes: Bytea): Returns<Integers> {
       v_byte integer;
     BEGIN
       -- Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-      IF encode(p_bytes, 'hex') COLLATE "C" !~ (
+      IF encode(${bytes}, 'hex') COLLATE "C" !~ (
           '^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
           || '|ed[89].[89ab].|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].|f48.[89ab].[89ab].)*$') THEN
         RETURN NULL;
       END IF;
 
-      FOR v_position IN 0..length(p_bytes) - 1 LOOP
-        v_byte := get_byte(p_bytes, v_position);
+      FOR v_position IN 0..length(${bytes}) - 1 LOOP
+        v_byte := get_byte(${bytes}, v_position);
         IF v_byte < 128 THEN
           v_code_points := v_code_points || v_byte;
         ELSIF v_byte < 192 THEN
@@ -256,10 +259,10 @@ export function _utf8_code_points(p_bytes: Bytea): Returns<Integers> {
  * @volatility stable
  * @strict
  */
-export function _saslprep(p_password: Text): Returns<Bytea> {
+export function _saslprep(password: Text): Returns<Bytea> {
   return sql`
     DECLARE
-      v_raw CONSTANT bytea := convert_to(p_password, getdatabaseencoding());
+      v_raw CONSTANT bytea := convert_to(${password}, getdatabaseencoding());
       v_prepared bytea := ''::bytea;
       v_code_points integer[];
       v_code_point integer;
@@ -272,7 +275,7 @@ export function _saslprep(p_password: Text): Returns<Bytea> {
       v_ends_right_to_left boolean;
       v_stable boolean := true;
     BEGIN
-      IF p_password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
+      IF ${password} COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
         RETURN v_raw;
       END IF;
 
@@ -314,7 +317,7 @@ export function _saslprep(p_password: Text): Returns<Bytea> {
         RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
       END IF;
 
-      -- The server normalizes UTF-8 here too, but normalize() refuses.  A guess would be a password that cannot log in.
+      -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would be a password that cannot log in.
       RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
         USING ERRCODE = 'feature_not_supported',
               HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';
@@ -327,14 +330,14 @@ export function _saslprep(p_password: Text): Returns<Bytea> {
  * @volatility stable
  * @strict
  */
-export function _scram(p_password: Text, p_salt: Bytea, p_iterations: Integer): Returns<Text> {
+export function _scram(password: Text, salt: Bytea, iterations: Integer): Returns<Text> {
   return sql`
     DECLARE
-      v_key CONSTANT bytea := rolecall._saslprep(p_password);
+      v_key CONSTANT bytea := rolecall._saslprep(${password});
       -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
       v_inner CONSTANT bytea := rolecall._hmac_pad(v_key, '36');
       v_outer CONSTANT bytea := rolecall._hmac_pad(v_key, '5c');
-      v_digest bytea := sha256(v_outer || sha256(v_inner || p_salt || int4send(1)));
+      v_digest bytea := sha256(v_outer || sha256(v_inner || ${salt} || int4send(1)));
       v_digest_1 bytea;
       v_digest_2 bytea;
       v_digest_3 bytea;
@@ -344,13 +347,13 @@ export function _scram(p_password: Text, p_salt: Bytea, p_iterations: Integer): 
       v_stored_key bytea;
       v_server_key bytea;
     BEGIN
-      -- PBKDF2: the XOR of all rounds' digests.  Making the bits of a digest costs nearly as much as the round, so four
+      -- PBKDF2: the XOR of all rounds' digests. Making the bits of a digest costs nearly as much as the round, so four
       -- digests are turned into one bit string and added together; the rounds that do not fill a four go first.
-      FOR v_round IN 1..(p_iterations - 1) % 4 LOOP
+      FOR v_round IN 1..(${iterations} - 1) % 4 LOOP
         v_digest := sha256(v_outer || sha256(v_inner || v_digest));
         v_sum := v_sum # rolecall._bits(v_digest);
       END LOOP;
-      FOR v_round IN 1..(p_iterations - 1) / 4 LOOP
+      FOR v_round IN 1..(${iterations} - 1) / 4 LOOP
         v_digest_1 := sha256(v_outer || sha256(v_inner || v_digest));
         v_digest_2 := sha256(v_outer || sha256(v_inner || v_digest_1));
         v_digest_3 := sha256(v_outer || sha256(v_inner || v_digest_2));
@@ -364,7 +367,7 @@ export function _scram(p_password: Text, p_salt: Bytea, p_iterations: Integer): 
       v_stored_key := sha256(rolecall._hmac_sha256(v_salted_password, 'Client Key'));
       v_server_key := rolecall._hmac_sha256(v_salted_password, 'Server Key');
       -- encode() breaks lines after 76 characters; only a long salt gets there.
-      RETURN 'SCRAM-SHA-256$' || p_iterations::text || ':' || replace(encode(p_salt, 'base64'), chr(10), '')
+      RETURN 'SCRAM-SHA-256$' || ${iterations}::text || ':' || replace(encode(${salt}, 'base64'), chr(10), '')
         || '$' || encode(v_stored_key, 'base64') || ':' || encode(v_server_key, 'base64');
     END
   `;
@@ -378,13 +381,16 @@ export function _scram(p_password: Text, p_salt: Bytea, p_iterations: Integer): 
  * @volatility immutable
  * @strict
  */
-export function _base64_length(p_text: Text): Returns<Integer> {
+export function _base64_length(base64: Text): Returns<Integer> {
   return sql`
     DECLARE
-      v_groups CONSTANT integer := length(p_text) / 4;
-      v_padding CONSTANT integer := strpos(p_text COLLATE "C", '=') - 1;
+      v_groups CONSTANT integer := length(${base64}) / 4;
+      v_padding CONSTANT integer := strpos(${base64} COLLATE "C", '=') - 1;
     BEGIN
-      IF p_text COLLATE "C" ~ '[^A-Za-z0-9+/=]' OR length(p_text) % 4 <> 0 OR v_padding % 4 IN (0, 1) THEN
+      IF ${base64} COLLATE "C" ~ '[^A-Za-z0-9+/=]'
+        OR length(${base64}) % 4 <> 0
+        OR v_padding % 4 IN (0, 1)
+      THEN
         RETURN NULL;
       ELSIF v_padding < 0 THEN
         RETURN 3 * v_groups;
@@ -402,25 +408,25 @@ export function _base64_length(p_text: Text): Returns<Integer> {
  * iterations too, and their value is not looked at.
  * @volatility immutable
  */
-export function _scram_fields(p_text: Text): Returns<Texts> {
+export function _scram_fields(verifier: Text): Returns<Texts> {
   return sql`
     BEGIN
-      RETURN regexp_match(p_text COLLATE "C",
+      RETURN regexp_match(${verifier} COLLATE "C",
         E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
     END
   `;
 }
 
 /**
- * Would the server store this text as it is, being a SCRAM-SHA-256 verifier
+ * Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier
  *
  * Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
  * @volatility immutable
  */
-export function _is_scram_verifier(p_text: Text): Returns<Bool> {
+export function _is_scram_verifier(verifier: Text): Returns<Bool> {
   return sql`
     DECLARE
-      v_fields CONSTANT text[] := rolecall._scram_fields(p_text);
+      v_fields CONSTANT text[] := rolecall._scram_fields(${verifier});
     BEGIN
       -- strtol() refuses what a long cannot hold.
       RETURN v_fields IS NOT NULL
@@ -433,29 +439,29 @@ export function _is_scram_verifier(p_text: Text): Returns<Bool> {
 }
 
 /**
- * Would the server store this text as it is, being an MD5 verifier
+ * Whether the server would store this text as it is, being an MD5 verifier
  *
  * Upper-case digits are none to it.
  * @volatility immutable
  */
-export function _is_md5_verifier(p_text: Text): Returns<Bool> {
+export function _is_md5_verifier(verifier: Text): Returns<Bool> {
   return sql`
     BEGIN
-      RETURN coalesce(p_text COLLATE "C" ~ '^md5[0-9a-f]{32}$', false);
+      RETURN coalesce(${verifier} COLLATE "C" ~ '^md5[0-9a-f]{32}$', false);
     END
   `;
 }
 
 /**
- * Is this verifier one of the empty password
+ * Whether this verifier is one of the empty password
  *
  * The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
  * @volatility stable
  */
-export function _is_empty_verifier(p_verifier: Text): Returns<Bool> {
+export function _is_empty_verifier(verifier: Text): Returns<Bool> {
   return sql`
     DECLARE
-      v_fields CONSTANT text[] := rolecall._scram_fields(p_verifier);
+      v_fields CONSTANT text[] := rolecall._scram_fields(${verifier});
     BEGIN
       IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
         RETURN true;
@@ -470,31 +476,33 @@ export function _is_empty_verifier(p_verifier: Text): Returns<Bool> {
 }
 
 /**
- * Does this stored verifier stand for this password
+ * Whether this stored verifier stands for this password
  *
  * Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
  * with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
  * a role to keep its administrator's session busy: it can set its own.
  * @volatility stable
  */
-export function _password_matches(p_password: Text, p_verifier: Text): Returns<Bool> {
+export function _password_matches(password: Text, verifier: Text): Returns<Bool> {
   return sql`
     DECLARE
       v_fields text[];
     BEGIN
-      IF p_password IS NULL OR NOT rolecall._is_scram_verifier(p_verifier) THEN
+      IF ${password} IS NULL OR NOT rolecall._is_scram_verifier(${verifier}) THEN
         RETURN false;
-      ELSIF p_password COLLATE "C" = p_verifier COLLATE "C" THEN
+      ELSIF ${password} COLLATE "C" = ${verifier} COLLATE "C" THEN
         RETURN true;
-      ELSIF rolecall._is_scram_verifier(p_password) THEN
+      ELSIF rolecall._is_scram_verifier(${password}) THEN
         RETURN false;
       END IF;
-      v_fields := regexp_match(p_verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]');
+      v_fields := regexp_match(
+        ${verifier} COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]'
+      );
       IF v_fields IS NULL THEN
         RETURN false;
       END IF;
-      RETURN p_verifier COLLATE "C"
-        = rolecall._scram(p_password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
+      RETURN ${verifier} COLLATE "C"
+        = rolecall._scram(${password}, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
     END
   `;
 }

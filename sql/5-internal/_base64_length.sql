@@ -5,17 +5,20 @@
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
 -- the alphabet is let through, and each group gives as many bytes as the one with that "=".
 CREATE FUNCTION rolecall._base64_length(
-  p_text text
+  base64 text
 )
 RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_base64_length$
 DECLARE
-  v_groups CONSTANT integer := length(p_text) / 4;
-  v_padding CONSTANT integer := strpos(p_text COLLATE "C", '=') - 1;
+  v_groups CONSTANT integer := length(_base64_length.base64) / 4;
+  v_padding CONSTANT integer := strpos(_base64_length.base64 COLLATE "C", '=') - 1;
 BEGIN
-  IF p_text COLLATE "C" ~ '[^A-Za-z0-9+/=]' OR length(p_text) % 4 <> 0 OR v_padding % 4 IN (0, 1) THEN
+  IF _base64_length.base64 COLLATE "C" ~ '[^A-Za-z0-9+/=]'
+    OR length(_base64_length.base64) % 4 <> 0
+    OR v_padding % 4 IN (0, 1)
+  THEN
     RETURN NULL;
   ELSIF v_padding < 0 THEN
     RETURN 3 * v_groups;

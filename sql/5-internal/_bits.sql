@@ -2,17 +2,17 @@
 
 -- The bits of a bytea.
 --
--- there is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+-- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
 CREATE FUNCTION rolecall._bits(
-  p_bytes bytea
+  bytes bytea
 )
 RETURNS bit varying
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_bits$
 BEGIN
-  RETURN ('x' || encode(p_bytes, 'hex'))::varbit;
+  RETURN ('x' || encode(_bits.bytes, 'hex'))::varbit;
 END
 $_bits$;
 

@@ -6,14 +6,14 @@
 -- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
 -- for forbidden code points before normalization, not after.
 CREATE FUNCTION rolecall._saslprep(
-  p_password text
+  password text
 )
 RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_saslprep$
 DECLARE
-  v_raw CONSTANT bytea := convert_to(p_password, getdatabaseencoding());
+  v_raw CONSTANT bytea := convert_to(_saslprep.password, getdatabaseencoding());
   v_prepared bytea := ''::bytea;
   v_code_points integer[];
   v_code_point integer;
@@ -26,7 +26,7 @@ DECLARE
   v_ends_right_to_left boolean;
   v_stable boolean := true;
 BEGIN
-  IF p_password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
+  IF _saslprep.password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
     RETURN v_raw;
   END IF;
 
@@ -68,7 +68,7 @@ BEGIN
     RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
   END IF;
 
-  -- The server normalizes UTF-8 here too, but normalize() refuses.  A guess would be a password that cannot log in.
+  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would be a password that cannot log in.
   RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
     USING ERRCODE = 'feature_not_supported',
           HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';

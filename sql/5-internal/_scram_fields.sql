@@ -6,14 +6,14 @@
 -- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
 -- the iterations too, and their value is not looked at.
 CREATE FUNCTION rolecall._scram_fields(
-  p_text text
+  verifier text
 )
 RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_scram_fields$
 BEGIN
-  RETURN regexp_match(p_text COLLATE "C",
+  RETURN regexp_match(_scram_fields.verifier COLLATE "C",
     E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
 END
 $_scram_fields$;

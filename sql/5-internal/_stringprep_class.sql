@@ -6,7 +6,7 @@
 -- right_to_left (D.1), left_to_right (D.2), or null. The first that applies; so a later table may be joined up across
 -- the code points of an earlier one.
 CREATE FUNCTION rolecall._stringprep_class(
-  p_code_point integer
+  code_point integer
 )
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
@@ -14,13 +14,13 @@ SET search_path = pg_catalog, pg_temp
 AS $_stringprep_class$
 BEGIN
   RETURN CASE
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[160,161), [5760,5761), [8192,8204), [8239,8240), [8287,8288), [12288,12289)}
     ' THEN 'space'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[173,174), [847,848), [6150,6151), [6155,6158), [8204,8206), [8288,8289), [65024,65040), [65279,65280)}
     ' THEN 'nothing'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[0,32), [127,160), [545,546), [564,592), [686,688), [751,768), [832,834), [848,864), [880,884),
       [886,890), [891,894), [895,900), [907,908), [909,910), [930,931), [975,976), [1015,1024), [1159,1160),
       [1231,1232), [1270,1272), [1274,1280), [1296,1329), [1367,1369), [1376,1377), [1416,1417), [1419,1425),
@@ -72,12 +72,12 @@ BEGIN
       [120085,120086), [120093,120094), [120122,120123), [120127,120128), [120133,120134), [120135,120138),
       [120145,120146), [120484,120488), [120778,120782), [120832,131072), [173783,194560), [195102,1114112)}
     ' THEN 'forbidden'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[1470,1471), [1472,1473), [1475,1476), [1488,1525), [1563,1611), [1645,1648), [1649,1750), [1765,1767),
       [1786,1809), [1810,1837), [1920,1958), [1969,1970), [64285,64286), [64287,64297), [64298,64830),
       [64848,65021), [65136,65277)}
     ' THEN 'right_to_left'
-    WHEN p_code_point <@ int4multirange '
+    WHEN _stringprep_class.code_point <@ int4multirange '
       {[65,91), [97,123), [170,171), [181,182), [186,187), [192,215), [216,247), [248,697), [699,706),
       [720,722), [736,741), [750,751), [890,891), [902,903), [904,1014), [1024,1155), [1162,1418), [2307,2362),
       [2365,2369), [2377,2381), [2384,2385), [2392,2402), [2404,2417), [2434,2490), [2494,2497), [2503,2509),
