@@ -5171,6 +5171,7 @@ BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
   PERFORM rolecall._warn_about_public();
+  PERFORM rolecall._warn_about_members(_provision.definitions);
   PERFORM rolecall._note_unwatched(_provision.definitions);
   RETURN QUERY
     SELECT * FROM rolecall._converge_reporting(
@@ -6311,6 +6312,47 @@ COMMENT ON FUNCTION rolecall._verifier(text)
   IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 
 REVOKE ALL ON FUNCTION rolecall._verifier(text) FROM PUBLIC;
+
+-- sql/5-internal/_warn_about_members.sql
+-- Says who is a member of a role that was there before it became a reporting role here, and so will read what it
+-- reads.
+--
+-- Members are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
+-- is to be expected, and let others into it, before it is provisioned.
+CREATE FUNCTION rolecall._warn_about_members(
+  definitions jsonb
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_warn_about_members$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT d.role, string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS members
+    FROM jsonb_to_recordset(_warn_about_members.definitions) AS d(role text)
+    JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d.role))::oid
+    JOIN pg_roles AS r ON r.oid = m.member
+    WHERE NOT r.rolsuper AND r.rolname <> current_user AND NOT rolecall._is_creator_edge(to_jsonb(m))
+      AND rolecall._recorded('read_access', jsonb_build_array(d.role)) IS NULL
+    GROUP BY d.role
+    ORDER BY d.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.members
+      ),
+      HINT = 'rolecall.revoke_role() ends the memberships that are not wanted.';
+  END LOOP;
+END
+$_warn_about_members$;
+
+COMMENT ON FUNCTION rolecall._warn_about_members(jsonb)
+  IS 'Says who is a member of a role that was there before it became a reporting role here, and so will read what it '
+     'reads';
+
+REVOKE ALL ON FUNCTION rolecall._warn_about_members(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_warn_about_public.sql
 CREATE FUNCTION rolecall._warn_about_public()

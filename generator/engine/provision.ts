@@ -78,6 +78,7 @@ export function _provision(definitions: Jsonb, rotate_after: Interval, realign: 
       PERFORM rolecall._check_read_access(${definitions});
       PERFORM rolecall._check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall._warn_about_public();
+      PERFORM rolecall._warn_about_members(${definitions});
       PERFORM rolecall._note_unwatched(${definitions});
       RETURN QUERY
         SELECT * FROM rolecall._converge_reporting(
@@ -104,6 +105,38 @@ export function _warn_about_public(): Nothing {
           MESSAGE = format('reporting roles can create objects in schema %s, because PUBLIC can', v_schemas),
           HINT = format('Ask the owner, or a superuser, to run: REVOKE CREATE ON SCHEMA %s FROM PUBLIC', v_schemas);
       END IF;
+    END
+  `;
+}
+
+/**
+ * Says who is a member of a role that was there before it became a reporting role here, and so will read what it reads
+ *
+ * Members are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
+ * is to be expected, and let others into it, before it is provisioned.
+ * @volatility stable
+ */
+export function _warn_about_members(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_found record;
+    BEGIN
+      FOR v_found IN
+        SELECT d.role, string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS members
+        FROM jsonb_to_recordset(${definitions}) AS d(role text)
+        JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d.role))::oid
+        JOIN pg_roles AS r ON r.oid = m.member
+        WHERE NOT r.rolsuper AND r.rolname <> current_user AND NOT rolecall._is_creator_edge(to_jsonb(m))
+          AND rolecall._recorded('read_access', jsonb_build_array(d.role)) IS NULL
+        GROUP BY d.role
+        ORDER BY d.role
+      LOOP
+        RAISE WARNING USING
+          MESSAGE = format(
+            'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.members
+          ),
+          HINT = 'rolecall.revoke_role() ends the memberships that are not wanted.';
+      END LOOP;
     END
   `;
 }

@@ -14,6 +14,7 @@ BEGIN
   PERFORM rolecall._check_read_access(_provision.definitions);
   PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
   PERFORM rolecall._warn_about_public();
+  PERFORM rolecall._warn_about_members(_provision.definitions);
   PERFORM rolecall._note_unwatched(_provision.definitions);
   RETURN QUERY
     SELECT * FROM rolecall._converge_reporting(

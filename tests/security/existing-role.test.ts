@@ -489,11 +489,16 @@ for (const by of kinds) {
       assert.deepEqual(difference(earlier, await snapshot(admin)), []);
       await admin.query(statement);
     }
-    await place.provision();
+    const { warnings } = await place.provision();
     assert.equal(await grants(), 0);
     const { rows } = await admin.query(`SELECT pg_has_role($1, $2, 'MEMBER') AS member`, [third, role]);
     assert.deepEqual(rows, [{ member: true }]);
-    assert.deepEqual((await place.provision()).steps, []);
+    const named = warnings.filter((text) => text.includes('its members can read what it reads'));
+    assert.equal(named.length, 1);
+    assert.ok(named[0]?.includes(third));
+    const again = await place.provision();
+    assert.deepEqual(again.steps, []);
+    assert.ok(!again.warnings.some((text) => text.includes('its members')), 'once: from then on they are known');
     await place.end();
   });
 
