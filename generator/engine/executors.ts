@@ -15,6 +15,7 @@ import { errorClasses, sqlstates, type Condition } from '../model/sqlstates.ts';
 import type { FunctionSpec } from '../model/inspect.ts';
 import { wrapped } from '../sql/quote.ts';
 import { join, raw, sql, text, type Sql } from '../sql/template.ts';
+import { conditions } from './conditions.ts';
 
 /** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
 const attempts = 1000;
@@ -66,7 +67,7 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
             EXIT;
           EXCEPTION
             ${(policy.ignored ?? []).map(ignoredHandler)}
-            WHEN ${conditions(['internal_error', ...retried])} THEN
+            WHEN ${conditions('internal_error', ...retried)} THEN
               v_attempts := v_attempts + 1;
               IF v_attempts >= ${attempts} OR NOT (${retryTest(retried)}) THEN
                 ${surfaceCall}
@@ -82,10 +83,6 @@ function executor(name: OperationName, policy: Operation): FunctionSpec {
     `,
     {},
   );
-}
-
-function conditions(names: readonly Condition[]): Sql {
-  return join(names.map(raw), ' OR ');
 }
 
 function classes(): Sql {
@@ -116,7 +113,7 @@ function retryTest(retried: readonly Condition[]): Sql {
 }
 
 function ignoredHandler(ignored: Ignored): Sql {
-  const lines: Sql[] = [sql`WHEN ${conditions(ignored.conditions)} THEN`];
+  const lines: Sql[] = [sql`WHEN ${conditions(...ignored.conditions)} THEN`];
   if (ignored.then === 'again') {
     lines.push(sql`  PERFORM rolecall._refresh_caches();`, sql`  RETURN NULL; -- ${raw(ignored.note)}: plan again`);
     return raw(lines.map((line) => line.text).join('\n'));

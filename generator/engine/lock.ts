@@ -12,6 +12,7 @@
  */
 import type { Bool, Oid, Returns, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
+import { conditions } from './conditions.ts';
 
 /** First half of the advisory keys of our own calls; the second half is the role's oid. */
 export const marker = raw('1919904099');
@@ -74,9 +75,9 @@ export function _comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
     EXCEPTION
       WHEN SQLSTATE 'RC001' THEN
         RETURN false; -- rolled back to the start of this block, and the lock with it
-      WHEN insufficient_privilege THEN
+      WHEN ${conditions('insufficient_privilege')} THEN
         RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
-      WHEN undefined_object OR internal_error THEN
+      WHEN ${conditions('undefined_object', 'internal_error')} THEN
         PERFORM rolecall._refresh_caches();
         RETURN true; -- dropped meanwhile: planning again will tell
     END

@@ -8,6 +8,7 @@
  */
 import type { Bool, Bytea, Interval, Jsonb, Nothing, Returns, StepRow, Text, Texts } from '../model/types.ts';
 import { sql, text } from '../sql/template.ts';
+import { conditions } from './conditions.ts';
 import { marker } from './lock.ts';
 
 /** Key of the secret that the passwords of reporting roles are derived from. */
@@ -129,7 +130,7 @@ export function _read_secret(secret_key: Text, strict: Bool): Returns<Bytea> {
         ) INTO v_value;
         RETURN v_value;
       EXCEPTION
-        WHEN external_routine_invocation_exception THEN
+        WHEN ${conditions('external_routine_invocation_exception')} THEN
           IF ${strict} THEN
             RAISE EXCEPTION USING
               ERRCODE = 'invalid_parameter_value',
@@ -192,7 +193,7 @@ export function _encrypt_older(secret_key: Text): Nothing {
           WHERE s.key = ${secret_key};
         END IF;
       EXCEPTION
-        WHEN serialization_failure THEN
+        WHEN ${conditions('serialization_failure')} THEN
           NULL; -- another transaction has encrypted it since this one's snapshot
       END;
     END
@@ -380,7 +381,7 @@ export function _keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
             ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
             v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
           EXCEPTION
-            WHEN serialization_failure THEN
+            WHEN ${conditions('serialization_failure')} THEN
               NULL; -- another transaction has kept the same one since this one's snapshot
           END;
         END IF;
