@@ -6,22 +6,17 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Client } from 'pg';
 import { type Cluster, startCluster } from '../support/cluster.ts';
-import { difference, kinds, makeSandbox, type Sandbox, snapshot, trust } from '../support/sandbox.ts';
+import { difference, kinds, provisionedSandboxes, type Sandbox, snapshot } from '../support/sandbox.ts';
 
 const major = Number(process.env.PG || 18);
 
 let cluster: Cluster;
-const sandboxes = new Map<string, Sandbox>();
+let sandboxes: ReadonlyMap<string, Sandbox> = new Map();
 const sandboxOf = (kind: string): Sandbox => sandboxes.get(kind) as Sandbox;
 
 before(async () => {
   cluster = await startCluster({ settings: { max_prepared_transactions: 2 } });
-  await trust(cluster);
-  for (const kind of kinds) {
-    const sandbox = await makeSandbox(cluster, kind);
-    sandboxes.set(kind, sandbox);
-    await sandbox.provision();
-  }
+  sandboxes = await provisionedSandboxes(cluster);
 });
 
 after(async () => {

@@ -13,13 +13,12 @@ import { type Cluster, startCluster } from '../support/cluster.ts';
 import {
   difference,
   kinds,
-  makeSandbox,
   objects,
+  provisionedSandboxes,
   readable,
   type Sandbox,
   schemas,
   snapshot,
-  trust,
   type Which,
 } from '../support/sandbox.ts';
 import { attempts } from './attempts.ts';
@@ -28,17 +27,12 @@ const major = Number(process.env.PG || 18);
 const both = ['reporting', 'raw'] as const satisfies Which[];
 
 let cluster: Cluster;
-const sandboxes = new Map<string, Sandbox>();
+let sandboxes: ReadonlyMap<string, Sandbox> = new Map();
 const sandboxOf = (kind: string): Sandbox => sandboxes.get(kind) as Sandbox;
 
 before(async () => {
   cluster = await startCluster();
-  await trust(cluster);
-  for (const kind of kinds) {
-    const sandbox = await makeSandbox(cluster, kind);
-    sandboxes.set(kind, sandbox);
-    await sandbox.provision();
-  }
+  sandboxes = await provisionedSandboxes(cluster);
 });
 
 after(async () => {

@@ -72,7 +72,7 @@ export const withheld = ['token', 'sessions'] as const;
 const extensions = ['file_fdw', 'dblink', 'postgres_fdw', 'pageinspect', 'pgrowlocks', 'pg_prewarm'];
 
 /** Lets the superuser `trusted` in without a password. */
-export async function trust(cluster: Cluster): Promise<void> {
+async function trust(cluster: Cluster): Promise<void> {
   const admin = await cluster.connect();
   await admin.query('CREATE ROLE trusted SUPERUSER LOGIN');
   const file = join(cluster.dataDir, 'pg_hba.conf');
@@ -90,7 +90,7 @@ export async function trust(cluster: Cluster): Promise<void> {
   await admin.end();
 }
 
-export async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox> {
+async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox> {
   const owned = kind === 'owner';
   const database = owned ? 'owned' : 'app';
   const names = { provisioner: 'owned_keeper', public: `${database}_application`, reporting: `${database}_etl` };
@@ -186,4 +186,16 @@ export function difference(before: Set<string>, after: Set<string>): string[] {
     ...[...before].filter((row) => !after.has(row)).map((row) => `- ${row}`),
     ...[...after].filter((row) => !before.has(row)).map((row) => `+ ${row}`),
   ];
+}
+
+/** A sandbox of each kind, provisioned; `trusted` may log in to the cluster without a password from then on. */
+export async function provisionedSandboxes(cluster: Cluster): Promise<ReadonlyMap<string, Sandbox>> {
+  await trust(cluster);
+  const sandboxes = new Map<string, Sandbox>();
+  for (const kind of kinds) {
+    const sandbox = await makeSandbox(cluster, kind);
+    sandboxes.set(kind, sandbox);
+    await sandbox.provision();
+  }
+  return sandboxes;
 }
