@@ -1357,37 +1357,23 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE
-  v_wrong record;
+  v_names jsonb := jsonb_path_query_array(_check_document.document, '$.roles[*].name')
+  || jsonb_path_query_array(_check_document.document, '$.base_roles[*].name ? (@ != null)')
+  || jsonb_path_query_array(_check_document.document, '$.*[*].role')
+  || jsonb_path_query_array(_check_document.document, '$.*[*].member')
+  || jsonb_path_query_array(_check_document.document, '$.*[*].reassign_to ? (@ != null)');
 BEGIN
-  FOR v_wrong IN
-    SELECT n.*
-    FROM jsonb_path_query(_check_document.document, '$.*[*]') AS r(resource)
-    CROSS JOIN LATERAL (
-      -- A resource of a role names it as role, or else it is about the role itself.
-      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
-             (r.resource ->> 'member', 'role', r.resource ? 'member'),
-             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}'
-                AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
-             (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
-             (r.resource ->> 'password', 'password', r.resource ? 'password')
-    ) AS n(value, kind, given)
-    WHERE n.given
-      AND CASE n.kind
-            WHEN 'password' THEN n.value = ''
-            ELSE n.value IS NULL
-                 OR octet_length(n.value) NOT BETWEEN 1 AND 63
-                 OR n.value IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-                 OR starts_with(n.value, 'pg_')
-          END
-  LOOP
-    IF v_wrong.kind = 'password' THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
-    END IF;
-    PERFORM rolecall._check_role_name(v_wrong.value);
-  END LOOP;
+  IF _check_document.document @? '$.*[*] ? (@.password == "")' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'password must not be empty',
+      HINT = 'Use null for a role without a password.';
+  END IF;
+  PERFORM rolecall._check_role_name(n.name)
+  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (n.name IS NULL
+          OR octet_length(n.name) NOT BETWEEN 1 AND 63
+          OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+          OR starts_with(n.name, 'pg_'));
 END
 $_check_document$;
 
@@ -1872,12 +1858,12 @@ BEGIN
   IF _create_role.change.password IS NULL THEN
     RETURN rolecall._execute(_create_role.change);
   END IF;
-  v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(rolecall._mask())));
+  v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal('********')));
   v_part.password := NULL;
   v_step := rolecall._execute(v_part);
   IF v_step.status = 'applied' THEN
     v_part.operation := 'set_password';
-    v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, rolecall._mask());
+    v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, '********');
     v_part.password := rolecall._verifier(_create_role.passwords ->> v_part.target);
     -- An assignment: auto_explain would show the verifier in a query. The note is the same.
     v_step.note := (rolecall._execute(v_part)).note;
@@ -3362,8 +3348,17 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_scram_verifier$
 DECLARE
-  v_fields CONSTANT text[] := rolecall._scram_fields(_is_scram_verifier.verifier);
+  v_fields text[];
 BEGIN
+  -- As they are written everywhere, which is told in a fraction of the time.
+  IF _is_scram_verifier.verifier COLLATE "C"
+    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
+  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
+  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 3), ':', 1)) = 44
+  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 3), ':', 2)) = 44 THEN
+    RETURN true;
+  END IF;
+  v_fields := rolecall._scram_fields(_is_scram_verifier.verifier);
   -- strtol() refuses what a long cannot hold.
   RETURN v_fields IS NOT NULL
     AND (v_fields[1] || v_fields[2])::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
@@ -3675,21 +3670,6 @@ COMMENT ON FUNCTION rolecall._make(jsonb, jsonb)
      'again';
 
 REVOKE ALL ON FUNCTION rolecall._make(jsonb, jsonb) FROM PUBLIC;
-
--- sql/5-internal/_mask.sql
-CREATE FUNCTION rolecall._mask()
-RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_mask$
-BEGIN
-  RETURN '********';
-END
-$_mask$;
-
-COMMENT ON FUNCTION rolecall._mask() IS 'What stands for a password wherever a statement is shown';
-
-REVOKE ALL ON FUNCTION rolecall._mask() FROM PUBLIC;
 
 -- sql/5-internal/_memberships_of.sql
 CREATE FUNCTION rolecall._memberships_of(
@@ -4092,10 +4072,18 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $_plan_memberships$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
-  v_missing record;
+  v_list jsonb := _plan_memberships.document -> 'memberships';
+  v_wanted jsonb;
+  v_role text;
+  v_member text;
+  v_role_oid oid;
+  v_member_oid oid;
+  v_edges jsonb[];
+  v_admin boolean;
+  v_inherit boolean;
+  v_set boolean;
   v_made jsonb;
   v_absent text;
-  v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   IF NOT v_by_grantor
@@ -4144,64 +4132,53 @@ BEGIN
       ORDER BY w.position, e.grantor, r.option, g.role
     );
   END IF;
-  FOR v_missing IN
-    SELECT w.*, p.known, p.admin AS administers, o.*, d.inherits, d.sets
-    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
-    CROSS JOIN LATERAL (
-      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
-    ) AS o(role_oid, member_oid)
-    CROSS JOIN LATERAL (
-      SELECT count(*) > 0, bool_or(e.admin_option),
-             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)),
-             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
-      FROM pg_auth_members AS e
-      WHERE e.member = o.member_oid AND e.roleid = o.role_oid
-    ) AS p(known, admin, inherit, set)
-    CROSS JOIN LATERAL (
-      -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the
-      -- one that another transaction has replaced meanwhile, and the one by which this transaction replaced that.
-      SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true),
-             coalesce(w.set, true)
-    ) AS d(inherits, sets)
-    WHERE w.state IS NULL
-      AND (NOT p.known
-           OR (w.admin AND NOT p.admin)
-           -- Before 16 no membership has options to differ in.
-           OR (v_by_grantor AND NOT p.inherit AND d.inherits)
-           OR (v_by_grantor AND NOT p.set AND d.sets))
-    ORDER BY w.position
-  LOOP
+  FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+    v_wanted := v_list -> v_position;
+    CONTINUE WHEN v_wanted ->> 'state' = 'absent';
+    v_role := v_wanted ->> 'role';
+    v_member := v_wanted ->> 'member';
+    v_role_oid := to_regrole(quote_ident(v_role))::oid;
+    v_member_oid := to_regrole(quote_ident(v_member))::oid;
+    v_edges := ARRAY(
+      SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
+    );
+    v_admin := (v_wanted ->> 'admin')::boolean AND NOT '{"admin_option": true}' <@ ANY (v_edges);
+    v_inherit := (v_wanted ->> 'inherit')::boolean;
+    v_set := (v_wanted ->> 'set')::boolean;
+    IF v_by_grantor AND cardinality(v_edges) > 0 THEN
+      -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
+      IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
+        v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
+      END IF;
+      v_inherit := coalesce(v_inherit, true);
+      v_set := coalesce(v_set, true);
+    END IF;
+    CONTINUE WHEN cardinality(v_edges) > 0 AND v_admin IS NOT TRUE
+      -- Before 16 no membership has options to differ in.
+      AND (NOT v_by_grantor OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
+                               AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set));
     v_absent := NULL;
-    IF v_missing.role_oid IS NULL OR v_missing.member_oid IS NULL THEN
+    IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
         FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
       ), '{}');
-      v_absent := CASE WHEN v_missing.role_oid IS NULL AND NOT v_made ? v_missing.role THEN v_missing.role
-                       WHEN v_missing.member_oid IS NULL AND NOT v_made ? v_missing.member THEN v_missing.member END;
+      v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                       WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
     END IF;
-    v_options := concat_ws(', ',
-      CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL
-        THEN 'INHERIT ' || upper(v_missing.inherits::text COLLATE "C") END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL
-        THEN 'SET ' || upper(v_missing.sets::text COLLATE "C") END
-    );
     v_changes := v_changes || ROW(
-      'grant_role', v_missing.member,
-      format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
+      'grant_role', v_member,
+      format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
+               CASE WHEN v_admin THEN 'ADMIN OPTION' END,
+               'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
+             ), ''),
              -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-             CASE WHEN v_missing.known AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+             CASE WHEN (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
                        AND EXISTS (
-                         SELECT FROM pg_auth_members AS e
-                         WHERE e.member = v_missing.member_oid AND e.roleid = v_missing.role_oid
-                           AND rolecall._is_creator_edge(to_jsonb(e))
+                         SELECT FROM unnest(v_edges) AS e WHERE rolecall._is_creator_edge(e)
                        )
-                  THEN format(' GRANTED BY %I', v_missing.member) END),
-      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END,
+                  THEN format(' GRANTED BY %I', v_member) END),
+      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall._change;
   END LOOP;
@@ -4324,8 +4301,8 @@ BEGIN
     v_changes := v_changes || ROW(
       'set_password', v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
-                format('PASSWORD %L', rolecall._mask())),
-      rolecall._mask(), ARRAY[v_name], NULL, NULL
+                format('PASSWORD %L', '********')),
+      '********', ARRAY[v_name], NULL, NULL
     )::rolecall._change;
   END LOOP;
   RETURN v_changes;
@@ -4689,58 +4666,64 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $_plan_roles$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
-  v_role record;
-  v_words text;
-  v_create boolean;
+  v_resource jsonb;
+  v_name text;
+  v_role oid;
+  v_wanted jsonb;
+  v_present jsonb;
+  v_statement text;
 BEGIN
-  IF _plan_roles.resources @> '[{"protected": true}]' THEN
-    PERFORM rolecall._check_protected(r ->> 'name')
-    FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
-  END IF;
-  FOR v_role IN
-    SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources)
-      AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
-    -- OFFSET 0: worked out once, not wherever it is used.
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
-    CROSS JOIN LATERAL (
-      SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
-    ) AS w(wanted)
-    LEFT JOIN LATERAL (
-      SELECT jsonb_build_object(
-               'superuser', a.rolsuper,
-               'createdb', a.rolcreatedb,
-               'createrole', a.rolcreaterole,
-               'inherit', a.rolinherit,
-               'login', a.rolcanlogin,
-               'replication', a.rolreplication,
-               'bypassrls', a.rolbypassrls
-             )
-      FROM pg_roles AS a
-      WHERE a.oid = o.role_oid AND w.wanted <> '{}'
-      LIMIT 1
-    ) AS p(present) ON true
-    -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-    WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
-  LOOP
-    v_words := (
+  FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
+    v_resource := _plan_roles.resources -> v_position;
+    v_name := v_resource ->> 'name';
+    IF (v_resource -> 'protected')::boolean THEN
+      PERFORM rolecall._check_protected(v_name);
+    END IF;
+    CONTINUE WHEN v_resource ->> 'state' = 'absent';
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_wanted := coalesce(v_resource -> 'attributes', '{}');
+    IF v_role IS NULL THEN
+      v_statement := format('CREATE ROLE %I', v_name);
+      v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
+      v_present := '{}';
+    ELSE
+      CONTINUE WHEN v_wanted = '{}';
+      v_statement := format('ALTER ROLE %I', v_name);
+      v_present := (
+        SELECT jsonb_build_object(
+          'superuser', a.rolsuper,
+          'createdb', a.rolcreatedb,
+          'createrole', a.rolcreaterole,
+          'inherit', a.rolinherit,
+          'login', a.rolcanlogin,
+          'replication', a.rolreplication,
+          'bypassrls', a.rolbypassrls
+        )
+        FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
+      );
+      -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
+      CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
+    END IF;
+    v_statement := v_statement || coalesce((
       SELECT string_agg(
-               CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key COLLATE "C"), ' '
-               ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
+               CASE WHEN (v_wanted -> w.key)::boolean THEN ' ' ELSE ' NO' END || upper(w.key COLLATE "C"), ''
+               ORDER BY w.position
              )
-      FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}')
-        AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
-    );
-    v_create := v_role.role_oid IS NULL;
-    v_changes := v_changes || ROW(
-      CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
-      v_role.name,
-      concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
-                CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL,
-      CASE WHEN v_create THEN v_role.note END
-    )::rolecall._change;
+      FROM unnest('{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[])
+        WITH ORDINALITY AS w(key, position)
+      WHERE v_wanted ? w.key AND v_present -> w.key IS DISTINCT FROM v_wanted -> w.key
+    ), '');
+    IF v_role IS NOT NULL THEN
+      v_changes := v_changes
+        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall._change;
+    ELSE
+      v_changes := v_changes || ROW(
+        'create_role', v_name,
+        v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
+                            ELSE format(' PASSWORD %L', '********') END,
+        v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+      )::rolecall._change;
+    END IF;
   END LOOP;
   RETURN v_changes;
 END
@@ -5930,7 +5913,7 @@ BEGIN
     RETURN _statement.change.statement;
   END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))),
+  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal('********'))),
                 _statement.change.password);
 END
 $_statement$;
@@ -5978,11 +5961,8 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb;
-  v_names text[] := '{}'::text[];
-  v_values text[] := '{}'::text[];
+  v_passwords jsonb := '{}';
   v_list jsonb;
-  v_masked jsonb[];
   v_resource jsonb;
   v_change rolecall._change;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
@@ -5991,20 +5971,18 @@ BEGIN
   -- Backwards, so that of two passwords for one role the first counts.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := _steps.document -> v_section;
-    CONTINUE WHEN coalesce(jsonb_array_length(v_list), 0) = 0;
-    v_masked := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(v_list)]);
-    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+    FOR v_position IN REVERSE coalesce(jsonb_array_length(v_list), 0) - 1 .. 0 LOOP
       v_resource := v_list -> v_position;
-      IF coalesce(v_resource ->> 'password', '') <> '' THEN
-        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-        v_values := v_values || (v_resource ->> 'password');
-        v_resource := jsonb_set(v_resource, '{password}', to_jsonb(rolecall._mask()));
+      IF v_resource ->> 'password' <> '' THEN
+        v_passwords := v_passwords || jsonb_build_object(
+          coalesce(v_resource ->> 'role', v_resource ->> 'name', ''), v_resource -> 'password'
+        );
+        v_document := jsonb_set(
+          v_document, ARRAY[v_section, v_position::text, 'password'], to_jsonb('********'::text)
+        );
       END IF;
-      v_masked[v_position + 1] := v_resource;
     END LOOP;
-    v_document := v_document || jsonb_build_object(v_section, v_masked);
   END LOOP;
-  v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall._check_document(v_document);
   IF _steps.dry_run THEN
     FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
@@ -7475,7 +7453,7 @@ BEGIN
   IF rolecall._write_secret(set_secret.key, v_value, true) THEN
     RETURN NEXT ROW(
       'set_secret', set_secret.key,
-      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()),
+      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
       'applied', NULL, NULL
     )::rolecall.step;
   END IF;

@@ -14,6 +14,7 @@ import type {
   Text,
   Texts,
 } from '../model/types.ts';
+import { mask } from '../model/resources.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -39,11 +40,8 @@ export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_document jsonb := ${document};
-      v_passwords jsonb;
-      v_names text[] := '{}'::text[];
-      v_values text[] := '{}'::text[];
+      v_passwords jsonb := '{}';
       v_list jsonb;
-      v_masked jsonb[];
       v_resource jsonb;
       v_change rolecall._change;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
@@ -52,20 +50,18 @@ export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
       -- Backwards, so that of two passwords for one role the first counts.
       FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
         v_list := ${document} -> v_section;
-        CONTINUE WHEN coalesce(jsonb_array_length(v_list), 0) = 0;
-        v_masked := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(v_list)]);
-        FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+        FOR v_position IN REVERSE coalesce(jsonb_array_length(v_list), 0) - 1 .. 0 LOOP
           v_resource := v_list -> v_position;
-          IF coalesce(v_resource ->> 'password', '') <> '' THEN
-            v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-            v_values := v_values || (v_resource ->> 'password');
-            v_resource := jsonb_set(v_resource, '{password}', to_jsonb(rolecall._mask()));
+          IF v_resource ->> 'password' <> '' THEN
+            v_passwords := v_passwords || jsonb_build_object(
+              coalesce(v_resource ->> 'role', v_resource ->> 'name', ''), v_resource -> 'password'
+            );
+            v_document := jsonb_set(
+              v_document, ARRAY[v_section, v_position::text, 'password'], to_jsonb(${mask}::text)
+            );
           END IF;
-          v_masked[v_position + 1] := v_resource;
         END LOOP;
-        v_document := v_document || jsonb_build_object(v_section, v_masked);
       END LOOP;
-      v_passwords := jsonb_object(v_names, v_values);
       PERFORM rolecall._check_document(v_document);
       IF ${dry_run} THEN
         FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
@@ -211,12 +207,12 @@ export function _create_role(change: Change, passwords: Jsonb): Returns<StepRow>
       IF ${change}.password IS NULL THEN
         RETURN rolecall._execute(${change});
       END IF;
-      v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(rolecall._mask())));
+      v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(${mask})));
       v_part.password := NULL;
       v_step := rolecall._execute(v_part);
       IF v_step.status = 'applied' THEN
         v_part.operation := 'set_password';
-        v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, rolecall._mask());
+        v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, ${mask});
         v_part.password := rolecall._verifier(${passwords} ->> v_part.target);
         -- An assignment: auto_explain would show the verifier in a query. The note is the same.
         v_step.note := (rolecall._execute(v_part)).note;
@@ -326,20 +322,8 @@ export function _statement(change: Change): Returns<Text> {
         RETURN ${change}.statement;
       END IF;
       -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(rolecall._mask()))),
+      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(${mask}))),
                     ${change}.password);
-    END
-  `;
-}
-
-/**
- * What stands for a password wherever a statement is shown
- * @volatility immutable
- */
-export function _mask(): Returns<Text> {
-  return sql`
-    BEGIN
-      RETURN '********';
     END
   `;
 }

@@ -2,7 +2,7 @@
  * Which names a role may have, and which roles no call may touch.
  */
 import type { Jsonb, Nothing, Text } from '../model/types.ts';
-import { sql } from '../sql/template.ts';
+import { join, sql, text, type Sql } from '../sql/template.ts';
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that needs a newer server
@@ -11,40 +11,38 @@ import { sql } from '../sql/template.ts';
 export function _check_document(document: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_wrong record;
+      v_names jsonb := ${namesOf(document)};
     BEGIN
-      FOR v_wrong IN
-        SELECT n.*
-        FROM jsonb_path_query(${document}, '$.*[*]') AS r(resource)
-        CROSS JOIN LATERAL (
-          -- A resource of a role names it as role, or else it is about the role itself.
-          VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
-                 (r.resource ->> 'member', 'role', r.resource ? 'member'),
-                 (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}'
-                    AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
-                 (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
-                 (r.resource ->> 'password', 'password', r.resource ? 'password')
-        ) AS n(value, kind, given)
-        WHERE n.given
-          AND CASE n.kind
-                WHEN 'password' THEN n.value = ''
-                ELSE n.value IS NULL
-                     OR octet_length(n.value) NOT BETWEEN 1 AND 63
-                     OR n.value IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-                     OR starts_with(n.value, 'pg_')
-              END
-      LOOP
-        IF v_wrong.kind = 'password' THEN
-          RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'password must not be empty',
-            HINT = 'Use null for a role without a password.';
-        END IF;
-        PERFORM rolecall._check_role_name(v_wrong.value);
-      END LOOP;
+      IF ${document} @? '$.*[*] ? (@.password == "")' THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = 'password must not be empty',
+          HINT = 'Use null for a role without a password.';
+      END IF;
+      PERFORM rolecall._check_role_name(n.name)
+      FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
     END
   `;
 }
+
+/** Every name of a role in a document. */
+const namesOf = (document: Jsonb) =>
+  join(
+    [
+      '$.roles[*].name',
+      '$.base_roles[*].name ? (@ != null)',
+      '$.*[*].role',
+      '$.*[*].member',
+      '$.*[*].reassign_to ? (@ != null)',
+    ].map((path) => sql`jsonb_path_query_array(${document}, ${text(path)})`),
+    '\n|| ',
+  );
+
+/** Whether no role can have the name; _check_role_name() says why. */
+const isImpossible = (name: Sql) => sql`(${name} IS NULL
+        OR octet_length(${name}) NOT BETWEEN 1 AND 63
+        OR ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+        OR starts_with(${name}, 'pg_'))`;
 
 /**
  * Refuses a name that no role can have: null, empty, too long, or reserved

@@ -1,10 +1,12 @@
 /**
  * What differs about the roles themselves: existence, attributes, passwords, settings.
  *
- * Names become oids first and the catalogs are probed by oid, one role at a time (LATERAL ... LIMIT 1 keeps the
- * planner from reading the whole catalog), so a call costs the same among ten roles and among ten thousand.
+ * Names become oids first and the catalogs are probed by oid, one role at a time, so a call costs the same among ten
+ * roles and among ten thousand. LIMIT 1: an older snapshot can show a row in two versions, the one that another
+ * transaction has replaced meanwhile, and the one by which this transaction replaced that.
  */
 import type { Bool, ChangeRow, Changes, Jsonb, Returns, SetOf, Text } from '../model/types.ts';
+import { mask } from '../model/resources.ts';
 import { join, raw, sql, text } from '../sql/template.ts';
 
 /**
@@ -16,52 +18,58 @@ export function _plan_roles(resources: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_changes rolecall._change[] := '{}'::rolecall._change[];
-      v_role record;
-      v_words text;
-      v_create boolean;
+      v_resource jsonb;
+      v_name text;
+      v_role oid;
+      v_wanted jsonb;
+      v_present jsonb;
+      v_statement text;
     BEGIN
-      IF ${resources} @> '[{"protected": true}]' THEN
-        PERFORM rolecall._check_protected(r ->> 'name')
-        FROM jsonb_array_elements(${resources}) AS r WHERE (r -> 'protected')::boolean;
-      END IF;
-      FOR v_role IN
-        SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-        FROM jsonb_to_recordset(${resources})
-          AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
-        -- OFFSET 0: worked out once, not wherever it is used.
-        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
-        CROSS JOIN LATERAL (
-          SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
-        ) AS w(wanted)
-        LEFT JOIN LATERAL (
-          SELECT jsonb_build_object(
-                   ${present}
-                 )
-          FROM pg_roles AS a
-          WHERE a.oid = o.role_oid AND w.wanted <> '{}'
-          LIMIT 1
-        ) AS p(present) ON true
-        -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-        WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
-      LOOP
-        v_words := (
+      FOR v_position IN 0 .. jsonb_array_length(${resources}) - 1 LOOP
+        v_resource := ${resources} -> v_position;
+        v_name := v_resource ->> 'name';
+        IF (v_resource -> 'protected')::boolean THEN
+          PERFORM rolecall._check_protected(v_name);
+        END IF;
+        CONTINUE WHEN v_resource ->> 'state' = 'absent';
+        v_role := to_regrole(quote_ident(v_name))::oid;
+        v_wanted := coalesce(v_resource -> 'attributes', '{}');
+        IF v_role IS NULL THEN
+          v_statement := format('CREATE ROLE %I', v_name);
+          v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
+          v_present := '{}';
+        ELSE
+          CONTINUE WHEN v_wanted = '{}';
+          v_statement := format('ALTER ROLE %I', v_name);
+          v_present := (
+            SELECT jsonb_build_object(
+              ${present}
+            )
+            FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
+          );
+          -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
+          CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
+        END IF;
+        v_statement := v_statement || coalesce((
           SELECT string_agg(
-                   CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key COLLATE "C"), ' '
-                   ORDER BY array_position(${order}, w.key)
+                   CASE WHEN (v_wanted -> w.key)::boolean THEN ' ' ELSE ' NO' END || upper(w.key COLLATE "C"), ''
+                   ORDER BY w.position
                  )
-          FROM jsonb_each(v_role.wanted) AS w(key, value)
-          WHERE w.key = ANY (${order})
-            AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
-        );
-        v_create := v_role.role_oid IS NULL;
-        v_changes := v_changes || ROW(
-          CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
-          v_role.name,
-          concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
-                    CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-          CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL,
-          CASE WHEN v_create THEN v_role.note END
-        )::rolecall._change;
+          FROM unnest(${order}::text[])
+            WITH ORDINALITY AS w(key, position)
+          WHERE v_wanted ? w.key AND v_present -> w.key IS DISTINCT FROM v_wanted -> w.key
+        ), '');
+        IF v_role IS NOT NULL THEN
+          v_changes := v_changes
+            || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall._change;
+        ELSE
+          v_changes := v_changes || ROW(
+            'create_role', v_name,
+            v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
+                                ELSE format(' PASSWORD %L', ${mask}) END,
+            v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+          )::rolecall._change;
+        END IF;
       END LOOP;
       RETURN v_changes;
     END
@@ -133,8 +141,8 @@ export function _plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chan
         v_changes := v_changes || ROW(
           'set_password', v_name,
           concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
-                    format('PASSWORD %L', rolecall._mask())),
-          rolecall._mask(), ARRAY[v_name], NULL, NULL
+                    format('PASSWORD %L', ${mask})),
+          ${mask}, ARRAY[v_name], NULL, NULL
         )::rolecall._change;
       END LOOP;
       RETURN v_changes;

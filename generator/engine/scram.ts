@@ -426,8 +426,13 @@ export function _scram_fields(verifier: Text): Returns<Texts> {
 export function _is_scram_verifier(verifier: Text): Returns<Bool> {
   return sql`
     DECLARE
-      v_fields CONSTANT text[] := rolecall._scram_fields(${verifier});
+      v_fields text[];
     BEGIN
+      -- As they are written everywhere, which is told in a fraction of the time.
+      IF ${isUsualVerifier(verifier)} THEN
+        RETURN true;
+      END IF;
+      v_fields := rolecall._scram_fields(${verifier});
       -- strtol() refuses what a long cannot hold.
       RETURN v_fields IS NOT NULL
         AND (v_fields[1] || v_fields[2])::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
@@ -437,6 +442,15 @@ export function _is_scram_verifier(verifier: Text): Returns<Bool> {
     END
   `;
 }
+
+/** Not every verifier: the server allows for odd spellings. */
+const isUsualVerifier = (verifier: Text) => sql`
+  ${verifier} COLLATE "C"
+    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
+  AND length(split_part(split_part(${verifier}, '$', 2), ':', 2)) % 4 = 0
+  AND length(split_part(split_part(${verifier}, '$', 3), ':', 1)) = 44
+  AND length(split_part(split_part(${verifier}, '$', 3), ':', 2)) = 44
+`;
 
 /**
  * Whether the server would store this text as it is, being an MD5 verifier

@@ -1,4 +1,5 @@
 import type { SetOf, StepRow, Text } from '../model/types.ts';
+import { mask } from '../model/resources.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -36,7 +37,7 @@ export function set_secret(key: Text, value: Text): SetOf<StepRow> {
       IF rolecall._write_secret(${key}, v_value, true) THEN
         RETURN NEXT ROW(
           'set_secret', ${key},
-          format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, rolecall._mask()),
+          format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, ${mask}),
           'applied', NULL, NULL
         )::rolecall.step;
       END IF;

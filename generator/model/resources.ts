@@ -3,7 +3,7 @@
  * `desired()`, which checks its shape here and prints it as SQL; `_plan` reads it.
  */
 import { literal, wrapped } from '../sql/quote.ts';
-import { raw, Sql } from '../sql/template.ts';
+import { raw, Sql, text } from '../sql/template.ts';
 
 type Value<T> = T | Sql | null;
 
@@ -82,6 +82,9 @@ export interface DesiredState {
   /** Who may call every function of the extension. */
   readonly operators?: readonly { readonly role: Value<string> }[];
 }
+
+/** What stands for a password wherever a statement is shown, and in a document. */
+export const mask = text('********');
 
 /** SQL text of the document; parts that hold no expression become one jsonb literal. */
 export function desired(state: DesiredState): Sql {

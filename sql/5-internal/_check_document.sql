@@ -8,37 +8,23 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_document$
 DECLARE
-  v_wrong record;
+  v_names jsonb := jsonb_path_query_array(_check_document.document, '$.roles[*].name')
+  || jsonb_path_query_array(_check_document.document, '$.base_roles[*].name ? (@ != null)')
+  || jsonb_path_query_array(_check_document.document, '$.*[*].role')
+  || jsonb_path_query_array(_check_document.document, '$.*[*].member')
+  || jsonb_path_query_array(_check_document.document, '$.*[*].reassign_to ? (@ != null)');
 BEGIN
-  FOR v_wrong IN
-    SELECT n.*
-    FROM jsonb_path_query(_check_document.document, '$.*[*]') AS r(resource)
-    CROSS JOIN LATERAL (
-      -- A resource of a role names it as role, or else it is about the role itself.
-      VALUES (r.resource ->> 'role', 'role', r.resource ? 'role'),
-             (r.resource ->> 'member', 'role', r.resource ? 'member'),
-             (r.resource ->> 'name', 'role', NOT r.resource ?| '{role,member}'
-                AND (r.resource ->> 'name' IS NOT NULL OR NOT r.resource ? 'key')),
-             (r.resource ->> 'reassign_to', 'role', r.resource ->> 'reassign_to' IS NOT NULL),
-             (r.resource ->> 'password', 'password', r.resource ? 'password')
-    ) AS n(value, kind, given)
-    WHERE n.given
-      AND CASE n.kind
-            WHEN 'password' THEN n.value = ''
-            ELSE n.value IS NULL
-                 OR octet_length(n.value) NOT BETWEEN 1 AND 63
-                 OR n.value IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-                 OR starts_with(n.value, 'pg_')
-          END
-  LOOP
-    IF v_wrong.kind = 'password' THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
-    END IF;
-    PERFORM rolecall._check_role_name(v_wrong.value);
-  END LOOP;
+  IF _check_document.document @? '$.*[*] ? (@.password == "")' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'password must not be empty',
+      HINT = 'Use null for a role without a password.';
+  END IF;
+  PERFORM rolecall._check_role_name(n.name)
+  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (n.name IS NULL
+          OR octet_length(n.name) NOT BETWEEN 1 AND 63
+          OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+          OR starts_with(n.name, 'pg_'));
 END
 $_check_document$;
 

@@ -15,12 +15,12 @@ BEGIN
   IF _create_role.change.password IS NULL THEN
     RETURN rolecall._execute(_create_role.change);
   END IF;
-  v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(rolecall._mask())));
+  v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal('********')));
   v_part.password := NULL;
   v_step := rolecall._execute(v_part);
   IF v_step.status = 'applied' THEN
     v_part.operation := 'set_password';
-    v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, rolecall._mask());
+    v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, '********');
     v_part.password := rolecall._verifier(_create_role.passwords ->> v_part.target);
     -- An assignment: auto_explain would show the verifier in a query. The note is the same.
     v_step.note := (rolecall._execute(v_part)).note;

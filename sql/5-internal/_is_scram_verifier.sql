@@ -11,8 +11,17 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_is_scram_verifier$
 DECLARE
-  v_fields CONSTANT text[] := rolecall._scram_fields(_is_scram_verifier.verifier);
+  v_fields text[];
 BEGIN
+  -- As they are written everywhere, which is told in a fraction of the time.
+  IF _is_scram_verifier.verifier COLLATE "C"
+    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
+  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
+  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 3), ':', 1)) = 44
+  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 3), ':', 2)) = 44 THEN
+    RETURN true;
+  END IF;
+  v_fields := rolecall._scram_fields(_is_scram_verifier.verifier);
   -- strtol() refuses what a long cannot hold.
   RETURN v_fields IS NOT NULL
     AND (v_fields[1] || v_fields[2])::numeric BETWEEN -9223372036854775808 AND 9223372036854775807

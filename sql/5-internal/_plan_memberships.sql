@@ -10,10 +10,18 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $_plan_memberships$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
-  v_missing record;
+  v_list jsonb := _plan_memberships.document -> 'memberships';
+  v_wanted jsonb;
+  v_role text;
+  v_member text;
+  v_role_oid oid;
+  v_member_oid oid;
+  v_edges jsonb[];
+  v_admin boolean;
+  v_inherit boolean;
+  v_set boolean;
   v_made jsonb;
   v_absent text;
-  v_options text;
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   IF NOT v_by_grantor
@@ -62,64 +70,53 @@ BEGIN
       ORDER BY w.position, e.grantor, r.option, g.role
     );
   END IF;
-  FOR v_missing IN
-    SELECT w.*, p.known, p.admin AS administers, o.*, d.inherits, d.sets
-    FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-      AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-      WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
-    CROSS JOIN LATERAL (
-      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
-    ) AS o(role_oid, member_oid)
-    CROSS JOIN LATERAL (
-      SELECT count(*) > 0, bool_or(e.admin_option),
-             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)),
-             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true))
-      FROM pg_auth_members AS e
-      WHERE e.member = o.member_oid AND e.roleid = o.role_oid
-    ) AS p(known, admin, inherit, set)
-    CROSS JOIN LATERAL (
-      -- An option that is not asked for is as a plain GRANT gives it. A snapshot can show a row in two versions: the
-      -- one that another transaction has replaced meanwhile, and the one by which this transaction replaced that.
-      SELECT coalesce(w.inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = o.member_oid LIMIT 1), true),
-             coalesce(w.set, true)
-    ) AS d(inherits, sets)
-    WHERE w.state IS NULL
-      AND (NOT p.known
-           OR (w.admin AND NOT p.admin)
-           -- Before 16 no membership has options to differ in.
-           OR (v_by_grantor AND NOT p.inherit AND d.inherits)
-           OR (v_by_grantor AND NOT p.set AND d.sets))
-    ORDER BY w.position
-  LOOP
+  FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+    v_wanted := v_list -> v_position;
+    CONTINUE WHEN v_wanted ->> 'state' = 'absent';
+    v_role := v_wanted ->> 'role';
+    v_member := v_wanted ->> 'member';
+    v_role_oid := to_regrole(quote_ident(v_role))::oid;
+    v_member_oid := to_regrole(quote_ident(v_member))::oid;
+    v_edges := ARRAY(
+      SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
+    );
+    v_admin := (v_wanted ->> 'admin')::boolean AND NOT '{"admin_option": true}' <@ ANY (v_edges);
+    v_inherit := (v_wanted ->> 'inherit')::boolean;
+    v_set := (v_wanted ->> 'set')::boolean;
+    IF v_by_grantor AND cardinality(v_edges) > 0 THEN
+      -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
+      IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
+        v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
+      END IF;
+      v_inherit := coalesce(v_inherit, true);
+      v_set := coalesce(v_set, true);
+    END IF;
+    CONTINUE WHEN cardinality(v_edges) > 0 AND v_admin IS NOT TRUE
+      -- Before 16 no membership has options to differ in.
+      AND (NOT v_by_grantor OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
+                               AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set));
     v_absent := NULL;
-    IF v_missing.role_oid IS NULL OR v_missing.member_oid IS NULL THEN
+    IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
         FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
       ), '{}');
-      v_absent := CASE WHEN v_missing.role_oid IS NULL AND NOT v_made ? v_missing.role THEN v_missing.role
-                       WHEN v_missing.member_oid IS NULL AND NOT v_made ? v_missing.member THEN v_missing.member END;
+      v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                       WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
     END IF;
-    v_options := concat_ws(', ',
-      CASE WHEN v_missing.admin AND v_missing.administers IS NOT TRUE THEN 'ADMIN OPTION' END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.inherit IS NOT NULL
-        THEN 'INHERIT ' || upper(v_missing.inherits::text COLLATE "C") END,
-      CASE WHEN v_by_grantor AND v_missing.known OR v_missing.set IS NOT NULL
-        THEN 'SET ' || upper(v_missing.sets::text COLLATE "C") END
-    );
     v_changes := v_changes || ROW(
-      'grant_role', v_missing.member,
-      format('GRANT %I TO %I%s%s', v_missing.role, v_missing.member, ' WITH ' || nullif(v_options, ''),
+      'grant_role', v_member,
+      format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
+               CASE WHEN v_admin THEN 'ADMIN OPTION' END,
+               'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
+             ), ''),
              -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-             CASE WHEN v_missing.known AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+             CASE WHEN (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
                        AND EXISTS (
-                         SELECT FROM pg_auth_members AS e
-                         WHERE e.member = v_missing.member_oid AND e.roleid = v_missing.role_oid
-                           AND rolecall._is_creator_edge(to_jsonb(e))
+                         SELECT FROM unnest(v_edges) AS e WHERE rolecall._is_creator_edge(e)
                        )
-                  THEN format(' GRANTED BY %I', v_missing.member) END),
-      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_missing.member, v_missing.role] ELSE ARRAY[v_missing.member] END,
+                  THEN format(' GRANTED BY %I', v_member) END),
+      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall._change;
   END LOOP;

@@ -52,8 +52,8 @@ BEGIN
     v_changes := v_changes || ROW(
       'set_password', v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
-                format('PASSWORD %L', rolecall._mask())),
-      rolecall._mask(), ARRAY[v_name], NULL, NULL
+                format('PASSWORD %L', '********')),
+      '********', ARRAY[v_name], NULL, NULL
     )::rolecall._change;
   END LOOP;
   RETURN v_changes;

@@ -10,58 +10,64 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $_plan_roles$
 DECLARE
   v_changes rolecall._change[] := '{}'::rolecall._change[];
-  v_role record;
-  v_words text;
-  v_create boolean;
+  v_resource jsonb;
+  v_name text;
+  v_role oid;
+  v_wanted jsonb;
+  v_present jsonb;
+  v_statement text;
 BEGIN
-  IF _plan_roles.resources @> '[{"protected": true}]' THEN
-    PERFORM rolecall._check_protected(r ->> 'name')
-    FROM jsonb_array_elements(_plan_roles.resources) AS r WHERE (r -> 'protected')::boolean;
-  END IF;
-  FOR v_role IN
-    SELECT r.name, r.password, r.note, o.role_oid, w.wanted, p.present
-    FROM jsonb_to_recordset(_plan_roles.resources)
-      AS r(name text, attributes jsonb, initial jsonb, password text, note text, state text)
-    -- OFFSET 0: worked out once, not wherever it is used.
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(role_oid)
-    CROSS JOIN LATERAL (
-      SELECT coalesce(r.attributes, '{}') || coalesce(CASE WHEN o.role_oid IS NULL THEN r.initial END, '{}') OFFSET 0
-    ) AS w(wanted)
-    LEFT JOIN LATERAL (
-      SELECT jsonb_build_object(
-               'superuser', a.rolsuper,
-               'createdb', a.rolcreatedb,
-               'createrole', a.rolcreaterole,
-               'inherit', a.rolinherit,
-               'login', a.rolcanlogin,
-               'replication', a.rolreplication,
-               'bypassrls', a.rolbypassrls
-             )
-      FROM pg_roles AS a
-      WHERE a.oid = o.role_oid AND w.wanted <> '{}'
-      LIMIT 1
-    ) AS p(present) ON true
-    -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-    WHERE r.state IS NULL AND (o.role_oid IS NULL OR NOT p.present @> w.wanted)
-  LOOP
-    v_words := (
+  FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
+    v_resource := _plan_roles.resources -> v_position;
+    v_name := v_resource ->> 'name';
+    IF (v_resource -> 'protected')::boolean THEN
+      PERFORM rolecall._check_protected(v_name);
+    END IF;
+    CONTINUE WHEN v_resource ->> 'state' = 'absent';
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_wanted := coalesce(v_resource -> 'attributes', '{}');
+    IF v_role IS NULL THEN
+      v_statement := format('CREATE ROLE %I', v_name);
+      v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
+      v_present := '{}';
+    ELSE
+      CONTINUE WHEN v_wanted = '{}';
+      v_statement := format('ALTER ROLE %I', v_name);
+      v_present := (
+        SELECT jsonb_build_object(
+          'superuser', a.rolsuper,
+          'createdb', a.rolcreatedb,
+          'createrole', a.rolcreaterole,
+          'inherit', a.rolinherit,
+          'login', a.rolcanlogin,
+          'replication', a.rolreplication,
+          'bypassrls', a.rolbypassrls
+        )
+        FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
+      );
+      -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
+      CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
+    END IF;
+    v_statement := v_statement || coalesce((
       SELECT string_agg(
-               CASE WHEN w.value = 'true' THEN '' ELSE 'NO' END || upper(w.key COLLATE "C"), ' '
-               ORDER BY array_position('{superuser,createdb,createrole,inherit,login,replication,bypassrls}', w.key)
+               CASE WHEN (v_wanted -> w.key)::boolean THEN ' ' ELSE ' NO' END || upper(w.key COLLATE "C"), ''
+               ORDER BY w.position
              )
-      FROM jsonb_each(v_role.wanted) AS w(key, value)
-      WHERE w.key = ANY ('{superuser,createdb,createrole,inherit,login,replication,bypassrls}')
-        AND (v_role.role_oid IS NULL OR v_role.present -> w.key <> w.value)
-    );
-    v_create := v_role.role_oid IS NULL;
-    v_changes := v_changes || ROW(
-      CASE WHEN v_create THEN 'create_role' ELSE 'alter_role' END,
-      v_role.name,
-      concat_ws(' ', format(CASE WHEN v_create THEN 'CREATE ROLE %I' ELSE 'ALTER ROLE %I' END, v_role.name), v_words,
-                CASE WHEN v_create AND v_role.password IS NOT NULL THEN format('PASSWORD %L', rolecall._mask()) END),
-      CASE WHEN v_create THEN v_role.password END, ARRAY[v_role.name], NULL,
-      CASE WHEN v_create THEN v_role.note END
-    )::rolecall._change;
+      FROM unnest('{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[])
+        WITH ORDINALITY AS w(key, position)
+      WHERE v_wanted ? w.key AND v_present -> w.key IS DISTINCT FROM v_wanted -> w.key
+    ), '');
+    IF v_role IS NOT NULL THEN
+      v_changes := v_changes
+        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall._change;
+    ELSE
+      v_changes := v_changes || ROW(
+        'create_role', v_name,
+        v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
+                            ELSE format(' PASSWORD %L', '********') END,
+        v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+      )::rolecall._change;
+    END IF;
   END LOOP;
   RETURN v_changes;
 END

@@ -12,7 +12,7 @@ BEGIN
     RETURN _statement.change.statement;
   END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal(rolecall._mask()))),
+  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal('********'))),
                 _statement.change.password);
 END
 $_statement$;

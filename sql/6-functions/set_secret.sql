@@ -32,7 +32,7 @@ BEGIN
   IF rolecall._write_secret(set_secret.key, v_value, true) THEN
     RETURN NEXT ROW(
       'set_secret', set_secret.key,
-      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, rolecall._mask()),
+      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
       'applied', NULL, NULL
     )::rolecall.step;
   END IF;
