@@ -70,6 +70,49 @@ COMMENT ON COLUMN rolecall._principal.options
   IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
 COMMENT ON COLUMN rolecall._principal.remedy IS 'the statement that ends the path; null where it has no membership';
 
+-- sql/2-types/_table_group.sql
+CREATE TYPE rolecall._table_group AS (
+  schema oid,
+  kind "char",
+  owner oid,
+  acl aclitem[],
+  sample oid,
+  size bigint
+);
+
+COMMENT ON TYPE rolecall._table_group
+  IS 'Tables, or sequences, that have the same privileges: of one schema, kind, owner and ACL';
+
+COMMENT ON COLUMN rolecall._table_group.schema IS 'oid of the schema';
+COMMENT ON COLUMN rolecall._table_group.kind IS 'as relkind in pg_class';
+COMMENT ON COLUMN rolecall._table_group.owner IS 'oid of the owner';
+COMMENT ON COLUMN rolecall._table_group.acl IS 'as relacl in pg_class';
+COMMENT ON COLUMN rolecall._table_group.sample IS 'oid of one of the tables';
+COMMENT ON COLUMN rolecall._table_group.size IS 'how many they are';
+
+-- sql/2-types/_place.sql
+CREATE TYPE rolecall._place AS (
+  position bigint,
+  "role" text,
+  role_oid oid,
+  place bigint,
+  schema text,
+  schema_oid oid,
+  withheld oid[],
+  withheld_in integer[]
+);
+
+COMMENT ON TYPE rolecall._place IS 'One schema that a reporting role is to read';
+
+COMMENT ON COLUMN rolecall._place.position IS 'position of the resource in the desired state';
+COMMENT ON COLUMN rolecall._place."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall._place.role_oid IS 'oid of the role; null: there is none yet';
+COMMENT ON COLUMN rolecall._place.place IS 'position of the schema in the resource';
+COMMENT ON COLUMN rolecall._place.schema IS 'name of the schema';
+COMMENT ON COLUMN rolecall._place.schema_oid IS 'oid of the schema; null: there is none yet';
+COMMENT ON COLUMN rolecall._place.withheld IS 'oids of the tables in it that are withheld from the role';
+COMMENT ON COLUMN rolecall._place.withheld_in IS 'for each of them the number of the group that it is in';
+
 -- sql/2-types/_finding.sql
 CREATE TYPE rolecall._finding AS (
   severity text,
@@ -3705,6 +3748,75 @@ COMMENT ON FUNCTION rolecall._memberships_of(oid)
 
 REVOKE ALL ON FUNCTION rolecall._memberships_of(oid) FROM PUBLIC;
 
+-- sql/5-internal/_missing_groups.sql
+-- The groups with tables that a role is to read and does not, for each place; null where there are none.
+--
+-- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
+-- once: where that is right, and cheaper than to name them.
+CREATE FUNCTION rolecall._missing_groups(
+  places rolecall._place[],
+  groups rolecall._table_group[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_missing_groups$
+BEGIN
+  RETURN (
+    -- Each ACL is taken apart once, however many roles there are.
+    WITH reader AS MATERIALIZED (
+      SELECT DISTINCT g.number, x.grantee
+      FROM unnest(_missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      CROSS JOIN LATERAL aclexplode(g.acl) AS x
+      WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(_missing_groups.places) AS p)
+    ),
+    held AS MATERIALIZED (
+      SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.sample, g.size,
+             r.number IS NOT NULL AS reads
+      FROM unnest(_missing_groups.places) AS p
+      JOIN unnest(_missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+        ON g.schema = p.schema_oid AND g.kind <> 'S'
+      LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+    ),
+    missing AS (
+      SELECT h.position, h.place, h.number, h.owner, m.tables,
+             has_table_privilege(h.sample, 'SELECT WITH GRANT OPTION') AS allowed
+      FROM held AS h
+      CROSS JOIN LATERAL (
+        SELECT h.size - count(*) FROM unnest(h.withheld_in) AS w(number) WHERE w.number = h.number
+      ) AS m(tables)
+      WHERE NOT h.reads AND h.owner IS DISTINCT FROM h.role_oid AND m.tables > 0
+    ),
+    manner AS (
+      SELECT m.position, m.place,
+             m.allowed AND (
+               m.tables = h.tables
+               OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema) > 1000
+             ) AS whole
+      FROM (
+        SELECT m.position, m.place, bool_and(m.allowed) AS allowed, sum(m.tables) AS tables
+        FROM missing AS m GROUP BY m.position, m.place
+      ) AS m
+      JOIN (
+        SELECT h.position, h.place, h.schema, sum(h.size) AS tables
+        FROM held AS h GROUP BY h.position, h.place, h.schema
+      ) AS h USING (position, place)
+    )
+    SELECT jsonb_agg(jsonb_build_object(
+             'position', m.position, 'place', m.place, 'number', m.number, 'owner', m.owner::bigint,
+             'allowed', m.allowed, 'whole', n.whole
+           ))
+    FROM missing AS m
+    JOIN manner AS n USING (position, place)
+  );
+END
+$_missing_groups$;
+
+COMMENT ON FUNCTION rolecall._missing_groups(rolecall._place[], rolecall._table_group[])
+  IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
+
+REVOKE ALL ON FUNCTION rolecall._missing_groups(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+
 -- sql/5-internal/_missing_roles.sql
 CREATE FUNCTION rolecall._missing_roles(
   changes rolecall._change[]
@@ -3925,6 +4037,72 @@ COMMENT ON FUNCTION rolecall._pgcrypto_schema()
 
 REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;
 
+-- sql/5-internal/_places.sql
+CREATE FUNCTION rolecall._places(
+  resources jsonb,
+  groups rolecall._table_group[]
+)
+RETURNS rolecall._place[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $_places$
+DECLARE
+  v_places rolecall._place[];
+BEGIN
+  v_places := ARRAY(
+    SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
+               '{}'::oid[], '{}'::integer[])::rolecall._place
+    FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (role text, schemas jsonb))
+         WITH ORDINALITY AS t(role, schemas, position)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
+    CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+    ORDER BY t.position, s.place
+  );
+  IF NOT jsonb_path_exists(_places.resources, '$[*].withheld[*]') THEN
+    RETURN v_places;
+  END IF;
+  RETURN ARRAY(
+    WITH RECURSIVE withheld AS (
+      SELECT p.position, c.oid AS table_oid
+      FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (withheld jsonb))
+           WITH ORDINALITY AS t(withheld, position)
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+      CROSS JOIN LATERAL (
+        SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = i.parts[cardinality(i.parts)] OFFSET 0
+      ) AS c
+      JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
+      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+      UNION
+      -- Its partitions hold its rows.
+      SELECT w.position, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+    ),
+    found AS (
+      SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+             array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
+      FROM withheld AS w
+      JOIN pg_class AS c ON c.oid = w.table_oid
+      JOIN unnest(_places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+        g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+      )
+      GROUP BY w.position, g.schema
+    )
+    SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'))::rolecall._place
+    FROM unnest(v_places) AS p
+    LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
+    ORDER BY p.position, p.place
+  );
+END
+$_places$;
+
+COMMENT ON FUNCTION rolecall._places(jsonb, rolecall._table_group[])
+  IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
+
+REVOKE ALL ON FUNCTION rolecall._places(jsonb, rolecall._table_group[]) FROM PUBLIC;
+
 -- sql/5-internal/_plan.sql
 -- The differences between the desired state and the catalogs, in the order in which they have to be made.
 --
@@ -3975,7 +4153,9 @@ REVOKE ALL ON FUNCTION rolecall._plan(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_default_privileges.sql
 CREATE FUNCTION rolecall._plan_default_privileges(
-  resources jsonb
+  resources jsonb,
+  places rolecall._place[],
+  groups rolecall._table_group[]
 )
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3984,28 +4164,20 @@ AS $_plan_default_privileges$
 BEGIN
   RETURN QUERY
     WITH target AS (
-      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources)
-             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
-    ),
-    place AS (
-      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
-             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+      SELECT t.role, to_regrole(quote_ident(t.role))::oid AS role_oid, t.owners, t.caller, t.position
+      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, owners jsonb, caller text))
+           WITH ORDINALITY AS t(role, owners, caller, position)
     ),
     owner AS (
       SELECT t.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
       FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
       UNION
-      SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
-      FROM place AS p
+      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
+      FROM unnest(_plan_default_privileges.places) AS p
       JOIN target AS t USING (position)
       JOIN (
-        SELECT DISTINCT c.relnamespace, c.relowner
-        FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      ) AS o ON o.relnamespace = p.schema_oid
+        SELECT DISTINCT g.schema, g.owner FROM unnest(_plan_default_privileges.groups) AS g WHERE g.kind <> 'S'
+      ) AS g ON g.schema = p.schema_oid
       WHERE coalesce(t.owners, 'null') = 'null'
       UNION
       SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
@@ -4015,7 +4187,8 @@ BEGIN
       SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
              d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
                AND EXISTS (
-                 SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+                 SELECT FROM unnest(_plan_default_privileges.places) AS p
+                 WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
                ) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
@@ -4025,7 +4198,7 @@ BEGIN
       SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
                     o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
-      FROM place AS p
+      FROM unnest(_plan_default_privileges.places) AS p
       JOIN owner AS o USING (position)
       WHERE o.owner <> p.role
         AND NOT EXISTS (
@@ -4056,10 +4229,84 @@ BEGIN
 END
 $_plan_default_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb)
+COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb, rolecall._place[], rolecall._table_group[])
   IS 'Default privileges that are missing for future tables, and those that the role must not have';
 
-REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb, rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+
+-- sql/5-internal/_plan_excess.sql
+CREATE FUNCTION rolecall._plan_excess(
+  places rolecall._place[],
+  groups rolecall._table_group[]
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_excess$
+DECLARE
+  v_suspect jsonb := rolecall._suspect_groups(_plan_excess.places, _plan_excess.groups);
+BEGIN
+  IF v_suspect IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH suspect AS (
+      SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
+      FROM jsonb_to_recordset(v_suspect)
+        AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
+             passes_on boolean, writes text)
+      LEFT JOIN unnest(_plan_excess.places) AS p ON p.position = s.position AND p.schema_oid = s.schema
+    ),
+    excess AS (
+      SELECT s.position, s.role, CASE s.kind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+             format('%I.%I', n.nspname, t.name) AS object, s.owner, s.grantor, d.privileges
+      FROM suspect AS s
+      JOIN rolecall._tables_of(
+        _plan_excess.groups, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
+      ) AS t USING (number)
+      JOIN pg_namespace AS n ON n.oid = s.schema
+      CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
+      CROSS JOIN LATERAL (
+        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
+      ) AS d(privileges)
+      WHERE d.privileges IS NOT NULL
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$_plan_excess$;
+
+COMMENT ON FUNCTION rolecall._plan_excess(rolecall._place[], rolecall._table_group[])
+  IS 'Privileges on tables and sequences that a role must not have';
+
+REVOKE ALL ON FUNCTION rolecall._plan_excess(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
 
 -- sql/5-internal/_plan_memberships.sql
 CREATE FUNCTION rolecall._plan_memberships(
@@ -4190,6 +4437,82 @@ COMMENT ON FUNCTION rolecall._plan_memberships(jsonb) IS 'Memberships to revoke,
 
 REVOKE ALL ON FUNCTION rolecall._plan_memberships(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_missing.sql
+CREATE FUNCTION rolecall._plan_missing(
+  places rolecall._place[],
+  groups rolecall._table_group[]
+)
+RETURNS SETOF rolecall._change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_plan_missing$
+DECLARE
+  v_missing jsonb := rolecall._missing_groups(_plan_missing.places, _plan_missing.groups);
+BEGIN
+  IF v_missing IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH missing AS (
+      SELECT p.position, p.place, p.role, p.schema, p.withheld, m.number, m.owner, m.allowed, m.whole
+      FROM jsonb_to_recordset(v_missing)
+        AS m(position bigint, place bigint, number integer, owner oid, allowed boolean, whole boolean)
+      JOIN unnest(_plan_missing.places) AS p USING (position, place)
+    ),
+    whole AS (
+      SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld FROM missing AS m WHERE m.whole
+    ),
+    named AS (
+      SELECT m.*, t.table_oid, t.name
+      FROM missing AS m
+      JOIN rolecall._tables_of(
+        _plan_missing.groups, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
+      ) AS t USING (number)
+      WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
+    ),
+    found AS (
+      SELECT w.position, 1 AS phase, w.place, 0::bigint AS part, 'grant_privilege' AS operation, w.schema AS target,
+             format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', w.schema, w.role) AS statement,
+             w.role, NULL::text AS note
+      FROM whole AS w
+      UNION ALL
+      SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
+             format('GRANT SELECT ON %s TO %I',
+                    string_agg(format('%I.%I', n.schema, n.name), ', ' ORDER BY n.name COLLATE "C"), n.role),
+             n.role, NULL
+      FROM (
+        SELECT a.*, (row_number() OVER (
+                 PARTITION BY a.position, a.place ORDER BY a.name COLLATE "C"
+               ) - 1) / 500 AS part
+        FROM named AS a WHERE a.allowed
+      ) AS n
+      GROUP BY n.position, n.place, n.part, n.schema, n.role
+      UNION ALL
+      SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
+             format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
+             format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+      FROM named AS n
+      WHERE NOT n.allowed
+      UNION ALL
+      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+      SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
+             format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
+      FROM whole AS w
+      CROSS JOIN LATERAL unnest(w.withheld) AS t(oid)
+      GROUP BY w.position, w.place, w.schema, w.role
+    )
+    SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
+           CASE WHEN f.note IS NOT NULL THEN '42501' END, f.note
+    FROM found AS f
+    ORDER BY f.position, f.phase, f.place, f.part, f.statement;
+END
+$_plan_missing$;
+
+COMMENT ON FUNCTION rolecall._plan_missing(rolecall._place[], rolecall._table_group[])
+  IS 'SELECT that is missing on tables';
+
+REVOKE ALL ON FUNCTION rolecall._plan_missing(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+
 -- sql/5-internal/_plan_operators.sql
 CREATE FUNCTION rolecall._plan_operators(
   document jsonb
@@ -4319,7 +4642,7 @@ REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;
 --
 -- All of them are found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall._plan_privileges(
-  resources jsonb
+  places rolecall._place[]
 )
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4332,10 +4655,12 @@ BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
   -- It goes role by role, as below: a join would read what every role of the cluster has.
   IF NOT EXISTS (
-    SELECT FROM jsonb_to_recordset(_plan_privileges.resources) AS t(role text)
+    SELECT FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+    ) AS t
     CROSS JOIN LATERAL (
       SELECT FROM pg_shdepend AS d
-      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
         AND ((d.deptype = 'o'
           AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
              OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
@@ -4353,36 +4678,11 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH RECURSIVE target AS (
-      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources)
-             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
-    ),
-    place AS (
-      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
-             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
-    ),
-    withheld AS (
-      SELECT p.position, c.oid AS table_oid, c.relnamespace
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-      JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
-      JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-      UNION
-      -- Its partitions hold its rows.
-      SELECT w.position, i.inhrelid, c.relnamespace
-      FROM withheld AS w
-      JOIN pg_inherits AS i ON i.inhparent = w.table_oid
-      JOIN pg_class AS c ON c.oid = i.inhrelid
-    ),
-    held AS MATERIALIZED (
+    WITH held AS MATERIALIZED (
       SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
-      FROM target AS t
+      FROM (
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+      ) AS t
       CROSS JOIN LATERAL (
         SELECT d.* FROM pg_shdepend AS d
         WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
@@ -4456,8 +4756,10 @@ BEGIN
              format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
              x.is_grantable,
              x.privilege_type = 'SELECT'
-               AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
-               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
+               AND EXISTS (
+                 SELECT FROM unnest(_plan_privileges.places) AS p
+                 WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
+               )
       FROM held AS h
       JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
       JOIN pg_class AS c ON c.oid = a.attrelid
@@ -4471,7 +4773,9 @@ BEGIN
              x.is_grantable, false
       FROM jsonb_to_recordset(rolecall._parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-      JOIN target AS t ON t.role_oid = x.grantee
+      JOIN (
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+      ) AS t ON t.role_oid = x.grantee
       CROSS JOIN LATERAL (
         SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
         FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
@@ -4528,10 +4832,10 @@ BEGIN
 END
 $_plan_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_privileges(jsonb)
+COMMENT ON FUNCTION rolecall._plan_privileges(rolecall._place[])
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 
-REVOKE ALL ON FUNCTION rolecall._plan_privileges(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan_privileges(rolecall._place[]) FROM PUBLIC;
 
 -- sql/5-internal/_plan_read_access.sql
 CREATE FUNCTION rolecall._plan_read_access(
@@ -4541,12 +4845,18 @@ RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_plan_read_access$
+DECLARE
+  v_groups rolecall._table_group[];
+  v_places rolecall._place[];
 BEGIN
   PERFORM rolecall._check_provisioned_here(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_schemas(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_tables(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_privileges(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources);
+  v_groups := rolecall._table_groups();
+  v_places := rolecall._places(_plan_read_access.resources, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_schemas(v_places);
+  RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
+  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources, v_places, v_groups);
 END
 $_plan_read_access$;
 
@@ -4735,7 +5045,7 @@ REVOKE ALL ON FUNCTION rolecall._plan_roles(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_schemas.sql
 CREATE FUNCTION rolecall._plan_schemas(
-  resources jsonb
+  places rolecall._place[]
 )
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4743,49 +5053,40 @@ SET search_path = pg_catalog, pg_temp
 AS $_plan_schemas$
 BEGIN
   RETURN QUERY
-    WITH target AS (
-      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_schemas.resources)
-             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
-    ),
-    place AS (
-      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
-             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
-    ),
     -- Each ACL is taken apart once, however many roles there are.
-    held AS MATERIALIZED (
+    WITH held AS MATERIALIZED (
       SELECT n.oid, x.grantee
       FROM pg_namespace AS n
       CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t) AND x.privilege_type = 'USAGE'
+      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(_plan_schemas.places) AS p) AND x.privilege_type = 'USAGE'
     ),
     found AS (
-      SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
+      SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
              format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
-      FROM place AS p
+      FROM unnest(_plan_schemas.places) AS p
       WHERE p.schema_oid IS NULL
-        AND NOT EXISTS (SELECT FROM place AS e WHERE e.schema = p.schema AND e.position < p.position)
+        AND NOT EXISTS (
+          SELECT FROM unnest(_plan_schemas.places) AS e WHERE e.schema = p.schema AND e.position < p.position
+        )
       UNION ALL
-      SELECT p.position, 2, p.place::text, 'grant_privilege', p.schema,
+      SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
-      FROM place AS p
+      FROM unnest(_plan_schemas.places) AS p
       WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,
            CASE WHEN NOT f.allowed THEN 'only the owner may do this' END
     FROM found AS f
-    ORDER BY f.position, f.phase, f.detail;
+    ORDER BY f.position, f.phase, f.place;
 END
 $_plan_schemas$;
 
-COMMENT ON FUNCTION rolecall._plan_schemas(jsonb) IS 'Schemas that are missing, and USAGE that is missing on them';
+COMMENT ON FUNCTION rolecall._plan_schemas(rolecall._place[])
+  IS 'Schemas that are missing, and USAGE that is missing on them';
 
-REVOKE ALL ON FUNCTION rolecall._plan_schemas(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan_schemas(rolecall._place[]) FROM PUBLIC;
 
 -- sql/5-internal/_plan_settings.sql
 CREATE FUNCTION rolecall._plan_settings(
@@ -4842,205 +5143,6 @@ COMMENT ON FUNCTION rolecall._plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
 
 REVOKE ALL ON FUNCTION rolecall._plan_settings(jsonb) FROM PUBLIC;
-
--- sql/5-internal/_plan_tables.sql
-CREATE FUNCTION rolecall._plan_tables(
-  resources jsonb
-)
-RETURNS SETOF rolecall._change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_plan_tables$
-BEGIN
-  RETURN QUERY
-    WITH RECURSIVE target AS (
-      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_tables.resources)
-             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
-    ),
-    place AS (
-      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
-             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
-    ),
-    withheld AS (
-      SELECT p.position, c.oid AS table_oid, c.relnamespace
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-      JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
-      JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-      UNION
-      -- Its partitions hold its rows.
-      SELECT w.position, i.inhrelid, c.relnamespace
-      FROM withheld AS w
-      JOIN pg_inherits AS i ON i.inhparent = w.table_oid
-      JOIN pg_class AS c ON c.oid = i.inhrelid
-    ),
-    -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
-    acl AS MATERIALIZED (
-      SELECT row_number() OVER () AS number, a.*
-      FROM (
-        SELECT c.relnamespace, c.relowner, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
-        FROM pg_class AS c
-        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        GROUP BY 1, 2, 3, 4
-      ) AS a
-    ),
-    entry AS MATERIALIZED (
-      SELECT a.number, x.grantee, x.grantor,
-             bool_or(x.privilege_type = 'SELECT') AS reads,
-             bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
-               FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
-      FROM acl AS a
-      CROSS JOIN LATERAL aclexplode(a.relacl) AS x
-      WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-      GROUP BY 1, 2, 3
-    ),
-    held AS MATERIALIZED (
-      SELECT p.position, p.role, p.role_oid, a.tables, a.relowner, p.schema, p.place, e.number IS NOT NULL AS reads
-      FROM place AS p
-      JOIN acl AS a ON a.relnamespace = p.schema_oid AND NOT a.is_sequence
-      LEFT JOIN (SELECT DISTINCT e.number, e.grantee FROM entry AS e WHERE e.reads) AS e
-        ON e.number = a.number AND e.grantee = p.role_oid
-    ),
-    -- Names are looked up only where they are needed, and rights once for what has one owner and one ACL.
-    missing AS (
-      SELECT h.position, h.role, h.schema, h.place, u.oid, h.relowner, g.allowed
-      FROM held AS h
-      CROSS JOIN LATERAL (SELECT has_table_privilege(h.tables[1], 'SELECT WITH GRANT OPTION') OFFSET 0) AS g(allowed)
-      CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
-      WHERE NOT h.reads AND h.relowner IS DISTINCT FROM h.role_oid
-        AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
-    ),
-    -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
-    manner AS (
-      SELECT m.position, m.schema,
-             m.allowed AND (
-               m.missing = h.present
-               OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > 1000
-             ) AS whole
-      FROM (
-        SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
-        FROM missing AS m GROUP BY m.position, m.schema
-      ) AS m
-      JOIN (
-        SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
-        FROM held AS h GROUP BY h.position, h.schema
-      ) AS h USING (position, schema)
-    ),
-    granted AS (
-      SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
-             format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', m.schema, m.role) AS statement,
-             m.role, NULL::text AS note
-      FROM missing AS m JOIN manner AS n USING (position, schema)
-      WHERE n.whole
-      GROUP BY m.position, m.place, m.schema, m.role
-      UNION ALL
-      SELECT m.position, 2, m.place, m.part, 'grant_privilege', m.schema,
-             format('GRANT SELECT ON %s TO %I',
-                    string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
-             m.role, NULL
-      FROM (
-        SELECT m.*, c.relname,
-               (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / 500 AS part
-        FROM missing AS m JOIN manner AS n USING (position, schema)
-        CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c
-        WHERE NOT n.whole AND m.allowed
-      ) AS m
-      GROUP BY m.position, m.place, m.part, m.schema, m.role
-      UNION ALL
-      SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, c.relname),
-             format('GRANT SELECT ON %I.%I TO %I', m.schema, c.relname, m.role), m.role,
-             format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
-      FROM missing AS m
-      CROSS JOIN LATERAL (SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c
-      WHERE NOT m.allowed
-    ),
-    -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
-    mixed AS (
-      SELECT DISTINCT w.position, a.number
-      FROM withheld AS w
-      JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
-    ),
-    suspect AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported,
-             e.reads, e.passes_on, e.writes, e.grantor
-      FROM entry AS e
-      JOIN acl AS a USING (number)
-      JOIN target AS t ON t.role_oid = e.grantee
-      CROSS JOIN LATERAL (
-        SELECT NOT a.is_sequence
-               AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
-      ) AS r(reported)
-      WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported
-         OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
-    ),
-    excess AS (
-      SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
-             format('%I.%I', n.nspname, c.relname) AS object, c.relowner AS owner, s.grantor, d.privileges
-      FROM suspect AS s
-      CROSS JOIN LATERAL unnest(s.tables) AS u(oid)
-      JOIN pg_class AS c ON c.oid = u.oid AND c.relowner <> s.role_oid
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      CROSS JOIN LATERAL (
-        SELECT s.reported
-               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = s.position AND w.table_oid = u.oid)
-      ) AS r(readable)
-      CROSS JOIN LATERAL (
-        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
-        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
-      ) AS d(privileges)
-      WHERE d.privileges IS NOT NULL
-    ),
-    revoked AS (
-      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
-             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
-                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
-             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
-      FROM (
-        SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (
-                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
-               ) - 1) / 500 AS part
-        FROM excess AS e
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
-                      ELSE to_regrole(quote_ident(current_user))::oid END
-        ) AS b(revoker)
-        CROSS JOIN LATERAL (
-          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
-          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
-        ) AS h(held_by, delegated)
-      ) AS r
-      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-      UNION ALL
-      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
-      SELECT w.position, 3, 0, 0, 'revoke_privilege', n.schema,
-             format('REVOKE SELECT ON %s FROM %I', string_agg(w.table_oid::regclass::text, ', '), t.role), t.role, NULL
-      FROM withheld AS w
-      JOIN target AS t USING (position)
-      JOIN place AS p ON p.position = w.position AND p.schema_oid = w.relnamespace
-      JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
-      GROUP BY w.position, n.schema, t.role
-    )
-    SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
-    FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
-    ORDER BY c.position, c.phase, c.place, c.part, c.statement;
-END
-$_plan_tables$;
-
-COMMENT ON FUNCTION rolecall._plan_tables(jsonb)
-  IS 'Privileges on tables that are missing, and those that the role must not have';
-
-REVOKE ALL ON FUNCTION rolecall._plan_tables(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_watch.sql
 CREATE FUNCTION rolecall._plan_watch(
@@ -6191,6 +6293,103 @@ COMMENT ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text)
   IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 
 REVOKE ALL ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) FROM PUBLIC;
+
+-- sql/5-internal/_suspect_groups.sql
+-- The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are none.
+--
+-- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
+CREATE FUNCTION rolecall._suspect_groups(
+  places rolecall._place[],
+  groups rolecall._table_group[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_suspect_groups$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(jsonb_build_object(
+             'position', t.position, 'role', t.role, 'number', e.number, 'schema', e.schema::bigint, 'kind', e.kind,
+             'owner', e.owner::bigint, 'grantor', e.grantor::bigint, 'reads', e.reads, 'passes_on', e.passes_on,
+             'writes', e.writes
+           ))
+    FROM (
+      SELECT g.number, g.schema, g.kind, g.owner, x.grantee, x.grantor,
+             bool_or(x.privilege_type = 'SELECT') AS reads,
+             bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+               FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+      FROM unnest(_suspect_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      CROSS JOIN LATERAL aclexplode(g.acl) AS x
+      WHERE x.grantee <> g.owner AND x.grantee IN (SELECT p.role_oid FROM unnest(_suspect_groups.places) AS p)
+      GROUP BY 1, 2, 3, 4, 5, 6
+    ) AS e
+    JOIN (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_suspect_groups.places) AS p
+    ) AS t ON t.role_oid = e.grantee
+    LEFT JOIN unnest(_suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
+    WHERE e.writes IS NOT NULL OR e.passes_on OR e.kind = 'S' OR p.position IS NULL OR e.number = ANY (p.withheld_in)
+  );
+END
+$_suspect_groups$;
+
+COMMENT ON FUNCTION rolecall._suspect_groups(rolecall._place[], rolecall._table_group[])
+  IS 'The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are '
+     'none';
+
+REVOKE ALL ON FUNCTION rolecall._suspect_groups(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+
+-- sql/5-internal/_table_groups.sql
+CREATE FUNCTION rolecall._table_groups()
+RETURNS rolecall._table_group[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_table_groups$
+BEGIN
+  RETURN ARRAY(
+    SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall._table_group
+    FROM pg_class AS c
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
+  );
+END
+$_table_groups$;
+
+COMMENT ON FUNCTION rolecall._table_groups() IS 'All tables and sequences in groups';
+
+REVOKE ALL ON FUNCTION rolecall._table_groups() FROM PUBLIC;
+
+-- sql/5-internal/_tables_of.sql
+CREATE FUNCTION rolecall._tables_of(
+  groups rolecall._table_group[],
+  numbers integer[]
+)
+RETURNS TABLE (
+  number integer,
+  table_oid oid,
+  name text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $_tables_of$
+BEGIN
+  IF cardinality(_tables_of.numbers) > 0 THEN
+    RETURN QUERY
+      SELECT g.number::integer, c.oid, c.relname::text
+      FROM pg_class AS c
+      JOIN unnest(_tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+        g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+      )
+      WHERE g.number = ANY (_tables_of.numbers);
+  END IF;
+END
+$_tables_of$;
+
+COMMENT ON FUNCTION rolecall._tables_of(rolecall._table_group[], integer[])
+  IS 'The tables of the groups with these numbers';
+
+REVOKE ALL ON FUNCTION rolecall._tables_of(rolecall._table_group[], integer[]) FROM PUBLIC;
 
 -- sql/5-internal/_untrusted_owners.sql
 -- The statements that give what the trigger uses to a superuser; null where it is one's already.

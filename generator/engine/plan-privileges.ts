@@ -6,10 +6,10 @@
  * CONNECT, SELECT on large objects and on columns of the tables that it reads, EXECUTE on functions that do no more than
  * the role itself could.
  */
-import type { ChangeRow, Jsonb, SetOf } from '../model/types.ts';
+import type { ChangeRow, Places, SetOf } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 import { grantableObjects, owned, parameterPrivileges, revocations } from './grantable.ts';
-import { targets, withheld } from './plan-read-access.ts';
+import { readers } from './plan-tables.ts';
 
 /**
  * Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take
@@ -18,7 +18,7 @@ import { targets, withheld } from './plan-read-access.ts';
  * @volatility stable
  * @probes
  */
-export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
+export function _plan_privileges(places: Places): SetOf<ChangeRow> {
   return sql`
     DECLARE
       v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
@@ -26,10 +26,12 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
       -- As a rule there is nothing, which one look shows before the rest has to be planned.
       -- It goes role by role, as below: a join would read what every role of the cluster has.
       IF NOT EXISTS (
-        SELECT FROM jsonb_to_recordset(${resources}) AS t(role text)
+        SELECT FROM (
+          ${readers(places)}
+        ) AS t
         CROSS JOIN LATERAL (
           SELECT FROM pg_shdepend AS d
-          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
+          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
             AND ((${owned(sql`d`)})
                  OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
                       WHEN 'pg_class'::regclass THEN d.objsubid <> 0
@@ -46,11 +48,11 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
         RETURN;
       END IF;
       RETURN QUERY
-        WITH RECURSIVE ${targets(resources)},
-        ${withheld},
-        held AS MATERIALIZED (
+        WITH held AS MATERIALIZED (
           SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
-          FROM target AS t
+          FROM (
+            ${readers(places)}
+          ) AS t
           CROSS JOIN LATERAL (
             SELECT d.* FROM pg_shdepend AS d
             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
@@ -99,8 +101,10 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
                  format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
                  x.is_grantable,
                  x.privilege_type = 'SELECT'
-                   AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
-                   AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
+                   AND EXISTS (
+                     SELECT FROM unnest(${places}) AS p
+                     WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
+                   )
           FROM held AS h
           JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
           JOIN pg_class AS c ON c.oid = a.attrelid
@@ -113,7 +117,9 @@ export function _plan_privileges(resources: Jsonb): SetOf<ChangeRow> {
           SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
                  x.is_grantable, false
           FROM ${parameterPrivileges}
-          JOIN target AS t ON t.role_oid = x.grantee
+          JOIN (
+            ${readers(places)}
+          ) AS t ON t.role_oid = x.grantee
           CROSS JOIN LATERAL (
             SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
             FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)

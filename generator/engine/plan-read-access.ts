@@ -6,50 +6,9 @@
  * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
  * are taken away.
  */
-import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../model/types.ts';
+import type { ChangeRow, Jsonb, Nothing, Places, Returns, SetOf, TableGroups, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
-import { batch, revocations } from './grantable.ts';
-
-/**
- * From PostgreSQL 18 each table that a statement names is locked, so no call names more than about that many: beyond, it
- * goes by schema, first where nearly every table is to be granted.
- */
-const longList = 1000;
-
-/** Each resource with its oid, and each of its schemas. */
-export const targets = (resources: Jsonb) => sql`
-  target AS (
-    SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-    FROM ROWS FROM (jsonb_to_recordset(${resources})
-           AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
-         WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
-  ),
-  place AS (
-    SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
-           to_regnamespace(quote_ident(s.name))::oid AS schema_oid
-    FROM target AS t
-    CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
-  )
-`;
-
-/** The tables withheld from each resource's role; recursive. */
-export const withheld = sql`
-  withheld AS (
-    SELECT p.position, c.oid AS table_oid, c.relnamespace
-    FROM target AS t
-    CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-    JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
-    JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-    WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-    UNION
-    -- Its partitions hold its rows.
-    SELECT w.position, i.inhrelid, c.relnamespace
-    FROM withheld AS w
-    JOIN pg_inherits AS i ON i.inhparent = w.table_oid
-    JOIN pg_class AS c ON c.oid = i.inhrelid
-  )
-`;
+import { isOfGroup, numbered } from './plan-tables.ts';
 
 /**
  * The setting that shows in all databases which of them a reporting role belongs to: the one where it has it again for
@@ -133,12 +92,76 @@ export function _refuse_other_database(role_name: Text, owner: Text): Nothing {
  */
 export function _plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
+    DECLARE
+      v_groups rolecall._table_group[];
+      v_places rolecall._place[];
     BEGIN
       PERFORM rolecall._check_provisioned_here(${resources});
-      RETURN QUERY SELECT * FROM rolecall._plan_schemas(${resources});
-      RETURN QUERY SELECT * FROM rolecall._plan_tables(${resources});
-      RETURN QUERY SELECT * FROM rolecall._plan_privileges(${resources});
-      RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(${resources});
+      v_groups := rolecall._table_groups();
+      v_places := rolecall._places(${resources}, v_groups);
+      RETURN QUERY SELECT * FROM rolecall._plan_schemas(v_places);
+      RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
+      RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
+      RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
+      RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(${resources}, v_places, v_groups);
+    END
+  `;
+}
+
+/**
+ * Each schema of each resource, with the tables in it that are withheld, and the groups that these are in
+ * @volatility stable
+ * @probes
+ */
+export function _places(resources: Jsonb, groups: TableGroups): Returns<Places> {
+  return sql`
+    DECLARE
+      v_places rolecall._place[];
+    BEGIN
+      v_places := ARRAY(
+        SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
+                   '{}'::oid[], '{}'::integer[])::rolecall._place
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb))
+             WITH ORDINALITY AS t(role, schemas, position)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
+        CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+        ORDER BY t.position, s.place
+      );
+      IF NOT jsonb_path_exists(${resources}, '$[*].withheld[*]') THEN
+        RETURN v_places;
+      END IF;
+      RETURN ARRAY(
+        WITH RECURSIVE withheld AS (
+          SELECT p.position, c.oid AS table_oid
+          FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (withheld jsonb))
+               WITH ORDINALITY AS t(withheld, position)
+          CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+          CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+          CROSS JOIN LATERAL (
+            SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = i.parts[cardinality(i.parts)] OFFSET 0
+          ) AS c
+          JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
+          WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+          UNION
+          -- Its partitions hold its rows.
+          SELECT w.position, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+        ),
+        found AS (
+          SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+                 array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
+          FROM withheld AS w
+          JOIN pg_class AS c ON c.oid = w.table_oid
+          JOIN ${numbered(groups)} ON (
+            ${isOfGroup}
+          )
+          GROUP BY w.position, g.schema
+        )
+        SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
+                   coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'))::rolecall._place
+        FROM unnest(v_places) AS p
+        LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
+        ORDER BY p.position, p.place
+      );
     END
   `;
 }
@@ -147,186 +170,37 @@ export function _plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
  * Schemas that are missing, and USAGE that is missing on them
  * @volatility stable
  */
-export function _plan_schemas(resources: Jsonb): SetOf<ChangeRow> {
+export function _plan_schemas(places: Places): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH ${targets(resources)},
         -- Each ACL is taken apart once, however many roles there are.
-        held AS MATERIALIZED (
+        WITH held AS MATERIALIZED (
           SELECT n.oid, x.grantee
           FROM pg_namespace AS n
           CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-          WHERE x.grantee IN (SELECT t.role_oid FROM target AS t) AND x.privilege_type = 'USAGE'
+          WHERE x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p) AND x.privilege_type = 'USAGE'
         ),
         found AS (
-          SELECT p.position, 1 AS phase, p.place::text AS detail, 'create_schema' AS operation, p.schema AS target,
+          SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
                  format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
-          FROM place AS p
+          FROM unnest(${places}) AS p
           WHERE p.schema_oid IS NULL
-            AND NOT EXISTS (SELECT FROM place AS e WHERE e.schema = p.schema AND e.position < p.position)
+            AND NOT EXISTS (
+              SELECT FROM unnest(${places}) AS e WHERE e.schema = p.schema AND e.position < p.position
+            )
           UNION ALL
-          SELECT p.position, 2, p.place::text, 'grant_privilege', p.schema,
+          SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
                  format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
                  p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
-          FROM place AS p
+          FROM unnest(${places}) AS p
           WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
         )
         SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
                CASE WHEN NOT f.allowed THEN '42501' END,
                CASE WHEN NOT f.allowed THEN 'only the owner may do this' END
         FROM found AS f
-        ORDER BY f.position, f.phase, f.detail;
-    END
-  `;
-}
-
-/** The name of a table, m.oid: few are asked for, and a join would read the whole catalog. */
-const nameOf = sql`(SELECT c.relname FROM pg_class AS c WHERE c.oid = m.oid LIMIT 1) AS c`;
-
-/**
- * Privileges on tables that are missing, and those that the role must not have
- * @volatility stable
- */
-export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
-  return sql`
-    BEGIN
-      RETURN QUERY
-        WITH RECURSIVE ${targets(resources)},
-        ${withheld},
-        -- Few ACLs are shared by many tables: each distinct one is taken apart once, however many roles there are.
-        acl AS MATERIALIZED (
-          SELECT row_number() OVER () AS number, a.*
-          FROM (
-            SELECT c.relnamespace, c.relowner, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
-            FROM pg_class AS c
-            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-            GROUP BY 1, 2, 3, 4
-          ) AS a
-        ),
-        entry AS MATERIALIZED (
-          SELECT a.number, x.grantee, x.grantor,
-                 bool_or(x.privilege_type = 'SELECT') AS reads,
-                 bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
-                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
-                   FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
-          FROM acl AS a
-          CROSS JOIN LATERAL aclexplode(a.relacl) AS x
-          WHERE x.grantee IN (SELECT t.role_oid FROM target AS t)
-          GROUP BY 1, 2, 3
-        ),
-        held AS MATERIALIZED (
-          SELECT p.position, p.role, p.role_oid, a.tables, a.relowner, p.schema, p.place, e.number IS NOT NULL AS reads
-          FROM place AS p
-          JOIN acl AS a ON a.relnamespace = p.schema_oid AND NOT a.is_sequence
-          LEFT JOIN (SELECT DISTINCT e.number, e.grantee FROM entry AS e WHERE e.reads) AS e
-            ON e.number = a.number AND e.grantee = p.role_oid
-        ),
-        -- Names are looked up only where they are needed, and rights once for what has one owner and one ACL.
-        missing AS (
-          SELECT h.position, h.role, h.schema, h.place, u.oid, h.relowner, g.allowed
-          FROM held AS h
-          CROSS JOIN LATERAL (SELECT has_table_privilege(h.tables[1], 'SELECT WITH GRANT OPTION') OFFSET 0) AS g(allowed)
-          CROSS JOIN LATERAL unnest(h.tables) AS u(oid)
-          WHERE NOT h.reads AND h.relowner IS DISTINCT FROM h.role_oid
-            AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = u.oid)
-        ),
-        -- How to grant in each schema: to all tables at once where that is right, and cheaper than to name them.
-        manner AS (
-          SELECT m.position, m.schema,
-                 m.allowed AND (
-                   m.missing = h.present
-                   OR sum(m.missing) OVER (ORDER BY m.missing::real / h.present, m.position, m.schema) > ${longList}
-                 ) AS whole
-          FROM (
-            SELECT m.position, m.schema, bool_and(m.allowed) AS allowed, count(*) AS missing
-            FROM missing AS m GROUP BY m.position, m.schema
-          ) AS m
-          JOIN (
-            SELECT h.position, h.schema, sum(cardinality(h.tables)) AS present
-            FROM held AS h GROUP BY h.position, h.schema
-          ) AS h USING (position, schema)
-        ),
-        granted AS (
-          SELECT m.position, 2 AS phase, m.place, 0::bigint AS part, 'grant_privilege' AS operation, m.schema AS target,
-                 format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', m.schema, m.role) AS statement,
-                 m.role, NULL::text AS note
-          FROM missing AS m JOIN manner AS n USING (position, schema)
-          WHERE n.whole
-          GROUP BY m.position, m.place, m.schema, m.role
-          UNION ALL
-          SELECT m.position, 2, m.place, m.part, 'grant_privilege', m.schema,
-                 format('GRANT SELECT ON %s TO %I',
-                        string_agg(format('%I.%I', m.schema, m.relname), ', ' ORDER BY m.relname), m.role),
-                 m.role, NULL
-          FROM (
-            SELECT m.*, c.relname,
-                   (row_number() OVER (PARTITION BY m.position, m.schema ORDER BY c.relname) - 1) / ${batch} AS part
-            FROM missing AS m JOIN manner AS n USING (position, schema)
-            CROSS JOIN LATERAL ${nameOf}
-            WHERE NOT n.whole AND m.allowed
-          ) AS m
-          GROUP BY m.position, m.place, m.part, m.schema, m.role
-          UNION ALL
-          SELECT m.position, 2, m.place, m.oid::bigint, 'grant_privilege', format('%I.%I', m.schema, c.relname),
-                 format('GRANT SELECT ON %I.%I TO %I', m.schema, c.relname, m.role), m.role,
-                 format('owned by %I, whose grant it is', pg_get_userbyid(m.relowner))
-          FROM missing AS m
-          CROSS JOIN LATERAL ${nameOf}
-          WHERE NOT m.allowed
-        ),
-        -- Of the tables that a role may read those are looked at one by one that share their ACL with a withheld one.
-        mixed AS (
-          SELECT DISTINCT w.position, a.number
-          FROM withheld AS w
-          JOIN acl AS a ON a.relnamespace = w.relnamespace AND w.table_oid = ANY (a.tables)
-        ),
-        suspect AS MATERIALIZED (
-          SELECT t.position, t.role, t.role_oid, a.number, a.is_sequence, a.tables, r.reported,
-                 e.reads, e.passes_on, e.writes, e.grantor
-          FROM entry AS e
-          JOIN acl AS a USING (number)
-          JOIN target AS t ON t.role_oid = e.grantee
-          CROSS JOIN LATERAL (
-            SELECT NOT a.is_sequence
-                   AND EXISTS (SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = a.relnamespace)
-          ) AS r(reported)
-          WHERE e.writes IS NOT NULL OR e.passes_on OR NOT r.reported
-             OR (t.position, a.number) IN (SELECT m.position, m.number FROM mixed AS m)
-        ),
-        excess AS (
-          SELECT s.position, s.role, CASE WHEN s.is_sequence THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
-                 format('%I.%I', n.nspname, c.relname) AS object, c.relowner AS owner, s.grantor, d.privileges
-          FROM suspect AS s
-          CROSS JOIN LATERAL unnest(s.tables) AS u(oid)
-          JOIN pg_class AS c ON c.oid = u.oid AND c.relowner <> s.role_oid
-          JOIN pg_namespace AS n ON n.oid = c.relnamespace
-          CROSS JOIN LATERAL (
-            SELECT s.reported
-                   AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = s.position AND w.table_oid = u.oid)
-          ) AS r(readable)
-          CROSS JOIN LATERAL (
-            SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
-            UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
-          ) AS d(privileges)
-          WHERE d.privileges IS NOT NULL
-        ),
-        revoked AS (
-          ${revocations(sql`excess`)}
-          UNION ALL
-          -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
-          SELECT w.position, 3, 0, 0, 'revoke_privilege', n.schema,
-                 format('REVOKE SELECT ON %s FROM %I', string_agg(w.table_oid::regclass::text, ', '), t.role), t.role, NULL
-          FROM withheld AS w
-          JOIN target AS t USING (position)
-          JOIN place AS p ON p.position = w.position AND p.schema_oid = w.relnamespace
-          JOIN manner AS n ON n.position = w.position AND n.schema = p.schema AND n.whole
-          GROUP BY w.position, n.schema, t.role
-        )
-        SELECT c.operation, c.target::text, c.statement, NULL::text, ARRAY[c.role],
-               CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
-        FROM (SELECT * FROM granted UNION ALL SELECT * FROM revoked) AS c
-        ORDER BY c.position, c.phase, c.place, c.part, c.statement;
+        ORDER BY f.position, f.phase, f.place;
     END
   `;
 }
@@ -335,22 +209,25 @@ export function _plan_tables(resources: Jsonb): SetOf<ChangeRow> {
  * Default privileges that are missing for future tables, and those that the role must not have
  * @volatility stable
  */
-export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
+export function _plan_default_privileges(resources: Jsonb, places: Places, groups: TableGroups): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH ${targets(resources)},
+        WITH target AS (
+          SELECT t.role, to_regrole(quote_ident(t.role))::oid AS role_oid, t.owners, t.caller, t.position
+          FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, owners jsonb, caller text))
+               WITH ORDINALITY AS t(role, owners, caller, position)
+        ),
         owner AS (
           SELECT t.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
           FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
           UNION
-          SELECT p.position, pg_get_userbyid(o.relowner)::text, o.relowner
-          FROM place AS p
+          SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
+          FROM unnest(${places}) AS p
           JOIN target AS t USING (position)
           JOIN (
-            SELECT DISTINCT c.relnamespace, c.relowner
-            FROM pg_class AS c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-          ) AS o ON o.relnamespace = p.schema_oid
+            SELECT DISTINCT g.schema, g.owner FROM unnest(${groups}) AS g WHERE g.kind <> 'S'
+          ) AS g ON g.schema = p.schema_oid
           WHERE coalesce(t.owners, 'null') = 'null'
           UNION
           SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
@@ -360,7 +237,8 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
           SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
                  d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
                    AND EXISTS (
-                     SELECT FROM place AS p WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+                     SELECT FROM unnest(${places}) AS p
+                     WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
                    ) AS wanted
           FROM pg_default_acl AS d
           CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
@@ -370,7 +248,7 @@ export function _plan_default_privileges(resources: Jsonb): SetOf<ChangeRow> {
           SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
                  format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
                         o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
-          FROM place AS p
+          FROM unnest(${places}) AS p
           JOIN owner AS o USING (position)
           WHERE o.owner <> p.role
             AND NOT EXISTS (

@@ -55,6 +55,34 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'type',
+    name: '_table_group',
+    comment: 'Tables, or sequences, that have the same privileges: of one schema, kind, owner and ACL',
+    columns: [
+      { name: 'schema', type: 'oid', comment: 'oid of the schema' },
+      { name: 'kind', type: '"char"', comment: 'as relkind in pg_class' },
+      { name: 'owner', type: 'oid', comment: 'oid of the owner' },
+      { name: 'acl', type: 'aclitem[]', comment: 'as relacl in pg_class' },
+      { name: 'sample', type: 'oid', comment: 'oid of one of the tables' },
+      { name: 'size', type: 'bigint', comment: 'how many they are' },
+    ],
+  },
+  {
+    kind: 'type',
+    name: '_place',
+    comment: 'One schema that a reporting role is to read',
+    columns: [
+      { name: 'position', type: 'bigint', comment: 'position of the resource in the desired state' },
+      { name: 'role', type: 'text', comment: 'name of the role' },
+      { name: 'role_oid', type: 'oid', comment: 'oid of the role; null: there is none yet' },
+      { name: 'place', type: 'bigint', comment: 'position of the schema in the resource' },
+      { name: 'schema', type: 'text', comment: 'name of the schema' },
+      { name: 'schema_oid', type: 'oid', comment: 'oid of the schema; null: there is none yet' },
+      { name: 'withheld', type: 'oid[]', comment: 'oids of the tables in it that are withheld from the role' },
+      { name: 'withheld_in', type: 'integer[]', comment: 'for each of them the number of the group that it is in' },
+    ],
+  },
+  {
+    kind: 'type',
     name: '_finding',
     comment: 'One row of audit_role()',
     columns: [

@@ -22,6 +22,8 @@ export type TimestampTz = Sql | string;
 export type Change = Sql;
 export type Changes = Sql;
 export type Principals = Sql;
+export type Places = Sql;
+export type TableGroups = Sql;
 export type Steps = Sql;
 
 /** Row types of the extension. */
@@ -67,6 +69,8 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   StepRow: 'rolecall.step',
   ChangeRow: 'rolecall._change',
   Principals: 'rolecall._principal[]',
+  Places: 'rolecall._place[]',
+  TableGroups: 'rolecall._table_group[]',
   PrincipalRow: 'rolecall._principal',
   FindingRow: 'rolecall._finding',
 };

@@ -4,7 +4,7 @@
 --
 -- All of them are found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall._plan_privileges(
-  resources jsonb
+  places rolecall._place[]
 )
 RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -17,10 +17,12 @@ BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
   -- It goes role by role, as below: a join would read what every role of the cluster has.
   IF NOT EXISTS (
-    SELECT FROM jsonb_to_recordset(_plan_privileges.resources) AS t(role text)
+    SELECT FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+    ) AS t
     CROSS JOIN LATERAL (
       SELECT FROM pg_shdepend AS d
-      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(t.role))::oid
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
         AND ((d.deptype = 'o'
           AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
              OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
@@ -38,36 +40,11 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH RECURSIVE target AS (
-      SELECT t.*, to_regrole(quote_ident(t.role))::oid AS role_oid
-      FROM ROWS FROM (jsonb_to_recordset(_plan_privileges.resources)
-             AS (role text, schemas jsonb, withheld jsonb, owners jsonb, caller text))
-           WITH ORDINALITY AS t(role, schemas, withheld, owners, caller, position)
-    ),
-    place AS (
-      SELECT t.position, t.role, t.role_oid, s.name AS schema, s.place,
-             to_regnamespace(quote_ident(s.name))::oid AS schema_oid
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
-    ),
-    withheld AS (
-      SELECT p.position, c.oid AS table_oid, c.relnamespace
-      FROM target AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-      JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
-      JOIN place AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-      UNION
-      -- Its partitions hold its rows.
-      SELECT w.position, i.inhrelid, c.relnamespace
-      FROM withheld AS w
-      JOIN pg_inherits AS i ON i.inhparent = w.table_oid
-      JOIN pg_class AS c ON c.oid = i.inhrelid
-    ),
-    held AS MATERIALIZED (
+    WITH held AS MATERIALIZED (
       SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
-      FROM target AS t
+      FROM (
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+      ) AS t
       CROSS JOIN LATERAL (
         SELECT d.* FROM pg_shdepend AS d
         WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
@@ -141,8 +118,10 @@ BEGIN
              format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
              x.is_grantable,
              x.privilege_type = 'SELECT'
-               AND EXISTS (SELECT FROM place AS p WHERE p.position = h.position AND p.schema_oid = n.oid)
-               AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.position = h.position AND w.table_oid = c.oid)
+               AND EXISTS (
+                 SELECT FROM unnest(_plan_privileges.places) AS p
+                 WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
+               )
       FROM held AS h
       JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
       JOIN pg_class AS c ON c.oid = a.attrelid
@@ -156,7 +135,9 @@ BEGIN
              x.is_grantable, false
       FROM jsonb_to_recordset(rolecall._parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-      JOIN target AS t ON t.role_oid = x.grantee
+      JOIN (
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+      ) AS t ON t.role_oid = x.grantee
       CROSS JOIN LATERAL (
         SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
         FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
@@ -213,7 +194,7 @@ BEGIN
 END
 $_plan_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_privileges(jsonb)
+COMMENT ON FUNCTION rolecall._plan_privileges(rolecall._place[])
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 
-REVOKE ALL ON FUNCTION rolecall._plan_privileges(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan_privileges(rolecall._place[]) FROM PUBLIC;

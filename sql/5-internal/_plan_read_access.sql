@@ -7,12 +7,18 @@ RETURNS SETOF rolecall._change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_plan_read_access$
+DECLARE
+  v_groups rolecall._table_group[];
+  v_places rolecall._place[];
 BEGIN
   PERFORM rolecall._check_provisioned_here(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_schemas(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_tables(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_privileges(_plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources);
+  v_groups := rolecall._table_groups();
+  v_places := rolecall._places(_plan_read_access.resources, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_schemas(v_places);
+  RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
+  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources, v_places, v_groups);
 END
 $_plan_read_access$;
 
