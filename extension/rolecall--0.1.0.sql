@@ -1501,15 +1501,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_provisioned_here$
 DECLARE
-  v_other record;
+  v_role text;
+  v_other text;
 BEGIN
-  SELECT r.role, o.datname INTO v_other
-  FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
-  CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
-  WHERE o.datname IS NOT NULL;
-  IF FOUND THEN
-    PERFORM rolecall._refuse_other_database(v_other.role, format('database "%s"', v_other.datname));
-  END IF;
+  -- As a rule no role has a setting for another database.
+  FOR v_role IN
+    SELECT DISTINCT r.role
+    FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
+    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
+    JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE d.datname <> current_database()
+  LOOP
+    v_other := rolecall._other_database(v_role);
+    IF v_other IS NOT NULL THEN
+      PERFORM rolecall._refuse_other_database(v_role, format('database "%s"', v_other));
+    END IF;
+  END LOOP;
 END
 $_check_provisioned_here$;
 
@@ -4203,8 +4210,8 @@ BEGIN
       WHERE o.owner <> p.role
         AND NOT EXISTS (
           SELECT FROM present AS d
-          WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
-            AND d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
+          WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
+            AND d.defaclnamespace = p.schema_oid
         )
       GROUP BY p.position, p.role, o.owner, o.owner_oid
       UNION ALL
@@ -4653,27 +4660,26 @@ DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
-  -- It goes role by role, as below: a join would read what every role of the cluster has.
   IF NOT EXISTS (
     SELECT FROM (
       SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
-      SELECT FROM pg_shdepend AS d
+      SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND ((d.deptype = 'o'
-          AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-             OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-                  WHEN 'pg_class'::regclass THEN d.objsubid <> 0
-                  WHEN 'pg_default_acl'::regclass THEN false
-                  WHEN 'pg_namespace'::regclass THEN EXISTS (
-                    SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-                    WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-                  )
-                  ELSE true
-                END))
-      LIMIT 1
+        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
     ) AS d
+    WHERE (d.deptype = 'o'
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+             WHEN 'pg_default_acl'::regclass THEN false
+             WHEN 'pg_namespace'::regclass THEN EXISTS (
+               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+             )
+             ELSE true
+           END)
   ) THEN
     RETURN;
   END IF;
@@ -4686,11 +4692,11 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT d.* FROM pg_shdepend AS d
         WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-          AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
-               OR (d.deptype = 'o'
-                 AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
-        OFFSET 0 -- Else it would become a join.
+          AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
       ) AS d
+      WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here)) OR (d.deptype = 'o'
+        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
     ),
     object AS (
       SELECT h.position, h.role, h.role_oid, g.kind,

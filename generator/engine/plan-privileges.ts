@@ -7,9 +7,17 @@
  * the role itself could.
  */
 import type { ChangeRow, Places, SetOf } from '../model/types.ts';
-import { sql } from '../sql/template.ts';
+import { sql, type Sql } from '../sql/template.ts';
 import { grantableObjects, owned, parameterPrivileges, revocations } from './grantable.ts';
 import { readers } from './plan-tables.ts';
+
+/** What pg_shdepend has about a role, but for privileges on whole tables, which are most of it. */
+const otherThanTables = (role: Sql) => sql`
+  SELECT d.* FROM pg_shdepend AS d
+  WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = ${role}
+    AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+  OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+`;
 
 /**
  * Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take
@@ -24,26 +32,22 @@ export function _plan_privileges(places: Places): SetOf<ChangeRow> {
       v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
       -- As a rule there is nothing, which one look shows before the rest has to be planned.
-      -- It goes role by role, as below: a join would read what every role of the cluster has.
       IF NOT EXISTS (
         SELECT FROM (
           ${readers(places)}
         ) AS t
         CROSS JOIN LATERAL (
-          SELECT FROM pg_shdepend AS d
-          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-            AND ((${owned(sql`d`)})
-                 OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-                      WHEN 'pg_class'::regclass THEN d.objsubid <> 0
-                      WHEN 'pg_default_acl'::regclass THEN false
-                      WHEN 'pg_namespace'::regclass THEN EXISTS (
-                        SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-                        WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-                      )
-                      ELSE true
-                    END))
-          LIMIT 1
+          ${otherThanTables(sql`t.role_oid`)}
         ) AS d
+        WHERE (${owned(sql`d`)})
+           OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+                 WHEN 'pg_default_acl'::regclass THEN false
+                 WHEN 'pg_namespace'::regclass THEN EXISTS (
+                   SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+                   WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+                 )
+                 ELSE true
+               END)
       ) THEN
         RETURN;
       END IF;
@@ -54,12 +58,9 @@ export function _plan_privileges(places: Places): SetOf<ChangeRow> {
             ${readers(places)}
           ) AS t
           CROSS JOIN LATERAL (
-            SELECT d.* FROM pg_shdepend AS d
-            WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-              AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
-                   OR (${owned(sql`d`)}))
-            OFFSET 0 -- Else it would become a join.
+            ${otherThanTables(sql`t.role_oid`)}
           ) AS d
+          WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here)) OR (${owned(sql`d`)})
         ),
         object AS (
           SELECT h.position, h.role, h.role_oid, g.kind,

@@ -56,15 +56,22 @@ export function _other_database(role_name: Text): Returns<Text> {
 export function _check_provisioned_here(resources: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_other record;
+      v_role text;
+      v_other text;
     BEGIN
-      SELECT r.role, o.datname INTO v_other
-      FROM jsonb_to_recordset(${resources}) AS r(role text)
-      CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
-      WHERE o.datname IS NOT NULL;
-      IF FOUND THEN
-        PERFORM rolecall._refuse_other_database(v_other.role, format('database "%s"', v_other.datname));
-      END IF;
+      -- As a rule no role has a setting for another database.
+      FOR v_role IN
+        SELECT DISTINCT r.role
+        FROM jsonb_to_recordset(${resources}) AS r(role text)
+        JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
+        JOIN pg_database AS d ON d.oid = s.setdatabase
+        WHERE d.datname <> current_database()
+      LOOP
+        v_other := rolecall._other_database(v_role);
+        IF v_other IS NOT NULL THEN
+          PERFORM rolecall._refuse_other_database(v_role, format('database "%s"', v_other));
+        END IF;
+      END LOOP;
     END
   `;
 }
@@ -253,8 +260,8 @@ export function _plan_default_privileges(resources: Jsonb, places: Places, group
           WHERE o.owner <> p.role
             AND NOT EXISTS (
               SELECT FROM present AS d
-              WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
-                AND d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
+              WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
+                AND d.defaclnamespace = p.schema_oid
             )
           GROUP BY p.position, p.role, o.owner, o.owner_oid
           UNION ALL

@@ -8,15 +8,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_check_provisioned_here$
 DECLARE
-  v_other record;
+  v_role text;
+  v_other text;
 BEGIN
-  SELECT r.role, o.datname INTO v_other
-  FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
-  CROSS JOIN LATERAL (SELECT rolecall._other_database(r.role) AS datname) AS o
-  WHERE o.datname IS NOT NULL;
-  IF FOUND THEN
-    PERFORM rolecall._refuse_other_database(v_other.role, format('database "%s"', v_other.datname));
-  END IF;
+  -- As a rule no role has a setting for another database.
+  FOR v_role IN
+    SELECT DISTINCT r.role
+    FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
+    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
+    JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE d.datname <> current_database()
+  LOOP
+    v_other := rolecall._other_database(v_role);
+    IF v_other IS NOT NULL THEN
+      PERFORM rolecall._refuse_other_database(v_role, format('database "%s"', v_other));
+    END IF;
+  END LOOP;
 END
 $_check_provisioned_here$;
 

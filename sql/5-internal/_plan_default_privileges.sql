@@ -51,8 +51,8 @@ BEGIN
       WHERE o.owner <> p.role
         AND NOT EXISTS (
           SELECT FROM present AS d
-          WHERE d.position = p.position AND d.defaclrole = o.owner_oid AND d.defaclnamespace = p.schema_oid
-            AND d.defaclobjtype = 'r' AND d.privilege_type = 'SELECT'
+          WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
+            AND d.defaclnamespace = p.schema_oid
         )
       GROUP BY p.position, p.role, o.owner, o.owner_oid
       UNION ALL

@@ -15,27 +15,26 @@ DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
-  -- It goes role by role, as below: a join would read what every role of the cluster has.
   IF NOT EXISTS (
     SELECT FROM (
       SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
-      SELECT FROM pg_shdepend AS d
+      SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND ((d.deptype = 'o'
-          AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-             OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-                  WHEN 'pg_class'::regclass THEN d.objsubid <> 0
-                  WHEN 'pg_default_acl'::regclass THEN false
-                  WHEN 'pg_namespace'::regclass THEN EXISTS (
-                    SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-                    WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-                  )
-                  ELSE true
-                END))
-      LIMIT 1
+        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
     ) AS d
+    WHERE (d.deptype = 'o'
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+             WHEN 'pg_default_acl'::regclass THEN false
+             WHEN 'pg_namespace'::regclass THEN EXISTS (
+               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+             )
+             ELSE true
+           END)
   ) THEN
     RETURN;
   END IF;
@@ -48,11 +47,11 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT d.* FROM pg_shdepend AS d
         WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-          AND ((d.deptype = 'a' AND d.dbid IN (0, v_here) AND NOT (d.classid = 'pg_class'::regclass AND d.objsubid = 0))
-               OR (d.deptype = 'o'
-                 AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)))
-        OFFSET 0 -- Else it would become a join.
+          AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
       ) AS d
+      WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here)) OR (d.deptype = 'o'
+        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
     ),
     object AS (
       SELECT h.position, h.role, h.role_oid, g.kind,
