@@ -1893,6 +1893,12 @@ COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean
 REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_create_role.sql
+-- Makes a role.
+--
+-- The calls of one database queue for its name. Of many who try at once those who find the role made have hashed
+-- nothing, nor has the server, which hashes too with every verifier that it is given. A plain password, which takes
+-- longer, is set by a statement of its own: the calls of other databases, who cannot queue here, do not hash it
+-- either.
 CREATE FUNCTION rolecall._create_role(
   change rolecall._change,
   passwords jsonb
@@ -1902,30 +1908,39 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $_create_role$
 DECLARE
-  v_part rolecall._change := _create_role.change;
+  v_change rolecall._change := _create_role.change;
   v_step rolecall.step;
+  v_queue bigint := hashtextextended(v_change.target, 1919904099);
 BEGIN
-  IF _create_role.change.password IS NULL THEN
-    RETURN rolecall._execute(_create_role.change);
+  IF NOT pg_try_advisory_xact_lock(v_queue) THEN
+    PERFORM pg_advisory_xact_lock(v_queue);
+    PERFORM rolecall._refresh_caches();
+    IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
+      RETURN rolecall._step(_create_role.change, 'skipped', '42710', 'another transaction made it at the same moment');
+    END IF;
   END IF;
-  v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal('********')));
-  v_part.password := NULL;
-  v_step := rolecall._execute(v_part);
+  IF v_change.password IS NULL THEN
+    RETURN rolecall._execute(v_change);
+  ELSIF starts_with(_create_role.passwords ->> v_change.target, 'SCRAM-SHA-256$') THEN
+    v_change.password := rolecall._verifier(_create_role.passwords ->> v_change.target);
+    RETURN rolecall._execute(v_change);
+  END IF;
+  v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal('********')));
+  v_change.password := NULL;
+  v_step := rolecall._execute(v_change);
   IF v_step.status = 'applied' THEN
-    v_part.operation := 'set_password';
-    v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, '********');
-    v_part.password := rolecall._verifier(_create_role.passwords ->> v_part.target);
+    v_change.operation := 'set_password';
+    v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
+    v_change.password := rolecall._verifier(_create_role.passwords ->> v_change.target);
     -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-    v_step.note := (rolecall._execute(v_part)).note;
+    v_step.note := (rolecall._execute(v_change)).note;
   END IF;
   v_step.statement := _create_role.change.statement;
   RETURN v_step;
 END
 $_create_role$;
 
-COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb)
-  IS 'Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed '
-     'anything, and the server too hashes with every password that it is given';
+COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role';
 
 REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;
 
@@ -2142,24 +2157,25 @@ BEGIN
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  v_step := CASE change.operation
-    WHEN 'create_role' THEN rolecall._execute_create_role(change)
-    WHEN 'alter_role' THEN rolecall._execute_alter_role(change)
-    WHEN 'set_password' THEN rolecall._execute_set_password(change)
-    WHEN 'set_config' THEN rolecall._execute_set_config(change)
-    WHEN 'grant_role' THEN rolecall._execute_grant_role(change)
-    WHEN 'revoke_role' THEN rolecall._execute_revoke_role(change)
-    WHEN 'create_schema' THEN rolecall._execute_create_schema(change)
-    WHEN 'grant_privilege' THEN rolecall._execute_grant_privilege(change)
-    WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
-    WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
-    WHEN 'create_event_trigger' THEN rolecall._execute_create_event_trigger(change)
-    WHEN 'drop_event_trigger' THEN rolecall._execute_drop_event_trigger(change)
-    WHEN 'terminate_sessions' THEN rolecall._execute_terminate_sessions(change)
-    WHEN 'reassign_owned' THEN rolecall._execute_reassign_owned(change)
-    WHEN 'drop_owned' THEN rolecall._execute_drop_owned(change)
-    WHEN 'drop_role' THEN rolecall._execute_drop_role(change)
-  END;
+  -- A statement, as an expression would have all of the calls prepared.
+  CASE change.operation
+    WHEN 'create_role' THEN v_step := rolecall._execute_create_role(change);
+    WHEN 'alter_role' THEN v_step := rolecall._execute_alter_role(change);
+    WHEN 'set_password' THEN v_step := rolecall._execute_set_password(change);
+    WHEN 'set_config' THEN v_step := rolecall._execute_set_config(change);
+    WHEN 'grant_role' THEN v_step := rolecall._execute_grant_role(change);
+    WHEN 'revoke_role' THEN v_step := rolecall._execute_revoke_role(change);
+    WHEN 'create_schema' THEN v_step := rolecall._execute_create_schema(change);
+    WHEN 'grant_privilege' THEN v_step := rolecall._execute_grant_privilege(change);
+    WHEN 'revoke_privilege' THEN v_step := rolecall._execute_revoke_privilege(change);
+    WHEN 'default_privilege' THEN v_step := rolecall._execute_default_privilege(change);
+    WHEN 'create_event_trigger' THEN v_step := rolecall._execute_create_event_trigger(change);
+    WHEN 'drop_event_trigger' THEN v_step := rolecall._execute_drop_event_trigger(change);
+    WHEN 'terminate_sessions' THEN v_step := rolecall._execute_terminate_sessions(change);
+    WHEN 'reassign_owned' THEN v_step := rolecall._execute_reassign_owned(change);
+    WHEN 'drop_owned' THEN v_step := rolecall._execute_drop_owned(change);
+    WHEN 'drop_role' THEN v_step := rolecall._execute_drop_role(change);
+  END CASE;
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)
   THEN
@@ -3623,6 +3639,7 @@ DECLARE
   v_locks text[];
   v_locked text[];
   v_again boolean;
+  v_seen text;
 BEGIN
   <<attempts>>
   LOOP
@@ -3640,14 +3657,17 @@ BEGIN
             MESSAGE = 'could not reach the desired state because other transactions kept changing it',
             HINT = 'Try again.';
         END IF;
+        v_seen := pg_current_snapshot()::text;
         v_changes := rolecall._plan(_make.document, _make.passwords);
         IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-          -- What was skipped is still missing, and an older snapshot does not show what was done.
+          -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
+          -- passwords does not see that the roles made here have theirs.
           v_changes := ARRAY(
             SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
             FROM unnest(v_changes) WITH ORDINALITY
               AS c(operation, target, statement, password, locks, sqlstate, note, position)
             WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+              AND NOT (c.operation = 'set_password' AND c.target = ANY (v_own))
             ORDER BY c.position
           );
         END IF;
@@ -3676,12 +3696,12 @@ BEGIN
         CONTINUE WHEN v_again;
 
         v_locks := ARRAY(
-          SELECT DISTINCT l.role_name COLLATE "C"
+          SELECT l.role_name COLLATE "C"
           FROM (
-            SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
-            UNION ALL SELECT unnest(v_known)
+            (SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
+             UNION ALL SELECT unnest(v_known))
+            EXCEPT SELECT unnest(v_locked || v_own)
           ) AS l(role_name)
-          WHERE NOT EXISTS (SELECT FROM unnest(v_locked || v_own) AS k(role_name) WHERE k.role_name = l.role_name)
           ORDER BY 1
         );
         IF cardinality(v_locks) > 0 THEN
@@ -3705,6 +3725,13 @@ BEGIN
           v_steps := v_steps || v_step;
           v_done := v_done || v_change.statement;
         END LOOP;
+        -- Nothing can be left where nobody else has committed anything since the plan.
+        IF NOT v_step IS NULL AND pg_current_snapshot()::text = v_seen
+          AND current_setting('transaction_isolation') = 'read committed'
+        THEN
+          PERFORM rolecall._remember(_make.document, true);
+          EXIT attempts;
+        END IF;
       END LOOP;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
@@ -4338,53 +4365,19 @@ DECLARE
   v_set boolean;
   v_made jsonb;
   v_absent text;
+  v_grantor text;
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  IF NOT v_by_grantor
-     AND jsonb_path_exists(_plan_memberships.document, '$.memberships[*] ? (@.inherit != null || @.set != null)') THEN
+  IF NOT v_by_grantor AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
-    _plan_memberships.document,
-    '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
-    v_changes := ARRAY(
-      SELECT ROW(
-               'revoke_role', w.member,
-               format('REVOKE %s%I FROM %I%s',
-                      CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-                      CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
-               NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
-             )::rolecall._change
-      FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
-      CROSS JOIN LATERAL (
-        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-        OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
-      ) AS o(role_oid, member_oid)
-      CROSS JOIN LATERAL (
-        SELECT e.* FROM pg_auth_members AS e
-        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-        OFFSET 0 -- Member by member, by the index on them.
-      ) AS e
-      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
-      CROSS JOIN LATERAL (
-        SELECT 'ALL' WHERE w.state = 'absent'
-        UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
-        UNION ALL
-        SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
-          AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
-        UNION ALL
-        SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
-          AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
-      ) AS r(option)
-      WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
-      ORDER BY w.position, e.grantor, r.option, g.role
-    );
+    v_changes := rolecall._plan_revokes(v_list);
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
@@ -4393,25 +4386,12 @@ BEGIN
     v_member := v_wanted ->> 'member';
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
-    v_edges := ARRAY(
-      SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
-    );
-    v_admin := (v_wanted ->> 'admin')::boolean AND NOT '{"admin_option": true}' <@ ANY (v_edges);
+    v_edges := '{}'::jsonb[];
+    v_absent := NULL;
+    v_grantor := NULL;
+    v_admin := (v_wanted ->> 'admin')::boolean;
     v_inherit := (v_wanted ->> 'inherit')::boolean;
     v_set := (v_wanted ->> 'set')::boolean;
-    IF v_by_grantor AND cardinality(v_edges) > 0 THEN
-      -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
-      IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
-        v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
-      END IF;
-      v_inherit := coalesce(v_inherit, true);
-      v_set := coalesce(v_set, true);
-    END IF;
-    CONTINUE WHEN cardinality(v_edges) > 0 AND v_admin IS NOT TRUE
-      -- Before 16 no membership has options to differ in.
-      AND (NOT v_by_grantor OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
-                               AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set));
-    v_absent := NULL;
     IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
@@ -4419,19 +4399,41 @@ BEGIN
       ), '{}');
       v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
                        WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+    ELSE
+      v_edges := ARRAY(
+        SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
+      );
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      v_admin := v_admin AND NOT '{"admin_option": true}' <@ ANY (v_edges);
+      -- Before 16 no membership has options to differ in.
+      IF v_by_grantor THEN
+        -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
+        IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
+          v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
+        END IF;
+        v_inherit := coalesce(v_inherit, true);
+        v_set := coalesce(v_set, true);
+      END IF;
+      CONTINUE WHEN v_admin IS NOT TRUE AND (
+        NOT v_by_grantor
+        OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
+           AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set)
+      );
+      -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+      v_grantor := (
+        SELECT v_member FROM unnest(v_edges) AS e
+        WHERE rolecall._is_creator_edge(e)
+          AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+        LIMIT 1
+      );
     END IF;
     v_changes := v_changes || ROW(
       'grant_role', v_member,
       format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
                CASE WHEN v_admin THEN 'ADMIN OPTION' END,
                'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
-             ), ''),
-             -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-             CASE WHEN (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
-                       AND EXISTS (
-                         SELECT FROM unnest(v_edges) AS e WHERE rolecall._is_creator_edge(e)
-                       )
-                  THEN format(' GRANTED BY %I', v_member) END),
+             ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
       NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall._change;
@@ -4971,6 +4973,60 @@ COMMENT ON FUNCTION rolecall._plan_removals(jsonb)
 
 REVOKE ALL ON FUNCTION rolecall._plan_removals(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/_plan_revokes.sql
+CREATE FUNCTION rolecall._plan_revokes(
+  memberships jsonb
+)
+RETURNS rolecall._change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $_plan_revokes$
+DECLARE
+  v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  RETURN ARRAY(
+    SELECT ROW(
+             'revoke_role', w.member,
+             format('REVOKE %s%I FROM %I%s',
+                    CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
+             NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
+           )::rolecall._change
+    FROM ROWS FROM (jsonb_to_recordset(_plan_revokes.memberships)
+           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+    CROSS JOIN LATERAL (
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
+    ) AS o(role_oid, member_oid)
+    CROSS JOIN LATERAL (
+      SELECT e.* FROM pg_auth_members AS e
+      WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
+      OFFSET 0 -- Member by member, by the index on them.
+    ) AS e
+    CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
+    CROSS JOIN LATERAL (
+      SELECT 'ALL' WHERE w.state = 'absent'
+      UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
+      UNION ALL
+      SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
+        AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
+      UNION ALL
+      SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
+        AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+    ) AS r(option)
+    WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
+    ORDER BY w.position, e.grantor, r.option, g.role
+  );
+END
+$_plan_revokes$;
+
+COMMENT ON FUNCTION rolecall._plan_revokes(jsonb)
+  IS 'Memberships that are to end, and options that are to be taken away';
+
+REVOKE ALL ON FUNCTION rolecall._plan_revokes(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/_plan_roles.sql
 CREATE FUNCTION rolecall._plan_roles(
   resources jsonb
@@ -4988,6 +5044,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
+  v_word text;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
     v_resource := _plan_roles.resources -> v_position;
@@ -5020,15 +5077,12 @@ BEGIN
       -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    v_statement := v_statement || coalesce((
-      SELECT string_agg(
-               CASE WHEN (v_wanted -> w.key)::boolean THEN ' ' ELSE ' NO' END || upper(w.key COLLATE "C"), ''
-               ORDER BY w.position
-             )
-      FROM unnest('{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[])
-        WITH ORDINALITY AS w(key, position)
-      WHERE v_wanted ? w.key AND v_present -> w.key IS DISTINCT FROM v_wanted -> w.key
-    ), '');
+    FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
+      IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
+        v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
+          || upper(v_word COLLATE "C");
+      END IF;
+    END LOOP;
     IF v_role IS NOT NULL THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall._change;

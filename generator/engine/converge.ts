@@ -15,7 +15,10 @@ import type {
   Texts,
 } from '../model/types.ts';
 import { mask } from '../model/resources.ts';
-import { sql } from '../sql/template.ts';
+import { madeByAnother } from '../model/operations.ts';
+import { sqlstates } from '../model/sqlstates.ts';
+import { sql, text } from '../sql/template.ts';
+import { marker } from './lock.ts';
 
 /**
  * Makes the desired state hold and returns what it did
@@ -99,6 +102,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
       v_locks text[];
       v_locked text[];
       v_again boolean;
+      v_seen text;
     BEGIN
       <<attempts>>
       LOOP
@@ -116,14 +120,17 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
                 MESSAGE = 'could not reach the desired state because other transactions kept changing it',
                 HINT = 'Try again.';
             END IF;
+            v_seen := pg_current_snapshot()::text;
             v_changes := rolecall._plan(${document}, ${passwords});
             IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-              -- What was skipped is still missing, and an older snapshot does not show what was done.
+              -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
+              -- passwords does not see that the roles made here have theirs.
               v_changes := ARRAY(
                 SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
                 FROM unnest(v_changes) WITH ORDINALITY
                   AS c(operation, target, statement, password, locks, sqlstate, note, position)
                 WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+                  AND NOT (c.operation = 'set_password' AND c.target = ANY (v_own))
                 ORDER BY c.position
               );
             END IF;
@@ -152,12 +159,12 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
             CONTINUE WHEN v_again;
 
             v_locks := ARRAY(
-              SELECT DISTINCT l.role_name COLLATE "C"
+              SELECT l.role_name COLLATE "C"
               FROM (
-                SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
-                UNION ALL SELECT unnest(v_known)
+                (SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
+                 UNION ALL SELECT unnest(v_known))
+                EXCEPT SELECT unnest(v_locked || v_own)
               ) AS l(role_name)
-              WHERE NOT EXISTS (SELECT FROM unnest(v_locked || v_own) AS k(role_name) WHERE k.role_name = l.role_name)
               ORDER BY 1
             );
             IF cardinality(v_locks) > 0 THEN
@@ -181,6 +188,13 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
               v_steps := v_steps || v_step;
               v_done := v_done || v_change.statement;
             END LOOP;
+            -- Nothing can be left where nobody else has committed anything since the plan.
+            IF NOT v_step IS NULL AND pg_current_snapshot()::text = v_seen
+              AND current_setting('transaction_isolation') = 'read committed'
+            THEN
+              PERFORM rolecall._remember(${document}, true);
+              EXIT attempts;
+            END IF;
           END LOOP;
         EXCEPTION
           WHEN SQLSTATE 'RC002' THEN
@@ -195,27 +209,41 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
 const startOver = sql`RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';`;
 
 /**
- * Makes a role, and then gives it its password: of many who try at once, only the one who makes it has hashed anything,
- * and the server too hashes with every password that it is given
+ * Makes a role
+ *
+ * The calls of one database queue for its name. Of many who try at once those who find the role made have hashed
+ * nothing, nor has the server, which hashes too with every verifier that it is given. A plain password, which takes
+ * longer, is set by a statement of its own: the calls of other databases, who cannot queue here, do not hash it either.
  */
 export function _create_role(change: Change, passwords: Jsonb): Returns<StepRow> {
   return sql`
     DECLARE
-      v_part rolecall._change := ${change};
+      v_change rolecall._change := ${change};
       v_step rolecall.step;
+      v_queue bigint := hashtextextended(v_change.target, ${marker});
     BEGIN
-      IF ${change}.password IS NULL THEN
-        RETURN rolecall._execute(${change});
+      IF NOT pg_try_advisory_xact_lock(v_queue) THEN
+        PERFORM pg_advisory_xact_lock(v_queue);
+        PERFORM rolecall._refresh_caches();
+        IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
+          RETURN rolecall._step(${change}, 'skipped', ${text(sqlstates.duplicate_object)}, ${text(madeByAnother)});
+        END IF;
       END IF;
-      v_part.statement := left(v_part.statement, -length(' PASSWORD ' || quote_literal(${mask})));
-      v_part.password := NULL;
-      v_step := rolecall._execute(v_part);
+      IF v_change.password IS NULL THEN
+        RETURN rolecall._execute(v_change);
+      ELSIF starts_with(${passwords} ->> v_change.target, 'SCRAM-SHA-256$') THEN
+        v_change.password := rolecall._verifier(${passwords} ->> v_change.target);
+        RETURN rolecall._execute(v_change);
+      END IF;
+      v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal(${mask})));
+      v_change.password := NULL;
+      v_step := rolecall._execute(v_change);
       IF v_step.status = 'applied' THEN
-        v_part.operation := 'set_password';
-        v_part.statement := format('ALTER ROLE %I PASSWORD %L', v_part.target, ${mask});
-        v_part.password := rolecall._verifier(${passwords} ->> v_part.target);
+        v_change.operation := 'set_password';
+        v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, ${mask});
+        v_change.password := rolecall._verifier(${passwords} ->> v_change.target);
         -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-        v_step.note := (rolecall._execute(v_part)).note;
+        v_step.note := (rolecall._execute(v_change)).note;
       END IF;
       v_step.statement := ${change}.statement;
       RETURN v_step;

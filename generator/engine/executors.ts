@@ -188,7 +188,7 @@ function surface(): FunctionSpec {
 
 function dispatch(): FunctionSpec {
   const branches = Object.keys(operations).map(
-    (name) => sql`WHEN ${text(name)} THEN rolecall.${raw(`_execute_${name}`)}(change)`,
+    (name) => sql`WHEN ${text(name)} THEN v_step := rolecall.${raw(`_execute_${name}`)}(change);`,
   );
   return internal(
     '_execute',
@@ -208,9 +208,10 @@ function dispatch(): FunctionSpec {
             HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
           RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
         END IF;
-        v_step := CASE change.operation
+        -- A statement, as an expression would have all of the calls prepared.
+        CASE change.operation
           ${branches}
-        END;
+        END CASE;
         IF change.password IS NOT NULL AND v_step.status = 'applied'
           AND rolecall._is_password_cleared(change.target)
         THEN

@@ -41,10 +41,11 @@ export const retriedMessages = [
   'cache lookup failed for relation %',
 ] as const;
 
+export const madeByAnother = 'another transaction made it at the same moment';
 const lostCreateRace: Ignored = {
   conditions: ['duplicate_object', 'unique_violation'],
   then: 'skip',
-  note: 'another transaction made it at the same moment',
+  note: madeByAnother,
 };
 const alreadyGone: Ignored = { conditions: ['undefined_object'], then: 'skip', note: 'it is gone already' };
 const objectDropped: Ignored = {

@@ -21,24 +21,25 @@ BEGIN
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
     RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  v_step := CASE change.operation
-    WHEN 'create_role' THEN rolecall._execute_create_role(change)
-    WHEN 'alter_role' THEN rolecall._execute_alter_role(change)
-    WHEN 'set_password' THEN rolecall._execute_set_password(change)
-    WHEN 'set_config' THEN rolecall._execute_set_config(change)
-    WHEN 'grant_role' THEN rolecall._execute_grant_role(change)
-    WHEN 'revoke_role' THEN rolecall._execute_revoke_role(change)
-    WHEN 'create_schema' THEN rolecall._execute_create_schema(change)
-    WHEN 'grant_privilege' THEN rolecall._execute_grant_privilege(change)
-    WHEN 'revoke_privilege' THEN rolecall._execute_revoke_privilege(change)
-    WHEN 'default_privilege' THEN rolecall._execute_default_privilege(change)
-    WHEN 'create_event_trigger' THEN rolecall._execute_create_event_trigger(change)
-    WHEN 'drop_event_trigger' THEN rolecall._execute_drop_event_trigger(change)
-    WHEN 'terminate_sessions' THEN rolecall._execute_terminate_sessions(change)
-    WHEN 'reassign_owned' THEN rolecall._execute_reassign_owned(change)
-    WHEN 'drop_owned' THEN rolecall._execute_drop_owned(change)
-    WHEN 'drop_role' THEN rolecall._execute_drop_role(change)
-  END;
+  -- A statement, as an expression would have all of the calls prepared.
+  CASE change.operation
+    WHEN 'create_role' THEN v_step := rolecall._execute_create_role(change);
+    WHEN 'alter_role' THEN v_step := rolecall._execute_alter_role(change);
+    WHEN 'set_password' THEN v_step := rolecall._execute_set_password(change);
+    WHEN 'set_config' THEN v_step := rolecall._execute_set_config(change);
+    WHEN 'grant_role' THEN v_step := rolecall._execute_grant_role(change);
+    WHEN 'revoke_role' THEN v_step := rolecall._execute_revoke_role(change);
+    WHEN 'create_schema' THEN v_step := rolecall._execute_create_schema(change);
+    WHEN 'grant_privilege' THEN v_step := rolecall._execute_grant_privilege(change);
+    WHEN 'revoke_privilege' THEN v_step := rolecall._execute_revoke_privilege(change);
+    WHEN 'default_privilege' THEN v_step := rolecall._execute_default_privilege(change);
+    WHEN 'create_event_trigger' THEN v_step := rolecall._execute_create_event_trigger(change);
+    WHEN 'drop_event_trigger' THEN v_step := rolecall._execute_drop_event_trigger(change);
+    WHEN 'terminate_sessions' THEN v_step := rolecall._execute_terminate_sessions(change);
+    WHEN 'reassign_owned' THEN v_step := rolecall._execute_reassign_owned(change);
+    WHEN 'drop_owned' THEN v_step := rolecall._execute_drop_owned(change);
+    WHEN 'drop_role' THEN v_step := rolecall._execute_drop_role(change);
+  END CASE;
   IF change.password IS NOT NULL AND v_step.status = 'applied'
     AND rolecall._is_password_cleared(change.target)
   THEN

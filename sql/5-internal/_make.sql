@@ -26,6 +26,7 @@ DECLARE
   v_locks text[];
   v_locked text[];
   v_again boolean;
+  v_seen text;
 BEGIN
   <<attempts>>
   LOOP
@@ -43,14 +44,17 @@ BEGIN
             MESSAGE = 'could not reach the desired state because other transactions kept changing it',
             HINT = 'Try again.';
         END IF;
+        v_seen := pg_current_snapshot()::text;
         v_changes := rolecall._plan(_make.document, _make.passwords);
         IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-          -- What was skipped is still missing, and an older snapshot does not show what was done.
+          -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
+          -- passwords does not see that the roles made here have theirs.
           v_changes := ARRAY(
             SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
             FROM unnest(v_changes) WITH ORDINALITY
               AS c(operation, target, statement, password, locks, sqlstate, note, position)
             WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+              AND NOT (c.operation = 'set_password' AND c.target = ANY (v_own))
             ORDER BY c.position
           );
         END IF;
@@ -79,12 +83,12 @@ BEGIN
         CONTINUE WHEN v_again;
 
         v_locks := ARRAY(
-          SELECT DISTINCT l.role_name COLLATE "C"
+          SELECT l.role_name COLLATE "C"
           FROM (
-            SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
-            UNION ALL SELECT unnest(v_known)
+            (SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
+             UNION ALL SELECT unnest(v_known))
+            EXCEPT SELECT unnest(v_locked || v_own)
           ) AS l(role_name)
-          WHERE NOT EXISTS (SELECT FROM unnest(v_locked || v_own) AS k(role_name) WHERE k.role_name = l.role_name)
           ORDER BY 1
         );
         IF cardinality(v_locks) > 0 THEN
@@ -108,6 +112,13 @@ BEGIN
           v_steps := v_steps || v_step;
           v_done := v_done || v_change.statement;
         END LOOP;
+        -- Nothing can be left where nobody else has committed anything since the plan.
+        IF NOT v_step IS NULL AND pg_current_snapshot()::text = v_seen
+          AND current_setting('transaction_isolation') = 'read committed'
+        THEN
+          PERFORM rolecall._remember(_make.document, true);
+          EXIT attempts;
+        END IF;
       END LOOP;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN

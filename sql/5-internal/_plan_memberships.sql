@@ -22,53 +22,19 @@ DECLARE
   v_set boolean;
   v_made jsonb;
   v_absent text;
+  v_grantor text;
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  IF NOT v_by_grantor
-     AND jsonb_path_exists(_plan_memberships.document, '$.memberships[*] ? (@.inherit != null || @.set != null)') THEN
+  IF NOT v_by_grantor AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
-    _plan_memberships.document,
-    '$.memberships[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
-    v_changes := ARRAY(
-      SELECT ROW(
-               'revoke_role', w.member,
-               format('REVOKE %s%I FROM %I%s',
-                      CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-                      CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
-               NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
-             )::rolecall._change
-      FROM ROWS FROM (jsonb_to_recordset(_plan_memberships.document -> 'memberships')
-        AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-        WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
-      CROSS JOIN LATERAL (
-        SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-        OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
-      ) AS o(role_oid, member_oid)
-      CROSS JOIN LATERAL (
-        SELECT e.* FROM pg_auth_members AS e
-        WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-        OFFSET 0 -- Member by member, by the index on them.
-      ) AS e
-      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
-      CROSS JOIN LATERAL (
-        SELECT 'ALL' WHERE w.state = 'absent'
-        UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
-        UNION ALL
-        SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
-          AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
-        UNION ALL
-        SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
-          AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
-      ) AS r(option)
-      WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
-      ORDER BY w.position, e.grantor, r.option, g.role
-    );
+    v_changes := rolecall._plan_revokes(v_list);
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
@@ -77,25 +43,12 @@ BEGIN
     v_member := v_wanted ->> 'member';
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
-    v_edges := ARRAY(
-      SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
-    );
-    v_admin := (v_wanted ->> 'admin')::boolean AND NOT '{"admin_option": true}' <@ ANY (v_edges);
+    v_edges := '{}'::jsonb[];
+    v_absent := NULL;
+    v_grantor := NULL;
+    v_admin := (v_wanted ->> 'admin')::boolean;
     v_inherit := (v_wanted ->> 'inherit')::boolean;
     v_set := (v_wanted ->> 'set')::boolean;
-    IF v_by_grantor AND cardinality(v_edges) > 0 THEN
-      -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
-      IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
-        v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
-      END IF;
-      v_inherit := coalesce(v_inherit, true);
-      v_set := coalesce(v_set, true);
-    END IF;
-    CONTINUE WHEN cardinality(v_edges) > 0 AND v_admin IS NOT TRUE
-      -- Before 16 no membership has options to differ in.
-      AND (NOT v_by_grantor OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
-                               AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set));
-    v_absent := NULL;
     IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
@@ -103,19 +56,41 @@ BEGIN
       ), '{}');
       v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
                        WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+    ELSE
+      v_edges := ARRAY(
+        SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
+      );
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      v_admin := v_admin AND NOT '{"admin_option": true}' <@ ANY (v_edges);
+      -- Before 16 no membership has options to differ in.
+      IF v_by_grantor THEN
+        -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
+        IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
+          v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
+        END IF;
+        v_inherit := coalesce(v_inherit, true);
+        v_set := coalesce(v_set, true);
+      END IF;
+      CONTINUE WHEN v_admin IS NOT TRUE AND (
+        NOT v_by_grantor
+        OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
+           AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set)
+      );
+      -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+      v_grantor := (
+        SELECT v_member FROM unnest(v_edges) AS e
+        WHERE rolecall._is_creator_edge(e)
+          AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+        LIMIT 1
+      );
     END IF;
     v_changes := v_changes || ROW(
       'grant_role', v_member,
       format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
                CASE WHEN v_admin THEN 'ADMIN OPTION' END,
                'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
-             ), ''),
-             -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-             CASE WHEN (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
-                       AND EXISTS (
-                         SELECT FROM unnest(v_edges) AS e WHERE rolecall._is_creator_edge(e)
-                       )
-                  THEN format(' GRANTED BY %I', v_member) END),
+             ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
       NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall._change;

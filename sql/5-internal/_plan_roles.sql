@@ -16,6 +16,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
+  v_word text;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
     v_resource := _plan_roles.resources -> v_position;
@@ -48,15 +49,12 @@ BEGIN
       -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    v_statement := v_statement || coalesce((
-      SELECT string_agg(
-               CASE WHEN (v_wanted -> w.key)::boolean THEN ' ' ELSE ' NO' END || upper(w.key COLLATE "C"), ''
-               ORDER BY w.position
-             )
-      FROM unnest('{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[])
-        WITH ORDINALITY AS w(key, position)
-      WHERE v_wanted ? w.key AND v_present -> w.key IS DISTINCT FROM v_wanted -> w.key
-    ), '');
+    FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
+      IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
+        v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
+          || upper(v_word COLLATE "C");
+      END IF;
+    END LOOP;
     IF v_role IS NOT NULL THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall._change;

@@ -66,6 +66,28 @@ for (const isolation of ['READ COMMITTED', 'REPEATABLE READ']) {
     await other.query('DROP ROLE lost');
   });
 
+  test(`the calls of one database queue for the name of a role that is being made, ${isolation}`, async () => {
+    await start();
+    const first = await cluster.connect({ database: caller.database ?? '' });
+    await first.query(`BEGIN; SELECT rolecall.create_user('queued', 'first')`);
+    const result = caller.query<{ status: string; sqlstate: string }>(
+      `SELECT * FROM rolecall.create_user('queued', 'second')`,
+    );
+    await until('the call to queue', async () => {
+      const { rows } = await other.query(
+        `SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND pid = $1`,
+        [callerPid],
+      );
+      return rows.length > 0;
+    });
+    await first.query('COMMIT');
+    await first.end();
+    const steps = (await result).rows.map(({ status, sqlstate }) => `${status} ${sqlstate}`);
+    assert.equal(steps[0], 'skipped 42710');
+    await caller.query('COMMIT');
+    await other.query('DROP ROLE queued');
+  });
+
   test(`a role that another transaction has dropped is made, ${isolation}`, async () => {
     await other.query('CREATE ROLE zz_dropped');
     await start();
