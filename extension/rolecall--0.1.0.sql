@@ -5058,7 +5058,7 @@ BEGIN
     IF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
       v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
-      v_present := '{}';
+      v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
       v_statement := format('ALTER ROLE %I', v_name);
@@ -6123,7 +6123,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb := '{}';
+  v_passwords jsonb := '{}'::jsonb;
   v_list jsonb;
   v_resource jsonb;
   v_change rolecall._change;

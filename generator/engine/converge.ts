@@ -43,7 +43,7 @@ export function _steps(document: Jsonb, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_document jsonb := ${document};
-      v_passwords jsonb := '{}';
+      v_passwords jsonb := '{}'::jsonb;
       v_list jsonb;
       v_resource jsonb;
       v_change rolecall._change;

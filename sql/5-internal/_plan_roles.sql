@@ -30,7 +30,7 @@ BEGIN
     IF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
       v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
-      v_present := '{}';
+      v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
       v_statement := format('ALTER ROLE %I', v_name);

@@ -14,7 +14,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb := '{}';
+  v_passwords jsonb := '{}'::jsonb;
   v_list jsonb;
   v_resource jsonb;
   v_change rolecall._change;
