@@ -99,7 +99,9 @@ CREATE TYPE rolecall._place AS (
   schema text,
   schema_oid oid,
   withheld oid[],
-  withheld_in integer[]
+  withheld_in integer[],
+  every_owner boolean,
+  owners text[]
 );
 
 COMMENT ON TYPE rolecall._place IS 'One schema that a reporting role is to read';
@@ -112,6 +114,8 @@ COMMENT ON COLUMN rolecall._place.schema IS 'name of the schema';
 COMMENT ON COLUMN rolecall._place.schema_oid IS 'oid of the schema; null: there is none yet';
 COMMENT ON COLUMN rolecall._place.withheld IS 'oids of the tables in it that are withheld from the role';
 COMMENT ON COLUMN rolecall._place.withheld_in IS 'for each of them the number of the group that it is in';
+COMMENT ON COLUMN rolecall._place.every_owner IS 'whether it reads future tables of every owner of tables there';
+COMMENT ON COLUMN rolecall._place.owners IS 'names of whose future tables it reads besides';
 
 -- sql/2-types/_finding.sql
 CREATE TYPE rolecall._finding AS (
@@ -4086,9 +4090,11 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[])::rolecall._place
-    FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (role text, schemas jsonb))
-         WITH ORDINALITY AS t(role, schemas, position)
+               '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+              )::rolecall._place
+    FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (role text, schemas jsonb, owners text[], caller text))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -4124,7 +4130,7 @@ BEGIN
       GROUP BY w.position, g.schema
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'))::rolecall._place
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall._place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place
@@ -4187,7 +4193,6 @@ REVOKE ALL ON FUNCTION rolecall._plan(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/_plan_default_privileges.sql
 CREATE FUNCTION rolecall._plan_default_privileges(
-  resources jsonb,
   places rolecall._place[],
   groups rolecall._table_group[]
 )
@@ -4197,28 +4202,18 @@ SET search_path = pg_catalog, pg_temp
 AS $_plan_default_privileges$
 BEGIN
   RETURN QUERY
-    WITH target AS (
-      SELECT t.role, to_regrole(quote_ident(t.role))::oid AS role_oid, t.owners, t.caller, t.position
-      FROM ROWS FROM (jsonb_to_recordset(_plan_default_privileges.resources) AS (role text, owners jsonb, caller text))
-           WITH ORDINALITY AS t(role, owners, caller, position)
-    ),
-    owner AS (
-      SELECT t.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
-      FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
+    WITH owner AS (
+      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
+      FROM unnest(_plan_default_privileges.places) AS p
+      CROSS JOIN LATERAL unnest(p.owners) AS o(name)
       UNION
       SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
       FROM unnest(_plan_default_privileges.places) AS p
-      JOIN target AS t USING (position)
-      JOIN (
-        SELECT DISTINCT g.schema, g.owner FROM unnest(_plan_default_privileges.groups) AS g WHERE g.kind <> 'S'
-      ) AS g ON g.schema = p.schema_oid
-      WHERE coalesce(t.owners, 'null') = 'null'
-      UNION
-      SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
-      FROM target AS t WHERE coalesce(t.owners, 'null') = 'null' AND to_regrole(quote_ident(t.caller)) IS NOT NULL
+      JOIN unnest(_plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+      WHERE p.every_owner
     ),
     present AS (
-      SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+      SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
              d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
                AND EXISTS (
                  SELECT FROM unnest(_plan_default_privileges.places) AS p
@@ -4226,7 +4221,9 @@ BEGIN
                ) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
-      JOIN target AS t ON t.role_oid = x.grantee
+      JOIN (
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_default_privileges.places) AS p
+      ) AS t ON t.role_oid = x.grantee
     ),
     change AS (
       SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
@@ -4242,14 +4239,13 @@ BEGIN
         )
       GROUP BY p.position, p.role, o.owner, o.owner_oid
       UNION ALL
-      SELECT t.position, 2, t.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+      SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                     pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                     concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
                     CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
-                         WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, t.role)
+                         WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, d.role)
       FROM present AS d
-      JOIN target AS t USING (position)
       LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
       WHERE NOT d.wanted OR d.is_grantable
     )
@@ -4263,10 +4259,10 @@ BEGIN
 END
 $_plan_default_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_default_privileges(jsonb, rolecall._place[], rolecall._table_group[])
+COMMENT ON FUNCTION rolecall._plan_default_privileges(rolecall._place[], rolecall._table_group[])
   IS 'Default privileges that are missing for future tables, and those that the role must not have';
 
-REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(jsonb, rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
 
 -- sql/5-internal/_plan_excess.sql
 CREATE FUNCTION rolecall._plan_excess(
@@ -4864,7 +4860,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
   RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
   RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
-  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources, v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(v_places, v_groups);
 END
 $_plan_read_access$;
 

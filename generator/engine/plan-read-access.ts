@@ -8,7 +8,7 @@
  */
 import type { ChangeRow, Jsonb, Nothing, Places, Returns, SetOf, TableGroups, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
-import { isOfGroup, numbered } from './plan-tables.ts';
+import { isOfGroup, numbered, readers } from './plan-tables.ts';
 
 /**
  * The setting that shows in all databases which of them a reporting role belongs to: the one where it has it again for
@@ -110,7 +110,7 @@ export function _plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
       RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
       RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
       RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
-      RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(${resources}, v_places, v_groups);
+      RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(v_places, v_groups);
     END
   `;
 }
@@ -127,9 +127,11 @@ export function _places(resources: Jsonb, groups: TableGroups): Returns<Places> 
     BEGIN
       v_places := ARRAY(
         SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-                   '{}'::oid[], '{}'::integer[])::rolecall._place
-        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb))
-             WITH ORDINALITY AS t(role, schemas, position)
+                   '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+                   coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+                  )::rolecall._place
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, owners text[], caller text))
+             WITH ORDINALITY AS t(role, schemas, owners, caller, position)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
         CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
         ORDER BY t.position, s.place
@@ -164,7 +166,7 @@ export function _places(resources: Jsonb, groups: TableGroups): Returns<Places> 
           GROUP BY w.position, g.schema
         )
         SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-                   coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'))::rolecall._place
+                   coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall._place
         FROM unnest(v_places) AS p
         LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
         ORDER BY p.position, p.place
@@ -216,32 +218,22 @@ export function _plan_schemas(places: Places): SetOf<ChangeRow> {
  * Default privileges that are missing for future tables, and those that the role must not have
  * @volatility stable
  */
-export function _plan_default_privileges(resources: Jsonb, places: Places, groups: TableGroups): SetOf<ChangeRow> {
+export function _plan_default_privileges(places: Places, groups: TableGroups): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH target AS (
-          SELECT t.role, to_regrole(quote_ident(t.role))::oid AS role_oid, t.owners, t.caller, t.position
-          FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, owners jsonb, caller text))
-               WITH ORDINALITY AS t(role, owners, caller, position)
-        ),
-        owner AS (
-          SELECT t.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
-          FROM target AS t CROSS JOIN LATERAL jsonb_array_elements_text(nullif(t.owners, 'null')) AS o(name)
+        WITH owner AS (
+          SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
+          FROM unnest(${places}) AS p
+          CROSS JOIN LATERAL unnest(p.owners) AS o(name)
           UNION
           SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
           FROM unnest(${places}) AS p
-          JOIN target AS t USING (position)
-          JOIN (
-            SELECT DISTINCT g.schema, g.owner FROM unnest(${groups}) AS g WHERE g.kind <> 'S'
-          ) AS g ON g.schema = p.schema_oid
-          WHERE coalesce(t.owners, 'null') = 'null'
-          UNION
-          SELECT t.position, t.caller, to_regrole(quote_ident(t.caller))::oid
-          FROM target AS t WHERE coalesce(t.owners, 'null') = 'null' AND to_regrole(quote_ident(t.caller)) IS NOT NULL
+          JOIN unnest(${groups}) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+          WHERE p.every_owner
         ),
         present AS (
-          SELECT t.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+          SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
                  d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
                    AND EXISTS (
                      SELECT FROM unnest(${places}) AS p
@@ -249,7 +241,9 @@ export function _plan_default_privileges(resources: Jsonb, places: Places, group
                    ) AS wanted
           FROM pg_default_acl AS d
           CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
-          JOIN target AS t ON t.role_oid = x.grantee
+          JOIN (
+            ${readers(places)}
+          ) AS t ON t.role_oid = x.grantee
         ),
         change AS (
           SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
@@ -265,14 +259,13 @@ export function _plan_default_privileges(resources: Jsonb, places: Places, group
             )
           GROUP BY p.position, p.role, o.owner, o.owner_oid
           UNION ALL
-          SELECT t.position, 2, t.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+          SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
                  format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                         pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                         concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
                         CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
-                             WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, t.role)
+                             WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, d.role)
           FROM present AS d
-          JOIN target AS t USING (position)
           LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
           WHERE NOT d.wanted OR d.is_grantable
         )

@@ -79,6 +79,12 @@ export const objects: readonly Node[] = [
       { name: 'schema_oid', type: 'oid', comment: 'oid of the schema; null: there is none yet' },
       { name: 'withheld', type: 'oid[]', comment: 'oids of the tables in it that are withheld from the role' },
       { name: 'withheld_in', type: 'integer[]', comment: 'for each of them the number of the group that it is in' },
+      {
+        name: 'every_owner',
+        type: 'boolean',
+        comment: 'whether it reads future tables of every owner of tables there',
+      },
+      { name: 'owners', type: 'text[]', comment: 'names of whose future tables it reads besides' },
     ],
   },
   {

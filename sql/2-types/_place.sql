@@ -8,7 +8,9 @@ CREATE TYPE rolecall._place AS (
   schema text,
   schema_oid oid,
   withheld oid[],
-  withheld_in integer[]
+  withheld_in integer[],
+  every_owner boolean,
+  owners text[]
 );
 
 COMMENT ON TYPE rolecall._place IS 'One schema that a reporting role is to read';
@@ -21,3 +23,5 @@ COMMENT ON COLUMN rolecall._place.schema IS 'name of the schema';
 COMMENT ON COLUMN rolecall._place.schema_oid IS 'oid of the schema; null: there is none yet';
 COMMENT ON COLUMN rolecall._place.withheld IS 'oids of the tables in it that are withheld from the role';
 COMMENT ON COLUMN rolecall._place.withheld_in IS 'for each of them the number of the group that it is in';
+COMMENT ON COLUMN rolecall._place.every_owner IS 'whether it reads future tables of every owner of tables there';
+COMMENT ON COLUMN rolecall._place.owners IS 'names of whose future tables it reads besides';

@@ -14,9 +14,11 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[])::rolecall._place
-    FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (role text, schemas jsonb))
-         WITH ORDINALITY AS t(role, schemas, position)
+               '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+              )::rolecall._place
+    FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (role text, schemas jsonb, owners text[], caller text))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -52,7 +54,7 @@ BEGIN
       GROUP BY w.position, g.schema
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'))::rolecall._place
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall._place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place

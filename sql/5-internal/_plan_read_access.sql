@@ -18,7 +18,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
   RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
   RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
-  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(_plan_read_access.resources, v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(v_places, v_groups);
 END
 $_plan_read_access$;
 
