@@ -6119,28 +6119,33 @@ SET search_path = pg_catalog, pg_temp
 AS $_steps$
 DECLARE
   v_document jsonb := _steps.document;
-  v_passwords jsonb := '{}'::jsonb;
+  v_passwords jsonb;
+  v_names text[] := '{}'::text[];
+  v_values text[] := '{}'::text[];
   v_list jsonb;
+  v_masked jsonb[];
   v_resource jsonb;
   v_change rolecall._change;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_section text;
 BEGIN
-  -- Backwards, so that of two passwords for one role the first counts.
+  -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := _steps.document -> v_section;
-    FOR v_position IN REVERSE coalesce(jsonb_array_length(v_list), 0) - 1 .. 0 LOOP
+    CONTINUE WHEN v_list IS NULL;
+    v_masked := '{}'::jsonb[];
+    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
       v_resource := v_list -> v_position;
       IF v_resource ->> 'password' <> '' THEN
-        v_passwords := v_passwords || jsonb_build_object(
-          coalesce(v_resource ->> 'role', v_resource ->> 'name', ''), v_resource -> 'password'
-        );
-        v_document := jsonb_set(
-          v_document, ARRAY[v_section, v_position::text, 'password'], to_jsonb('********'::text)
-        );
+        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+        v_values := v_values || (v_resource ->> 'password');
+        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
       END IF;
+      v_masked := v_resource || v_masked;
     END LOOP;
+    v_document := v_document || jsonb_build_object(v_section, v_masked);
   END LOOP;
+  v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall._check_document(v_document);
   IF _steps.dry_run THEN
     FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
