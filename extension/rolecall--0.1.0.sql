@@ -1479,7 +1479,6 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is the role that makes this call', _check_protected.role_name),
       HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
-  -- A superuser passes every privilege check, which also tells of one that the snapshot does not show.
   ELSIF has_table_privilege(
     to_regrole(quote_ident(_check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
   ) THEN
@@ -3571,7 +3570,6 @@ SET search_path = pg_catalog, pg_temp
 AS $_lock_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
-  v_seen text := pg_current_snapshot()::text;
 BEGIN
   -- The calls of one database queue here, so that few meet at the role itself.
   PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
@@ -3579,13 +3577,12 @@ BEGIN
     EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role)
       OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  RETURN pg_current_snapshot()::text <> v_seen
-    OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
 $_lock_role$;
 
 COMMENT ON FUNCTION rolecall._lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
+  IS 'Locks one role for the rest of the transaction; true where it is gone';
 
 REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;
 
@@ -3599,6 +3596,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_lock_roles$
 DECLARE
   v_name text;
+  v_seen text := pg_current_snapshot()::text;
   v_again boolean := false;
 BEGIN
   -- Callers pass the names sorted in collation "C": databases differ in their default collation.
@@ -3607,12 +3605,13 @@ BEGIN
       v_again := rolecall._lock_role(v_name) OR v_again;
     END IF;
   END LOOP;
-  RETURN v_again;
+  RETURN v_again OR pg_current_snapshot()::text <> v_seen;
 END
 $_lock_roles$;
 
 COMMENT ON FUNCTION rolecall._lock_roles(text[])
-  IS 'Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone';
+  IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
+     'or a role is gone';
 
 REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;
 
@@ -5045,11 +5044,15 @@ BEGIN
   FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
     v_resource := _plan_roles.resources -> v_position;
     v_name := v_resource ->> 'name';
-    IF (v_resource -> 'protected')::boolean THEN
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    IF (v_resource -> 'protected')::boolean
+      AND (v_name IN (current_user, session_user) OR has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+    THEN
       PERFORM rolecall._check_protected(v_name);
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
-    v_role := to_regrole(quote_ident(v_name))::oid;
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     IF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);

@@ -395,12 +395,14 @@ export function _refresh_caches(): Nothing {
 }
 
 /**
- * Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone
+ * Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, or a role
+ * is gone
  */
 export function _lock_roles(role_names: Texts): Returns<Bool> {
   return sql`
     DECLARE
       v_name text;
+      v_seen text := pg_current_snapshot()::text;
       v_again boolean := false;
     BEGIN
       -- Callers pass the names sorted in collation "C": databases differ in their default collation.
@@ -409,7 +411,7 @@ export function _lock_roles(role_names: Texts): Returns<Bool> {
           v_again := rolecall._lock_role(v_name) OR v_again;
         END IF;
       END LOOP;
-      RETURN v_again;
+      RETURN v_again OR pg_current_snapshot()::text <> v_seen;
     END
   `;
 }

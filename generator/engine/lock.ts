@@ -18,13 +18,12 @@ import { conditions } from './conditions.ts';
 export const marker = raw('1919904099');
 
 /**
- * Locks one role for the rest of the transaction; true where other transactions have ended meanwhile
+ * Locks one role for the rest of the transaction; true where it is gone
  */
 export function _lock_role(role_name: Text): Returns<Bool> {
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
-      v_seen text := pg_current_snapshot()::text;
     BEGIN
       -- The calls of one database queue here, so that few meet at the role itself.
       PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | v_role::bigint);
@@ -32,8 +31,7 @@ export function _lock_role(role_name: Text): Returns<Bool> {
         EXIT WHEN rolecall._comment_lock(${role_name}, v_role)
           OR current_setting('transaction_isolation') <> 'read committed';
       END LOOP;
-      RETURN pg_current_snapshot()::text <> v_seen
-        OR to_regrole(quote_ident(${role_name}))::oid IS DISTINCT FROM v_role;
+      RETURN to_regrole(quote_ident(${role_name}))::oid IS DISTINCT FROM v_role;
     END
   `;
 }

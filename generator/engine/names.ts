@@ -95,15 +95,12 @@ export function _refuse_empty_password(what: Text): Nothing {
 export function _check_protected(role_name: Text): Nothing {
   return sql`
     BEGIN
-      IF ${role_name} IN (current_user, session_user) THEN
+      IF ${isCaller(role_name)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('role "%s" is the role that makes this call', ${role_name}),
           HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
-      -- A superuser passes every privilege check, which also tells of one that the snapshot does not show.
-      ELSIF has_table_privilege(
-        to_regrole(quote_ident(${role_name}))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-      ) THEN
+      ELSIF ${isSuperuser(sql`to_regrole(quote_ident(${role_name}))::oid`)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('role "%s" is a superuser', ${role_name}),
@@ -112,3 +109,15 @@ export function _check_protected(role_name: Text): Nothing {
     END
   `;
 }
+
+const isCaller = (name: Text) => sql`${name} IN (current_user, session_user)`;
+
+/** A superuser passes every privilege check, which also tells of one that the snapshot does not show. */
+const isSuperuser = (oid: Sql) => sql`
+  has_table_privilege(
+    ${oid}, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+`;
+
+/** Whether _check_protected() refuses a role; in an expression, as calling it takes a query. */
+export const isProtected = (name: Text, oid: Sql) => sql`(${isCaller(name)} OR ${isSuperuser(oid)})`;

@@ -8,6 +8,7 @@
 import type { Bool, ChangeRow, Changes, Jsonb, Returns, SetOf, Text } from '../model/types.ts';
 import { mask } from '../model/resources.ts';
 import { join, raw, sql, text } from '../sql/template.ts';
+import { isProtected } from './names.ts';
 
 /**
  * Roles that are missing, and attributes that differ
@@ -29,11 +30,13 @@ export function _plan_roles(resources: Jsonb): Returns<Changes> {
       FOR v_position IN 0 .. jsonb_array_length(${resources}) - 1 LOOP
         v_resource := ${resources} -> v_position;
         v_name := v_resource ->> 'name';
-        IF (v_resource -> 'protected')::boolean THEN
+        v_role := to_regrole(quote_ident(v_name))::oid;
+        IF (v_resource -> 'protected')::boolean
+          AND ${isProtected(sql`v_name`, sql`v_role`)}
+        THEN
           PERFORM rolecall._check_protected(v_name);
         END IF;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
-        v_role := to_regrole(quote_ident(v_name))::oid;
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
         IF v_role IS NULL THEN
           v_statement := format('CREATE ROLE %I', v_name);

@@ -13,7 +13,6 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is the role that makes this call', _check_protected.role_name),
       HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
-  -- A superuser passes every privilege check, which also tells of one that the snapshot does not show.
   ELSIF has_table_privilege(
     to_regrole(quote_ident(_check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
   ) THEN

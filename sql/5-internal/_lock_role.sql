@@ -9,7 +9,6 @@ SET search_path = pg_catalog, pg_temp
 AS $_lock_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
-  v_seen text := pg_current_snapshot()::text;
 BEGIN
   -- The calls of one database queue here, so that few meet at the role itself.
   PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
@@ -17,12 +16,11 @@ BEGIN
     EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role)
       OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  RETURN pg_current_snapshot()::text <> v_seen
-    OR to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
 $_lock_role$;
 
 COMMENT ON FUNCTION rolecall._lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where other transactions have ended meanwhile';
+  IS 'Locks one role for the rest of the transaction; true where it is gone';
 
 REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;

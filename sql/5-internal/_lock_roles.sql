@@ -9,6 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_lock_roles$
 DECLARE
   v_name text;
+  v_seen text := pg_current_snapshot()::text;
   v_again boolean := false;
 BEGIN
   -- Callers pass the names sorted in collation "C": databases differ in their default collation.
@@ -17,11 +18,12 @@ BEGIN
       v_again := rolecall._lock_role(v_name) OR v_again;
     END IF;
   END LOOP;
-  RETURN v_again;
+  RETURN v_again OR pg_current_snapshot()::text <> v_seen;
 END
 $_lock_roles$;
 
 COMMENT ON FUNCTION rolecall._lock_roles(text[])
-  IS 'Locks roles in name order for the rest of the transaction; true where it had to wait, or a role is gone';
+  IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
+     'or a role is gone';
 
 REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;

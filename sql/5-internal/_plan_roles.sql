@@ -21,11 +21,15 @@ BEGIN
   FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
     v_resource := _plan_roles.resources -> v_position;
     v_name := v_resource ->> 'name';
-    IF (v_resource -> 'protected')::boolean THEN
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    IF (v_resource -> 'protected')::boolean
+      AND (v_name IN (current_user, session_user) OR has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+    THEN
       PERFORM rolecall._check_protected(v_name);
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
-    v_role := to_regrole(quote_ident(v_name))::oid;
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     IF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
