@@ -13,14 +13,14 @@ export function _check_document(document: Jsonb): Nothing {
     DECLARE
       v_names jsonb := ${namesOf(document)};
     BEGIN
+      PERFORM rolecall._check_role_name(n.name)
+      FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
       IF ${document} @? '$.*[*] ? (@.password == "")' THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = 'password must not be empty',
           HINT = 'Use null for a role without a password.';
       END IF;
-      PERFORM rolecall._check_role_name(n.name)
-      FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
     END
   `;
 }

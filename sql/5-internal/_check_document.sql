@@ -14,17 +14,17 @@ DECLARE
   || jsonb_path_query_array(_check_document.document, '$.*[*].member')
   || jsonb_path_query_array(_check_document.document, '$.*[*].reassign_to ? (@ != null)');
 BEGIN
+  PERFORM rolecall._check_role_name(n.name)
+  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (n.name IS NULL
+          OR octet_length(n.name) NOT BETWEEN 1 AND 63
+          OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+          OR starts_with(n.name, 'pg_'));
   IF _check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'password must not be empty',
       HINT = 'Use null for a role without a password.';
   END IF;
-  PERFORM rolecall._check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (n.name IS NULL
-          OR octet_length(n.name) NOT BETWEEN 1 AND 63
-          OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-          OR starts_with(n.name, 'pg_'));
 END
 $_check_document$;
 

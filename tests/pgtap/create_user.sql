@@ -1,6 +1,6 @@
 -- create_user: a role that logs in, in the anonymous and authenticated roles. Logging in is tested in security/.
 BEGIN;
-SELECT plan(87);
+SELECT plan(88);
 
 SELECT is(
   pg_get_function_arguments('rolecall.create_user'::regproc),
@@ -182,6 +182,7 @@ SELECT throws_ok(
   format('SELECT * FROM rolecall.create_user(%L, dry_run => true)', name), code, NULL, 'in a dry run ' || name
 ) FROM wrong_name;
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_dave', '')$$, '22023', 'password must not be empty', 'an empty password');
+SELECT throws_ok($$SELECT * FROM rolecall.create_user('', '')$$, '42602', NULL, 'an impossible name comes before it');
 SELECT throws_ok(
   $$SELECT * FROM rolecall.create_user('t_dave', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
   '22023', 'password must not be empty', 'a verifier of the empty password'
