@@ -104,6 +104,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
       v_created rolecall.step[];
       v_done text[];
       v_own text[];
+      v_last text;
       v_locks text[];
       v_locked text[];
       v_again boolean;
@@ -114,6 +115,7 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
         v_steps := '{}'::rolecall.step[];
         v_done := '{}'::text[];
         v_own := '{}'::text[];
+        v_last := '';
         v_locked := '{}'::text[];
         BEGIN
           LOOP
@@ -147,9 +149,11 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
             v_created := '{}'::rolecall.step[];
             v_again := false;
             FOREACH v_change IN ARRAY rolecall._missing_roles(v_changes) LOOP
-              IF cardinality(v_locked) > 0 THEN
+              -- In a later round a role can be missing that was there before.
+              IF cardinality(v_locked) > 0 OR v_change.target COLLATE "C" < v_last THEN
                 ${startOver}
               END IF;
+              v_last := v_change.target;
               v_step := rolecall._create_role(v_change, ${passwords});
               v_created := v_created || v_step;
               IF v_step.status = 'applied' THEN

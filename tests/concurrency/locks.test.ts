@@ -124,3 +124,34 @@ for (const isolation of ['READ COMMITTED', 'REPEATABLE READ']) {
     await other.query('DROP ROLE aa_group, zz_made');
   });
 }
+
+test('a role that goes missing while later ones are made is made before them', async () => {
+  const database = await cluster.createDatabase();
+  const [restoring, third] = [await cluster.connect({ database }), await cluster.connect()];
+  const blocks = (client: Client) =>
+    until('the call to wait', async () => {
+      const { rows } = await third.query(
+        'SELECT FROM pg_stat_activity WHERE ARRAY[$1::integer] = pg_blocking_pids(pid)',
+        [(client as unknown as { processID: number }).processID],
+      );
+      return rows.length === 1;
+    });
+  await restoring.query(`SELECT rolecall.create_user('order_' || n) FROM unnest('{a,b,c}'::text[]) AS n`);
+  await restoring.query('DROP ROLE order_b, order_c');
+  await other.query('BEGIN; CREATE ROLE order_c');
+  const restored = restoring.query<{ target: string }>(
+    `SELECT target FROM rolecall.converge() WHERE operation = 'create_role'`,
+  );
+  await blocks(other); // It has made order_b, and waits for order_c.
+  await third.query('DROP ROLE order_a');
+  await third.query('BEGIN; CREATE ROLE order_a');
+  await other.query('COMMIT');
+  await blocks(third); // For order_a: it must not hold order_b.
+  await third.query('CREATE ROLE order_b');
+  await third.query('ROLLBACK');
+  assert.deepEqual(
+    (await restored).rows.map(({ target }) => target),
+    ['order_a', 'order_b'],
+  );
+  await Promise.all([restoring, third].map((client) => client.end()));
+});
