@@ -1896,12 +1896,11 @@ COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean
 REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/_create_role.sql
--- Makes a role.
+-- Makes a role, and then gives it its password.
 --
 -- The calls of one database queue for its name. Of many who try at once those who find the role made have hashed
--- nothing, nor has the server, which hashes too with every verifier that it is given. A plain password, which takes
--- longer, is set by a statement of its own: the calls of other databases, who cannot queue here, do not hash it
--- either.
+-- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
+-- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
 CREATE FUNCTION rolecall._create_role(
   change rolecall._change,
   passwords jsonb
@@ -1924,9 +1923,6 @@ BEGIN
   END IF;
   IF v_change.password IS NULL THEN
     RETURN rolecall._execute(v_change);
-  ELSIF starts_with(_create_role.passwords ->> v_change.target, 'SCRAM-SHA-256$') THEN
-    v_change.password := rolecall._verifier(_create_role.passwords ->> v_change.target);
-    RETURN rolecall._execute(v_change);
   END IF;
   v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal('********')));
   v_change.password := NULL;
@@ -1943,7 +1939,7 @@ BEGIN
 END
 $_create_role$;
 
-COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role';
+COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role, and then gives it its password';
 
 REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;
 
@@ -4479,10 +4475,13 @@ BEGIN
       WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
     ),
     found AS (
-      SELECT w.position, 1 AS phase, w.place, 0::bigint AS part, 'grant_privilege' AS operation, w.schema AS target,
-             format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', w.schema, w.role) AS statement,
+      SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
+             string_agg(w.schema, ', ' ORDER BY w.place) AS target,
+             format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %I',
+                    string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
              w.role, NULL::text AS note
       FROM whole AS w
+      GROUP BY w.position, w.role
       UNION ALL
       SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
              format('GRANT SELECT ON %s TO %I',

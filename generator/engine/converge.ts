@@ -218,11 +218,11 @@ export function _make(document: Jsonb, passwords: Jsonb): Returns<Steps> {
 const startOver = sql`RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';`;
 
 /**
- * Makes a role
+ * Makes a role, and then gives it its password
  *
  * The calls of one database queue for its name. Of many who try at once those who find the role made have hashed
- * nothing, nor has the server, which hashes too with every verifier that it is given. A plain password, which takes
- * longer, is set by a statement of its own: the calls of other databases, who cannot queue here, do not hash it either.
+ * nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can wait
+ * a verifier in it: where it is cancelled, or waits for long, the log shows it.
  */
 export function _create_role(change: Change, passwords: Jsonb): Returns<StepRow> {
   return sql`
@@ -239,9 +239,6 @@ export function _create_role(change: Change, passwords: Jsonb): Returns<StepRow>
         END IF;
       END IF;
       IF v_change.password IS NULL THEN
-        RETURN rolecall._execute(v_change);
-      ELSIF starts_with(${passwords} ->> v_change.target, 'SCRAM-SHA-256$') THEN
-        v_change.password := rolecall._verifier(${passwords} ->> v_change.target);
         RETURN rolecall._execute(v_change);
       END IF;
       v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal(${mask})));

@@ -112,10 +112,13 @@ export function _plan_missing(places: Places, groups: TableGroups): SetOf<Change
           WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
         ),
         found AS (
-          SELECT w.position, 1 AS phase, w.place, 0::bigint AS part, 'grant_privilege' AS operation, w.schema AS target,
-                 format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', w.schema, w.role) AS statement,
+          SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
+                 string_agg(w.schema, ', ' ORDER BY w.place) AS target,
+                 format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %I',
+                        string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
                  w.role, NULL::text AS note
           FROM whole AS w
+          GROUP BY w.position, w.role
           UNION ALL
           SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
                  format('GRANT SELECT ON %s TO %I',

@@ -10,6 +10,7 @@ import pg from 'pg';
 import { root, startCluster, versions } from '../support/cluster.ts';
 import { hashing } from './hashing.ts';
 import { installing } from './installing.ts';
+import { manySchemas } from './many-schemas.ts';
 import { manyUsers } from './many-users.ts';
 import type { Bench, Row } from './measure.ts';
 import { contention } from './contention.ts';
@@ -22,6 +23,7 @@ import { users } from './users.ts';
 const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
   users,
   provisioning,
+  schemas: manySchemas,
   contention,
   seeing,
   hashing,

@@ -372,3 +372,23 @@ test('a call that waits shows no password to those who look at the sessions', as
   assert.equal(caller.outcomes.get('success'), 1);
   await Promise.all([caller.client, holder].map((client) => client.end()));
 });
+
+test('a call that is cancelled while another database makes the role shows no verifier', async () => {
+  const since = cluster.log().length;
+  const [caller, holder] = [
+    await cluster.connect({ database: 'careful' }),
+    await cluster.connect({ database: 'careless' }),
+  ];
+  await holder.query('BEGIN; CREATE ROLE awaited');
+  const verifier = `SCRAM-SHA-256$4096:${randomBytes(16).toString('base64')}$${randomBytes(32).toString('base64')}:${randomBytes(32).toString('base64')}`;
+  const result = caller.query('SELECT * FROM rolecall.create_user($1, $2)', ['awaited', verifier]);
+  const failed = assert.rejects(result, { code: '57014' });
+  const waiting = `FROM pg_stat_activity WHERE wait_event = 'transactionid' AND query LIKE '%create_user%'`;
+  await until('the call to wait', async () => (await observer.query(`SELECT ${waiting}`)).rows.length === 1);
+  await observer.query(`SELECT pg_cancel_backend(pid) ${waiting}`);
+  await failed;
+  await holder.query('ROLLBACK');
+  assert.match(cluster.log().slice(since), /CREATE ROLE awaited LOGIN/);
+  assert.equal(shows(cluster.log().slice(since), [verifier]), undefined);
+  await Promise.all([caller, holder].map((client) => client.end()));
+});
