@@ -1411,10 +1411,12 @@ DECLARE
   || jsonb_path_query_array(_check_document.document, '$.*[*].reassign_to ? (@ != null)');
 BEGIN
   PERFORM rolecall._check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (n.name IS NULL
-          OR octet_length(n.name) NOT BETWEEN 1 AND 63
-          OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-          OR starts_with(n.name, 'pg_'));
+  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
+    n.name IS NULL
+    OR octet_length(n.name) NOT BETWEEN 1 AND 63
+    OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+    OR starts_with(n.name, 'pg_')
+  );
   IF _check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -1425,7 +1427,7 @@ END
 $_check_document$;
 
 COMMENT ON FUNCTION rolecall._check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named, or that needs a newer server';
+  IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
 
 REVOKE ALL ON FUNCTION rolecall._check_document(jsonb) FROM PUBLIC;
 
@@ -1647,13 +1649,12 @@ BEGIN
       ERRCODE = 'null_value_not_allowed',
       MESSAGE = 'role name must not be null';
   ELSIF octet_length(_check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
-    -- The server would cut a longer name without an error, and every later comparison would miss the role.
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
       MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(_check_role_name.role_name)),
       DETAIL = format('The name is %L.', _check_role_name.role_name);
   ELSIF _check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-        OR starts_with(_check_role_name.role_name, 'pg_') THEN
+  OR starts_with(_check_role_name.role_name, 'pg_') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',
       MESSAGE = format('role name "%s" is reserved', _check_role_name.role_name),

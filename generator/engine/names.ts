@@ -5,7 +5,7 @@ import type { Jsonb, Nothing, Text } from '../model/types.ts';
 import { join, sql, text, type Sql } from '../sql/template.ts';
 
 /**
- * Refuses a desired state that names a role as no role can be named, or that needs a newer server
+ * Refuses a desired state that names a role as no role can be named, or that has an empty password
  * @volatility stable
  */
 export function _check_document(document: Jsonb): Nothing {
@@ -38,11 +38,20 @@ const namesOf = (document: Jsonb) =>
     '\n|| ',
   );
 
-/** Whether no role can have the name; _check_role_name() says why. */
-const isImpossible = (name: Sql) => sql`(${name} IS NULL
-        OR octet_length(${name}) NOT BETWEEN 1 AND 63
-        OR ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-        OR starts_with(${name}, 'pg_'))`;
+/** The server would cut a longer name without an error, and every later comparison would miss the role. */
+const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;
+
+const isReserved = (name: Text) => sql`
+  ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+  OR starts_with(${name}, 'pg_')
+`;
+
+/** Whether _check_role_name() refuses a name; in the condition of a query, as calling it for each takes longer. */
+const isImpossible = (name: Sql) => sql`(
+  ${name} IS NULL
+  OR ${isOfWrongLength(name)}
+  OR ${isReserved(name)}
+)`;
 
 /**
  * Refuses a name that no role can have: null, empty, too long, or reserved
@@ -55,14 +64,12 @@ export function _check_role_name(role_name: Text): Nothing {
         RAISE EXCEPTION USING
           ERRCODE = 'null_value_not_allowed',
           MESSAGE = 'role name must not be null';
-      ELSIF octet_length(${role_name}) NOT BETWEEN 1 AND 63 THEN
-        -- The server would cut a longer name without an error, and every later comparison would miss the role.
+      ELSIF ${isOfWrongLength(role_name)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
           MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(${role_name})),
           DETAIL = format('The name is %L.', ${role_name});
-      ELSIF ${role_name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-            OR starts_with(${role_name}, 'pg_') THEN
+      ELSIF ${isReserved(role_name)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'reserved_name',
           MESSAGE = format('role name "%s" is reserved', ${role_name}),

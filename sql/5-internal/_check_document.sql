@@ -15,10 +15,12 @@ DECLARE
   || jsonb_path_query_array(_check_document.document, '$.*[*].reassign_to ? (@ != null)');
 BEGIN
   PERFORM rolecall._check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (n.name IS NULL
-          OR octet_length(n.name) NOT BETWEEN 1 AND 63
-          OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-          OR starts_with(n.name, 'pg_'));
+  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
+    n.name IS NULL
+    OR octet_length(n.name) NOT BETWEEN 1 AND 63
+    OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+    OR starts_with(n.name, 'pg_')
+  );
   IF _check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -29,6 +31,6 @@ END
 $_check_document$;
 
 COMMENT ON FUNCTION rolecall._check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named, or that needs a newer server';
+  IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
 
 REVOKE ALL ON FUNCTION rolecall._check_document(jsonb) FROM PUBLIC;

@@ -13,13 +13,12 @@ BEGIN
       ERRCODE = 'null_value_not_allowed',
       MESSAGE = 'role name must not be null';
   ELSIF octet_length(_check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
-    -- The server would cut a longer name without an error, and every later comparison would miss the role.
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
       MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(_check_role_name.role_name)),
       DETAIL = format('The name is %L.', _check_role_name.role_name);
   ELSIF _check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-        OR starts_with(_check_role_name.role_name, 'pg_') THEN
+  OR starts_with(_check_role_name.role_name, 'pg_') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',
       MESSAGE = format('role name "%s" is reserved', _check_role_name.role_name),
