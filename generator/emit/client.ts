@@ -1,13 +1,14 @@
 /**
- * extension/client/rolecall.ts: a typed client for node-postgres, with one method per public function.
+ * extension/client/rolecall.ts: the typed client, with one method per public function.
  */
-import type { FunctionSpec } from '../model/inspect.ts';
+import type { DocumentedArgument, FunctionSpec } from '../model/inspect.ts';
 import { objects } from '../model/objects.ts';
+import { operations, recorded, statuses } from '../model/operations.ts';
 import { sqlstates } from '../model/sqlstates.ts';
 import { schema } from '../sql/print.ts';
 import { generatedHeader } from './header.ts';
 
-/** What node-postgres gives for each SQL type. */
+/** What drivers give for each SQL type. */
 const types: Readonly<Record<string, string>> = {
   text: 'string',
   'text[]': 'readonly string[]',
@@ -21,19 +22,32 @@ const types: Readonly<Record<string, string>> = {
   timestamptz: 'Date',
 };
 
-/** What it takes, where that is something else: 'infinity' is no Date, and an array would become an array of SQL. */
+/** What the client takes, where that is something else: 'infinity' is no Date. */
 const argumentTypes: Readonly<Record<string, string>> = {
-  jsonb: 'Readonly<Record<string, unknown>>',
+  jsonb: 'object',
   timestamptz: 'Date | string',
 };
+
+/** Columns of the type step with a known set of values. */
+const unions: Readonly<Record<string, string>> = { operation: 'Operation', status: 'Status' };
 
 export function clientFile(specs: readonly FunctionSpec[]): string {
   const functions = specs.filter((spec) => !spec.internal);
   return `${generatedHeader('//')}
 
+/** What kind of change a step is. */
+export type Operation =
+${[...Object.keys(operations), ...recorded].map((name) => `  | '${name}'`).join('\n')};
+
+/** What has become of a step. */
+export type Status = ${statuses.map((status) => `'${status}'`).join(' | ')};
+
 ${stepInterface()}
 
-/** A Client, PoolClient or Pool of node-postgres, or anything that is called like them. */
+/**
+ * What the calls are made through: a Client, PoolClient or Pool of node-postgres, a PGlite or a transaction of it, or
+ * what an adapter makes of something else. The text has the parameters $1, $2, ... once each, in this order.
+ */
 export interface Queryable {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
 }
@@ -47,12 +61,23 @@ ${Object.entries(sqlstates)
 
 export type Condition = keyof typeof sqlstates;
 
-/** Whether what was thrown is an error of the server with the SQLSTATE of this condition. */
+/** Where libraries keep the server's error that they wrap. */
+const wrappings = ['cause', 'original', 'meta', 'driverError', 'driverAdapterError'] as const;
+
+/** Whether what was thrown is an error of the server with the SQLSTATE of this condition, or wraps one. */
 export function isCondition(error: unknown, condition: Condition): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === sqlstates[condition];
+  const seen = new Set<unknown>();
+  const found = (value: unknown): boolean => {
+    if (typeof value !== 'object' || value === null || seen.has(value)) return false;
+    seen.add(value);
+    const fields = value as Readonly<Record<string, unknown>>;
+    const code = fields['originalCode'] ?? fields['code'];
+    return code === sqlstates[condition] || wrappings.some((name) => found(fields[name]));
+  };
+  return found(error);
 }
 
-/** The functions of the schema ${schema}, by their own names; an argument that is left out has its default. */
+/** The functions of the schema ${schema}, by their own names; an argument that is left out, or undefined, has its default. */
 export class Rolecall {
   readonly #database: Queryable;
 
@@ -62,22 +87,25 @@ export class Rolecall {
 
 ${functions.map(method).join('\n\n')}
 
-  /** The text of the call is made of names known here alone; every value is a bind parameter. */
-  async #rows(name: string, names: readonly string[], values: object): Promise<unknown[]> {
-    const given = new Map(Object.entries(values));
+  /**
+   * The text of the call is made of names known here alone; every value is a bind parameter. Documents are sent as
+   * text: drivers disagree on what an array, or a string, is as jsonb.
+   */
+  async #rows(name: string, names: readonly string[], values: object, documents: readonly string[] = []): Promise<unknown[]> {
+    const given = new Map<string, unknown>(Object.entries(values));
     const used = names.filter((one) => given.get(one) !== undefined);
-    const list = used.map((one, index) => \`\${one} => $\${index + 1}\`).join(', ');
-    const text = \`SELECT * FROM ${schema}.\${name}(\${list}) AS result\`;
+    const isDocument = (one: string): boolean => documents.includes(one) && given.get(one) !== null;
+    const list = used.map((one, index) => \`\${one} => $\${index + 1}\${isDocument(one) ? '::text::jsonb' : ''}\`);
     const { rows } = await this.#database.query(
-      text,
-      used.map((one) => given.get(one)),
+      \`SELECT * FROM ${schema}.\${name}(\${list.join(', ')}) AS result\`,
+      used.map((one) => (isDocument(one) ? JSON.stringify(given.get(one)) : given.get(one))),
     );
     return rows;
   }
 
   /** The one value of a function that returns no rows. */
-  async #value(name: string, names: readonly string[], values: object): Promise<unknown> {
-    const [row] = (await this.#rows(name, names, values)) as { result: unknown }[];
+  async #value(name: string, names: readonly string[], values: object, documents: readonly string[] = []): Promise<unknown> {
+    const [row] = (await this.#rows(name, names, values, documents)) as { result: unknown }[];
     return row?.result;
   }
 }
@@ -90,21 +118,20 @@ function stepInterface(): string {
   const columns = step.columns.map(({ name, type, comment }) => {
     // A composite type has no NOT NULL: which columns can be null is said in their comments.
     const nullable = comment.startsWith('null, ') ? ' | null' : '';
-    return `${jsdoc('  ', [comment])}\n  ${name}: ${typed(type)}${nullable};`;
+    return `${jsdoc('  ', [comment])}\n  ${name}: ${unions[name] ?? typed(type)}${nullable};`;
   });
   return `${jsdoc('', [step.comment])}\nexport interface Step {\n${columns.join('\n')}\n}`;
 }
 
 function method(spec: FunctionSpec): string {
-  const fields = spec.arguments.map(
-    ({ name, type, default: value, text }) =>
-      `${jsdoc('      ', [text])}\n      ${name}${value === undefined ? '' : '?'}: ${argumentTypes[type] ?? typed(type)}${value === 'NULL' ? ' | null' : ''};`,
-  );
+  const fields = spec.arguments.map(field);
   const optional = spec.arguments.every((argument) => argument.default !== undefined);
   const parameter =
     fields.length === 0 ? '' : `\n    values: {\n${fields.join('\n')}\n    }${optional ? ' = {}' : ''},\n  `;
-  const names = spec.arguments.map(({ name }) => `'${name}'`).join(', ');
-  const call = `('${spec.name}', [${names}], ${fields.length === 0 ? '{}' : 'values'})`;
+  const list = (of: readonly DocumentedArgument[]) => `[${of.map(({ name }) => `'${name}'`).join(', ')}]`;
+  const documents = spec.arguments.filter(({ type }) => type === 'jsonb');
+  const call = [`'${spec.name}'`, list(spec.arguments), fields.length === 0 ? '{}' : 'values'];
+  if (documents.length > 0) call.push(list(documents));
   return [
     jsdoc('  ', [
       spec.summary,
@@ -114,12 +141,22 @@ function method(spec: FunctionSpec): string {
       ...spec.errors.map(({ name, text }) => `@throws ${name} - ${text}`),
     ]),
     `  async ${spec.name}(${parameter}): Promise<${result(spec)}> {`,
-    `    ${body(spec, call)}`,
+    `    ${body(spec, `(${call.join(', ')})`)}`,
     '  }',
   ].join('\n');
 }
 
-function result({ returns }: FunctionSpec): string {
+/** Undefined is left out, also where exactOptionalPropertyTypes tells the two apart. */
+function field({ name, type, default: value, text, nullable }: DocumentedArgument): string {
+  const all = [
+    argumentTypes[type] ?? typed(type),
+    ...(nullable ? ['null'] : []),
+    ...(value === undefined ? [] : ['undefined']),
+  ];
+  return `${jsdoc('      ', [text])}\n      ${name}${value === undefined ? '' : '?'}: ${all.join(' | ')};`;
+}
+
+function result({ returns, nullable }: FunctionSpec): string {
   if (returns === 'void') return 'void';
   if (returns === `SETOF ${schema}.step`) return 'Step[]';
   if (returns.startsWith('TABLE')) {
@@ -130,7 +167,8 @@ function result({ returns }: FunctionSpec): string {
     });
     return `{ ${fields.join('; ')} }[]`;
   }
-  return returns.startsWith('SETOF ') ? `{ result: ${typed(returns.slice(6))} }[]` : typed(returns);
+  if (returns.startsWith('SETOF ')) return `{ result: ${typed(returns.slice(6))} }[]`;
+  return `${typed(returns)}${nullable ? ' | null' : ''}`;
 }
 
 function body(spec: FunctionSpec, call: string): string {

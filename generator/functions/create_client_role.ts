@@ -17,7 +17,7 @@ import { baseRole, converged, groupRole } from './_shared.ts';
  * @example SELECT operation, statement, status FROM rolecall.create_client_role();
  */
 export function create_client_role(
-  role_name: Text = 'authenticated_client',
+  role_name: Text | null = 'authenticated_client',
   statement_timeout: Text = '15s',
   dry_run: Bool = false,
 ): SetOf<StepRow> {

@@ -20,10 +20,10 @@ import { baseRole, converged, user } from './_shared.ts';
  * @example SELECT operation, target, status FROM rolecall.create_test_users();
  */
 export function create_test_users(
-  app_user: Text = 'app_user',
-  app_password: Text = 'app_password',
-  app_admin: Text = 'app_admin',
-  admin_password: Text = 'admin_password',
+  app_user: Text | null = 'app_user',
+  app_password: Text | null = 'app_password',
+  app_admin: Text | null = 'app_admin',
+  admin_password: Text | null = 'admin_password',
   dry_run: Bool = false,
 ): SetOf<StepRow> {
   const [plain, admin] = [raw('v_user'), raw('v_admin')];

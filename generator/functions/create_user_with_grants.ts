@@ -24,7 +24,7 @@ import { advisoryLock, converged, user } from './_shared.ts';
 export function create_user_with_grants(
   username: Text,
   password: Text | null,
-  roles_to_grant: Texts,
+  roles_to_grant: Texts | null,
   use_locks: Bool = false,
   dry_run: Bool = false,
 ): SetOf<StepRow> {

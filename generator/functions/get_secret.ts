@@ -16,7 +16,7 @@ import { sql } from '../sql/template.ts';
  * @throws insufficient_privilege - the caller may not read the secrets
  * @example SELECT rolecall.get_secret('smtp');
  */
-export function get_secret(key: Text): Returns<Text> {
+export function get_secret(key: Text): Returns<Text | null> {
   return sql`
     BEGIN
       PERFORM rolecall._check_secret_key(${key});

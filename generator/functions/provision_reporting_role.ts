@@ -24,7 +24,7 @@ import { sql } from '../sql/template.ts';
  *
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
  * @param schemas names of the schemas that the role reads
- * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table
+ * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table; null: none
  * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
@@ -41,9 +41,9 @@ import { sql } from '../sql/template.ts';
 export function provision_reporting_role(
   role_name: Text,
   schemas: Texts,
-  withheld_tables: Texts = [],
+  withheld_tables: Texts | null = [],
   table_owners: Texts | null = null,
-  rotate_after: Interval = '90 days',
+  rotate_after: Interval | null = '90 days',
   realign_password: Bool = true,
   dry_run: Bool = false,
 ): SetOf<StepRow> {

@@ -10,7 +10,7 @@ import { sql } from '../sql/template.ts';
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`
  * @param reporting_schema schema of the reporting role, made where it is missing
  * @param raw_schema schema of the raw role
- * @param withheld_tables tables withheld from both roles, as in SQL: quoted where needed, with or without the schema
+ * @param withheld_tables tables withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none
  * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
@@ -28,9 +28,9 @@ export function provision_reporting_roles(
   raw_role: Text | null = null,
   reporting_schema: Text = 'reporting',
   raw_schema: Text = 'public',
-  withheld_tables: Texts = [],
+  withheld_tables: Texts | null = [],
   table_owners: Texts | null = null,
-  rotate_after: Interval = '90 days',
+  rotate_after: Interval | null = '90 days',
   realign_password: Bool = true,
   dry_run: Bool = false,
 ): SetOf<StepRow> {

@@ -3,7 +3,7 @@
  * calling the function with references to its own arguments.
  */
 import { pathToFileURL } from 'node:url';
-import { Project, type FunctionDeclaration, type ParameterDeclaration, SyntaxKind } from 'ts-morph';
+import { Project, type FunctionDeclaration, type ParameterDeclaration, SyntaxKind, type TypeNode } from 'ts-morph';
 import { identifier, literal } from '../sql/quote.ts';
 import type { Argument } from '../sql/nodes.ts';
 import { raw, Sql } from '../sql/template.ts';
@@ -14,13 +14,21 @@ export interface Documented {
   readonly text: string;
 }
 
+export interface DocumentedArgument extends Argument {
+  readonly text: string;
+  /** Whether null means something else than an error. */
+  readonly nullable?: boolean;
+}
+
 export interface FunctionSpec {
   readonly name: string;
   readonly internal: boolean;
   readonly file: string;
   readonly line: number;
-  readonly arguments: readonly (Argument & { readonly text: string })[];
+  readonly arguments: readonly DocumentedArgument[];
   readonly returns: string;
+  /** Whether the value that it returns can be null though no argument is. */
+  readonly nullable?: boolean;
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
   /** Null where an argument is null, without being called. */
   readonly strict: boolean;
@@ -102,9 +110,11 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
     line: declaration.getStartLineNumber(),
     arguments: parameters.map((parameter) => ({
       ...readArgument(parameter),
+      nullable: orNull.test(parameter.getTypeNode()?.getText() ?? ''),
       text: described.get(parameter.getName()) ?? '',
     })),
     returns: readReturns(declaration),
+    nullable: orNull.test(returnedType(declaration)?.getText() ?? ''),
     volatility,
     strict: tags.some(({ tag }) => tag === 'strict'),
     probes: tags.some(({ tag }) => tag === 'probes'),
@@ -122,9 +132,12 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
   };
 }
 
+/** In a specification, as in TypeScript: this can be null. */
+const orNull = /\s*\|\s*null$/;
+
 function readArgument(parameter: ParameterDeclaration): Argument {
   const written = parameter.getTypeNode()?.getText() ?? '';
-  const type = sqlTypes[written.replace(/\s*\|\s*null$/, '')];
+  const type = sqlTypes[written.replace(orNull, '')];
   if (type === undefined) throw new SpecError(parameter, `${parameter.getName()}: no SQL type is called "${written}"`);
   const initializer = parameter.getInitializer();
   if (initializer === undefined) return { name: parameter.getName(), type };
@@ -158,9 +171,14 @@ function readReturns(declaration: FunctionDeclaration): string {
     });
     return `TABLE (\n${columns.join(',\n')}\n)`;
   }
-  const type = sqlTypes[inner?.getText() ?? ''];
+  const type = sqlTypes[inner?.getText().replace(orNull, '') ?? ''];
   if (type === undefined) throw new SpecError(declaration, `no SQL type is called "${written}"`);
   return outer === 'SetOf' ? `SETOF ${type}` : type;
+}
+
+/** The type in `Returns<...>`, `SetOf<...>` or `Table<...>`. */
+function returnedType(declaration: FunctionDeclaration): TypeNode | undefined {
+  return declaration.getReturnTypeNodeOrThrow().asKind(SyntaxKind.TypeReference)?.getTypeArguments()[0];
 }
 
 function oneLine(text: string): string {

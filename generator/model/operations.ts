@@ -213,6 +213,12 @@ export const operations = {
 
 export type OperationName = keyof typeof operations;
 
+/** What else a step can be: a change of the extension's own tables, which no executor makes. */
+export const recorded = ['rotate_secret', 'set_secret'] as const;
+
+/** What can have become of a step. */
+export const statuses = ['planned', 'applied', 'skipped'] as const;
+
 /** A hint as a format of the two names that it can hold. */
 export function hintFormat(hint: string): string {
   return hint.replaceAll('%', '%%').replaceAll('{role}', '%1$s').replaceAll('{caller}', '%2$s');

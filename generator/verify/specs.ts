@@ -21,6 +21,12 @@ export function specProblems(spec: FunctionSpec): Problem[] {
 
 function publicMessages(spec: FunctionSpec): string[] {
   const messages = spec.arguments.filter(({ text }) => text === '').map(({ name }) => `no @param text for ${name}`);
+  for (const { name, text, nullable } of spec.arguments) {
+    if (/\bnull( or |:)/.test(text) !== (nullable ?? false))
+      messages.push(`${name}: its type and its @param text disagree on whether it can be null`);
+  }
+  if (/^(?!SETOF|TABLE)/.test(spec.returns) && /\bnull\b/.test(spec.result) !== (spec.nullable ?? false))
+    messages.push('its return type and its @returns text disagree on whether it can be null');
   const file = `${publicFolder}${spec.name}.ts`;
   if (spec.file !== file) messages.push(`a public function belongs in ${file}`);
   if (spec.result === '' && spec.returns !== 'void') messages.push('no @returns text');

@@ -4,7 +4,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Client, Pool } from 'pg';
-import { isCondition, Rolecall, sqlstates, type Queryable } from '../../extension/client/rolecall.ts';
+import { fileURLToPath } from 'node:url';
+import {
+  isCondition,
+  Rolecall,
+  sqlstates,
+  type Operation,
+  type Queryable,
+  type Step,
+} from '../../extension/client/rolecall.ts';
+import { executors } from '../../generator/engine/executors.ts';
+import { inspect } from '../../generator/model/inspect.ts';
+import { operations, recorded } from '../../generator/model/operations.ts';
 import { sqlstates as model } from '../../generator/model/sqlstates.ts';
 import { startCluster, type Cluster } from '../support/cluster.ts';
 
@@ -34,7 +45,7 @@ test('values are bind parameters, given by name; what is left out has its defaul
   const { calls, rolecall } = recorder();
   await rolecall.set_password({ username: "x'; DROP ROLE y; --", password: '$1', dry_run: true });
   await rolecall.create_base_roles();
-  await rolecall.create_base_roles({ anonymous: null });
+  await rolecall.create_base_roles({ anonymous: null, administrator: undefined, dry_run: undefined });
   assert.deepEqual(calls, [
     [
       'SELECT * FROM rolecall.set_password(username => $1, password => $2, dry_run => $3) AS result',
@@ -56,6 +67,90 @@ test('the constants are those of the model', () => {
   assert.deepEqual(sqlstates, model);
   assert.ok(isCondition({ code: '42602' }, 'invalid_name'));
   for (const other of [{ code: '42501' }, {}, null, 'invalid_name']) assert.ok(!isCondition(other, 'invalid_name'));
+});
+
+test('a condition is found in what wraps the error of the server', () => {
+  const server = Object.assign(new Error('refused'), { code: '42602' });
+  const wrapped = [
+    new Error('Drizzle', { cause: server }),
+    Object.assign(new Error('Sequelize'), { name: 'SequelizeDatabaseError', parent: server, original: server }),
+    Object.assign(new Error('TypeORM'), { driverError: server }),
+    Object.assign(new Error('Prisma'), { code: 'P2010', meta: { code: '42602', message: 'refused' } }),
+    Object.assign(new Error('Prisma with an adapter'), {
+      code: 'P2010',
+      meta: { driverAdapterError: { name: 'DriverAdapterError', cause: { originalCode: '42602', kind: 'postgres' } } },
+    }),
+    new Error('twice', { cause: new Error('once', { cause: server }) }),
+  ];
+  for (const error of wrapped) {
+    assert.ok(isCondition(error, 'invalid_name'), error.message);
+    assert.ok(!isCondition(error, 'reserved_name'), error.message);
+  }
+  const circular: { cause?: unknown } = {};
+  circular.cause = circular;
+  assert.ok(!isCondition(circular, 'invalid_name'));
+});
+
+test('every step that a function makes is of a known operation', async () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+  const made = [...(await inspect(root)), ...executors()].flatMap(({ body }) =>
+    [...body.matchAll(/ROW\(\s*'(\w+)',(?:(?!ROW\()[\s\S])*?\)::\w+\.step\b/g)].map(([, operation]) => operation),
+  );
+  assert.deepEqual([...new Set(made)].sort(), [...recorded].sort());
+  const known: Operation[] = [...(Object.keys(operations) as (keyof typeof operations)[]), ...recorded];
+  assert.equal(new Set(known).size, known.length);
+});
+
+test('null is what the functions take as null, undefined is left out, and what is returned can be told apart', () => {
+  // Types alone: this fails to compile where it does not hold.
+  const calls = (rolecall: Rolecall): unknown[] => [
+    rolecall.create_user_with_grants({ username: 'x', password: null, roles_to_grant: null, dry_run: undefined }),
+    rolecall.provision_reporting_role({ role_name: 'x', schemas: [], withheld_tables: null, rotate_after: null }),
+    rolecall.create_test_users({ app_user: null, app_password: null, app_admin: null, admin_password: null }),
+    rolecall.create_client_role({ role_name: null }),
+    // @ts-expect-error The function refuses a timeout that is null.
+    rolecall.create_client_role({ statement_timeout: null }),
+    // @ts-expect-error A password is required, if only as null.
+    rolecall.create_user_with_grants({ username: 'x', roles_to_grant: [] }),
+    // @ts-expect-error A secret can be missing.
+    rolecall.get_secret({ key: 'x' }).then((secret) => secret.length),
+    // @ts-expect-error No step is called that.
+    rolecall.drift().then((steps) => steps.filter(({ operation }) => operation === 'make_role')),
+  ];
+  const step: Pick<Step, 'operation' | 'status'> = { operation: 'set_secret', status: 'skipped' };
+  assert.ok(calls.length > 0 && step);
+});
+
+test('an argument takes null where its type says so, and is refused as null elsewhere', async () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+  const samples: Readonly<Record<string, string>> = {
+    text: "'one'",
+    'text[]': "'{public}'",
+    integer: '1',
+    jsonb: "'{}'",
+    timestamptz: "'infinity'",
+  };
+  await client.query('CREATE ROLE one; CREATE ROLE two');
+  for (const spec of (await inspect(root)).filter(({ internal }) => !internal)) {
+    // Null is false for a flag.
+    for (const argument of spec.arguments.filter(({ type, nullable }) => type !== 'boolean' || nullable)) {
+      const given = spec.arguments.flatMap(({ name, type, default: value }, index) => {
+        if (name === argument.name) return [`${name} => NULL`];
+        if (value !== undefined) return [];
+        const sample = index === 0 || type !== 'text' ? samples[type] : "'two'";
+        return [`${name} => ${name === 'key' ? "'default'" : sample}`];
+      });
+      await client.query('BEGIN');
+      const code = await client.query(`SELECT * FROM rolecall.${spec.name}(${given.join(', ')})`).then(
+        () => 'none',
+        (error: unknown) => (error as { code: string }).code,
+      );
+      await client.query('ROLLBACK');
+      const expected = argument.nullable ? code !== '22004' : code === '22004';
+      assert.ok(expected, `${spec.name}: ${argument.name} as null ends in ${code}`);
+    }
+  }
+  await client.query('DROP ROLE one; DROP ROLE two');
 });
 
 test('a client and a pool of node-postgres can be given', () => {
