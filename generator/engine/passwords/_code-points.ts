@@ -1,0 +1,75 @@
+/**
+ * The code points that SASLprep (RFC 4013) and normalization (NFKC) treat alike, from the data files beside this one, as
+ * the multiranges that the functions look them up in.
+ */
+import { readFileSync } from 'node:fs';
+import { folded, literal } from '../../sql/quote.ts';
+import { raw, type Sql } from '../../sql/template.ts';
+
+const size = 0x110000;
+
+/** The tables of a data file: a line with the name and the title of each, then its ranges. */
+function read(file: string): Map<string, (readonly [first: number, last: number])[]> {
+  const tables = new Map<string, (readonly [number, number])[]>();
+  for (const part of readFileSync(new URL(file, import.meta.url), 'utf8').split('\n\n')) {
+    const [title = '', ...lines] = part.split('\n').filter((line) => !line.startsWith('#'));
+    const ranges = lines.flatMap((line) => line.split(' ').filter(Boolean)).map((range) => range.split('-'));
+    const numbers = ranges.map(([first = '', last = first]) => [parseInt(first, 16), parseInt(last, 16)] as const);
+    tables.set(title.split(' ')[0] ?? '', numbers);
+  }
+  return tables;
+}
+
+/** What SASLprep does with a code point, in the order in which it asks, and the tables of RFC 3454 that say so. */
+const classes = {
+  space: ['C.1.2'],
+  nothing: ['B.1'],
+  forbidden: ['C.2.1', 'C.2.2', 'C.3', 'C.4', 'C.5', 'C.6', 'C.7', 'C.8', 'C.9', 'A.1'],
+  right_to_left: ['D.1'],
+  left_to_right: ['D.2'],
+} as const;
+type Class = keyof typeof classes;
+
+/** The first class of each code point. */
+const classOf: (Class | undefined)[] = Array.from({ length: size });
+const rfc3454 = read('rfc3454.txt');
+for (const name of Object.keys(classes).reverse() as Class[]) {
+  for (const [first, last] of classes[name].flatMap((table) => rfc3454.get(table) ?? []))
+    classOf.fill(name, first, last + 1);
+}
+
+/** As few ranges as hold the wanted code points, and none but those that are never asked about. */
+function multirange(isWanted: (codePoint: number) => boolean, isAsked: (codePoint: number) => boolean): Sql {
+  const ranges: { first: number; end: number }[] = [];
+  let open: { first: number; end: number } | undefined;
+  for (let codePoint = 0; codePoint < size; codePoint++) {
+    if (!isAsked(codePoint)) continue;
+    if (!isWanted(codePoint)) open = undefined;
+    else if (open) open.end = codePoint + 1;
+    else ranges.push((open = { first: codePoint, end: codePoint + 1 }));
+  }
+  const lines = folded(`{${ranges.map(({ first, end }) => `[${first},${end})`).join(', ')}}`, 112);
+  return raw(`int4multirange ${literal(`\n  ${lines.map((line) => line.trimEnd()).join('\n  ')}\n`)}`);
+}
+
+export const classRanges = (Object.keys(classes) as Class[]).map((name, index, names) => {
+  const earlier: readonly (Class | undefined)[] = names.slice(0, index);
+  return {
+    name,
+    ranges: multirange(
+      (codePoint) => classOf[codePoint] === name,
+      (codePoint) => !earlier.includes(classOf[codePoint]),
+    ),
+  };
+});
+
+const stable = new Set(
+  (read('nfkc.txt').get('stable') ?? []).flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, index) => first + index),
+  ),
+);
+/** Asked only of what SASLprep neither maps nor forbids. */
+export const stableRanges = multirange(
+  (codePoint) => stable.has(codePoint),
+  (codePoint) => !['space', 'nothing', 'forbidden'].includes(classOf[codePoint] ?? ''),
+);
