@@ -6,7 +6,7 @@
  * a collation is given "C": the argument may carry a nondeterministic one.
  */
 import type { Bool, Bytea, Integer, Integers, Returns, Text, Texts, VarBit } from '../model/types.ts';
-import { sql, text } from '../sql/template.ts';
+import { join, raw, sql, text } from '../sql/template.ts';
 import { classRanges, stableRanges } from './passwords/_code-points.ts';
 
 /**
@@ -231,31 +231,30 @@ export function _scram(password: Text, salt: Bytea, iterations: Integer): Return
       -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
       v_inner CONSTANT bytea := rolecall._hmac_pad(v_key, '36');
       v_outer CONSTANT bytea := rolecall._hmac_pad(v_key, '5c');
-      v_digest bytea := sha256(v_outer || sha256(v_inner || ${salt} || int4send(1)));
-      v_digest_1 bytea;
-      v_digest_2 bytea;
-      v_digest_3 bytea;
-      v_sum bit varying := rolecall._bits(v_digest);
-      v_sum_of_four bit varying := repeat('0', 4 * 256)::varbit;
+      -- The server does one whatever the number.
+      v_rounds CONSTANT integer := greatest(${iterations}, 1);
+      v_digest bytea := ${salt} || int4send(1);
+      ${digests.slice(0, -1).map((digest) => sql`${digest} bytea;`)}
+      v_sum bit varying := repeat('0', ${digests.length * 256})::varbit;
       v_salted_password bytea;
       v_stored_key bytea;
       v_server_key bytea;
     BEGIN
-      -- PBKDF2: the XOR of all rounds' digests. Making the bits of a digest costs nearly as much as the round, so four
-      -- digests are turned into one bit string and added together; the rounds that do not fill a four go first.
-      FOR v_round IN 1..(${iterations} - 1) % 4 LOOP
-        v_digest := sha256(v_outer || sha256(v_inner || v_digest));
+      -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of its
+      -- round, so several are turned into one bit string and added together; in the end its parts are.
+      FOR v_step IN 1..v_rounds / ${digests.length} LOOP
+        ${digests.map((digest, index) => sql`${digest} := ${round(digests.at(index - 1))};`)}
+        v_sum := v_sum # ('x' || encode(
+          ${join(digests, ' || ')}, 'hex'
+        ))::varbit;
+      END LOOP;
+      WHILE length(v_sum) > 256 LOOP
+        v_sum := substring(v_sum FOR length(v_sum) / 2) # substring(v_sum FROM length(v_sum) / 2 + 1);
+      END LOOP;
+      FOR v_round IN 1..v_rounds % ${digests.length} LOOP
+        v_digest := ${round(raw('v_digest'))};
         v_sum := v_sum # rolecall._bits(v_digest);
       END LOOP;
-      FOR v_round IN 1..(${iterations} - 1) / 4 LOOP
-        v_digest_1 := sha256(v_outer || sha256(v_inner || v_digest));
-        v_digest_2 := sha256(v_outer || sha256(v_inner || v_digest_1));
-        v_digest_3 := sha256(v_outer || sha256(v_inner || v_digest_2));
-        v_digest := sha256(v_outer || sha256(v_inner || v_digest_3));
-        v_sum_of_four := v_sum_of_four # ('x' || encode(v_digest_1 || v_digest_2 || v_digest_3 || v_digest, 'hex'))::varbit;
-      END LOOP;
-      v_sum := v_sum # substring(v_sum_of_four FROM 1 FOR 256) # substring(v_sum_of_four FROM 257 FOR 256)
-        # substring(v_sum_of_four FROM 513 FOR 256) # substring(v_sum_of_four FROM 769 FOR 256);
       v_salted_password := substring(varbit_send(v_sum) FROM 5);
 
       v_stored_key := sha256(rolecall._hmac_sha256(v_salted_password, 'Client Key'));
@@ -266,6 +265,11 @@ export function _scram(password: Text, salt: Bytea, iterations: Integer): Return
     END
   `;
 }
+
+/** The digests of the rounds that are added together; the last one is what the next round begins with. A power of two. */
+const digests = [1, 2, 3, 4, 5, 6, 7].map((number) => raw(`v_digest_${number}`)).concat(raw('v_digest'));
+
+const round = (digest = raw('')) => sql`sha256(v_outer || sha256(v_inner || ${digest}))`;
 
 /**
  * How many bytes the server's strict base64 decoder makes of a text; null where it refuses

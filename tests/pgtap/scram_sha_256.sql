@@ -1,6 +1,6 @@
 -- scram_sha_256: verifiers, compared with the RFC's example and with the server's own.
 BEGIN;
-SELECT plan(24);
+SELECT plan(26);
 
 SELECT is(
   pg_get_function_arguments('rolecall.scram_sha_256'::regproc), 'password text, iterations integer DEFAULT 4096', 'its arguments'
@@ -26,6 +26,30 @@ SELECT matches(
 SELECT isnt(rolecall.scram_sha_256('x'), rolecall.scram_sha_256('x'), 'each with its own salt');
 SELECT is(count(*), 12::bigint, 'any count of iterations')
 FROM generate_series(1, 12) AS i WHERE rolecall._password_matches('x', rolecall.scram_sha_256('x', i::integer));
+-- Round by round, as RFC 5802 has it; several are added together at a time.
+CREATE FUNCTION pg_temp.salted(password bytea, salt bytea, iterations integer) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+  v_digest bytea := salt || int4send(1);
+  v_sum bit(256) := repeat('0', 256)::bit(256);
+BEGIN
+  FOR i IN 1 .. iterations LOOP
+    v_digest := rolecall._hmac_sha256(password, v_digest);
+    v_sum := v_sum # ('x' || encode(v_digest, 'hex'))::bit(256);
+  END LOOP;
+  RETURN substring(varbit_send(v_sum) FROM 5);
+END
+$$;
+SELECT is(
+  array_agg(split_part(rolecall._scram('x', '\x5b6d', i), ':', 3) ORDER BY i),
+  array_agg(encode(rolecall._hmac_sha256(pg_temp.salted('x', '\x5b6d', i), 'Server Key'), 'base64') ORDER BY i),
+  'every round counts once'
+)
+FROM generate_series(1, 40) AS i;
+SELECT is(
+  array_agg(DISTINCT split_part(rolecall._scram('x', '\x5b6d', i), ':', 3)), ARRAY[split_part(rolecall._scram('x', '\x5b6d', 1), ':', 3)],
+  'the server does one round where a verifier says none'
+)
+FROM unnest(ARRAY[0, -1, -2147483648]) AS i;
 SELECT matches(rolecall.scram_sha_256('x', 7), '^SCRAM-SHA-256\$7:', 'which is written into the verifier');
 
 -- What the server makes of the same passwords: ASCII, longer than a block of SHA-256, and texts that SASLprep changes,
