@@ -15,6 +15,7 @@ import { metaFile } from './emit/meta.ts';
 import { referencePage } from './emit/reference.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
+import { callGraph, callProblems } from './verify/calls.ts';
 import type { Problem } from './verify/problem.ts';
 import { verify } from './verify/verify.ts';
 
@@ -42,7 +43,10 @@ async function outputs(): Promise<Outputs> {
   map.set('META.json', metaFile());
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
   map.set('docs/reference.md', referencePage(specs));
-  return { files: map, problems: await verify(specs, map) };
+  const problems = await verify(specs, map);
+  if (problems.length > 0) return { files: map, problems };
+  const sql = [...map].filter(([path]) => path.startsWith('sql/'));
+  return { files: map, problems: callProblems(callGraph(sql)) };
 }
 
 function leftovers(map: ReadonlyMap<string, string>): string[] {

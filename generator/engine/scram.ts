@@ -351,20 +351,6 @@ const isUsualVerifier = (verifier: Text) => sql`
 `;
 
 /**
- * Whether the server would store this text as it is, being an MD5 verifier
- *
- * Upper-case digits are none to it.
- * @volatility immutable
- */
-export function _is_md5_verifier(verifier: Text): Returns<Bool> {
-  return sql`
-    BEGIN
-      RETURN coalesce(${verifier} COLLATE "C" ~ '^md5[0-9a-f]{32}$', false);
-    END
-  `;
-}
-
-/**
  * Whether this verifier is one of the empty password
  *
  * The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.

@@ -27,21 +27,37 @@ export function sqlProblems(file: string, source: string): Problem[] {
     if (!commented.has(signature)) messages.push('no COMMENT ON FUNCTION');
     if (!revoked.has(signature)) messages.push('no REVOKE ALL ... FROM PUBLIC');
     const own = messages.map((message) => ({ file, line, message: `${signature}: ${message}` }));
-    const length = statement.stmt_len === undefined ? undefined : offset + Number(statement.stmt_len);
-    return [...own, ...inBody(file, line, signature, node, Buffer.from(text).subarray(offset, length).toString())];
+    return [...own, ...inBody(file, line, signature, functionSource(text, statement, node))];
   });
 }
 
-function inBody(file: string, line: number, signature: string, node: Tree, statement: string): Problem[] {
+export interface FunctionSource {
+  /** CREATE FUNCTION as the parser takes it. */
+  readonly statement: string;
+  readonly body: string;
+  /** What a line number of plpgsql, which counts from the opening delimiter, is added to. */
+  readonly before: number;
+}
+
+/** The text of a CREATE FUNCTION, which is one statement of a file. */
+export function functionSource(text: string, statement: Tree, node: Tree): FunctionSource {
+  const offset = Number(statement.stmt_location ?? 0);
+  const end = statement.stmt_len === undefined ? undefined : offset + Number(statement.stmt_len);
+  const source = Buffer.from(text).subarray(offset, end).toString();
   const body = option(node, 'as').flatMap(nameParts)[0] ?? '';
-  // A line number of plpgsql counts from the opening delimiter.
-  const first = line + lineOf(statement.trimStart(), body);
-  try {
+  return {
     // The parser knows no types but the server's own, and takes no others for an array that is returned.
-    const parsed = statement.replace(/^RETURNS [\w.]+\[\]$/m, 'RETURNS text[]');
-    return bodyProblems(parsePlPgSQLSync(`${parsed};`)).map((problem) => ({
+    statement: `${source.replace(/^RETURNS [\w.]+\[\]$/m, 'RETURNS text[]')};`,
+    body,
+    before: lineAt(text, offset) + lineOf(source.trimStart(), body),
+  };
+}
+
+function inBody(file: string, line: number, signature: string, { statement, before }: FunctionSource): Problem[] {
+  try {
+    return bodyProblems(parsePlPgSQLSync(statement)).map((problem) => ({
       file,
-      line: first + problem.line,
+      line: before + problem.line,
       message: `${signature}: ${problem.message}`,
     }));
   } catch (error) {
@@ -111,6 +127,6 @@ function signatureOf(name: readonly string[], parameters: unknown): string {
   return `${name.join('.')}(${types.join(', ')})`;
 }
 
-function isInput(parameter: Tree): boolean {
+export function isInput(parameter: Tree): boolean {
   return !['FUNC_PARAM_TABLE', 'FUNC_PARAM_OUT'].includes(String(parameter.mode));
 }
