@@ -3288,27 +3288,6 @@ COMMENT ON FUNCTION rolecall._is_kept_verifier(text)
 
 REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;
 
--- sql/5-internal/_is_md5_verifier.sql
--- Whether the server would store this text as it is, being an MD5 verifier.
---
--- Upper-case digits are none to it.
-CREATE FUNCTION rolecall._is_md5_verifier(
-  verifier text
-)
-RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_is_md5_verifier$
-BEGIN
-  RETURN coalesce(_is_md5_verifier.verifier COLLATE "C" ~ '^md5[0-9a-f]{32}$', false);
-END
-$_is_md5_verifier$;
-
-COMMENT ON FUNCTION rolecall._is_md5_verifier(text)
-  IS 'Whether the server would store this text as it is, being an MD5 verifier';
-
-REVOKE ALL ON FUNCTION rolecall._is_md5_verifier(text) FROM PUBLIC;
-
 -- sql/5-internal/_is_nfkc_stable.sql
 -- Whether NFKC leaves this code point alone, whatever stands beside it.
 --
