@@ -7,6 +7,7 @@
 modules := node_modules/.package-lock.json
 bench_modules := tests/bench/$(modules)
 application_modules := tests/applications/$(modules)
+package_modules := tests/package/$(modules)
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -20,13 +21,13 @@ demo-sql: $(modules) ## a prompt for SQL on that server, where there is no psql;
 demo-stop: $(modules) ## stop that server and remove it
 	@node --import tsx tests/demo/stop.ts
 
-test: $(modules) $(application_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
+test: $(modules) $(application_modules) $(package_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@node --import tsx tests/run.ts
 
 stress: $(modules) ## many connections call for the same names at once; CONNECTIONS=48 DATABASES=4 ROUNDS=20, PG and ONLY as for test
 	@node --import tsx tests/stress.ts
 
-check: $(modules) $(application_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
+check: $(modules) $(application_modules) $(package_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .

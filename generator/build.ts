@@ -12,6 +12,7 @@ import { sqlFiles } from './emit/functions.ts';
 import { executors } from './engine/executors.ts';
 import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
+import { stringprepFile } from './emit/stringprep.ts';
 import { referencePage } from './emit/reference.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
@@ -40,6 +41,7 @@ async function outputs(): Promise<Outputs> {
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
   map.set('extension/client/rolecall.ts', clientFile(specs));
+  map.set('extension/client/stringprep.ts', stringprepFile(specs));
   map.set('META.json', metaFile());
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
   map.set('docs/reference.md', referencePage(specs));

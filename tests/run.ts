@@ -11,7 +11,7 @@ import { type Cluster, makeDirectory, prepare, root, startCluster, versions } fr
 import { type Result, runTap } from './support/tap.ts';
 
 /** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
-const once = ['generator', 'support'];
+const once = ['generator', 'package', 'support'];
 const elsewhere = ['bench', 'container'];
 const fileTimeout = 20 * 60_000;
 

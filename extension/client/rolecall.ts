@@ -93,6 +93,14 @@ export function isCondition(error: unknown, condition: Condition): boolean {
   return found(error);
 }
 
+/** The type of each argument that is sent as text. */
+type Cast = Readonly<Record<string, string>>;
+
+function text(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return value instanceof Date ? value.toISOString() : JSON.stringify(value);
+}
+
 /** The functions of the schema rolecall, by their own names; an argument that is left out, or undefined, has its default. */
 export class Rolecall {
   readonly #database: Queryable;
@@ -462,7 +470,7 @@ export class Rolecall {
       dry_run?: boolean | undefined;
     },
   ): Promise<Step[]> {
-    return (await this.#rows('provision_reporting_role', ['role_name', 'schemas', 'withheld_tables', 'table_owners', 'rotate_after', 'realign_password', 'dry_run'], values)) as Step[];
+    return (await this.#rows('provision_reporting_role', ['role_name', 'schemas', 'withheld_tables', 'table_owners', 'rotate_after', 'realign_password', 'dry_run'], values, { rotate_after: 'interval' })) as Step[];
   }
 
   /**
@@ -499,7 +507,7 @@ export class Rolecall {
       dry_run?: boolean | undefined;
     } = {},
   ): Promise<Step[]> {
-    return (await this.#rows('provision_reporting_roles', ['reporting_role', 'raw_role', 'reporting_schema', 'raw_schema', 'withheld_tables', 'table_owners', 'rotate_after', 'realign_password', 'dry_run'], values)) as Step[];
+    return (await this.#rows('provision_reporting_roles', ['reporting_role', 'raw_role', 'reporting_schema', 'raw_schema', 'withheld_tables', 'table_owners', 'rotate_after', 'realign_password', 'dry_run'], values, { rotate_after: 'interval' })) as Step[];
   }
 
   /**
@@ -686,7 +694,7 @@ export class Rolecall {
       dry_run?: boolean | undefined;
     },
   ): Promise<Step[]> {
-    return (await this.#rows('set_password', ['username', 'password', 'valid_until', 'dry_run'], values)) as Step[];
+    return (await this.#rows('set_password', ['username', 'password', 'valid_until', 'dry_run'], values, { valid_until: 'timestamptz' })) as Step[];
   }
 
   /**
@@ -804,24 +812,23 @@ export class Rolecall {
   }
 
   /**
-   * The text of the call is made of names known here alone; every value is a bind parameter. Documents are sent as
-   * text: drivers disagree on what an array, or a string, is as jsonb.
+   * The text of the call is made of names known here alone; every value is a bind parameter. What `cast` has a type for
+   * is sent as text: drivers disagree on how they send a document, a time or an interval.
    */
-  async #rows(name: string, names: readonly string[], values: object, documents: readonly string[] = []): Promise<unknown[]> {
+  async #rows(name: string, names: readonly string[], values: object, cast: Cast = {}): Promise<unknown[]> {
     const given = new Map<string, unknown>(Object.entries(values));
     const used = names.filter((one) => given.get(one) !== undefined);
-    const isDocument = (one: string): boolean => documents.includes(one) && given.get(one) !== null;
-    const list = used.map((one, index) => `${one} => $${index + 1}${isDocument(one) ? '::text::jsonb' : ''}`);
+    const list = used.map((one, index) => `${one} => $${index + 1}${one in cast ? `::text::${cast[one]}` : ''}`);
     const { rows } = await this.#database.query(
       `SELECT * FROM rolecall.${name}(${list.join(', ')}) AS result`,
-      used.map((one) => (isDocument(one) ? JSON.stringify(given.get(one)) : given.get(one))),
+      used.map((one) => (one in cast ? text(given.get(one)) : given.get(one))),
     );
     return rows;
   }
 
   /** The one value of a function that returns no rows. */
-  async #value(name: string, names: readonly string[], values: object, documents: readonly string[] = []): Promise<unknown> {
-    const [row] = (await this.#rows(name, names, values, documents)) as { result: unknown }[];
+  async #value(name: string, names: readonly string[], values: object, cast: Cast = {}): Promise<unknown> {
+    const [row] = (await this.#rows(name, names, values, cast)) as { result: unknown }[];
     return row?.result;
   }
 }

@@ -28,6 +28,9 @@ const argumentTypes: Readonly<Record<string, string>> = {
   timestamptz: 'Date | string',
 };
 
+/** What is sent as text, and cast. */
+const castTypes: ReadonlySet<string> = new Set(['jsonb', 'interval', 'timestamptz']);
+
 /** Columns of the type step with a known set of values. */
 const unions: Readonly<Record<string, string>> = { operation: 'Operation', status: 'Status' };
 
@@ -77,6 +80,14 @@ export function isCondition(error: unknown, condition: Condition): boolean {
   return found(error);
 }
 
+/** The type of each argument that is sent as text. */
+type Cast = Readonly<Record<string, string>>;
+
+function text(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return value instanceof Date ? value.toISOString() : JSON.stringify(value);
+}
+
 /** The functions of the schema ${schema}, by their own names; an argument that is left out, or undefined, has its default. */
 export class Rolecall {
   readonly #database: Queryable;
@@ -88,24 +99,23 @@ export class Rolecall {
 ${functions.map(method).join('\n\n')}
 
   /**
-   * The text of the call is made of names known here alone; every value is a bind parameter. Documents are sent as
-   * text: drivers disagree on what an array, or a string, is as jsonb.
+   * The text of the call is made of names known here alone; every value is a bind parameter. What \`cast\` has a type for
+   * is sent as text: drivers disagree on how they send a document, a time or an interval.
    */
-  async #rows(name: string, names: readonly string[], values: object, documents: readonly string[] = []): Promise<unknown[]> {
+  async #rows(name: string, names: readonly string[], values: object, cast: Cast = {}): Promise<unknown[]> {
     const given = new Map<string, unknown>(Object.entries(values));
     const used = names.filter((one) => given.get(one) !== undefined);
-    const isDocument = (one: string): boolean => documents.includes(one) && given.get(one) !== null;
-    const list = used.map((one, index) => \`\${one} => $\${index + 1}\${isDocument(one) ? '::text::jsonb' : ''}\`);
+    const list = used.map((one, index) => \`\${one} => $\${index + 1}\${one in cast ? \`::text::\${cast[one]}\` : ''}\`);
     const { rows } = await this.#database.query(
       \`SELECT * FROM ${schema}.\${name}(\${list.join(', ')}) AS result\`,
-      used.map((one) => (isDocument(one) ? JSON.stringify(given.get(one)) : given.get(one))),
+      used.map((one) => (one in cast ? text(given.get(one)) : given.get(one))),
     );
     return rows;
   }
 
   /** The one value of a function that returns no rows. */
-  async #value(name: string, names: readonly string[], values: object, documents: readonly string[] = []): Promise<unknown> {
-    const [row] = (await this.#rows(name, names, values, documents)) as { result: unknown }[];
+  async #value(name: string, names: readonly string[], values: object, cast: Cast = {}): Promise<unknown> {
+    const [row] = (await this.#rows(name, names, values, cast)) as { result: unknown }[];
     return row?.result;
   }
 }
@@ -128,10 +138,10 @@ function method(spec: FunctionSpec): string {
   const optional = spec.arguments.every((argument) => argument.default !== undefined);
   const parameter =
     fields.length === 0 ? '' : `\n    values: {\n${fields.join('\n')}\n    }${optional ? ' = {}' : ''},\n  `;
-  const list = (of: readonly DocumentedArgument[]) => `[${of.map(({ name }) => `'${name}'`).join(', ')}]`;
-  const documents = spec.arguments.filter(({ type }) => type === 'jsonb');
-  const call = [`'${spec.name}'`, list(spec.arguments), fields.length === 0 ? '{}' : 'values'];
-  if (documents.length > 0) call.push(list(documents));
+  const names = spec.arguments.map(({ name }) => `'${name}'`).join(', ');
+  const cast = spec.arguments.filter(({ type }) => castTypes.has(type)).map(({ name, type }) => `${name}: '${type}'`);
+  const call = [`'${spec.name}'`, `[${names}]`, fields.length === 0 ? '{}' : 'values'];
+  if (cast.length > 0) call.push(`{ ${cast.join(', ')} }`);
   return [
     jsdoc('  ', [
       spec.summary,

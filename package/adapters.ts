@@ -1,0 +1,67 @@
+/**
+ * What the client calls through, where that is not a connection of node-postgres or PGlite. Each adapter asks for no
+ * more than the method that it calls, so no library is a dependency.
+ *
+ * A transaction of the library can be given in place of the connection: then the calls are part of it.
+ */
+import type { Queryable } from '../extension/client/rolecall.ts';
+
+type Rows = readonly unknown[];
+const rows = (found: Rows | { readonly rows: Rows }): { rows: unknown[] } => ({
+  rows: [...('rows' in found ? found.rows : found)],
+});
+
+// The parameters of what is asked for have the type never: each library allows other values, and every one these.
+
+/** postgres.js: `new Rolecall(fromPostgresJs(sql))`. */
+export function fromPostgresJs(sql: { unsafe(text: string, values: never[]): PromiseLike<Rows> }): Queryable {
+  return { query: async (text, values) => rows(await sql.unsafe(text, values as never[])) };
+}
+
+/** Drizzle: `new Rolecall(fromDrizzle(db, sql))` with the `sql` of drizzle-orm. */
+export function fromDrizzle<Chunk, Statement>(
+  database: { execute(statement: Statement): PromiseLike<Rows | { readonly rows: Rows }> },
+  sql: { raw(text: string): Chunk; param(value: unknown): unknown; join(chunks: never[]): Statement },
+): Queryable {
+  const chunks = (text: string, values: unknown[]): unknown[] =>
+    text.split(/\$\d+/).flatMap((part, index) => [...(index ? [sql.param(values[index - 1])] : []), sql.raw(part)]);
+  return { query: async (text, values) => rows(await database.execute(sql.join(chunks(text, values) as never[]))) };
+}
+
+/** Kysely: `new Rolecall(fromKysely(db, CompiledQuery))` with the `CompiledQuery` of kysely. */
+export function fromKysely<Query>(
+  database: { executeQuery(query: Query): PromiseLike<{ readonly rows: Rows }> },
+  compiled: { raw(text: string, values: unknown[]): Query },
+): Queryable {
+  return { query: async (text, values) => rows(await database.executeQuery(compiled.raw(text, values))) };
+}
+
+/** Knex: `new Rolecall(fromKnex(knex))`. */
+export function fromKnex(knex: {
+  raw(text: string, values: never[]): PromiseLike<{ readonly rows: Rows }>;
+}): Queryable {
+  return { query: async (text, values) => rows(await knex.raw(text.replaceAll(/\$\d+/g, '?'), values as never[])) };
+}
+
+/** TypeORM: `new Rolecall(fromTypeOrm(dataSource))`, or an entity manager, or a query runner. */
+export function fromTypeOrm(source: { query(text: string, values: never[]): PromiseLike<Rows> }): Queryable {
+  return { query: async (text, values) => rows(await source.query(text, values as never[])) };
+}
+
+/** Sequelize: `new Rolecall(fromSequelize(sequelize, { transaction }))`. */
+export function fromSequelize(
+  sequelize: { query(text: string, options: never): PromiseLike<unknown> },
+  options: { readonly transaction?: unknown } = {},
+): Queryable {
+  return {
+    query: async (text, bind) =>
+      rows((await sequelize.query(text, { ...options, bind, type: 'SELECT' } as never)) as Rows),
+  };
+}
+
+/** Prisma: `new Rolecall(fromPrisma(prisma))`. */
+export function fromPrisma(prisma: {
+  $queryRawUnsafe(text: string, ...values: never[]): PromiseLike<unknown>;
+}): Queryable {
+  return { query: async (text, values) => rows((await prisma.$queryRawUnsafe(text, ...(values as never[]))) as Rows) };
+}

@@ -1,0 +1,6 @@
+/**
+ * The npm package rolecall: the typed client with its adapters, and what stands beside it.
+ */
+export * from '../extension/client/rolecall.ts';
+export * from './adapters.ts';
+export { verifier } from './verifier.ts';
