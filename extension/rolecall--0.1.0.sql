@@ -7,6 +7,16 @@ CREATE SCHEMA rolecall;
 
 COMMENT ON SCHEMA rolecall IS 'Functions that create and manage the cluster''s roles';
 
+-- sql/1-schema/rolecall_internal.sql
+CREATE SCHEMA rolecall_internal;
+
+COMMENT ON SCHEMA rolecall_internal IS 'What the functions of rolecall are made of, and what they remember';
+
+-- sql/1-schema/rolecall_watch.sql
+CREATE SCHEMA rolecall_watch;
+
+COMMENT ON SCHEMA rolecall_watch IS 'What everybody may see of rolecall while new tables are watched';
+
 -- sql/2-types/step.sql
 CREATE TYPE rolecall.step AS (
   operation text,
@@ -26,8 +36,8 @@ COMMENT ON COLUMN rolecall.step.status IS 'planned (dry run), applied or skipped
 COMMENT ON COLUMN rolecall.step.sqlstate IS 'null, or the code of the condition that was ignored';
 COMMENT ON COLUMN rolecall.step.note IS 'null, or why the step was skipped';
 
--- sql/2-types/_change.sql
-CREATE TYPE rolecall._change AS (
+-- sql/2-types/change.sql
+CREATE TYPE rolecall_internal.change AS (
   operation text,
   target text,
   statement text,
@@ -37,19 +47,19 @@ CREATE TYPE rolecall._change AS (
   note text
 );
 
-COMMENT ON TYPE rolecall._change
+COMMENT ON TYPE rolecall_internal.change
   IS 'One difference between the desired state and the catalogs, as the plan functions find it';
 
-COMMENT ON COLUMN rolecall._change.operation IS 'kind of change: names the executor';
-COMMENT ON COLUMN rolecall._change.target IS 'the role or object that it is about';
-COMMENT ON COLUMN rolecall._change.statement IS 'the SQL; where there is a password, it ends in the mask';
-COMMENT ON COLUMN rolecall._change.password IS 'plain password or verifier to put in place of the mask';
-COMMENT ON COLUMN rolecall._change.locks IS 'roles to lock before the change';
-COMMENT ON COLUMN rolecall._change.sqlstate IS 'code of the condition that is known to forbid the change';
-COMMENT ON COLUMN rolecall._change.note IS 'what to know about the change, or why it cannot be made';
+COMMENT ON COLUMN rolecall_internal.change.operation IS 'kind of change: names the executor';
+COMMENT ON COLUMN rolecall_internal.change.target IS 'the role or object that it is about';
+COMMENT ON COLUMN rolecall_internal.change.statement IS 'the SQL; where there is a password, it ends in the mask';
+COMMENT ON COLUMN rolecall_internal.change.password IS 'plain password or verifier to put in place of the mask';
+COMMENT ON COLUMN rolecall_internal.change.locks IS 'roles to lock before the change';
+COMMENT ON COLUMN rolecall_internal.change.sqlstate IS 'code of the condition that is known to forbid the change';
+COMMENT ON COLUMN rolecall_internal.change.note IS 'what to know about the change, or why it cannot be made';
 
--- sql/2-types/_principal.sql
-CREATE TYPE rolecall._principal AS (
+-- sql/2-types/principal.sql
+CREATE TYPE rolecall_internal.principal AS (
   role_oid oid,
   grantee text,
   path text,
@@ -58,20 +68,21 @@ CREATE TYPE rolecall._principal AS (
   remedy text
 );
 
-COMMENT ON TYPE rolecall._principal
+COMMENT ON TYPE rolecall_internal.principal
   IS 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC';
 
-COMMENT ON COLUMN rolecall._principal.role_oid IS 'oid of the role; 0: PUBLIC';
-COMMENT ON COLUMN rolecall._principal.grantee IS 'its name as GRANT and REVOKE take it';
-COMMENT ON COLUMN rolecall._principal.path IS 'how the audited role comes by it';
-COMMENT ON COLUMN rolecall._principal.becomes
+COMMENT ON COLUMN rolecall_internal.principal.role_oid IS 'oid of the role; 0: PUBLIC';
+COMMENT ON COLUMN rolecall_internal.principal.grantee IS 'its name as GRANT and REVOKE take it';
+COMMENT ON COLUMN rolecall_internal.principal.path IS 'how the audited role comes by it';
+COMMENT ON COLUMN rolecall_internal.principal.becomes
   IS 'whether the audited role can SET ROLE to it, and so has its attributes';
-COMMENT ON COLUMN rolecall._principal.options
+COMMENT ON COLUMN rolecall_internal.principal.options
   IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
-COMMENT ON COLUMN rolecall._principal.remedy IS 'the statement that ends the path; null where it has no membership';
+COMMENT ON COLUMN rolecall_internal.principal.remedy
+  IS 'the statement that ends the path; null where it has no membership';
 
--- sql/2-types/_table_group.sql
-CREATE TYPE rolecall._table_group AS (
+-- sql/2-types/table_group.sql
+CREATE TYPE rolecall_internal.table_group AS (
   schema oid,
   kind "char",
   owner oid,
@@ -80,18 +91,18 @@ CREATE TYPE rolecall._table_group AS (
   size bigint
 );
 
-COMMENT ON TYPE rolecall._table_group
+COMMENT ON TYPE rolecall_internal.table_group
   IS 'Tables, or sequences, that have the same privileges: of one schema, kind, owner and ACL';
 
-COMMENT ON COLUMN rolecall._table_group.schema IS 'oid of the schema';
-COMMENT ON COLUMN rolecall._table_group.kind IS 'as relkind in pg_class';
-COMMENT ON COLUMN rolecall._table_group.owner IS 'oid of the owner';
-COMMENT ON COLUMN rolecall._table_group.acl IS 'as relacl in pg_class';
-COMMENT ON COLUMN rolecall._table_group.sample IS 'oid of one of the tables';
-COMMENT ON COLUMN rolecall._table_group.size IS 'how many they are';
+COMMENT ON COLUMN rolecall_internal.table_group.schema IS 'oid of the schema';
+COMMENT ON COLUMN rolecall_internal.table_group.kind IS 'as relkind in pg_class';
+COMMENT ON COLUMN rolecall_internal.table_group.owner IS 'oid of the owner';
+COMMENT ON COLUMN rolecall_internal.table_group.acl IS 'as relacl in pg_class';
+COMMENT ON COLUMN rolecall_internal.table_group.sample IS 'oid of one of the tables';
+COMMENT ON COLUMN rolecall_internal.table_group.size IS 'how many they are';
 
--- sql/2-types/_place.sql
-CREATE TYPE rolecall._place AS (
+-- sql/2-types/place.sql
+CREATE TYPE rolecall_internal.place AS (
   position bigint,
   "role" text,
   role_oid oid,
@@ -104,21 +115,22 @@ CREATE TYPE rolecall._place AS (
   owners text[]
 );
 
-COMMENT ON TYPE rolecall._place IS 'One schema that a reporting role is to read';
+COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
 
-COMMENT ON COLUMN rolecall._place.position IS 'position of the resource in the desired state';
-COMMENT ON COLUMN rolecall._place."role" IS 'name of the role';
-COMMENT ON COLUMN rolecall._place.role_oid IS 'oid of the role; null: there is none yet';
-COMMENT ON COLUMN rolecall._place.place IS 'position of the schema in the resource';
-COMMENT ON COLUMN rolecall._place.schema IS 'name of the schema';
-COMMENT ON COLUMN rolecall._place.schema_oid IS 'oid of the schema; null: there is none yet';
-COMMENT ON COLUMN rolecall._place.withheld IS 'oids of the tables in it that are withheld from the role';
-COMMENT ON COLUMN rolecall._place.withheld_in IS 'for each of them the number of the group that it is in';
-COMMENT ON COLUMN rolecall._place.every_owner IS 'whether it reads future tables of every owner of tables there';
-COMMENT ON COLUMN rolecall._place.owners IS 'names of whose future tables it reads besides';
+COMMENT ON COLUMN rolecall_internal.place.position IS 'position of the resource in the desired state';
+COMMENT ON COLUMN rolecall_internal.place."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: there is none yet';
+COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
+COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';
+COMMENT ON COLUMN rolecall_internal.place.schema_oid IS 'oid of the schema; null: there is none yet';
+COMMENT ON COLUMN rolecall_internal.place.withheld IS 'oids of the tables in it that are withheld from the role';
+COMMENT ON COLUMN rolecall_internal.place.withheld_in IS 'for each of them the number of the group that it is in';
+COMMENT ON COLUMN rolecall_internal.place.every_owner
+  IS 'whether it reads future tables of every owner of tables there';
+COMMENT ON COLUMN rolecall_internal.place.owners IS 'names of whose future tables it reads besides';
 
--- sql/2-types/_finding.sql
-CREATE TYPE rolecall._finding AS (
+-- sql/2-types/finding.sql
+CREATE TYPE rolecall_internal.finding AS (
   severity text,
   path text,
   object text,
@@ -126,82 +138,82 @@ CREATE TYPE rolecall._finding AS (
   remedy text
 );
 
-COMMENT ON TYPE rolecall._finding IS 'One row of audit_role()';
+COMMENT ON TYPE rolecall_internal.finding IS 'One row of audit_role()';
 
-COMMENT ON COLUMN rolecall._finding.severity IS 'critical, warning or info';
-COMMENT ON COLUMN rolecall._finding.path IS 'how the role comes by it';
-COMMENT ON COLUMN rolecall._finding.object IS 'what it is about';
-COMMENT ON COLUMN rolecall._finding.detail IS 'what the role can do';
-COMMENT ON COLUMN rolecall._finding.remedy IS 'the statement that ends it';
+COMMENT ON COLUMN rolecall_internal.finding.severity IS 'critical, warning or info';
+COMMENT ON COLUMN rolecall_internal.finding.path IS 'how the role comes by it';
+COMMENT ON COLUMN rolecall_internal.finding.object IS 'what it is about';
+COMMENT ON COLUMN rolecall_internal.finding.detail IS 'what the role can do';
+COMMENT ON COLUMN rolecall_internal.finding.remedy IS 'the statement that ends it';
 
 -- sql/3-tables/resource.sql
-CREATE TABLE rolecall.resource (
+CREATE TABLE rolecall_internal.resource (
   section text NOT NULL,
   key jsonb NOT NULL,
   resource jsonb,
   recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.resource
+COMMENT ON TABLE rolecall_internal.resource
   IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no '
      'longer asked for';
 
-COMMENT ON COLUMN rolecall.resource.section IS 'roles, memberships, settings, ...';
-COMMENT ON COLUMN rolecall.resource.key IS 'what identifies it; the first element is the role';
-COMMENT ON COLUMN rolecall.resource.resource IS 'the resource as in the desired state, without any password';
-COMMENT ON COLUMN rolecall.resource.recorded_at IS 'when; orders the rows of one key';
+COMMENT ON COLUMN rolecall_internal.resource.section IS 'roles, memberships, settings, ...';
+COMMENT ON COLUMN rolecall_internal.resource.key IS 'what identifies it; the first element is the role';
+COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the desired state, without any password';
+COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
 
-CREATE INDEX ON rolecall.resource (section, key, recorded_at);
+CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 
-CREATE INDEX ON rolecall.resource ((key -> 1)) WHERE section = 'memberships';
+CREATE INDEX ON rolecall_internal.resource ((key -> 1)) WHERE section = 'memberships';
 
-REVOKE ALL ON TABLE rolecall.resource FROM PUBLIC;
+REVOKE ALL ON TABLE rolecall_internal.resource FROM PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('rolecall.resource', '');
+SELECT pg_catalog.pg_extension_config_dump('rolecall_internal.resource', '');
 
 -- sql/3-tables/secret.sql
-CREATE TABLE rolecall.secret (
+CREATE TABLE rolecall_internal.secret (
   key text PRIMARY KEY,
   value bytea NOT NULL,
   encrypted boolean NOT NULL,
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE rolecall.secret
+COMMENT ON TABLE rolecall_internal.secret
   IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting '
      'role';
 
-COMMENT ON COLUMN rolecall.secret.key IS 'name of the secret';
-COMMENT ON COLUMN rolecall.secret.value IS 'the value in UTF-8, or its encrypted form';
-COMMENT ON COLUMN rolecall.secret.encrypted IS 'whether value is encrypted by pgcrypto';
-COMMENT ON COLUMN rolecall.secret.made_at IS 'when the value was set';
+COMMENT ON COLUMN rolecall_internal.secret.key IS 'name of the secret';
+COMMENT ON COLUMN rolecall_internal.secret.value IS 'the value in UTF-8, or its encrypted form';
+COMMENT ON COLUMN rolecall_internal.secret.encrypted IS 'whether value is encrypted by pgcrypto';
+COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
 
-REVOKE ALL ON TABLE rolecall.secret FROM PUBLIC;
+REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
 
 -- sql/4-views/reporting_role.sql
-CREATE VIEW rolecall.reporting_role WITH (security_barrier) AS
+CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
 FROM (
   SELECT DISTINCT ON (r.key) r.resource
-  FROM rolecall.resource AS r
+  FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
   ORDER BY r.key, r.recorded_at DESC
 ) AS p
 WHERE p.resource IS NOT NULL;
 
-COMMENT ON VIEW rolecall.reporting_role
+COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
      'tables are watched';
 
-COMMENT ON COLUMN rolecall.reporting_role."role" IS 'name of the role';
-COMMENT ON COLUMN rolecall.reporting_role.schemas IS 'names of the schemas that it reads';
-COMMENT ON COLUMN rolecall.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
+COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables withheld from it, as in SQL';
 
-REVOKE ALL ON TABLE rolecall.reporting_role FROM PUBLIC;
+REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
--- sql/5-internal/_apply_to_new_tables.sql
+-- sql/5-internal/reading/apply_to_new_tables.sql
 -- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away
 -- the rest.
 --
@@ -209,7 +221,7 @@ REVOKE ALL ON TABLE rolecall.reporting_role FROM PUBLIC;
 -- was moved shows in the row that ties it to its schema, which is then as new as the table's own.
 --
 -- No error of ours is the command's: it becomes a WARNING.
-CREATE FUNCTION rolecall._apply_to_new_tables()
+CREATE FUNCTION rolecall_internal.apply_to_new_tables()
 RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -218,7 +230,7 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_apply_to_new_tables$
+AS $apply_to_new_tables$
 DECLARE
   v_changes jsonb := '[]'::jsonb;
   v_change jsonb;
@@ -237,7 +249,7 @@ BEGIN
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
         SELECT o.role_oid, r.role, r.schemas, r.withheld
-        FROM rolecall.reporting_role AS r
+        FROM rolecall_watch.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
       ),
@@ -376,16 +388,14 @@ BEGIN
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
     );
   EXCEPTION
-    WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-      OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-      OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-      OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000'
-      OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000'
-      OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000'
-      OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000'
-      OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000'
-      OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000'
-      OR SQLSTATE 'P0000' THEN
+    WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+      OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+      OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+      OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000'
+      OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000'
+      OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000' OR SQLSTATE '39000'
+      OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000'
+      OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' THEN
       RAISE WARNING USING
         ERRCODE = SQLSTATE,
         MESSAGE = format('reporting roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
@@ -414,16 +424,14 @@ BEGIN
       v_next := v_next + 1;
       v_attempts := 0;
     EXCEPTION
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '08000'
-        OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000' OR SQLSTATE '20000'
-        OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000'
-        OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000'
-        OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000'
-        OR SQLSTATE '44000' OR SQLSTATE '72000' OR SQLSTATE 'F0000' OR SQLSTATE 'HV000'
-        OR SQLSTATE 'P0000' THEN
+      WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+        OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+        OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '09000' OR SQLSTATE '0F000' OR SQLSTATE '0P000'
+        OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000' OR SQLSTATE '28000'
+        OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000' OR SQLSTATE '39000'
+        OR SQLSTATE '3B000' OR SQLSTATE '3D000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000'
+        OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' THEN
         v_attempts := v_attempts + 1;
         IF NOT v_alone THEN
           v_alone := true;
@@ -453,22 +461,22 @@ BEGIN
     END;
   END LOOP;
 END
-$_apply_to_new_tables$;
+$apply_to_new_tables$;
 
-COMMENT ON FUNCTION rolecall._apply_to_new_tables()
+COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
   IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
      'away the rest';
 
-REVOKE ALL ON FUNCTION rolecall._apply_to_new_tables() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
--- sql/5-internal/_audit_catalogs.sql
-CREATE FUNCTION rolecall._audit_catalogs(
-  principals rolecall._principal[]
+-- sql/5-internal/audit/audit_catalogs.sql
+CREATE FUNCTION rolecall_internal.audit_catalogs(
+  principals rolecall_internal.principal[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_catalogs$
+AS $audit_catalogs$
 BEGIN
   RETURN QUERY
     SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
@@ -500,24 +508,24 @@ BEGIN
         AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
       GROUP BY 1, 2, 3, 4, 5
     ) AS h
-    JOIN unnest(_audit_catalogs.principals) AS p ON p.role_oid = h.grantee;
+    JOIN unnest(audit_catalogs.principals) AS p ON p.role_oid = h.grantee;
 END
-$_audit_catalogs$;
+$audit_catalogs$;
 
-COMMENT ON FUNCTION rolecall._audit_catalogs(rolecall._principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[])
   IS 'Privileges on the catalogs that the server does not come with';
 
-REVOKE ALL ON FUNCTION rolecall._audit_catalogs(rolecall._principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_columns.sql
-CREATE FUNCTION rolecall._audit_columns(
-  principals rolecall._principal[],
+-- sql/5-internal/audit/audit_columns.sql
+CREATE FUNCTION rolecall_internal.audit_columns(
+  principals rolecall_internal.principal[],
   usable_schemas oid[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_columns$
+AS $audit_columns$
 DECLARE
   -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
   v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
@@ -554,28 +562,28 @@ BEGIN
       ) AS g
       GROUP BY 1, 2, 3
     ) AS h
-    JOIN unnest(_audit_columns.principals) AS p ON p.role_oid = h.grantee
+    JOIN unnest(audit_columns.principals) AS p ON p.role_oid = h.grantee
     JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (_audit_columns.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_columns.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
 END
-$_audit_columns$;
+$audit_columns$;
 
-COMMENT ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[])
   IS 'Privileges on columns beyond reading them';
 
-REVOKE ALL ON FUNCTION rolecall._audit_columns(rolecall._principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_functions.sql
-CREATE FUNCTION rolecall._audit_functions(
-  principals rolecall._principal[],
+-- sql/5-internal/audit/audit_functions.sql
+CREATE FUNCTION rolecall_internal.audit_functions(
+  principals rolecall_internal.principal[],
   usable_schemas oid[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_functions$
+AS $audit_functions$
 BEGIN
   RETURN QUERY
     SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
@@ -601,13 +609,13 @@ BEGIN
       SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
     ) AS c(fixed) ON true
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (_audit_functions.usable_schemas)
+      AND f.pronamespace = ANY (audit_functions.usable_schemas)
       AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       -- What a role may do anyway it may also do through a function of its own.
-      AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(_audit_functions.principals) AS o);
+      AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(audit_functions.principals) AS o);
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -622,7 +630,7 @@ BEGIN
            ))
     FROM pg_proc AS f
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
     WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
       AND EXISTS (
@@ -650,27 +658,27 @@ BEGIN
       AND d.classid = 'pg_proc'::regclass
     JOIN pg_proc AS f ON f.oid = d.objid
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(_audit_functions.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
     WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (_audit_functions.usable_schemas)
+      AND f.pronamespace = ANY (audit_functions.usable_schemas)
     GROUP BY p.path, p.grantee, p.remedy;
 END
-$_audit_functions$;
+$audit_functions$;
 
-COMMENT ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[])
   IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
      'database';
 
-REVOKE ALL ON FUNCTION rolecall._audit_functions(rolecall._principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_objects.sql
-CREATE FUNCTION rolecall._audit_objects(
-  principals rolecall._principal[]
+-- sql/5-internal/audit/audit_objects.sql
+CREATE FUNCTION rolecall_internal.audit_objects(
+  principals rolecall_internal.principal[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_objects$
+AS $audit_objects$
 BEGIN
   RETURN QUERY
     SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
@@ -711,7 +719,7 @@ BEGIN
       FROM pg_language AS l
     ) AS g
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
-    JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
       VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
              ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
@@ -745,24 +753,24 @@ BEGIN
         AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
       GROUP BY 1, 2, 3, 4, 5
     ) AS g
-    JOIN unnest(_audit_objects.principals) AS p ON p.role_oid = g.grantee;
+    JOIN unnest(audit_objects.principals) AS p ON p.role_oid = g.grantee;
 END
-$_audit_objects$;
+$audit_objects$;
 
-COMMENT ON FUNCTION rolecall._audit_objects(rolecall._principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
   IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
      'future';
 
-REVOKE ALL ON FUNCTION rolecall._audit_objects(rolecall._principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_ownership.sql
-CREATE FUNCTION rolecall._audit_ownership(
-  principals rolecall._principal[]
+-- sql/5-internal/audit/audit_ownership.sql
+CREATE FUNCTION rolecall_internal.audit_ownership(
+  principals rolecall_internal.principal[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_ownership$
+AS $audit_ownership$
 BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
@@ -779,7 +787,7 @@ BEGIN
                i.identity
              )
            END)
-    FROM unnest(_audit_ownership.principals) AS p
+    FROM unnest(audit_ownership.principals) AS p
     JOIN pg_shdepend AS d
       ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
       AND d.deptype = 'o'
@@ -807,44 +815,44 @@ BEGIN
            coalesce(p.remedy, CASE d.deptype
              WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
            END)
-    FROM unnest(_audit_ownership.principals) AS p
+    FROM unnest(audit_ownership.principals) AS p
     JOIN pg_shdepend AS d
       ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
     JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
     WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
 END
-$_audit_ownership$;
+$audit_ownership$;
 
-COMMENT ON FUNCTION rolecall._audit_ownership(rolecall._principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[])
   IS 'What the principals own: here, in the whole cluster, and in other databases';
 
-REVOKE ALL ON FUNCTION rolecall._audit_ownership(rolecall._principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_principals.sql
+-- sql/5-internal/audit/audit_principals.sql
 -- The role itself, the roles whose privileges it can use, and PUBLIC.
 --
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE FUNCTION rolecall._audit_principals(
+CREATE FUNCTION rolecall_internal.audit_principals(
   role_oid oid
 )
-RETURNS SETOF rolecall._principal
+RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_principals$
+AS $audit_principals$
 DECLARE
   v_granted_by text := CASE
     WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' GRANTED BY %3$I'
     ELSE ''
   END;
-  v_next rolecall._principal[];
-  v_found rolecall._principal[];
+  v_next rolecall_internal.principal[];
+  v_found rolecall_internal.principal[];
 BEGIN
   v_next := ARRAY(
-    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall._principal
-    FROM pg_roles AS r WHERE r.oid = _audit_principals.role_oid
+    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
+    FROM pg_roles AS r WHERE r.oid = audit_principals.role_oid
   );
   v_found := v_next;
   WHILE cardinality(v_next) > 0 LOOP
@@ -858,7 +866,7 @@ BEGIN
                concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
                          CASE WHEN n.admin THEN 'ADMIN' END),
                coalesce(n.remedy, n.revoke)
-             )::rolecall._principal
+             )::rolecall_internal.principal
       FROM (
         SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
         FROM (
@@ -898,32 +906,32 @@ BEGIN
   RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
   RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
 END
-$_audit_principals$;
+$audit_principals$;
 
-COMMENT ON FUNCTION rolecall._audit_principals(oid)
+COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 
-REVOKE ALL ON FUNCTION rolecall._audit_principals(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
--- sql/5-internal/_audit_reading.sql
+-- sql/5-internal/audit/audit_reading.sql
 -- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over
 -- them.
 --
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read.
-CREATE FUNCTION rolecall._audit_reading(
-  principals rolecall._principal[],
+CREATE FUNCTION rolecall_internal.audit_reading(
+  principals rolecall_internal.principal[],
   usable_schemas oid[],
   withheld oid[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_reading$
+AS $audit_reading$
 BEGIN
   RETURN QUERY
     WITH RECURSIVE kin AS (
-      SELECT w.oid AS origin, w.oid, 0 AS direction FROM unnest(_audit_reading.withheld) AS w(oid)
+      SELECT w.oid AS origin, w.oid, 0 AS direction FROM unnest(audit_reading.withheld) AS w(oid)
       UNION
       SELECT k.origin, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
       FROM kin AS k
@@ -976,34 +984,34 @@ BEGIN
       WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
     ) AS g(attnum, acl)
     CROSS JOIN LATERAL aclexplode(g.acl) AS x
-    JOIN unnest(_audit_reading.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_reading.principals) AS p ON p.role_oid = x.grantee
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (_audit_reading.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_reading.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
-$_audit_reading$;
+$audit_reading$;
 
-COMMENT ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[])
   IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over '
      'them';
 
-REVOKE ALL ON FUNCTION rolecall._audit_reading(rolecall._principal[], oid[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_roles.sql
-CREATE FUNCTION rolecall._audit_roles(
-  principals rolecall._principal[],
+-- sql/5-internal/audit/audit_roles.sql
+CREATE FUNCTION rolecall_internal.audit_roles(
+  principals rolecall_internal.principal[],
   withholds boolean
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_roles$
+AS $audit_roles$
 BEGIN
   RETURN QUERY
     SELECT a.severity, p.path || ' -> attribute', p.grantee, a.detail,
            coalesce(p.remedy, format('ALTER ROLE %s NO%s', p.grantee, a.word))
-    FROM unnest(_audit_roles.principals) AS p
+    FROM unnest(audit_roles.principals) AS p
     JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
     CROSS JOIN LATERAL (
       VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
@@ -1016,16 +1024,16 @@ BEGIN
     WHERE a.present
     UNION ALL
     SELECT 'info', p.path || ' -> itself', p.grantee, 'may change its own password and settings',
-           CASE WHEN rolecall._recorded('read_access', jsonb_build_array(r.rolname)) IS NOT NULL
+           CASE WHEN rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NOT NULL
              THEN 'SELECT * FROM rolecall.converge()' END
-    FROM unnest(_audit_roles.principals) AS p
+    FROM unnest(audit_roles.principals) AS p
     JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
   RETURN QUERY
     SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
            concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
-    FROM unnest(_audit_roles.principals) AS p
+    FROM unnest(audit_roles.principals) AS p
     LEFT JOIN (
-      VALUES ('pg_read_all_data', CASE WHEN _audit_roles.withholds THEN 'critical' ELSE 'warning' END,
+      VALUES ('pg_read_all_data', CASE WHEN audit_roles.withholds THEN 'critical' ELSE 'warning' END,
               'reads every table, also one that is withheld'),
              ('pg_write_all_data', 'critical', 'writes every table'),
              ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
@@ -1045,52 +1053,52 @@ BEGIN
     ) AS k(grantee, severity, detail) ON k.grantee = p.grantee
     WHERE p.options IS NOT NULL;
 END
-$_audit_roles$;
+$audit_roles$;
 
-COMMENT ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean)
+COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean)
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
 
-REVOKE ALL ON FUNCTION rolecall._audit_roles(rolecall._principal[], boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
 
--- sql/5-internal/_audit_schemas.sql
-CREATE FUNCTION rolecall._audit_schemas(
-  principals rolecall._principal[]
+-- sql/5-internal/audit/audit_schemas.sql
+CREATE FUNCTION rolecall_internal.audit_schemas(
+  principals rolecall_internal.principal[]
 )
 RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_schemas$
+AS $audit_schemas$
 BEGIN
   RETURN ARRAY(
     SELECT DISTINCT n.oid
     FROM pg_namespace AS n
     CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
-    JOIN unnest(_audit_schemas.principals) AS p
+    JOIN unnest(audit_schemas.principals) AS p
       ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
     WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
   );
 END
-$_audit_schemas$;
+$audit_schemas$;
 
-COMMENT ON FUNCTION rolecall._audit_schemas(rolecall._principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[])
   IS 'The schemas in which the principals can name objects';
 
-REVOKE ALL ON FUNCTION rolecall._audit_schemas(rolecall._principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_server.sql
-CREATE FUNCTION rolecall._audit_server(
-  principals rolecall._principal[]
+-- sql/5-internal/audit/audit_server.sql
+CREATE FUNCTION rolecall_internal.audit_server(
+  principals rolecall_internal.principal[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_server$
+AS $audit_server$
 BEGIN
   IF current_setting('lo_compat_privileges')::boolean THEN
     RETURN QUERY
       SELECT 'critical', p.path || ' -> lo_compat_privileges', 'large objects', 'writes every large object',
              'ALTER SYSTEM SET lo_compat_privileges = off; SELECT pg_reload_conf()'
-      FROM unnest(_audit_server.principals) AS p WHERE p.role_oid = 0;
+      FROM unnest(audit_server.principals) AS p WHERE p.role_oid = 0;
   END IF;
   RETURN QUERY
     SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
@@ -1100,7 +1108,7 @@ BEGIN
            ))
     FROM pg_proc AS f
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_server.principals) AS p ON p.role_oid = x.grantee
     WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
       AND x.grantee <> f.proowner
     GROUP BY p.path, p.grantee, p.remedy;
@@ -1117,7 +1125,7 @@ BEGIN
            ))
     FROM pg_database AS d
     CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
-    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_server.principals) AS p ON p.role_oid = x.grantee
     WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
   RETURN QUERY
     SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
@@ -1127,73 +1135,73 @@ BEGIN
              ELSE 'sets this parameter for the server'
            END,
            coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
-    FROM jsonb_to_recordset(rolecall._parameter_privileges())
+    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-    JOIN unnest(_audit_server.principals) AS p ON p.role_oid = x.grantee
+    JOIN unnest(audit_server.principals) AS p ON p.role_oid = x.grantee
     WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
 END
-$_audit_server$;
+$audit_server$;
 
-COMMENT ON FUNCTION rolecall._audit_server(rolecall._principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
   IS 'What is left: large objects in general, other databases, configuration parameters';
 
-REVOKE ALL ON FUNCTION rolecall._audit_server(rolecall._principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_settings.sql
-CREATE FUNCTION rolecall._audit_settings(
+-- sql/5-internal/audit/audit_settings.sql
+CREATE FUNCTION rolecall_internal.audit_settings(
   role_name text
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_settings$
+AS $audit_settings$
 DECLARE
   v_wanted jsonb;
 BEGIN
   SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
   FROM (
     SELECT DISTINCT ON (r.key) r.resource
-    FROM rolecall.resource AS r
-    WHERE r.section = 'settings' AND r.key ->> 0 = _audit_settings.role_name
+    FROM rolecall_internal.resource AS r
+    WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
     ORDER BY r.key, r.recorded_at DESC
   ) AS s
   WHERE s.resource IS NOT NULL;
   RETURN QUERY
-    SELECT 'warning', quote_ident(_audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
+    SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
            'is not as it was asked for', c.statement
     FROM jsonb_array_elements(v_wanted) AS w(setting)
-    CROSS JOIN LATERAL rolecall._plan_settings(jsonb_build_array(w.setting)) AS c;
-  IF rolecall._recorded('roles', jsonb_build_array(_audit_settings.role_name)) IS NULL THEN
+    CROSS JOIN LATERAL rolecall_internal.plan_settings(jsonb_build_array(w.setting)) AS c;
+  IF rolecall_internal.newest_record('roles', jsonb_build_array(audit_settings.role_name)) IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT 'info', quote_ident(_audit_settings.role_name) || ' -> setting', c.name,
+    SELECT 'info', quote_ident(audit_settings.role_name) || ' -> setting', c.name,
            concat('is ', c.value, ', which nobody asked for here'),
            format('ALTER ROLE %I%s RESET %I',
-                  _audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+                  audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
     FROM pg_db_role_setting AS s
     CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
     LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE s.setrole = to_regrole(quote_ident(_audit_settings.role_name))::oid
+    WHERE s.setrole = to_regrole(quote_ident(audit_settings.role_name))::oid
       AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
 END
-$_audit_settings$;
+$audit_settings$;
 
-COMMENT ON FUNCTION rolecall._audit_settings(text)
+COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 
-REVOKE ALL ON FUNCTION rolecall._audit_settings(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
--- sql/5-internal/_audit_tables.sql
-CREATE FUNCTION rolecall._audit_tables(
-  principals rolecall._principal[],
+-- sql/5-internal/audit/audit_tables.sql
+CREATE FUNCTION rolecall_internal.audit_tables(
+  principals rolecall_internal.principal[],
   usable_schemas oid[]
 )
-RETURNS SETOF rolecall._finding
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_tables$
+AS $audit_tables$
 BEGIN
   RETURN QUERY
     WITH acl AS MATERIALIZED (
@@ -1229,32 +1237,32 @@ BEGIN
       WHERE x.grantee <> a.relowner AND (x.privilege_type <> 'SELECT' OR x.is_grantable)
       GROUP BY 1, 2, 3
     ) AS h
-    JOIN unnest(_audit_tables.principals) AS p ON p.role_oid = h.grantee
-    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (_audit_tables.usable_schemas)) AS u(usable)
+    JOIN unnest(audit_tables.principals) AS p ON p.role_oid = h.grantee
+    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (audit_tables.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
     JOIN pg_class AS c ON c.oid = t.oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
 END
-$_audit_tables$;
+$audit_tables$;
 
-COMMENT ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
   IS 'Privileges on tables and sequences beyond reading them';
 
-REVOKE ALL ON FUNCTION rolecall._audit_tables(rolecall._principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
--- sql/5-internal/_audit_withheld.sql
-CREATE FUNCTION rolecall._audit_withheld(
+-- sql/5-internal/audit/audit_withheld.sql
+CREATE FUNCTION rolecall_internal.audit_withheld(
   role_name text
 )
 RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_audit_withheld$
+AS $audit_withheld$
 DECLARE
-  v_definition jsonb := rolecall._recorded('read_access', jsonb_build_array(_audit_withheld.role_name));
+  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_withheld.role_name));
 BEGIN
-  RETURN 'rolecall.secret'::regclass::oid || ARRAY(
+  RETURN 'rolecall_internal.secret'::regclass::oid || ARRAY(
     SELECT c.oid
     FROM jsonb_array_elements_text(v_definition -> 'withheld') AS w(name)
     CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
@@ -1264,31 +1272,31 @@ BEGIN
       AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
   );
 END
-$_audit_withheld$;
+$audit_withheld$;
 
-COMMENT ON FUNCTION rolecall._audit_withheld(text)
+COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
 
-REVOKE ALL ON FUNCTION rolecall._audit_withheld(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
 
--- sql/5-internal/_base64_length.sql
+-- sql/5-internal/passwords/base64_length.sql
 -- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
 --
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
 -- the alphabet is let through, and each group gives as many bytes as the one with that "=".
-CREATE FUNCTION rolecall._base64_length(
+CREATE FUNCTION rolecall_internal.base64_length(
   base64 text
 )
 RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_base64_length$
+AS $base64_length$
 DECLARE
-  v_groups CONSTANT integer := length(_base64_length.base64) / 4;
-  v_padding CONSTANT integer := strpos(_base64_length.base64 COLLATE "C", '=') - 1;
+  v_groups CONSTANT integer := length(base64_length.base64) / 4;
+  v_padding CONSTANT integer := strpos(base64_length.base64 COLLATE "C", '=') - 1;
 BEGIN
-  IF _base64_length.base64 COLLATE "C" ~ '[^A-Za-z0-9+/=]'
-    OR length(_base64_length.base64) % 4 <> 0
+  IF base64_length.base64 COLLATE "C" ~ '[^A-Za-z0-9+/=]'
+    OR length(base64_length.base64) % 4 <> 0
     OR v_padding % 4 IN (0, 1)
   THEN
     RETURN NULL;
@@ -1297,59 +1305,59 @@ BEGIN
   END IF;
   RETURN 3 * (v_padding / 4) + (v_padding % 4 - 1) * (v_groups - v_padding / 4);
 END
-$_base64_length$;
+$base64_length$;
 
-COMMENT ON FUNCTION rolecall._base64_length(text)
+COMMENT ON FUNCTION rolecall_internal.base64_length(text)
   IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
 
-REVOKE ALL ON FUNCTION rolecall._base64_length(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
 
--- sql/5-internal/_base_role_names.sql
-CREATE FUNCTION rolecall._base_role_names()
+-- sql/5-internal/record/base_role_names.sql
+CREATE FUNCTION rolecall_internal.base_role_names()
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_base_role_names$
+AS $base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
     || coalesce((
       -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
       SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
-      FROM rolecall.resource AS p
+      FROM rolecall_internal.resource AS p
       WHERE p.section = 'base_roles' AND p.resource ? 'name'
     ), '{}');
 END
-$_base_role_names$;
+$base_role_names$;
 
-COMMENT ON FUNCTION rolecall._base_role_names()
+COMMENT ON FUNCTION rolecall_internal.base_role_names()
   IS 'The names that the base roles have in this database; the default role is there only where it was once named';
 
-REVOKE ALL ON FUNCTION rolecall._base_role_names() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;
 
--- sql/5-internal/_bits.sql
+-- sql/5-internal/passwords/bits.sql
 -- The bits of a bytea.
 --
 -- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
-CREATE FUNCTION rolecall._bits(
+CREATE FUNCTION rolecall_internal.bits(
   bytes bytea
 )
 RETURNS bit varying
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_bits$
+AS $bits$
 BEGIN
-  RETURN ('x' || encode(_bits.bytes, 'hex'))::varbit;
+  RETURN ('x' || encode(bits.bytes, 'hex'))::varbit;
 END
-$_bits$;
+$bits$;
 
-COMMENT ON FUNCTION rolecall._bits(bytea) IS 'The bits of a bytea';
+COMMENT ON FUNCTION rolecall_internal.bits(bytea) IS 'The bits of a bytea';
 
-REVOKE ALL ON FUNCTION rolecall._bits(bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.bits(bytea) FROM PUBLIC;
 
--- sql/5-internal/_blocking.sql
-CREATE FUNCTION rolecall._blocking(
+-- sql/5-internal/plan/blocking.sql
+CREATE FUNCTION rolecall_internal.blocking(
   role_oid oid,
   reassigns boolean,
   drops boolean
@@ -1357,11 +1365,11 @@ CREATE FUNCTION rolecall._blocking(
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_blocking$
+AS $blocking$
 BEGIN
   RETURN (
     WITH found AS MATERIALIZED (
-      SELECT d.* FROM rolecall._dependencies(_blocking.role_oid, _blocking.reassigns, _blocking.drops) AS d
+      SELECT d.* FROM rolecall_internal.dependencies(blocking.role_oid, blocking.reassigns, blocking.drops) AS d
       WHERE d.cleared_by IS NULL
     ),
     kind AS (
@@ -1388,69 +1396,69 @@ BEGIN
     ) AS r
   );
 END
-$_blocking$;
+$blocking$;
 
-COMMENT ON FUNCTION rolecall._blocking(oid, boolean, boolean)
+COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
   IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
 
-REVOKE ALL ON FUNCTION rolecall._blocking(oid, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
--- sql/5-internal/_check_document.sql
-CREATE FUNCTION rolecall._check_document(
+-- sql/5-internal/document/check_document.sql
+CREATE FUNCTION rolecall_internal.check_document(
   document jsonb
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_document$
+AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(_check_document.document, '$.roles[*].name')
-  || jsonb_path_query_array(_check_document.document, '$.base_roles[*].name ? (@ != null)')
-  || jsonb_path_query_array(_check_document.document, '$.*[*].role')
-  || jsonb_path_query_array(_check_document.document, '$.*[*].member')
-  || jsonb_path_query_array(_check_document.document, '$.*[*].reassign_to ? (@ != null)');
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.roles[*].name')
+  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.*[*].role')
+  || jsonb_path_query_array(check_document.document, '$.*[*].member')
+  || jsonb_path_query_array(check_document.document, '$.*[*].reassign_to ? (@ != null)');
 BEGIN
-  PERFORM rolecall._check_role_name(n.name)
+  PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
     n.name IS NULL
     OR octet_length(n.name) NOT BETWEEN 1 AND 63
     OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
     OR starts_with(n.name, 'pg_')
   );
-  IF _check_document.document @? '$.*[*] ? (@.password == "")' THEN
+  IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'password must not be empty',
       HINT = 'Use null for a role without a password.';
   END IF;
 END
-$_check_document$;
+$check_document$;
 
-COMMENT ON FUNCTION rolecall._check_document(jsonb)
+COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
   IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
 
-REVOKE ALL ON FUNCTION rolecall._check_document(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_check_operator.sql
-CREATE FUNCTION rolecall._check_operator(
+-- sql/5-internal/plan/check_operator.sql
+CREATE FUNCTION rolecall_internal.check_operator(
   role_name text
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_operator$
+AS $check_operator$
 DECLARE
   v_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'rolecall');
 BEGIN
-  IF to_regrole(quote_ident(_check_operator.role_name)) IS NULL THEN
+  IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
-      MESSAGE = format('role "%s" does not exist', _check_operator.role_name);
-  ELSIF rolecall._recorded('read_access', jsonb_build_array(_check_operator.role_name)) IS NOT NULL
-        OR rolecall._other_database(_check_operator.role_name) IS NOT NULL THEN
+      MESSAGE = format('role "%s" does not exist', check_operator.role_name);
+  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
+        OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('role "%s" is a reporting role', _check_operator.role_name),
+      MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
       HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
              'derived from.';
   ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
@@ -1460,51 +1468,51 @@ BEGIN
       HINT = format('Have "%s", or a superuser, make the call.', pg_get_userbyid(v_owner));
   END IF;
 END
-$_check_operator$;
+$check_operator$;
 
-COMMENT ON FUNCTION rolecall._check_operator(text)
+COMMENT ON FUNCTION rolecall_internal.check_operator(text)
   IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
 
-REVOKE ALL ON FUNCTION rolecall._check_operator(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;
 
--- sql/5-internal/_check_protected.sql
-CREATE FUNCTION rolecall._check_protected(
+-- sql/5-internal/document/check_protected.sql
+CREATE FUNCTION rolecall_internal.check_protected(
   role_name text
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_protected$
+AS $check_protected$
 BEGIN
-  IF _check_protected.role_name IN (current_user, session_user) THEN
+  IF check_protected.role_name IN (current_user, session_user) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('role "%s" is the role that makes this call', _check_protected.role_name),
+      MESSAGE = format('role "%s" is the role that makes this call', check_protected.role_name),
       HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
   ELSIF has_table_privilege(
-    to_regrole(quote_ident(_check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    to_regrole(quote_ident(check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
   ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('role "%s" is a superuser', _check_protected.role_name),
+      MESSAGE = format('role "%s" is a superuser', check_protected.role_name),
       HINT = 'Choose another name: no call demotes an administrator.';
   END IF;
 END
-$_check_protected$;
+$check_protected$;
 
-COMMENT ON FUNCTION rolecall._check_protected(text)
+COMMENT ON FUNCTION rolecall_internal.check_protected(text)
   IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
 
-REVOKE ALL ON FUNCTION rolecall._check_protected(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_protected(text) FROM PUBLIC;
 
--- sql/5-internal/_check_provisioned_here.sql
-CREATE FUNCTION rolecall._check_provisioned_here(
+-- sql/5-internal/reading/check_provisioned_here.sql
+CREATE FUNCTION rolecall_internal.check_provisioned_here(
   resources jsonb
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_provisioned_here$
+AS $check_provisioned_here$
 DECLARE
   v_role text;
   v_other text;
@@ -1512,32 +1520,32 @@ BEGIN
   -- As a rule no role has a setting for another database.
   FOR v_role IN
     SELECT DISTINCT r.role
-    FROM jsonb_to_recordset(_check_provisioned_here.resources) AS r(role text)
+    FROM jsonb_to_recordset(check_provisioned_here.resources) AS r(role text)
     JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
     JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE d.datname <> current_database()
   LOOP
-    v_other := rolecall._other_database(v_role);
+    v_other := rolecall_internal.other_database(v_role);
     IF v_other IS NOT NULL THEN
-      PERFORM rolecall._refuse_other_database(v_role, format('database "%s"', v_other));
+      PERFORM rolecall_internal.refuse_other_database(v_role, format('database "%s"', v_other));
     END IF;
   END LOOP;
 END
-$_check_provisioned_here$;
+$check_provisioned_here$;
 
-COMMENT ON FUNCTION rolecall._check_provisioned_here(jsonb)
+COMMENT ON FUNCTION rolecall_internal.check_provisioned_here(jsonb)
   IS 'Refuses a reporting role that belongs to another database of the cluster';
 
-REVOKE ALL ON FUNCTION rolecall._check_provisioned_here(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_provisioned_here(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_check_read_access.sql
-CREATE FUNCTION rolecall._check_read_access(
+-- sql/5-internal/reporting/check_read_access.sql
+CREATE FUNCTION rolecall_internal.check_read_access(
   definitions jsonb
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_read_access$
+AS $check_read_access$
 DECLARE
   v_definition record;
   v_schema text;
@@ -1545,7 +1553,7 @@ DECLARE
   v_part text;
 BEGIN
   FOR v_definition IN
-    SELECT * FROM jsonb_to_recordset(_check_read_access.definitions)
+    SELECT * FROM jsonb_to_recordset(check_read_access.definitions)
       AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
@@ -1562,7 +1570,9 @@ BEGIN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
           MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
-      ELSIF starts_with(v_schema, 'pg_') OR v_schema IN ('information_schema', 'rolecall') THEN
+      ELSIF starts_with(v_schema, 'pg_')
+        OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      THEN
         RAISE EXCEPTION USING ERRCODE = 'reserved_name', MESSAGE = format('schema "%s" is not for reports', v_schema);
       ELSIF v_schema = 'public' AND to_regnamespace('public') IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
@@ -1587,176 +1597,177 @@ BEGIN
         END IF;
       END LOOP;
     END LOOP;
-    PERFORM rolecall._check_role_name(o.name)
+    PERFORM rolecall_internal.check_role_name(o.name)
     FROM jsonb_array_elements_text(nullif(v_definition.owners, 'null')) AS o(name);
   END LOOP;
 END
-$_check_read_access$;
+$check_read_access$;
 
-COMMENT ON FUNCTION rolecall._check_read_access(jsonb)
+COMMENT ON FUNCTION rolecall_internal.check_read_access(jsonb)
   IS 'Refuses a definition of a reporting role that could not be provisioned';
 
-REVOKE ALL ON FUNCTION rolecall._check_read_access(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_read_access(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_check_removal_rights.sql
-CREATE FUNCTION rolecall._check_removal_rights(
+-- sql/5-internal/plan/check_removal_rights.sql
+CREATE FUNCTION rolecall_internal.check_removal_rights(
   role_oid oid,
-  first rolecall._change,
-  last rolecall._change
+  first rolecall_internal.change,
+  last rolecall_internal.change
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_removal_rights$
+AS $check_removal_rights$
 DECLARE
   v_caller record;
-  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = _check_removal_rights.role_oid);
+  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid);
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN
     RETURN;
   ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
     OR (current_setting('server_version_num')::integer / 10000 >= 16
-        AND NOT pg_has_role(_check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
+        AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
   THEN
-    PERFORM rolecall._surface(_check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF _check_removal_rights.first.operation <> _check_removal_rights.last.operation
-    AND NOT pg_has_role(_check_removal_rights.role_oid, 'USAGE')
+    PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
+  ELSIF check_removal_rights.first.operation <> check_removal_rights.last.operation
+    AND NOT pg_has_role(check_removal_rights.role_oid, 'USAGE')
   THEN
-    PERFORM rolecall._surface(
-      _check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+    PERFORM rolecall_internal.surface(
+      check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
     );
   END IF;
 END
-$_check_removal_rights$;
+$check_removal_rights$;
 
-COMMENT ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change)
+COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
   IS 'Refuses a caller that may not make a step of a removal';
 
-REVOKE ALL ON FUNCTION rolecall._check_removal_rights(oid, rolecall._change, rolecall._change) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
+  FROM PUBLIC;
 
--- sql/5-internal/_check_role_name.sql
-CREATE FUNCTION rolecall._check_role_name(
+-- sql/5-internal/document/check_role_name.sql
+CREATE FUNCTION rolecall_internal.check_role_name(
   role_name text
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_role_name$
+AS $check_role_name$
 BEGIN
-  IF _check_role_name.role_name IS NULL THEN
+  IF check_role_name.role_name IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'null_value_not_allowed',
       MESSAGE = 'role name must not be null';
-  ELSIF octet_length(_check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
+  ELSIF octet_length(check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
-      MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(_check_role_name.role_name)),
-      DETAIL = format('The name is %L.', _check_role_name.role_name);
-  ELSIF _check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-  OR starts_with(_check_role_name.role_name, 'pg_') THEN
+      MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)),
+      DETAIL = format('The name is %L.', check_role_name.role_name);
+  ELSIF check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+  OR starts_with(check_role_name.role_name, 'pg_') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',
-      MESSAGE = format('role name "%s" is reserved', _check_role_name.role_name),
+      MESSAGE = format('role name "%s" is reserved', check_role_name.role_name),
       HINT = 'Names that start with "pg_" and the SQL role keywords belong to PostgreSQL.';
   END IF;
 END
-$_check_role_name$;
+$check_role_name$;
 
-COMMENT ON FUNCTION rolecall._check_role_name(text)
+COMMENT ON FUNCTION rolecall_internal.check_role_name(text)
   IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
 
-REVOKE ALL ON FUNCTION rolecall._check_role_name(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_role_name(text) FROM PUBLIC;
 
--- sql/5-internal/_check_secret_is_current.sql
-CREATE FUNCTION rolecall._check_secret_is_current()
+-- sql/5-internal/secrets/check_secret_is_current.sql
+CREATE FUNCTION rolecall_internal.check_secret_is_current()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_secret_is_current$
+AS $check_secret_is_current$
 BEGIN
   -- In READ COMMITTED the lock is enough: nobody can have replaced the secret since it was read.
   IF current_setting('transaction_isolation') <> 'read committed' THEN
-    PERFORM FROM rolecall.secret AS s WHERE s.key = 'rolecall.reporting' FOR SHARE;
+    PERFORM FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' FOR SHARE;
   END IF;
 END
-$_check_secret_is_current$;
+$check_secret_is_current$;
 
-COMMENT ON FUNCTION rolecall._check_secret_is_current()
+COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
   IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
 
-REVOKE ALL ON FUNCTION rolecall._check_secret_is_current() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;
 
--- sql/5-internal/_check_secret_key.sql
-CREATE FUNCTION rolecall._check_secret_key(
+-- sql/5-internal/secrets/check_secret_key.sql
+CREATE FUNCTION rolecall_internal.check_secret_key(
   secret_key text
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_secret_key$
+AS $check_secret_key$
 BEGIN
-  IF _check_secret_key.secret_key IS NULL THEN
+  IF check_secret_key.secret_key IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
-  ELSIF _check_secret_key.secret_key = '' THEN
+  ELSIF check_secret_key.secret_key = '' THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
-  ELSIF starts_with(_check_secret_key.secret_key, 'rolecall.') THEN
+  ELSIF starts_with(check_secret_key.secret_key, 'rolecall.') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',
-      MESSAGE = format('key "%s" is reserved', _check_secret_key.secret_key),
+      MESSAGE = format('key "%s" is reserved', check_secret_key.secret_key),
       HINT = 'Keys that start with "rolecall." belong to the extension.';
   END IF;
 END
-$_check_secret_key$;
+$check_secret_key$;
 
-COMMENT ON FUNCTION rolecall._check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
+COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
 
-REVOKE ALL ON FUNCTION rolecall._check_secret_key(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
 
--- sql/5-internal/_check_watch.sql
+-- sql/5-internal/reading/check_watch.sql
 -- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
 --
 -- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
 -- changed.
-CREATE FUNCTION rolecall._check_watch(
+CREATE FUNCTION rolecall_internal.check_watch(
   enable boolean,
   dry_run boolean
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_check_watch$
+AS $check_watch$
 BEGIN
-  IF _check_watch.enable IS NULL THEN
+  IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
   ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
       HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
-  ELSIF _check_watch.enable AND rolecall._untrusted_owners() IS NOT NULL THEN
+  ELSIF check_watch.enable AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = 'the extension''s objects belong to a role that is no superuser',
       DETAIL = 'Whoever makes a table, superusers included, would run what that role puts in their place.',
       HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
-                    rolecall._untrusted_owners());
+                    rolecall_internal.untrusted_owners());
   END IF;
-  IF _check_watch.dry_run IS NOT TRUE THEN
+  IF check_watch.dry_run IS NOT TRUE THEN
     PERFORM pg_advisory_xact_lock(
-      (1919904099::bigint << 32) | 'rolecall._apply_to_new_tables()'::regprocedure::oid::bigint
+      (1919904099::bigint << 32) | 'rolecall_internal.apply_to_new_tables()'::regprocedure::oid::bigint
     );
   END IF;
 END
-$_check_watch$;
+$check_watch$;
 
-COMMENT ON FUNCTION rolecall._check_watch(boolean, boolean)
+COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
   IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
 
-REVOKE ALL ON FUNCTION rolecall._check_watch(boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
 
--- sql/5-internal/_comment_lock.sql
-CREATE FUNCTION rolecall._comment_lock(
+-- sql/5-internal/run/comment_lock.sql
+CREATE FUNCTION rolecall_internal.comment_lock(
   role_name text,
   role_oid oid
 )
@@ -1764,7 +1775,7 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_comment_lock$
+AS $comment_lock$
 DECLARE
   v_present refcursor;
   v_comment text;
@@ -1774,9 +1785,9 @@ DECLARE
 BEGIN
   OPEN v_present SCROLL FOR
     SELECT d.description, d.xmax FROM pg_shdescription AS d
-    WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
+    WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
-  EXECUTE format('COMMENT ON ROLE %I IS %L', _comment_lock.role_name, v_comment);
+  EXECUTE format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment);
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   CLOSE v_present;
   -- A comment that was new has no version that the snapshot shows: it has been deleted.
@@ -1785,7 +1796,7 @@ BEGIN
   ELSE
     v_changed := NOT EXISTS (
       SELECT FROM pg_shdescription AS d
-      WHERE d.objoid = _comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
+      WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
         AND d.xmin = v_replaced_by
     );
   END IF;
@@ -1799,157 +1810,73 @@ EXCEPTION
   WHEN insufficient_privilege THEN
     RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
   WHEN undefined_object OR internal_error THEN
-    PERFORM rolecall._refresh_caches();
+    PERFORM rolecall_internal.refresh_caches();
     RETURN true; -- dropped meanwhile: planning again will tell
 END
-$_comment_lock$;
+$comment_lock$;
 
-COMMENT ON FUNCTION rolecall._comment_lock(text, oid)
+COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
   IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 
-REVOKE ALL ON FUNCTION rolecall._comment_lock(text, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
--- sql/5-internal/_converge.sql
-CREATE FUNCTION rolecall._converge(
-  document jsonb,
-  dry_run boolean
-)
-RETURNS SETOF rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_converge$
-DECLARE
-  v_steps rolecall.step[] := rolecall._steps(_converge.document, _converge.dry_run);
-BEGIN
-  RETURN QUERY SELECT * FROM unnest(v_steps);
-END
-$_converge$;
-
-COMMENT ON FUNCTION rolecall._converge(jsonb, boolean) IS 'Makes the desired state hold and returns what it did';
-
-REVOKE ALL ON FUNCTION rolecall._converge(jsonb, boolean) FROM PUBLIC;
-
--- sql/5-internal/_converge_reporting.sql
-CREATE FUNCTION rolecall._converge_reporting(
-  definitions jsonb,
-  others jsonb,
-  rotate_after interval,
-  realign boolean,
-  dry_run boolean
-)
-RETURNS SETOF rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_converge_reporting$
-DECLARE
-  v_rotate boolean;
-  v_roles text[];
-  v_secret bytea;
-  v_passwords jsonb;
-  v_step rolecall.step;
-  v_set boolean := false;
-BEGIN
-  PERFORM rolecall._check_provisioned_here(_converge_reporting.definitions);
-  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(_converge_reporting.definitions) AS d);
-  v_rotate := rolecall._is_rotation_due(_converge_reporting.rotate_after);
-  IF _converge_reporting.dry_run IS NOT TRUE THEN
-    PERFORM rolecall._lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
-    v_rotate := v_rotate AND rolecall._is_rotation_due(_converge_reporting.rotate_after);
-    PERFORM rolecall._encrypt_older('rolecall.reporting');
-  END IF;
-  IF v_rotate THEN
-    RETURN NEXT rolecall._rotate_secret(_converge_reporting.dry_run);
-    -- Every reporting role of this database has its password from that secret.
-    v_roles := v_roles || ARRAY(
-      SELECT o.name FROM unnest(rolecall._reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
-    );
-  END IF;
-  v_secret := CASE
-    WHEN v_rotate AND _converge_reporting.dry_run THEN rolecall._random_bytes()
-    ELSE rolecall._read_secret('rolecall.reporting', true)
-  END;
-  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, _converge_reporting.realign OR v_rotate);
-  IF _converge_reporting.dry_run IS NOT TRUE THEN
-    v_passwords := rolecall._keep_verifiers(v_passwords);
-  END IF;
-  FOR v_step IN
-    SELECT * FROM rolecall._converge(
-      rolecall._joined(
-        _converge_reporting.others, rolecall._reporting_state(_converge_reporting.definitions, v_passwords)
-      ),
-      _converge_reporting.dry_run
-    )
-  LOOP
-    RETURN NEXT v_step;
-    v_set := v_set OR v_step.operation IN ('create_role', 'set_password');
-  END LOOP;
-  IF v_set AND _converge_reporting.dry_run IS NOT TRUE THEN
-    PERFORM rolecall._check_secret_is_current();
-  END IF;
-END
-$_converge_reporting$;
-
-COMMENT ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean)
-  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
-     'for';
-
-REVOKE ALL ON FUNCTION rolecall._converge_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
-
--- sql/5-internal/_create_role.sql
+-- sql/5-internal/run/create_missing_role.sql
 -- Makes a role, and then gives it its password.
 --
 -- The calls of one database queue for its name. Of many who try at once those who find the role made have hashed
 -- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
 -- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
-CREATE FUNCTION rolecall._create_role(
-  change rolecall._change,
+CREATE FUNCTION rolecall_internal.create_missing_role(
+  change rolecall_internal.change,
   passwords jsonb
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_create_role$
+AS $create_missing_role$
 DECLARE
-  v_change rolecall._change := _create_role.change;
+  v_change rolecall_internal.change := create_missing_role.change;
   v_step rolecall.step;
   v_queue bigint := hashtextextended(v_change.target, 1919904099);
 BEGIN
   IF NOT pg_try_advisory_xact_lock(v_queue) THEN
     PERFORM pg_advisory_xact_lock(v_queue);
-    PERFORM rolecall._refresh_caches();
+    PERFORM rolecall_internal.refresh_caches();
     IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
-      RETURN rolecall._step(_create_role.change, 'skipped', '42710', 'another transaction made it at the same moment');
+      RETURN rolecall_internal.step_of(
+        create_missing_role.change, 'skipped', '42710', 'another transaction made it at the same moment'
+      );
     END IF;
   END IF;
   IF v_change.password IS NULL THEN
-    RETURN rolecall._execute(v_change);
+    RETURN rolecall_internal.execute_change(v_change);
   END IF;
   v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal('********')));
   v_change.password := NULL;
-  v_step := rolecall._execute(v_change);
+  v_step := rolecall_internal.execute_change(v_change);
   IF v_step.status = 'applied' THEN
     v_change.operation := 'set_password';
     v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
-    v_change.password := rolecall._verifier(_create_role.passwords ->> v_change.target);
+    v_change.password := rolecall_internal.verifier(create_missing_role.passwords ->> v_change.target);
     -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-    v_step.note := (rolecall._execute(v_change)).note;
+    v_step.note := (rolecall_internal.execute_change(v_change)).note;
   END IF;
-  v_step.statement := _create_role.change.statement;
+  v_step.statement := create_missing_role.change.statement;
   RETURN v_step;
 END
-$_create_role$;
+$create_missing_role$;
 
-COMMENT ON FUNCTION rolecall._create_role(rolecall._change, jsonb) IS 'Makes a role, and then gives it its password';
+COMMENT ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb)
+  IS 'Makes a role, and then gives it its password';
 
-REVOKE ALL ON FUNCTION rolecall._create_role(rolecall._change, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb) FROM PUBLIC;
 
--- sql/5-internal/_dependencies.sql
+-- sql/5-internal/plan/dependencies.sql
 -- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
 --
 -- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
 -- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
-CREATE FUNCTION rolecall._dependencies(
+CREATE FUNCTION rolecall_internal.dependencies(
   role_oid oid,
   reassigns boolean,
   drops boolean
@@ -1964,9 +1891,9 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_dependencies$
+AS $dependencies$
 DECLARE
-  v_name text := quote_ident(pg_get_userbyid(_dependencies.role_oid));
+  v_name text := quote_ident(pg_get_userbyid(dependencies.role_oid));
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
@@ -1977,7 +1904,7 @@ BEGIN
                AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
              s.classid::regclass::text AS catalog
       FROM pg_shdepend AS s
-      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = _dependencies.role_oid
+      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = dependencies.role_oid
     ),
     owning AS (
       SELECT f.dbid FROM found AS f WHERE f.reassignable AND NOT f.shared GROUP BY 1
@@ -1988,14 +1915,14 @@ BEGIN
              format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
       FROM pg_auth_members AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
-      WHERE e.grantor = _dependencies.role_oid AND _dependencies.role_oid NOT IN (e.member, e.roleid)
+      WHERE e.grantor = dependencies.role_oid AND dependencies.role_oid NOT IN (e.member, e.roleid)
         AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
     )
     SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
-           CASE WHEN _dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
+           CASE WHEN dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
                 WHEN (f.dbid = v_here OR (f.shared AND NOT f.owned))
                      -- A membership that the role gave to somebody ends only where that was asked for by name.
-                     AND (_dependencies.drops OR (_dependencies.reassigns AND g.oid IS NULL)) THEN 'drop_owned' END
+                     AND (dependencies.drops OR (dependencies.reassigns AND g.oid IS NULL)) THEN 'drop_owned' END
     FROM found AS f
     LEFT JOIN given AS g ON g.oid = f.objid AND f.catalog = 'pg_auth_members'
     LEFT JOIN pg_subscription AS u ON u.oid = f.objid AND f.catalog = 'pg_subscription'
@@ -2044,1263 +1971,370 @@ BEGIN
     -- One that the role gave to itself ends with the role.
     WHERE f.catalog <> 'pg_auth_members' OR g.oid IS NOT NULL;
 END
-$_dependencies$;
+$dependencies$;
 
-COMMENT ON FUNCTION rolecall._dependencies(oid, boolean, boolean)
+COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
   IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 
-REVOKE ALL ON FUNCTION rolecall._dependencies(oid, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean) FROM PUBLIC;
 
--- sql/5-internal/_derived_password.sql
-CREATE FUNCTION rolecall._derived_password(
+-- sql/5-internal/secrets/derived_password.sql
+CREATE FUNCTION rolecall_internal.derived_password(
   secret bytea,
   role_name text
 )
 RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_derived_password$
+AS $derived_password$
 BEGIN
   RETURN encode(
-    rolecall._hmac_sha256(_derived_password.secret, convert_to('rolecall:' || _derived_password.role_name, 'UTF8')),
+    rolecall_internal.hmac_sha256(
+      derived_password.secret, convert_to('rolecall:' || derived_password.role_name, 'UTF8')
+    ),
     'hex'
   );
 END
-$_derived_password$;
+$derived_password$;
 
-COMMENT ON FUNCTION rolecall._derived_password(bytea, text) IS 'The password of a reporting role';
+COMMENT ON FUNCTION rolecall_internal.derived_password(bytea, text) IS 'The password of a reporting role';
 
-REVOKE ALL ON FUNCTION rolecall._derived_password(bytea, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.derived_password(bytea, text) FROM PUBLIC;
 
--- sql/5-internal/_derived_salt.sql
+-- sql/5-internal/secrets/derived_salt.sql
 -- The salt of the verifier of a reporting role's password.
 --
 -- Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
-CREATE FUNCTION rolecall._derived_salt(
+CREATE FUNCTION rolecall_internal.derived_salt(
   secret bytea,
   role_name text
 )
 RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_derived_salt$
+AS $derived_salt$
 BEGIN
   RETURN substring(
-    rolecall._hmac_sha256(_derived_salt.secret, convert_to('rolecall.salt:' || _derived_salt.role_name, 'UTF8')) FOR 16
+    rolecall_internal.hmac_sha256(
+      derived_salt.secret, convert_to('rolecall.salt:' || derived_salt.role_name, 'UTF8')
+    ) FOR 16
   );
 END
-$_derived_salt$;
+$derived_salt$;
 
-COMMENT ON FUNCTION rolecall._derived_salt(bytea, text) IS 'The salt of the verifier of a reporting role''s password';
+COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
+  IS 'The salt of the verifier of a reporting role''s password';
 
-REVOKE ALL ON FUNCTION rolecall._derived_salt(bytea, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;
 
--- sql/5-internal/_encrypt_older.sql
-CREATE FUNCTION rolecall._encrypt_older(
+-- sql/5-internal/secrets/encrypt_older.sql
+CREATE FUNCTION rolecall_internal.encrypt_older(
   secret_key text
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_encrypt_older$
+AS $encrypt_older$
 DECLARE
   v_held text;
 BEGIN
-  IF NOT rolecall._is_encrypting()
+  IF NOT rolecall_internal.is_encrypting()
     OR current_setting('transaction_read_only')::boolean
-    OR NOT has_table_privilege('rolecall.secret', 'UPDATE')
-    OR NOT EXISTS (SELECT FROM rolecall.secret AS s WHERE s.key = _encrypt_older.secret_key AND NOT s.encrypted)
+    OR NOT has_table_privilege('rolecall_internal.secret', 'UPDATE')
+    OR NOT EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = encrypt_older.secret_key AND NOT s.encrypted)
   THEN
     RETURN;
   END IF;
   -- Somebody who reads a secret neither waits nor fails because somebody else is encrypting it.
   BEGIN
     SELECT encode(s.value, 'hex') INTO v_held
-    FROM rolecall.secret AS s WHERE s.key = _encrypt_older.secret_key AND NOT s.encrypted
+    FROM rolecall_internal.secret AS s WHERE s.key = encrypt_older.secret_key AND NOT s.encrypted
     FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
       v_held := set_config('rolecall.plain', v_held, true);
-      UPDATE rolecall.secret AS s SET value = rolecall._sealed(), encrypted = true
-      WHERE s.key = _encrypt_older.secret_key;
+      UPDATE rolecall_internal.secret AS s SET value = rolecall_internal.sealed(), encrypted = true
+      WHERE s.key = encrypt_older.secret_key;
     END IF;
   EXCEPTION
     WHEN serialization_failure THEN
       NULL; -- another transaction has encrypted it since this one's snapshot
   END;
 END
-$_encrypt_older$;
+$encrypt_older$;
 
-COMMENT ON FUNCTION rolecall._encrypt_older(text)
+COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 
-REVOKE ALL ON FUNCTION rolecall._encrypt_older(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
--- sql/5-internal/_execute.sql
-CREATE FUNCTION rolecall._execute(
-  change rolecall._change
+-- sql/5-internal/execute/execute_change.sql
+CREATE FUNCTION rolecall_internal.execute_change(
+  change rolecall_internal.change
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_execute$
+AS $execute_change$
 DECLARE
-  v_step rolecall.step;
+  v_attempts integer := 0;
+  v_verdict text;
+  v_message text;
+  v_detail text;
+  v_hint text;
 BEGIN
   IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
     -- As where the role is dropped at that moment.
     RAISE NOTICE '%', change.note;
-    RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
+    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   ELSIF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
       HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
-    RETURN rolecall._step(change, 'skipped', change.sqlstate, change.note);
+    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
-  -- A statement, as an expression would have all of the calls prepared.
-  CASE change.operation
-    WHEN 'create_role' THEN v_step := rolecall._execute_create_role(change);
-    WHEN 'alter_role' THEN v_step := rolecall._execute_alter_role(change);
-    WHEN 'set_password' THEN v_step := rolecall._execute_set_password(change);
-    WHEN 'set_config' THEN v_step := rolecall._execute_set_config(change);
-    WHEN 'grant_role' THEN v_step := rolecall._execute_grant_role(change);
-    WHEN 'revoke_role' THEN v_step := rolecall._execute_revoke_role(change);
-    WHEN 'create_schema' THEN v_step := rolecall._execute_create_schema(change);
-    WHEN 'grant_privilege' THEN v_step := rolecall._execute_grant_privilege(change);
-    WHEN 'revoke_privilege' THEN v_step := rolecall._execute_revoke_privilege(change);
-    WHEN 'default_privilege' THEN v_step := rolecall._execute_default_privilege(change);
-    WHEN 'create_event_trigger' THEN v_step := rolecall._execute_create_event_trigger(change);
-    WHEN 'drop_event_trigger' THEN v_step := rolecall._execute_drop_event_trigger(change);
-    WHEN 'terminate_sessions' THEN v_step := rolecall._execute_terminate_sessions(change);
-    WHEN 'reassign_owned' THEN v_step := rolecall._execute_reassign_owned(change);
-    WHEN 'drop_owned' THEN v_step := rolecall._execute_drop_owned(change);
-    WHEN 'drop_role' THEN v_step := rolecall._execute_drop_role(change);
-  END CASE;
-  IF change.password IS NOT NULL AND v_step.status = 'applied'
-    AND rolecall._is_password_cleared(change.target)
-  THEN
-    PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
+  LOOP
+    BEGIN
+      CASE change.operation
+        WHEN 'grant_role' THEN
+          IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
+            PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
+          END IF;
+        WHEN 'terminate_sessions' THEN
+          PERFORM pg_stat_clear_snapshot();
+        ELSE NULL;
+      END CASE;
+      EXECUTE rolecall_internal.statement_of(change);
+      EXIT;
+    EXCEPTION
+      -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+      WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+        OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+        OR SQLSTATE 'XX000' THEN
+        v_attempts := v_attempts + 1;
+        v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
+        IF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= 1000 THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall_internal.surface(change, SQLSTATE, v_message, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall_internal.refresh_caches();
+        IF v_verdict = 'again' THEN
+          RETURN NULL;
+        ELSIF v_verdict <> 'retry' THEN
+          IF starts_with(v_verdict, 'notice') THEN
+            RAISE NOTICE '%', SQLERRM;
+          END IF;
+          RETURN rolecall_internal.step_of(
+            change, 'skipped', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
+          );
+        END IF;
+    END;
+  END LOOP;
+  IF change.password IS NOT NULL AND rolecall_internal.is_password_cleared(change.target) THEN
+    PERFORM rolecall_internal.refuse_empty_verifier();
   END IF;
-  RETURN v_step;
+  RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
 END
-$_execute$;
+$execute_change$;
 
-COMMENT ON FUNCTION rolecall._execute(rolecall._change)
-  IS 'Makes one change by the executor of its operation; null where it has to be planned again';
+COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change)
+  IS 'Makes one change, by the error policy of its operation; null where it has to be planned again';
 
-REVOKE ALL ON FUNCTION rolecall._execute(rolecall._change) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change) FROM PUBLIC;
 
--- sql/5-internal/_execute_alter_role.sql
-CREATE FUNCTION rolecall._execute_alter_role(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_alter_role$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-
-      WHEN internal_error OR unique_violation THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ]) OR SQLSTATE IN ('23505')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_alter_role$;
-
-COMMENT ON FUNCTION rolecall._execute_alter_role(rolecall._change)
-  IS 'Makes one change: ALTER ROLE with the attributes that differ';
-
-REVOKE ALL ON FUNCTION rolecall._execute_alter_role(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_create_event_trigger.sql
-CREATE FUNCTION rolecall._execute_create_event_trigger(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_create_event_trigger$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN duplicate_object OR unique_violation THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_create_event_trigger$;
-
-COMMENT ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change)
-  IS 'Makes one change: CREATE EVENT TRIGGER';
-
-REVOKE ALL ON FUNCTION rolecall._execute_create_event_trigger(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_create_role.sql
-CREATE FUNCTION rolecall._execute_create_role(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_create_role$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN duplicate_object OR unique_violation THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_create_role$;
-
-COMMENT ON FUNCTION rolecall._execute_create_role(rolecall._change) IS 'Makes one change: CREATE ROLE';
-
-REVOKE ALL ON FUNCTION rolecall._execute_create_role(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_create_schema.sql
-CREATE FUNCTION rolecall._execute_create_schema(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_create_schema$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN duplicate_schema OR unique_violation THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction made it at the same moment');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_create_schema$;
-
-COMMENT ON FUNCTION rolecall._execute_create_schema(rolecall._change) IS 'Makes one change: CREATE SCHEMA';
-
-REVOKE ALL ON FUNCTION rolecall._execute_create_schema(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_default_privilege.sql
-CREATE FUNCTION rolecall._execute_default_privilege(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_default_privilege$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
-      PERFORM rolecall._refresh_caches();
-      RETURN NULL; -- an object was dropped meanwhile: plan again
-      WHEN internal_error OR unique_violation THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ]) OR SQLSTATE IN ('23505')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_default_privilege$;
-
-COMMENT ON FUNCTION rolecall._execute_default_privilege(rolecall._change)
-  IS 'Makes one change: ALTER DEFAULT PRIVILEGES';
-
-REVOKE ALL ON FUNCTION rolecall._execute_default_privilege(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_drop_event_trigger.sql
-CREATE FUNCTION rolecall._execute_drop_event_trigger(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_drop_event_trigger$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_drop_event_trigger$;
-
-COMMENT ON FUNCTION rolecall._execute_drop_event_trigger(rolecall._change) IS 'Makes one change: DROP EVENT TRIGGER';
-
-REVOKE ALL ON FUNCTION rolecall._execute_drop_event_trigger(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_drop_owned.sql
-CREATE FUNCTION rolecall._execute_drop_owned(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_drop_owned$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_drop_owned$;
-
-COMMENT ON FUNCTION rolecall._execute_drop_owned(rolecall._change)
-  IS 'Makes one change: DROP OWNED: what a role owns in this database, and its privileges';
-
-REVOKE ALL ON FUNCTION rolecall._execute_drop_owned(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_drop_role.sql
-CREATE FUNCTION rolecall._execute_drop_role(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_drop_role$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_drop_role$;
-
-COMMENT ON FUNCTION rolecall._execute_drop_role(rolecall._change) IS 'Makes one change: DROP ROLE';
-
-REVOKE ALL ON FUNCTION rolecall._execute_drop_role(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_grant_privilege.sql
-CREATE FUNCTION rolecall._execute_grant_privilege(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_grant_privilege$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
-      PERFORM rolecall._refresh_caches();
-      RETURN NULL; -- an object was dropped meanwhile: plan again
-      WHEN internal_error OR unique_violation THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ]) OR SQLSTATE IN ('23505')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_grant_privilege$;
-
-COMMENT ON FUNCTION rolecall._execute_grant_privilege(rolecall._change)
-  IS 'Makes one change: GRANT of privileges on objects';
-
-REVOKE ALL ON FUNCTION rolecall._execute_grant_privilege(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_grant_role.sql
-CREATE FUNCTION rolecall._execute_grant_role(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_grant_role$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
-        PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
-      END IF;
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN unique_violation THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'another transaction granted it at the same moment');
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RAISE NOTICE '%', SQLERRM;
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'one of the two roles does not exist');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_grant_role$;
-
-COMMENT ON FUNCTION rolecall._execute_grant_role(rolecall._change) IS 'Makes one change: GRANT of a role to a role';
-
-REVOKE ALL ON FUNCTION rolecall._execute_grant_role(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_reassign_owned.sql
-CREATE FUNCTION rolecall._execute_reassign_owned(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_reassign_owned$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_object THEN
-      PERFORM rolecall._refresh_caches();
-      RETURN NULL; -- a role was dropped meanwhile: plan again
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_reassign_owned$;
-
-COMMENT ON FUNCTION rolecall._execute_reassign_owned(rolecall._change)
-  IS 'Makes one change: REASSIGN OWNED: what a role owns in this database, and shared objects';
-
-REVOKE ALL ON FUNCTION rolecall._execute_reassign_owned(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_revoke_privilege.sql
-CREATE FUNCTION rolecall._execute_revoke_privilege(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_revoke_privilege$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_table OR invalid_schema_name OR undefined_object THEN
-      PERFORM rolecall._refresh_caches();
-      RETURN NULL; -- an object was dropped meanwhile: plan again
-      WHEN internal_error OR unique_violation THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ]) OR SQLSTATE IN ('23505')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_revoke_privilege$;
-
-COMMENT ON FUNCTION rolecall._execute_revoke_privilege(rolecall._change)
-  IS 'Makes one change: REVOKE of privileges on objects';
-
-REVOKE ALL ON FUNCTION rolecall._execute_revoke_privilege(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_revoke_role.sql
-CREATE FUNCTION rolecall._execute_revoke_role(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_revoke_role$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_object THEN
-        PERFORM rolecall._refresh_caches();
-        RETURN rolecall._step(change, 'skipped', SQLSTATE, 'it is gone already');
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_revoke_role$;
-
-COMMENT ON FUNCTION rolecall._execute_revoke_role(rolecall._change)
-  IS 'Makes one change: REVOKE of a role from a role, one grantor at a time';
-
-REVOKE ALL ON FUNCTION rolecall._execute_revoke_role(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_set_config.sql
-CREATE FUNCTION rolecall._execute_set_config(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_set_config$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-
-      WHEN internal_error OR unique_violation THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ]) OR SQLSTATE IN ('23505')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_set_config$;
-
-COMMENT ON FUNCTION rolecall._execute_set_config(rolecall._change) IS 'Makes one change: ALTER ROLE ... SET';
-
-REVOKE ALL ON FUNCTION rolecall._execute_set_config(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_set_password.sql
-CREATE FUNCTION rolecall._execute_set_password(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_set_password$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-
-      WHEN internal_error OR unique_violation THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ]) OR SQLSTATE IN ('23505')) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_set_password$;
-
-COMMENT ON FUNCTION rolecall._execute_set_password(rolecall._change)
-  IS 'Makes one change: ALTER ROLE ... PASSWORD with a verifier';
-
-REVOKE ALL ON FUNCTION rolecall._execute_set_password(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_execute_terminate_sessions.sql
-CREATE FUNCTION rolecall._execute_terminate_sessions(
-  change rolecall._change
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_execute_terminate_sessions$
-DECLARE
-  v_attempts integer := 0;
-  v_message text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  LOOP
-    BEGIN
-      PERFORM pg_stat_clear_snapshot();
-      EXECUTE rolecall._statement(change);
-      EXIT;
-    EXCEPTION
-      WHEN undefined_object THEN
-      PERFORM rolecall._refresh_caches();
-      RETURN NULL; -- a role was dropped meanwhile: plan again
-      WHEN internal_error THEN
-        v_attempts := v_attempts + 1;
-        IF v_attempts >= 1000 OR NOT (SQLERRM LIKE ANY (ARRAY[
-          'tuple concurrently updated',
-          'tuple concurrently deleted',
-          'could not find tuple for role %',
-          'cache lookup failed for relation %'
-        ])) THEN
-          GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-        END IF;
-        PERFORM rolecall._refresh_caches();
-      -- Whole classes of errors: any other one.
-      WHEN SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000'
-        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000'
-        OR SQLSTATE '58000' THEN
-        GET STACKED DIAGNOSTICS
-          v_message = MESSAGE_TEXT,
-          v_detail = PG_EXCEPTION_DETAIL,
-          v_hint = PG_EXCEPTION_HINT;
-        PERFORM rolecall._surface(change, SQLSTATE, v_message, v_detail, v_hint);
-    END;
-  END LOOP;
-  RETURN rolecall._step(change, 'applied', NULL, change.note);
-END
-$_execute_terminate_sessions$;
-
-COMMENT ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change)
-  IS 'Makes one change: pg_terminate_backend() for each session of a role';
-
-REVOKE ALL ON FUNCTION rolecall._execute_terminate_sessions(rolecall._change) FROM PUBLIC;
-
--- sql/5-internal/_hmac_pad.sql
+-- sql/5-internal/passwords/hmac_pad.sql
 -- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
 --
 -- It is the key, XOR that byte throughout.
-CREATE FUNCTION rolecall._hmac_pad(
+CREATE FUNCTION rolecall_internal.hmac_pad(
   key bytea,
   pad text
 )
 RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_hmac_pad$
+AS $hmac_pad$
 DECLARE
-  v_key bytea := _hmac_pad.key;
+  v_key bytea := hmac_pad.key;
 BEGIN
   IF length(v_key) > 64 THEN
     v_key := sha256(v_key);
   END IF;
   v_key := v_key || decode(repeat('00', 64 - length(v_key)), 'hex');
-  RETURN substring(varbit_send(rolecall._bits(v_key) # ('x' || repeat(_hmac_pad.pad, 64))::varbit) FROM 5);
+  RETURN substring(varbit_send(rolecall_internal.bits(v_key) # ('x' || repeat(hmac_pad.pad, 64))::varbit) FROM 5);
 END
-$_hmac_pad$;
+$hmac_pad$;
 
-COMMENT ON FUNCTION rolecall._hmac_pad(bytea, text)
+COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
   IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
 
-REVOKE ALL ON FUNCTION rolecall._hmac_pad(bytea, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.hmac_pad(bytea, text) FROM PUBLIC;
 
--- sql/5-internal/_hmac_sha256.sql
-CREATE FUNCTION rolecall._hmac_sha256(
+-- sql/5-internal/passwords/hmac_sha256.sql
+CREATE FUNCTION rolecall_internal.hmac_sha256(
   key bytea,
   data bytea
 )
 RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_hmac_sha256$
+AS $hmac_sha256$
 BEGIN
   RETURN sha256(
-    rolecall._hmac_pad(_hmac_sha256.key, '5c')
-    || sha256(rolecall._hmac_pad(_hmac_sha256.key, '36') || _hmac_sha256.data)
+    rolecall_internal.hmac_pad(hmac_sha256.key, '5c')
+    || sha256(rolecall_internal.hmac_pad(hmac_sha256.key, '36') || hmac_sha256.data)
   );
 END
-$_hmac_sha256$;
+$hmac_sha256$;
 
-COMMENT ON FUNCTION rolecall._hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
+COMMENT ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
 
-REVOKE ALL ON FUNCTION rolecall._hmac_sha256(bytea, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) FROM PUBLIC;
 
--- sql/5-internal/_in_plan_order.sql
-CREATE FUNCTION rolecall._in_plan_order(
+-- sql/5-internal/run/in_plan_order.sql
+CREATE FUNCTION rolecall_internal.in_plan_order(
   steps rolecall.step[],
-  changes rolecall._change[]
+  changes rolecall_internal.change[]
 )
 RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_in_plan_order$
+AS $in_plan_order$
 BEGIN
-  IF cardinality(_in_plan_order.steps) < 2 THEN
-    RETURN _in_plan_order.steps;
+  IF cardinality(in_plan_order.steps) < 2 THEN
+    RETURN in_plan_order.steps;
   END IF;
   RETURN ARRAY(
-    SELECT s FROM unnest(_in_plan_order.steps) AS s
+    SELECT s FROM unnest(in_plan_order.steps) AS s
     JOIN (
       SELECT c.target, min(c.position) AS position
-      FROM unnest(_in_plan_order.changes) WITH ORDINALITY
+      FROM unnest(in_plan_order.changes) WITH ORDINALITY
         AS c(operation, target, statement, password, locks, sqlstate, note, position)
       WHERE c.operation = 'create_role' GROUP BY c.target
     ) AS p ON p.target = s.target
     ORDER BY p.position
   );
 END
-$_in_plan_order$;
+$in_plan_order$;
 
-COMMENT ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[])
+COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
   IS 'Steps in the order of the changes that they are about';
 
-REVOKE ALL ON FUNCTION rolecall._in_plan_order(rolecall.step[], rolecall._change[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
--- sql/5-internal/_is_creator_edge.sql
-CREATE FUNCTION rolecall._is_creator_edge(
+-- sql/5-internal/catalogs/is_creator_edge.sql
+CREATE FUNCTION rolecall_internal.is_creator_edge(
   edge jsonb
 )
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_creator_edge$
+AS $is_creator_edge$
 BEGIN
   -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
   -- Older servers have no such options, and no such edge.
   RETURN coalesce(
-    _is_creator_edge.edge ->> 'grantor' = '10'
-      AND (_is_creator_edge.edge -> 'admin_option')::boolean
-      AND NOT (_is_creator_edge.edge -> 'inherit_option')::boolean
-      AND NOT (_is_creator_edge.edge -> 'set_option')::boolean,
+    is_creator_edge.edge ->> 'grantor' = '10'
+      AND (is_creator_edge.edge -> 'admin_option')::boolean
+      AND NOT (is_creator_edge.edge -> 'inherit_option')::boolean
+      AND NOT (is_creator_edge.edge -> 'set_option')::boolean,
     false
   );
 END
-$_is_creator_edge$;
+$is_creator_edge$;
 
-COMMENT ON FUNCTION rolecall._is_creator_edge(jsonb)
+COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
   IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
 
-REVOKE ALL ON FUNCTION rolecall._is_creator_edge(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_is_empty_verifier.sql
+-- sql/5-internal/passwords/is_empty_verifier.sql
 -- Whether this verifier is one of the empty password.
 --
 -- The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
-CREATE FUNCTION rolecall._is_empty_verifier(
+CREATE FUNCTION rolecall_internal.is_empty_verifier(
   verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_empty_verifier$
+AS $is_empty_verifier$
 DECLARE
-  v_fields CONSTANT text[] := rolecall._scram_fields(_is_empty_verifier.verifier);
+  v_fields CONSTANT text[] := rolecall_internal.scram_fields(is_empty_verifier.verifier);
 BEGIN
   IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
     RETURN true;
   END IF;
   RETURN decode(v_fields[5], 'base64') = decode(split_part(
     -- An int gets the lower half of what strtol() read.
-    rolecall._scram('', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer),
+    rolecall_internal.scram(
+      '', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer
+    ),
     ':', 3
   ), 'base64');
 END
-$_is_empty_verifier$;
+$is_empty_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
+COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
 
-REVOKE ALL ON FUNCTION rolecall._is_empty_verifier(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_empty_verifier(text) FROM PUBLIC;
 
--- sql/5-internal/_is_encrypting.sql
-CREATE FUNCTION rolecall._is_encrypting()
+-- sql/5-internal/secrets/is_encrypting.sql
+CREATE FUNCTION rolecall_internal.is_encrypting()
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_encrypting$
+AS $is_encrypting$
 BEGIN
   RETURN coalesce(current_setting('rolecall.encryption_key', true), '') <> '';
 END
-$_is_encrypting$;
+$is_encrypting$;
 
-COMMENT ON FUNCTION rolecall._is_encrypting() IS 'Whether this session encrypts secrets';
+COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session encrypts secrets';
 
-REVOKE ALL ON FUNCTION rolecall._is_encrypting() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
--- sql/5-internal/_is_kept_verifier.sql
-CREATE FUNCTION rolecall._is_kept_verifier(
+-- sql/5-internal/secrets/is_kept_verifier.sql
+CREATE FUNCTION rolecall_internal.is_kept_verifier(
   verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_kept_verifier$
+AS $is_kept_verifier$
 BEGIN
-  IF NOT has_table_privilege('rolecall.secret', 'SELECT') THEN
+  IF NOT has_table_privilege('rolecall_internal.secret', 'SELECT') THEN
     RETURN false;
   END IF;
   RETURN EXISTS (
-    SELECT FROM rolecall.secret AS s
-    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.value = convert_to(_is_kept_verifier.verifier, 'UTF8')
+    SELECT FROM rolecall_internal.secret AS s
+    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.value = convert_to(is_kept_verifier.verifier, 'UTF8')
   );
 END
-$_is_kept_verifier$;
+$is_kept_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_kept_verifier(text)
+COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 
-REVOKE ALL ON FUNCTION rolecall._is_kept_verifier(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
--- sql/5-internal/_is_nfkc_stable.sql
+-- sql/5-internal/passwords/is_nfkc_stable.sql
 -- Whether NFKC leaves this code point alone, whatever stands beside it.
 --
--- Asked only of code points that _stringprep_class neither maps nor forbids.
-CREATE FUNCTION rolecall._is_nfkc_stable(
+-- Asked only of code points that stringprep_class neither maps nor forbids.
+CREATE FUNCTION rolecall_internal.is_nfkc_stable(
   code_point integer
 )
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_nfkc_stable$
+AS $is_nfkc_stable$
 BEGIN
-  RETURN _is_nfkc_stable.code_point <@ int4multirange '
+  RETURN is_nfkc_stable.code_point <@ int4multirange '
     {[32,168), [169,170), [171,175), [176,178), [182,184), [187,188), [191,306), [308,319), [321,329), [330,383),
     [384,452), [461,497), [500,686), [697,728), [734,736), [741,751), [885,886), [902,903), [904,975), [983,1008),
     [1011,1012), [1014,1155), [1160,1415), [1417,1419), [1470,1471), [1472,1473), [1475,1476), [1488,1611),
@@ -3326,130 +2360,132 @@ BEGIN
     [119146,119149), [119171,119173), [119180,119210), [119214,119227), [119233,119262), [131072,173783)}
   ';
 END
-$_is_nfkc_stable$;
+$is_nfkc_stable$;
 
-COMMENT ON FUNCTION rolecall._is_nfkc_stable(integer)
+COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
   IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
 
-REVOKE ALL ON FUNCTION rolecall._is_nfkc_stable(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
 
--- sql/5-internal/_is_password_cleared.sql
-CREATE FUNCTION rolecall._is_password_cleared(
+-- sql/5-internal/execute/is_password_cleared.sql
+CREATE FUNCTION rolecall_internal.is_password_cleared(
   role_name text
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_is_password_cleared$
+AS $is_password_cleared$
 BEGIN
-  IF NOT rolecall._sees_passwords() THEN
+  IF NOT rolecall_internal.sees_passwords() THEN
     RETURN false;
   END IF;
   -- An older snapshot may show the role as it was before, too.
   RETURN NOT EXISTS (
     SELECT FROM pg_authid AS a
-    WHERE a.oid = to_regrole(quote_ident(_is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
+    WHERE a.oid = to_regrole(quote_ident(is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
   );
 END
-$_is_password_cleared$;
+$is_password_cleared$;
 
-COMMENT ON FUNCTION rolecall._is_password_cleared(text) IS 'Whether a role that was just given a password has none';
+COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
+  IS 'Whether a role that was just given a password has none';
 
-REVOKE ALL ON FUNCTION rolecall._is_password_cleared(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
--- sql/5-internal/_is_rotation_due.sql
-CREATE FUNCTION rolecall._is_rotation_due(
+-- sql/5-internal/secrets/is_rotation_due.sql
+CREATE FUNCTION rolecall_internal.is_rotation_due(
   rotate_after interval
 )
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_rotation_due$
+AS $is_rotation_due$
 BEGIN
   RETURN NOT EXISTS (
-    SELECT FROM rolecall.secret AS s
+    SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting'
-      AND (_is_rotation_due.rotate_after IS NULL OR s.made_at + _is_rotation_due.rotate_after > clock_timestamp())
+      AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
 END
-$_is_rotation_due$;
+$is_rotation_due$;
 
-COMMENT ON FUNCTION rolecall._is_rotation_due(interval)
+COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether there is no reporting secret, or it is older than it may be';
 
-REVOKE ALL ON FUNCTION rolecall._is_rotation_due(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
--- sql/5-internal/_is_scram_verifier.sql
+-- sql/5-internal/passwords/is_scram_verifier.sql
 -- Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier.
 --
 -- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
-CREATE FUNCTION rolecall._is_scram_verifier(
+CREATE FUNCTION rolecall_internal.is_scram_verifier(
   verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_is_scram_verifier$
+AS $is_scram_verifier$
 DECLARE
   v_fields text[];
 BEGIN
   -- As they are written everywhere, which is told in a fraction of the time.
-  IF _is_scram_verifier.verifier COLLATE "C"
+  IF is_scram_verifier.verifier COLLATE "C"
     ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
-  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
-  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 3), ':', 1)) = 44
-  AND length(split_part(split_part(_is_scram_verifier.verifier, '$', 3), ':', 2)) = 44 THEN
+  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
+  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 3), ':', 1)) = 44
+  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 3), ':', 2)) = 44 THEN
     RETURN true;
   END IF;
-  v_fields := rolecall._scram_fields(_is_scram_verifier.verifier);
+  v_fields := rolecall_internal.scram_fields(is_scram_verifier.verifier);
   -- strtol() refuses what a long cannot hold.
   RETURN v_fields IS NOT NULL
     AND (v_fields[1] || v_fields[2])::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
-    AND rolecall._base64_length(v_fields[3]) IS NOT NULL
-    AND rolecall._base64_length(v_fields[4]) IS NOT DISTINCT FROM 32
-    AND rolecall._base64_length(v_fields[5]) IS NOT DISTINCT FROM 32;
+    AND rolecall_internal.base64_length(v_fields[3]) IS NOT NULL
+    AND rolecall_internal.base64_length(v_fields[4]) IS NOT DISTINCT FROM 32
+    AND rolecall_internal.base64_length(v_fields[5]) IS NOT DISTINCT FROM 32;
 END
-$_is_scram_verifier$;
+$is_scram_verifier$;
 
-COMMENT ON FUNCTION rolecall._is_scram_verifier(text)
+COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
 
-REVOKE ALL ON FUNCTION rolecall._is_scram_verifier(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
--- sql/5-internal/_joined.sql
-CREATE FUNCTION rolecall._joined(
+-- sql/5-internal/document/joined.sql
+CREATE FUNCTION rolecall_internal.joined(
   one jsonb,
   other jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_joined$
+AS $joined$
 BEGIN
   RETURN (
     SELECT jsonb_object_agg(
-             k.section, coalesce(_joined.one -> k.section, '[]') || coalesce(_joined.other -> k.section, '[]')
+             k.section, coalesce(joined.one -> k.section, '[]') || coalesce(joined.other -> k.section, '[]')
            )
-    FROM (SELECT jsonb_object_keys(_joined.one) UNION SELECT jsonb_object_keys(_joined.other)) AS k(section)
+    FROM (SELECT jsonb_object_keys(joined.one) UNION SELECT jsonb_object_keys(joined.other)) AS k(section)
   );
 END
-$_joined$;
+$joined$;
 
-COMMENT ON FUNCTION rolecall._joined(jsonb, jsonb) IS 'Two documents as one: the resources of both, section by section';
+COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
+  IS 'Two documents as one: the resources of both, section by section';
 
-REVOKE ALL ON FUNCTION rolecall._joined(jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
--- sql/5-internal/_keep_verifiers.sql
-CREATE FUNCTION rolecall._keep_verifiers(
+-- sql/5-internal/secrets/keep_verifiers.sql
+CREATE FUNCTION rolecall_internal.keep_verifiers(
   passwords jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_keep_verifiers$
+AS $keep_verifiers$
 DECLARE
-  v_passwords jsonb := _keep_verifiers.passwords;
+  v_passwords jsonb := keep_verifiers.passwords;
   v_password jsonb;
   v_position bigint;
   v_kept text;
@@ -3457,15 +2493,15 @@ BEGIN
   -- Sorted, so that no two calls wait for each other's.
   FOR v_password, v_position IN
     SELECT p.password, p.position
-    FROM jsonb_array_elements(_keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
+    FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_kept
-    FROM rolecall.secret AS s WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role');
+    FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role');
     IF v_kept IS DISTINCT FROM v_password ->> 'password' THEN
       BEGIN
         -- The server has the same text in pg_authid, so there is nothing to encrypt.
-        INSERT INTO rolecall.secret AS s (key, value, encrypted)
+        INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
         VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
         v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
@@ -3477,268 +2513,104 @@ BEGIN
   END LOOP;
   RETURN v_passwords;
 END
-$_keep_verifiers$;
+$keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall._keep_verifiers(jsonb)
+COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
 
-REVOKE ALL ON FUNCTION rolecall._keep_verifiers(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_list.sql
-CREATE FUNCTION rolecall._list(
-  names text[]
-)
-RETURNS jsonb
-LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_list$
-BEGIN
-  RETURN (
-    SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
-    FROM (
-      SELECT u.name, min(u.position) AS position
-      FROM unnest(_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
-    ) AS n
-  );
-END
-$_list$;
-
-COMMENT ON FUNCTION rolecall._list(text[])
-  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
-
-REVOKE ALL ON FUNCTION rolecall._list(text[]) FROM PUBLIC;
-
--- sql/5-internal/_lock_reporting_secret.sql
+-- sql/5-internal/secrets/lock_reporting_secret.sql
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
 --
 -- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an advisory
 -- lock does.
-CREATE FUNCTION rolecall._lock_reporting_secret(
+CREATE FUNCTION rolecall_internal.lock_reporting_secret(
   exclusive boolean
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_lock_reporting_secret$
+AS $lock_reporting_secret$
 BEGIN
-  IF _lock_reporting_secret.exclusive THEN
+  IF lock_reporting_secret.exclusive THEN
     PERFORM pg_advisory_xact_lock(1919904099, 0);
   ELSE
     PERFORM pg_advisory_xact_lock_shared(1919904099, 0);
   END IF;
 END
-$_lock_reporting_secret$;
+$lock_reporting_secret$;
 
-COMMENT ON FUNCTION rolecall._lock_reporting_secret(boolean)
+COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
   IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
 
-REVOKE ALL ON FUNCTION rolecall._lock_reporting_secret(boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;
 
--- sql/5-internal/_lock_role.sql
-CREATE FUNCTION rolecall._lock_role(
+-- sql/5-internal/run/lock_role.sql
+CREATE FUNCTION rolecall_internal.lock_role(
   role_name text
 )
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_lock_role$
+AS $lock_role$
 DECLARE
-  v_role oid := to_regrole(quote_ident(_lock_role.role_name))::oid;
+  v_role oid := to_regrole(quote_ident(lock_role.role_name))::oid;
 BEGIN
   -- The calls of one database queue here, so that few meet at the role itself.
   PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
   LOOP
-    EXIT WHEN rolecall._comment_lock(_lock_role.role_name, v_role)
+    EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
       OR current_setting('transaction_isolation') <> 'read committed';
   END LOOP;
-  RETURN to_regrole(quote_ident(_lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN to_regrole(quote_ident(lock_role.role_name))::oid IS DISTINCT FROM v_role;
 END
-$_lock_role$;
+$lock_role$;
 
-COMMENT ON FUNCTION rolecall._lock_role(text)
+COMMENT ON FUNCTION rolecall_internal.lock_role(text)
   IS 'Locks one role for the rest of the transaction; true where it is gone';
 
-REVOKE ALL ON FUNCTION rolecall._lock_role(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
--- sql/5-internal/_lock_roles.sql
-CREATE FUNCTION rolecall._lock_roles(
+-- sql/5-internal/run/lock_roles.sql
+CREATE FUNCTION rolecall_internal.lock_roles(
   role_names text[]
 )
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_lock_roles$
+AS $lock_roles$
 DECLARE
   v_name text;
   v_seen text := pg_current_snapshot()::text;
   v_again boolean := false;
 BEGIN
   -- Callers pass the names sorted in collation "C": databases differ in their default collation.
-  FOREACH v_name IN ARRAY _lock_roles.role_names LOOP
+  FOREACH v_name IN ARRAY lock_roles.role_names LOOP
     IF to_regrole(quote_ident(v_name)) IS NOT NULL THEN
-      v_again := rolecall._lock_role(v_name) OR v_again;
+      v_again := rolecall_internal.lock_role(v_name) OR v_again;
     END IF;
   END LOOP;
   RETURN v_again OR pg_current_snapshot()::text <> v_seen;
 END
-$_lock_roles$;
+$lock_roles$;
 
-COMMENT ON FUNCTION rolecall._lock_roles(text[])
+COMMENT ON FUNCTION rolecall_internal.lock_roles(text[])
   IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
      'or a role is gone';
 
-REVOKE ALL ON FUNCTION rolecall._lock_roles(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[]) FROM PUBLIC;
 
--- sql/5-internal/_make.sql
--- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
---
--- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in
--- name order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and
--- started over with what is known by then.
-CREATE FUNCTION rolecall._make(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_make$
-DECLARE
-  v_rounds integer := 0;
-  v_known text[] := '{}'::text[];
-  v_changes rolecall._change[];
-  v_change rolecall._change;
-  v_step rolecall.step;
-  v_steps rolecall.step[];
-  v_created rolecall.step[];
-  v_done text[];
-  v_own text[];
-  v_last text;
-  v_locks text[];
-  v_locked text[];
-  v_again boolean;
-  v_seen text;
-BEGIN
-  <<attempts>>
-  LOOP
-    v_steps := '{}'::rolecall.step[];
-    v_done := '{}'::text[];
-    v_own := '{}'::text[];
-    v_last := '';
-    v_locked := '{}'::text[];
-    BEGIN
-      LOOP
-        -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-        v_rounds := v_rounds + 1;
-        IF v_rounds > 1000 THEN
-          RAISE EXCEPTION USING
-            ERRCODE = 'serialization_failure',
-            MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-            HINT = 'Try again.';
-        END IF;
-        v_seen := pg_current_snapshot()::text;
-        v_changes := rolecall._plan(_make.document, _make.passwords);
-        IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-          -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
-          -- passwords does not see that the roles made here have theirs.
-          v_changes := ARRAY(
-            SELECT ROW(c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note)::rolecall._change
-            FROM unnest(v_changes) WITH ORDINALITY
-              AS c(operation, target, statement, password, locks, sqlstate, note, position)
-            WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
-              AND NOT (c.operation = 'set_password' AND c.target = ANY (v_own))
-            ORDER BY c.position
-          );
-        END IF;
-        IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall._remember(_make.document, cardinality(v_steps) > 0);
-          EXIT attempts;
-        END IF;
-
-        v_created := '{}'::rolecall.step[];
-        v_again := false;
-        FOREACH v_change IN ARRAY rolecall._missing_roles(v_changes) LOOP
-          -- In a later round a role can be missing that was there before.
-          IF cardinality(v_locked) > 0 OR v_change.target COLLATE "C" < v_last THEN
-            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
-          END IF;
-          v_last := v_change.target;
-          v_step := rolecall._create_role(v_change, _make.passwords);
-          v_created := v_created || v_step;
-          IF v_step.status = 'applied' THEN
-            v_done := v_done || v_change.statement;
-            v_own := v_own || v_change.target;
-          ELSE
-            -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
-            v_again := true;
-          END IF;
-        END LOOP;
-        v_steps := v_steps || rolecall._in_plan_order(v_created, v_changes);
-        CONTINUE WHEN v_again;
-
-        v_locks := ARRAY(
-          SELECT l.role_name COLLATE "C"
-          FROM (
-            (SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
-             UNION ALL SELECT unnest(v_known))
-            EXCEPT SELECT unnest(v_locked || v_own)
-          ) AS l(role_name)
-          ORDER BY 1
-        );
-        IF cardinality(v_locks) > 0 THEN
-          v_known := v_locked || v_locks;
-          IF v_locks[1] COLLATE "C" < v_locked[cardinality(v_locked)] THEN
-            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
-          END IF;
-          v_again := rolecall._lock_roles(v_locks);
-          v_locked := v_known;
-          CONTINUE WHEN v_again;
-        END IF;
-
-        FOREACH v_change IN ARRAY v_changes LOOP
-          CONTINUE WHEN v_change.operation = 'create_role';
-          IF v_change.password IS NOT NULL THEN
-            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-            v_change.password := rolecall._verifier(_make.passwords ->> v_change.target);
-          END IF;
-          v_step := rolecall._execute(v_change);
-          EXIT WHEN v_step IS NULL;
-          v_steps := v_steps || v_step;
-          v_done := v_done || v_change.statement;
-        END LOOP;
-        -- Nothing can be left where nobody else has committed anything since the plan.
-        IF NOT v_step IS NULL AND pg_current_snapshot()::text = v_seen
-          AND current_setting('transaction_isolation') = 'read committed'
-        THEN
-          PERFORM rolecall._remember(_make.document, true);
-          EXIT attempts;
-        END IF;
-      END LOOP;
-    EXCEPTION
-      WHEN SQLSTATE 'RC002' THEN
-        NULL; -- rolled back to the start of this block, and the locks with it
-    END;
-  END LOOP;
-  RETURN v_steps;
-END
-$_make$;
-
-COMMENT ON FUNCTION rolecall._make(jsonb, jsonb)
-  IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
-     'again';
-
-REVOKE ALL ON FUNCTION rolecall._make(jsonb, jsonb) FROM PUBLIC;
-
--- sql/5-internal/_memberships_of.sql
-CREATE FUNCTION rolecall._memberships_of(
+-- sql/5-internal/plan/memberships_of.sql
+CREATE FUNCTION rolecall_internal.memberships_of(
   role_oid oid
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_memberships_of$
+AS $memberships_of$
 BEGIN
   RETURN (
     SELECT 'memberships that end: '
@@ -3748,49 +2620,49 @@ BEGIN
       SELECT e.membership, row_number() OVER (ORDER BY e.membership) AS number
       FROM (
         SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS membership
-        FROM pg_auth_members AS e WHERE e.member = _memberships_of.role_oid
+        FROM pg_auth_members AS e WHERE e.member = memberships_of.role_oid
         UNION
         SELECT format('%I in %I', pg_get_userbyid(e.member), pg_get_userbyid(e.roleid))
         FROM pg_auth_members AS e
-        WHERE e.roleid = _memberships_of.role_oid AND NOT rolecall._is_creator_edge(to_jsonb(e))
+        WHERE e.roleid = memberships_of.role_oid AND NOT rolecall_internal.is_creator_edge(to_jsonb(e))
       ) AS e
     ) AS m
   );
 END
-$_memberships_of$;
+$memberships_of$;
 
-COMMENT ON FUNCTION rolecall._memberships_of(oid)
+COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
 
-REVOKE ALL ON FUNCTION rolecall._memberships_of(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
--- sql/5-internal/_missing_groups.sql
+-- sql/5-internal/reading/missing_groups.sql
 -- The groups with tables that a role is to read and does not, for each place; null where there are none.
 --
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
 -- once: where that is right, and cheaper than to name them.
-CREATE FUNCTION rolecall._missing_groups(
-  places rolecall._place[],
-  groups rolecall._table_group[]
+CREATE FUNCTION rolecall_internal.missing_groups(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_missing_groups$
+AS $missing_groups$
 BEGIN
   RETURN (
     -- Each ACL is taken apart once, however many roles there are.
     WITH reader AS MATERIALIZED (
       SELECT DISTINCT g.number, x.grantee
-      FROM unnest(_missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      FROM unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
       CROSS JOIN LATERAL aclexplode(g.acl) AS x
-      WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(_missing_groups.places) AS p)
+      WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p)
     ),
     held AS MATERIALIZED (
       SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.sample, g.size,
              r.number IS NOT NULL AS reads
-      FROM unnest(_missing_groups.places) AS p
-      JOIN unnest(_missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      FROM unnest(missing_groups.places) AS p
+      JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
         ON g.schema = p.schema_oid AND g.kind <> 'S'
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
     ),
@@ -3826,26 +2698,27 @@ BEGIN
     JOIN manner AS n USING (position, place)
   );
 END
-$_missing_groups$;
+$missing_groups$;
 
-COMMENT ON FUNCTION rolecall._missing_groups(rolecall._place[], rolecall._table_group[])
+COMMENT ON FUNCTION rolecall_internal.missing_groups(rolecall_internal.place[], rolecall_internal.table_group[])
   IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
 
-REVOKE ALL ON FUNCTION rolecall._missing_groups(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
 
--- sql/5-internal/_missing_roles.sql
-CREATE FUNCTION rolecall._missing_roles(
-  changes rolecall._change[]
+-- sql/5-internal/run/missing_roles.sql
+CREATE FUNCTION rolecall_internal.missing_roles(
+  changes rolecall_internal.change[]
 )
-RETURNS rolecall._change[]
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_missing_roles$
+AS $missing_roles$
 DECLARE
-  v_change rolecall._change;
-  v_missing rolecall._change[] := '{}'::rolecall._change[];
+  v_change rolecall_internal.change;
+  v_missing rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
-  FOREACH v_change IN ARRAY _missing_roles.changes LOOP
+  FOREACH v_change IN ARRAY missing_roles.changes LOOP
     IF v_change.operation = 'create_role' THEN
       v_missing := v_missing || v_change;
     END IF;
@@ -3856,26 +2729,75 @@ BEGIN
   END IF;
   RETURN v_missing;
 END
-$_missing_roles$;
+$missing_roles$;
 
-COMMENT ON FUNCTION rolecall._missing_roles(rolecall._change[]) IS 'The changes that make a role, in name order';
+COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
+  IS 'The changes that make a role, in name order';
 
-REVOKE ALL ON FUNCTION rolecall._missing_roles(rolecall._change[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;
 
--- sql/5-internal/_note_unwatched.sql
-CREATE FUNCTION rolecall._note_unwatched(
+-- sql/5-internal/document/name_list.sql
+CREATE FUNCTION rolecall_internal.name_list(
+  names text[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $name_list$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
+    FROM (
+      SELECT u.name, min(u.position) AS position
+      FROM unnest(name_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+    ) AS n
+  );
+END
+$name_list$;
+
+COMMENT ON FUNCTION rolecall_internal.name_list(text[])
+  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+
+REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
+
+-- sql/5-internal/record/newest_record.sql
+CREATE FUNCTION rolecall_internal.newest_record(
+  section text,
+  key jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $newest_record$
+BEGIN
+  RETURN (
+    SELECT p.resource FROM rolecall_internal.resource AS p
+    WHERE p.section = newest_record.section AND p.key = newest_record.key
+    ORDER BY p.recorded_at DESC LIMIT 1
+  );
+END
+$newest_record$;
+
+COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
+  IS 'The newest record of a resource; null where there is none';
+
+REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/reporting/note_unwatched.sql
+CREATE FUNCTION rolecall_internal.note_unwatched(
   definitions jsonb
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_note_unwatched$
+AS $note_unwatched$
 DECLARE
   v_names text;
 BEGIN
   IF EXISTS (
     SELECT FROM pg_event_trigger AS t
-    WHERE t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
   ) THEN
     RETURN;
   END IF;
@@ -3883,7 +2805,7 @@ BEGIN
   FROM (
     -- Of several roles that have it withheld one may have no schema where it could be.
     SELECT w.name
-    FROM jsonb_to_recordset(_note_unwatched.definitions) AS d(schemas jsonb, withheld jsonb)
+    FROM jsonb_to_recordset(note_unwatched.definitions) AS d(schemas jsonb, withheld jsonb)
     CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
     CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
     LEFT JOIN LATERAL (
@@ -3905,33 +2827,33 @@ BEGIN
       HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
   END IF;
 END
-$_note_unwatched$;
+$note_unwatched$;
 
-COMMENT ON FUNCTION rolecall._note_unwatched(jsonb)
+COMMENT ON FUNCTION rolecall_internal.note_unwatched(jsonb)
   IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
 
-REVOKE ALL ON FUNCTION rolecall._note_unwatched(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.note_unwatched(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_other_database.sql
+-- sql/5-internal/reading/other_database.sql
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
 -- nobody's.
 --
 -- The role could set the setting for any database, but not give itself a privilege there. Another login could, on
 -- large objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made
 -- that may provision.
-CREATE FUNCTION rolecall._other_database(
+CREATE FUNCTION rolecall_internal.other_database(
   role_name text
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_other_database$
+AS $other_database$
 BEGIN
   RETURN (
     SELECT nullif(d.datname, current_database())::text
     FROM pg_db_role_setting AS s
     JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE s.setrole = to_regrole(quote_ident(_other_database.role_name))::oid
+    WHERE s.setrole = to_regrole(quote_ident(other_database.role_name))::oid
       AND 'default_transaction_read_only=on' = ANY (s.setconfig)
       AND (d.datname = current_database() OR EXISTS (
         SELECT FROM pg_shdepend AS g
@@ -3946,20 +2868,20 @@ BEGIN
     LIMIT 1
   );
 END
-$_other_database$;
+$other_database$;
 
-COMMENT ON FUNCTION rolecall._other_database(text)
+COMMENT ON FUNCTION rolecall_internal.other_database(text)
   IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or '
      'nobody''s';
 
-REVOKE ALL ON FUNCTION rolecall._other_database(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.other_database(text) FROM PUBLIC;
 
--- sql/5-internal/_parameter_privileges.sql
-CREATE FUNCTION rolecall._parameter_privileges()
+-- sql/5-internal/catalogs/parameter_privileges.sql
+CREATE FUNCTION rolecall_internal.parameter_privileges()
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_parameter_privileges$
+AS $parameter_privileges$
 DECLARE
   v_catalog text;
   v_privileges jsonb;
@@ -3974,58 +2896,61 @@ BEGIN
   END IF;
   RETURN coalesce(v_privileges, '[]');
 END
-$_parameter_privileges$;
+$parameter_privileges$;
 
-COMMENT ON FUNCTION rolecall._parameter_privileges()
+COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
   IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
 
-REVOKE ALL ON FUNCTION rolecall._parameter_privileges() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;
 
--- sql/5-internal/_password_matches.sql
+-- sql/5-internal/passwords/password_matches.sql
 -- Whether this stored verifier stands for this password.
 --
 -- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
 -- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
 -- role to keep its administrator's session busy: it can set its own.
-CREATE FUNCTION rolecall._password_matches(
+CREATE FUNCTION rolecall_internal.password_matches(
   password text,
   verifier text
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_password_matches$
+AS $password_matches$
 DECLARE
   v_fields text[];
 BEGIN
-  IF _password_matches.password IS NULL OR NOT rolecall._is_scram_verifier(_password_matches.verifier) THEN
+  IF password_matches.password IS NULL OR NOT rolecall_internal.is_scram_verifier(password_matches.verifier) THEN
     RETURN false;
-  ELSIF _password_matches.password COLLATE "C" = _password_matches.verifier COLLATE "C" THEN
+  ELSIF password_matches.password COLLATE "C" = password_matches.verifier COLLATE "C" THEN
     RETURN true;
-  ELSIF rolecall._is_scram_verifier(_password_matches.password) THEN
+  ELSIF rolecall_internal.is_scram_verifier(password_matches.password) THEN
     RETURN false;
   END IF;
   v_fields := regexp_match(
-    _password_matches.verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]'
+    password_matches.verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]'
   );
   IF v_fields IS NULL THEN
     RETURN false;
   END IF;
-  RETURN _password_matches.verifier COLLATE "C"
-    = rolecall._scram(_password_matches.password, decode(v_fields[2], 'base64'), v_fields[1]::integer) COLLATE "C";
+  RETURN password_matches.verifier COLLATE "C"
+    = rolecall_internal.scram(
+      password_matches.password, decode(v_fields[2], 'base64'), v_fields[1]::integer
+    ) COLLATE "C";
 END
-$_password_matches$;
+$password_matches$;
 
-COMMENT ON FUNCTION rolecall._password_matches(text, text) IS 'Whether this stored verifier stands for this password';
+COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
+  IS 'Whether this stored verifier stands for this password';
 
-REVOKE ALL ON FUNCTION rolecall._password_matches(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
 
--- sql/5-internal/_pgcrypto_schema.sql
-CREATE FUNCTION rolecall._pgcrypto_schema()
+-- sql/5-internal/secrets/pgcrypto_schema.sql
+CREATE FUNCTION rolecall_internal.pgcrypto_schema()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_pgcrypto_schema$
+AS $pgcrypto_schema$
 DECLARE
   v_schema text;
 BEGIN
@@ -4046,44 +2971,44 @@ BEGIN
   END IF;
   RETURN v_schema;
 END
-$_pgcrypto_schema$;
+$pgcrypto_schema$;
 
-COMMENT ON FUNCTION rolecall._pgcrypto_schema()
+COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 
-REVOKE ALL ON FUNCTION rolecall._pgcrypto_schema() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
--- sql/5-internal/_places.sql
-CREATE FUNCTION rolecall._places(
+-- sql/5-internal/reading/places.sql
+CREATE FUNCTION rolecall_internal.places(
   resources jsonb,
-  groups rolecall._table_group[]
+  groups rolecall_internal.table_group[]
 )
-RETURNS rolecall._place[]
+RETURNS rolecall_internal.place[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_places$
+AS $places$
 DECLARE
-  v_places rolecall._place[];
+  v_places rolecall_internal.place[];
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
                '{}'::oid[], '{}'::integer[], t.owners IS NULL,
                coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
-              )::rolecall._place
-    FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (role text, schemas jsonb, owners text[], caller text))
+              )::rolecall_internal.place
+    FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (role text, schemas jsonb, owners text[], caller text))
          WITH ORDINALITY AS t(role, schemas, owners, caller, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
   );
-  IF NOT jsonb_path_exists(_places.resources, '$[*].withheld[*]') THEN
+  IF NOT jsonb_path_exists(places.resources, '$[*].withheld[*]') THEN
     RETURN v_places;
   END IF;
   RETURN ARRAY(
     WITH RECURSIVE withheld AS (
       SELECT p.position, c.oid AS table_oid
-      FROM ROWS FROM (jsonb_to_recordset(_places.resources) AS (withheld jsonb))
+      FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (withheld jsonb))
            WITH ORDINALITY AS t(withheld, position)
       CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
       CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
@@ -4101,113 +3026,123 @@ BEGIN
              array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
       FROM withheld AS w
       JOIN pg_class AS c ON c.oid = w.table_oid
-      JOIN unnest(_places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+      JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       GROUP BY w.position, g.schema
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall._place
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall_internal.place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place
   );
 END
-$_places$;
+$places$;
 
-COMMENT ON FUNCTION rolecall._places(jsonb, rolecall._table_group[])
+COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
   IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
 
-REVOKE ALL ON FUNCTION rolecall._places(jsonb, rolecall._table_group[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
--- sql/5-internal/_plan.sql
+-- sql/5-internal/plan/plan.sql
 -- The differences between the desired state and the catalogs, in the order in which they have to be made.
 --
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role.
-CREATE FUNCTION rolecall._plan(
+CREATE FUNCTION rolecall_internal.plan(
   document jsonb,
   passwords jsonb
 )
-RETURNS rolecall._change[]
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan$
+AS $plan$
 DECLARE
-  v_changes rolecall._change[] := '{}'::rolecall._change[];
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
-  IF _plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall._plan_roles(_plan.document -> 'roles');
+  IF plan.document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
   END IF;
-  IF _plan.document ? 'passwords' THEN
-    v_changes := v_changes || rolecall._plan_passwords(_plan.document, _plan.passwords);
+  IF plan.document ? 'passwords' THEN
+    v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
   END IF;
-  IF _plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall._plan_memberships(_plan.document);
+  IF plan.document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.plan_memberships(plan.document);
   END IF;
-  IF _plan.document ? 'settings' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_settings(_plan.document -> 'settings') AS p);
+  IF plan.document ? 'settings' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_settings(plan.document -> 'settings') AS p
+    );
   END IF;
-  IF _plan.document ? 'read_access' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_read_access(_plan.document -> 'read_access') AS p);
+  IF plan.document ? 'read_access' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access') AS p
+    );
   END IF;
-  IF _plan.document ? 'watch' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_watch(_plan.document -> 'watch') AS p);
+  IF plan.document ? 'watch' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_watch(plan.document -> 'watch') AS p
+    );
   END IF;
-  IF _plan.document ? 'operators' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_operators(_plan.document) AS p);
+  IF plan.document ? 'operators' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
+    );
   END IF;
-  IF _plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(SELECT p FROM rolecall._plan_removals(_plan.document -> 'roles') AS p);
+  IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
+    );
   END IF;
   RETURN v_changes;
 END
-$_plan$;
+$plan$;
 
-COMMENT ON FUNCTION rolecall._plan(jsonb, jsonb)
+COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
   IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 
-REVOKE ALL ON FUNCTION rolecall._plan(jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_default_privileges.sql
-CREATE FUNCTION rolecall._plan_default_privileges(
-  places rolecall._place[],
-  groups rolecall._table_group[]
+-- sql/5-internal/reading/plan_default_privileges.sql
+CREATE FUNCTION rolecall_internal.plan_default_privileges(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_default_privileges$
+AS $plan_default_privileges$
 BEGIN
   RETURN QUERY
     WITH owner AS (
       SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
-      FROM unnest(_plan_default_privileges.places) AS p
+      FROM unnest(plan_default_privileges.places) AS p
       CROSS JOIN LATERAL unnest(p.owners) AS o(name)
       UNION
       SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
-      FROM unnest(_plan_default_privileges.places) AS p
-      JOIN unnest(_plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+      FROM unnest(plan_default_privileges.places) AS p
+      JOIN unnest(plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
       WHERE p.every_owner
     ),
     present AS (
       SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
              d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
                AND EXISTS (
-                 SELECT FROM unnest(_plan_default_privileges.places) AS p
+                 SELECT FROM unnest(plan_default_privileges.places) AS p
                  WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
                ) AS wanted
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_default_privileges.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_default_privileges.places) AS p
       ) AS t ON t.role_oid = x.grantee
     ),
     change AS (
       SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
                     o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
-      FROM unnest(_plan_default_privileges.places) AS p
+      FROM unnest(plan_default_privileges.places) AS p
       JOIN owner AS o USING (position)
       WHERE o.owner <> p.role
         AND NOT EXISTS (
@@ -4235,99 +3170,30 @@ BEGIN
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
-$_plan_default_privileges$;
+$plan_default_privileges$;
 
-COMMENT ON FUNCTION rolecall._plan_default_privileges(rolecall._place[], rolecall._table_group[])
+COMMENT ON FUNCTION rolecall_internal.plan_default_privileges(
+  rolecall_internal.place[], rolecall_internal.table_group[]
+)
   IS 'Default privileges that are missing for future tables, and those that the role must not have';
 
-REVOKE ALL ON FUNCTION rolecall._plan_default_privileges(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
-
--- sql/5-internal/_plan_excess.sql
-CREATE FUNCTION rolecall._plan_excess(
-  places rolecall._place[],
-  groups rolecall._table_group[]
+REVOKE ALL ON FUNCTION rolecall_internal.plan_default_privileges(
+  rolecall_internal.place[], rolecall_internal.table_group[]
 )
-RETURNS SETOF rolecall._change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_plan_excess$
-DECLARE
-  v_suspect jsonb := rolecall._suspect_groups(_plan_excess.places, _plan_excess.groups);
-BEGIN
-  IF v_suspect IS NULL THEN
-    RETURN;
-  END IF;
-  RETURN QUERY
-    WITH suspect AS (
-      SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
-      FROM jsonb_to_recordset(v_suspect)
-        AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
-             passes_on boolean, writes text)
-      LEFT JOIN unnest(_plan_excess.places) AS p ON p.position = s.position AND p.schema_oid = s.schema
-    ),
-    excess AS (
-      SELECT s.position, s.role, CASE s.kind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
-             format('%I.%I', n.nspname, t.name) AS object, s.owner, s.grantor, d.privileges
-      FROM suspect AS s
-      JOIN rolecall._tables_of(
-        _plan_excess.groups, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
-      ) AS t USING (number)
-      JOIN pg_namespace AS n ON n.oid = s.schema
-      CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
-      CROSS JOIN LATERAL (
-        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
-        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
-      ) AS d(privileges)
-      WHERE d.privileges IS NOT NULL
-    ),
-    revoked AS (
-      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
-             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
-                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
-             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
-      FROM (
-        SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (
-                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
-               ) - 1) / 500 AS part
-        FROM excess AS e
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
-                      ELSE to_regrole(quote_ident(current_user))::oid END
-        ) AS b(revoker)
-        CROSS JOIN LATERAL (
-          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
-          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
-        ) AS h(held_by, delegated)
-      ) AS r
-      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
-END
-$_plan_excess$;
+  FROM PUBLIC;
 
-COMMENT ON FUNCTION rolecall._plan_excess(rolecall._place[], rolecall._table_group[])
-  IS 'Privileges on tables and sequences that a role must not have';
-
-REVOKE ALL ON FUNCTION rolecall._plan_excess(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
-
--- sql/5-internal/_plan_memberships.sql
-CREATE FUNCTION rolecall._plan_memberships(
+-- sql/5-internal/plan/plan_memberships.sql
+CREATE FUNCTION rolecall_internal.plan_memberships(
   document jsonb
 )
-RETURNS rolecall._change[]
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_plan_memberships$
+AS $plan_memberships$
 DECLARE
-  v_changes rolecall._change[] := '{}'::rolecall._change[];
-  v_list jsonb := _plan_memberships.document -> 'memberships';
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_list jsonb := plan_memberships.document -> 'memberships';
   v_wanted jsonb;
   v_role text;
   v_member text;
@@ -4351,7 +3217,7 @@ BEGIN
   IF jsonb_path_exists(
     v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
   ) THEN
-    v_changes := rolecall._plan_revokes(v_list);
+    v_changes := rolecall_internal.plan_revokes(v_list);
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
@@ -4369,7 +3235,7 @@ BEGIN
     IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
-        FROM jsonb_to_recordset(_plan_memberships.document -> 'roles') AS n(name text)
+        FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
       ), '{}');
       v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
                        WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
@@ -4397,7 +3263,7 @@ BEGIN
       -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
       v_grantor := (
         SELECT v_member FROM unnest(v_edges) AS e
-        WHERE rolecall._is_creator_edge(e)
+        WHERE rolecall_internal.is_creator_edge(e)
           AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
         LIMIT 1
       );
@@ -4410,27 +3276,27 @@ BEGIN
              ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
       NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
-    )::rolecall._change;
+    )::rolecall_internal.change;
   END LOOP;
   RETURN v_changes;
 END
-$_plan_memberships$;
+$plan_memberships$;
 
-COMMENT ON FUNCTION rolecall._plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
+COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
 
-REVOKE ALL ON FUNCTION rolecall._plan_memberships(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_memberships(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_missing.sql
-CREATE FUNCTION rolecall._plan_missing(
-  places rolecall._place[],
-  groups rolecall._table_group[]
+-- sql/5-internal/reading/plan_missing_tables.sql
+CREATE FUNCTION rolecall_internal.plan_missing_tables(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_missing$
+AS $plan_missing_tables$
 DECLARE
-  v_missing jsonb := rolecall._missing_groups(_plan_missing.places, _plan_missing.groups);
+  v_missing jsonb := rolecall_internal.missing_groups(plan_missing_tables.places, plan_missing_tables.groups);
 BEGIN
   IF v_missing IS NULL THEN
     RETURN;
@@ -4440,7 +3306,7 @@ BEGIN
       SELECT p.position, p.place, p.role, p.schema, p.withheld, m.number, m.owner, m.allowed, m.whole
       FROM jsonb_to_recordset(v_missing)
         AS m(position bigint, place bigint, number integer, owner oid, allowed boolean, whole boolean)
-      JOIN unnest(_plan_missing.places) AS p USING (position, place)
+      JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
     ),
     whole AS (
       SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld FROM missing AS m WHERE m.whole
@@ -4448,8 +3314,8 @@ BEGIN
     named AS (
       SELECT m.*, t.table_oid, t.name
       FROM missing AS m
-      JOIN rolecall._tables_of(
-        _plan_missing.groups, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
+      JOIN rolecall_internal.tables_of(
+        plan_missing_tables.groups, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
       ) AS t USING (number)
       WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
     ),
@@ -4492,156 +3358,93 @@ BEGIN
     FROM found AS f
     ORDER BY f.position, f.phase, f.place, f.part, f.statement;
 END
-$_plan_missing$;
+$plan_missing_tables$;
 
-COMMENT ON FUNCTION rolecall._plan_missing(rolecall._place[], rolecall._table_group[])
+COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(rolecall_internal.place[], rolecall_internal.table_group[])
   IS 'SELECT that is missing on tables';
 
-REVOKE ALL ON FUNCTION rolecall._plan_missing(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
 
--- sql/5-internal/_plan_operators.sql
-CREATE FUNCTION rolecall._plan_operators(
+-- sql/5-internal/plan/plan_operators.sql
+CREATE FUNCTION rolecall_internal.plan_operators(
   document jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_operators$
+AS $plan_operators$
 BEGIN
   RETURN QUERY
     WITH extension AS (
       SELECT n.oid, n.nspowner, pg_has_role(n.nspowner, 'USAGE') AS owned,
              coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-      FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
     ),
     -- Each statement grants on all objects of one kind. One privilege that one of them lacks is reason enough.
     privilege AS (
-      SELECT 1 AS phase, 'USAGE' AS needed, 'GRANT USAGE ON SCHEMA rolecall TO %I' AS statement, e.acl
+      SELECT 1 AS phase, e.nspowner, e.owned, 'USAGE' AS needed,
+             'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I' AS statement, e.acl
       FROM extension AS e
       UNION ALL
-      SELECT DISTINCT 2, 'EXECUTE', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO %I',
+      SELECT DISTINCT 2, e.nspowner, e.owned, 'EXECUTE',
+             'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
              coalesce(p.proacl, acldefault('f', p.proowner))
       FROM extension AS e JOIN pg_proc AS p ON p.pronamespace = e.oid
       UNION ALL
-      SELECT DISTINCT 3, w.privilege, 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO %I',
+      SELECT DISTINCT 3, e.nspowner, e.owned, w.privilege,
+             'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO %I',
              coalesce(c.relacl, acldefault('r', c.relowner))
       FROM extension AS e
       JOIN pg_class AS c ON c.relnamespace = e.oid AND c.relkind IN ('r', 'v')
       CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS w(privilege)
     )
     SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
-           CASE WHEN r.absent THEN '42704' WHEN NOT e.owned THEN '42501' END,
+           CASE WHEN r.absent THEN '42704' WHEN NOT p.owned THEN '42501' END,
            CASE WHEN r.absent THEN 'the role does not exist'
-                WHEN NOT e.owned
-                  THEN format('the objects of the extension are owned by %I', pg_get_userbyid(e.nspowner)) END
-    FROM ROWS FROM (jsonb_to_recordset(_plan_operators.document -> 'operators') AS (role text))
+                WHEN NOT p.owned
+                  THEN format('the objects of the extension are owned by %I', pg_get_userbyid(p.nspowner)) END
+    FROM ROWS FROM (jsonb_to_recordset(plan_operators.document -> 'operators') AS (role text))
          WITH ORDINALITY AS o(role, position)
     CROSS JOIN LATERAL (
       SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
-               _plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
+               plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
              ) AS absent
       FROM (SELECT to_regrole(quote_ident(o.role))::oid) AS i(role_oid)
     ) AS r
-    CROSS JOIN extension AS e
     CROSS JOIN privilege AS p
     WHERE NOT EXISTS (
       SELECT FROM aclexplode(p.acl) AS a WHERE a.grantee = r.role_oid AND a.privilege_type = p.needed
     )
-    GROUP BY o.position, o.role, r.role_oid, r.absent, p.phase, p.statement, e.owned, e.nspowner
+    GROUP BY o.position, o.role, r.role_oid, r.absent, p.phase, p.statement, p.owned, p.nspowner
     ORDER BY o.position, p.phase;
 END
-$_plan_operators$;
+$plan_operators$;
 
-COMMENT ON FUNCTION rolecall._plan_operators(jsonb)
+COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
   IS 'Privileges on the extension''s own objects that operators are missing';
 
-REVOKE ALL ON FUNCTION rolecall._plan_operators(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_passwords.sql
--- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it.
---
--- The document has the mask where there is a password, and the passwords are beside it: see _steps().
-CREATE FUNCTION rolecall._plan_passwords(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall._change[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_plan_passwords$
-DECLARE
-  v_changes rolecall._change[] := '{}'::rolecall._change[];
-  v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
-  v_resource jsonb;
-  v_name text;
-  v_role oid;
-  v_until timestamptz;
-  v_present timestamptz;
-  v_stored text;
-  v_wanted boolean;
-BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(_plan_passwords.document -> 'passwords') - 1 LOOP
-    v_resource := _plan_passwords.document -> 'passwords' -> v_position;
-    v_name := v_resource ->> 'role';
-    v_role := to_regrole(quote_ident(v_name))::oid;
-    v_until := (v_resource ->> 'valid_until')::timestamptz;
-    IF v_role IS NULL THEN
-      -- A role that the same call creates is created with its password.
-      CONTINUE WHEN jsonb_path_exists(
-        _plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
-      );
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    END IF;
-    -- Which database such a role belongs to cannot be seen, but that it was not made here can.
-    IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
-      PERFORM rolecall._refuse_other_database(v_name, 'another database, or was made at the same moment');
-    END IF;
-    IF v_readable THEN
-      SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
-      v_wanted := NOT rolecall._password_matches(_plan_passwords.passwords ->> v_name, v_stored);
-    ELSE
-      SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
-      v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
-    END IF;
-    CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-    v_changes := v_changes || ROW(
-      'set_password', v_name,
-      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
-                format('PASSWORD %L', '********')),
-      '********', ARRAY[v_name], NULL, NULL
-    )::rolecall._change;
-  END LOOP;
-  RETURN v_changes;
-END
-$_plan_passwords$;
-
-COMMENT ON FUNCTION rolecall._plan_passwords(jsonb, jsonb)
-  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
-
-REVOKE ALL ON FUNCTION rolecall._plan_passwords(jsonb, jsonb) FROM PUBLIC;
-
--- sql/5-internal/_plan_privileges.sql
+-- sql/5-internal/reading/plan_other_excess.sql
 -- Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take.
 --
 -- All of them are found from pg_shdepend, by its index on roles.
-CREATE FUNCTION rolecall._plan_privileges(
-  places rolecall._place[]
+CREATE FUNCTION rolecall_internal.plan_other_excess(
+  places rolecall_internal.place[]
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_plan_privileges$
+AS $plan_other_excess$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
   IF NOT EXISTS (
     SELECT FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d
@@ -4666,7 +3469,7 @@ BEGIN
     WITH held AS MATERIALIZED (
       SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
       FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
       ) AS t
       CROSS JOIN LATERAL (
         SELECT d.* FROM pg_shdepend AS d
@@ -4742,7 +3545,7 @@ BEGIN
              x.is_grantable,
              x.privilege_type = 'SELECT'
                AND EXISTS (
-                 SELECT FROM unnest(_plan_privileges.places) AS p
+                 SELECT FROM unnest(plan_other_excess.places) AS p
                  WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
                )
       FROM held AS h
@@ -4756,10 +3559,10 @@ BEGIN
       UNION ALL
       SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
              x.is_grantable, false
-      FROM jsonb_to_recordset(rolecall._parameter_privileges())
+      FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
       JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_plan_privileges.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
       ) AS t ON t.role_oid = x.grantee
       CROSS JOIN LATERAL (
         SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
@@ -4815,60 +3618,127 @@ BEGIN
     FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
     ORDER BY c.position, c.phase, c.statement;
 END
-$_plan_privileges$;
+$plan_other_excess$;
 
-COMMENT ON FUNCTION rolecall._plan_privileges(rolecall._place[])
+COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 
-REVOKE ALL ON FUNCTION rolecall._plan_privileges(rolecall._place[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
--- sql/5-internal/_plan_read_access.sql
-CREATE FUNCTION rolecall._plan_read_access(
-  resources jsonb
+-- sql/5-internal/plan/plan_passwords.sql
+-- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it.
+--
+-- The document has the mask where there is a password, and the passwords are beside it: see run().
+CREATE FUNCTION rolecall_internal.plan_passwords(
+  document jsonb,
+  passwords jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_read_access$
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $plan_passwords$
 DECLARE
-  v_groups rolecall._table_group[];
-  v_places rolecall._place[];
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+  v_resource jsonb;
+  v_name text;
+  v_role oid;
+  v_until timestamptz;
+  v_present timestamptz;
+  v_stored text;
+  v_wanted boolean;
 BEGIN
-  PERFORM rolecall._check_provisioned_here(_plan_read_access.resources);
-  v_groups := rolecall._table_groups();
-  v_places := rolecall._places(_plan_read_access.resources, v_groups);
-  RETURN QUERY SELECT * FROM rolecall._plan_schemas(v_places);
-  RETURN QUERY SELECT * FROM rolecall._plan_excess(v_places, v_groups);
-  RETURN QUERY SELECT * FROM rolecall._plan_missing(v_places, v_groups);
-  RETURN QUERY SELECT * FROM rolecall._plan_privileges(v_places);
-  RETURN QUERY SELECT * FROM rolecall._plan_default_privileges(v_places, v_groups);
+  FOR v_position IN 0 .. jsonb_array_length(plan_passwords.document -> 'passwords') - 1 LOOP
+    v_resource := plan_passwords.document -> 'passwords' -> v_position;
+    v_name := v_resource ->> 'role';
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_until := (v_resource ->> 'valid_until')::timestamptz;
+    IF v_role IS NULL THEN
+      -- A role that the same call creates is created with its password.
+      CONTINUE WHEN jsonb_path_exists(
+        plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
+      );
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_name);
+    END IF;
+    -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+    IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
+      PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
+    END IF;
+    IF v_readable THEN
+      SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
+      v_wanted := NOT rolecall_internal.password_matches(plan_passwords.passwords ->> v_name, v_stored);
+    ELSE
+      SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
+      v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
+    END IF;
+    CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
+    v_changes := v_changes || ROW(
+      'set_password', v_name,
+      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
+                format('PASSWORD %L', '********')),
+      '********', ARRAY[v_name], NULL, NULL
+    )::rolecall_internal.change;
+  END LOOP;
+  RETURN v_changes;
 END
-$_plan_read_access$;
+$plan_passwords$;
 
-COMMENT ON FUNCTION rolecall._plan_read_access(jsonb) IS 'Differences in the read-only access of reporting roles';
+COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
+  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
 
-REVOKE ALL ON FUNCTION rolecall._plan_read_access(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_removals.sql
-CREATE FUNCTION rolecall._plan_removals(
+-- sql/5-internal/reading/plan_read_access.sql
+CREATE FUNCTION rolecall_internal.plan_read_access(
   resources jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_removals$
+AS $plan_read_access$
+DECLARE
+  v_groups rolecall_internal.table_group[];
+  v_places rolecall_internal.place[];
+BEGIN
+  PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
+  v_groups := rolecall_internal.table_groups();
+  v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+END
+$plan_read_access$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb)
+  IS 'Differences in the read-only access of reporting roles';
+
+REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/plan_removals.sql
+CREATE FUNCTION rolecall_internal.plan_removals(
+  resources jsonb
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_removals$
 DECLARE
   v_wanted record;
   v_found record;
   v_role oid;
   v_locks text[];
-  v_drop rolecall._change;
-  v_steps rolecall._change[];
+  v_drop rolecall_internal.change;
+  v_steps rolecall_internal.change[];
 BEGIN
   FOR v_wanted IN
     SELECT r.name, r.reassign_to, r.reassign_to IS NOT NULL AS reassigns,
            coalesce(r.drop_owned, false) AS drops, coalesce(r.terminate_sessions, false) AS terminates
-    FROM jsonb_to_recordset(_plan_removals.resources)
+    FROM jsonb_to_recordset(plan_removals.resources)
       AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
     WHERE r.state = 'absent'
   LOOP
@@ -4884,10 +3754,12 @@ BEGIN
     v_drop := ROW(
       'drop_role', v_wanted.name,
       format('DROP ROLE %I', v_wanted.name),
-      NULL, v_locks, NULL, rolecall._memberships_of(v_role)
-    )::rolecall._change;
+      NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
+    )::rolecall_internal.change;
     IF v_wanted.name IN (current_user, session_user) THEN
-      PERFORM rolecall._surface(v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL);
+      PERFORM rolecall_internal.surface(
+        v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL
+      );
     END IF;
 
     IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
@@ -4899,35 +3771,35 @@ BEGIN
            coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
            coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
       INTO v_found
-      FROM rolecall._dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
+      FROM rolecall_internal.dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
     IF v_found.blocked THEN
-      PERFORM rolecall._surface(
+      PERFORM rolecall_internal.surface(
         v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', v_wanted.name),
-        rolecall._blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
+        rolecall_internal.blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
       );
     END IF;
 
-    v_steps := '{}'::rolecall._change[];
+    v_steps := '{}'::rolecall_internal.change[];
     IF v_found.reassigns THEN
       v_steps := v_steps || ROW(
         'reassign_owned', v_wanted.name,
         format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to),
         NULL, v_locks, NULL, NULL
-      )::rolecall._change;
+      )::rolecall_internal.change;
     END IF;
     IF v_found.drops THEN
       v_steps := v_steps || ROW(
         'drop_owned', v_wanted.name,
         format('DROP OWNED BY %I', v_wanted.name),
         NULL, v_locks, NULL, NULL
-      )::rolecall._change;
+      )::rolecall_internal.change;
     END IF;
     v_steps := v_steps || v_drop;
     IF v_wanted.terminates AND EXISTS (
       SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
     ) THEN
       -- Nothing brings a session back, so it is not ended for a call that then fails.
-      PERFORM rolecall._check_removal_rights(v_role, v_steps[1], v_drop);
+      PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
       -- First, because what a session has locked could be neither reassigned nor dropped.
       v_steps := ROW(
         'terminate_sessions', v_wanted.name,
@@ -4937,28 +3809,28 @@ BEGIN
           quote_ident(v_wanted.name)
         ),
         NULL, v_locks, NULL, NULL
-      )::rolecall._change || v_steps;
+      )::rolecall_internal.change || v_steps;
     END IF;
     RETURN QUERY SELECT * FROM unnest(v_steps);
   END LOOP;
 END
-$_plan_removals$;
+$plan_removals$;
 
-COMMENT ON FUNCTION rolecall._plan_removals(jsonb)
+COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
   IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
      'dropped';
 
-REVOKE ALL ON FUNCTION rolecall._plan_removals(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_revokes.sql
-CREATE FUNCTION rolecall._plan_revokes(
+-- sql/5-internal/plan/plan_revokes.sql
+CREATE FUNCTION rolecall_internal.plan_revokes(
   memberships jsonb
 )
-RETURNS rolecall._change[]
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_plan_revokes$
+AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
@@ -4969,8 +3841,8 @@ BEGIN
                     CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
              NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
-           )::rolecall._change
-    FROM ROWS FROM (jsonb_to_recordset(_plan_revokes.memberships)
+           )::rolecall_internal.change
+    FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
          WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
     CROSS JOIN LATERAL (
@@ -4993,28 +3865,28 @@ BEGIN
       SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
         AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
     ) AS r(option)
-    WHERE NOT rolecall._is_creator_edge(to_jsonb(e))
+    WHERE NOT rolecall_internal.is_creator_edge(to_jsonb(e))
     ORDER BY w.position, e.grantor, r.option, g.role
   );
 END
-$_plan_revokes$;
+$plan_revokes$;
 
-COMMENT ON FUNCTION rolecall._plan_revokes(jsonb)
+COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
   IS 'Memberships that are to end, and options that are to be taken away';
 
-REVOKE ALL ON FUNCTION rolecall._plan_revokes(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_roles.sql
-CREATE FUNCTION rolecall._plan_roles(
+-- sql/5-internal/plan/plan_roles.sql
+CREATE FUNCTION rolecall_internal.plan_roles(
   resources jsonb
 )
-RETURNS rolecall._change[]
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_plan_roles$
+AS $plan_roles$
 DECLARE
-  v_changes rolecall._change[] := '{}'::rolecall._change[];
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_resource jsonb;
   v_name text;
   v_role oid;
@@ -5023,8 +3895,8 @@ DECLARE
   v_statement text;
   v_word text;
 BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(_plan_roles.resources) - 1 LOOP
-    v_resource := _plan_roles.resources -> v_position;
+  FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
+    v_resource := plan_roles.resources -> v_position;
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
     IF (v_resource -> 'protected')::boolean
@@ -5032,7 +3904,7 @@ BEGIN
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
     THEN
-      PERFORM rolecall._check_protected(v_name);
+      PERFORM rolecall_internal.check_protected(v_name);
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
@@ -5066,32 +3938,32 @@ BEGIN
     END LOOP;
     IF v_role IS NOT NULL THEN
       v_changes := v_changes
-        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall._change;
+        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
     ELSE
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
-      )::rolecall._change;
+      )::rolecall_internal.change;
     END IF;
   END LOOP;
   RETURN v_changes;
 END
-$_plan_roles$;
+$plan_roles$;
 
-COMMENT ON FUNCTION rolecall._plan_roles(jsonb) IS 'Roles that are missing, and attributes that differ';
+COMMENT ON FUNCTION rolecall_internal.plan_roles(jsonb) IS 'Roles that are missing, and attributes that differ';
 
-REVOKE ALL ON FUNCTION rolecall._plan_roles(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_roles(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_schemas.sql
-CREATE FUNCTION rolecall._plan_schemas(
-  places rolecall._place[]
+-- sql/5-internal/reading/plan_schemas.sql
+CREATE FUNCTION rolecall_internal.plan_schemas(
+  places rolecall_internal.place[]
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_schemas$
+AS $plan_schemas$
 BEGIN
   RETURN QUERY
     -- Each ACL is taken apart once, however many roles there are.
@@ -5099,21 +3971,21 @@ BEGIN
       SELECT n.oid, x.grantee
       FROM pg_namespace AS n
       CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(_plan_schemas.places) AS p) AND x.privilege_type = 'USAGE'
+      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(plan_schemas.places) AS p) AND x.privilege_type = 'USAGE'
     ),
     found AS (
       SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
              format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
-      FROM unnest(_plan_schemas.places) AS p
+      FROM unnest(plan_schemas.places) AS p
       WHERE p.schema_oid IS NULL
         AND NOT EXISTS (
-          SELECT FROM unnest(_plan_schemas.places) AS e WHERE e.schema = p.schema AND e.position < p.position
+          SELECT FROM unnest(plan_schemas.places) AS e WHERE e.schema = p.schema AND e.position < p.position
         )
       UNION ALL
       SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
-      FROM unnest(_plan_schemas.places) AS p
+      FROM unnest(plan_schemas.places) AS p
       WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
@@ -5122,28 +3994,28 @@ BEGIN
     FROM found AS f
     ORDER BY f.position, f.phase, f.place;
 END
-$_plan_schemas$;
+$plan_schemas$;
 
-COMMENT ON FUNCTION rolecall._plan_schemas(rolecall._place[])
+COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
   IS 'Schemas that are missing, and USAGE that is missing on them';
 
-REVOKE ALL ON FUNCTION rolecall._plan_schemas(rolecall._place[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
--- sql/5-internal/_plan_settings.sql
-CREATE FUNCTION rolecall._plan_settings(
+-- sql/5-internal/plan/plan_settings.sql
+CREATE FUNCTION rolecall_internal.plan_settings(
   resources jsonb
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_plan_settings$
+AS $plan_settings$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(_plan_settings.resources) AS (role text, name text, value jsonb, here boolean))
+    FROM ROWS FROM (jsonb_to_recordset(plan_settings.resources) AS (role text, name text, value jsonb, here boolean))
          WITH ORDINALITY AS s(role, name, value, here, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
     CROSS JOIN LATERAL (
@@ -5178,37 +4050,115 @@ BEGIN
     ) AS c(kind, database, statement)
     ORDER BY s.position, c.kind, c.database;
 END
-$_plan_settings$;
+$plan_settings$;
 
-COMMENT ON FUNCTION rolecall._plan_settings(jsonb)
+COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
 
-REVOKE ALL ON FUNCTION rolecall._plan_settings(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_settings(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_plan_watch.sql
-CREATE FUNCTION rolecall._plan_watch(
-  resources jsonb
+-- sql/5-internal/reading/plan_table_excess.sql
+CREATE FUNCTION rolecall_internal.plan_table_excess(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
 )
-RETURNS SETOF rolecall._change
+RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_plan_watch$
+AS $plan_table_excess$
+DECLARE
+  v_suspect jsonb := rolecall_internal.suspect_groups(plan_table_excess.places, plan_table_excess.groups);
+BEGIN
+  IF v_suspect IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH suspect AS (
+      SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
+      FROM jsonb_to_recordset(v_suspect)
+        AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
+             passes_on boolean, writes text)
+      LEFT JOIN unnest(plan_table_excess.places) AS p ON p.position = s.position AND p.schema_oid = s.schema
+    ),
+    excess AS (
+      SELECT s.position, s.role, CASE s.kind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+             format('%I.%I', n.nspname, t.name) AS object, s.owner, s.grantor, d.privileges
+      FROM suspect AS s
+      JOIN rolecall_internal.tables_of(
+        plan_table_excess.groups, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
+      ) AS t USING (number)
+      JOIN pg_namespace AS n ON n.oid = s.schema
+      CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
+      CROSS JOIN LATERAL (
+        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
+      ) AS d(privileges)
+      WHERE d.privileges IS NOT NULL
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_table_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'Privileges on tables and sequences that a role must not have';
+
+REVOKE ALL ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
+
+-- sql/5-internal/reading/plan_watch.sql
+CREATE FUNCTION rolecall_internal.plan_watch(
+  resources jsonb
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_watch$
 DECLARE
   v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
-  v_untrusted text := rolecall._untrusted_owners();
+  v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
     WITH wanted AS (
       SELECT bool_and(r.state = 'present') AS enabled
-      FROM jsonb_to_recordset(_plan_watch.resources) AS r(state text)
+      FROM jsonb_to_recordset(plan_watch.resources) AS r(state text)
     ),
     present AS (
       SELECT t.evtname,
-             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AS ours,
-             t.evtfoid = 'rolecall._apply_to_new_tables()'::regprocedure AND t.evtname = 'rolecall_watch_new_tables'
+             h.ours,
+             h.ours AND t.evtname = 'rolecall_watch_new_tables'
                AND t.evtevent = 'ddl_command_end'
                AND t.evtenabled IN ('O', 'A') AND t.evttags @> w.tags AND t.evttags <@ w.tags AS whole
       FROM pg_event_trigger AS t
+      CROSS JOIN LATERAL (
+        SELECT t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure
+      ) AS h(ours)
       CROSS JOIN (
         SELECT ARRAY[
           'ALTER EXTENSION',
@@ -5240,11 +4190,11 @@ BEGIN
              format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
       FROM wanted AS w
       CROSS JOIN LATERAL (
-        SELECT 'rolecall', 'USAGE ON SCHEMA rolecall', n.nspacl, 'USAGE'
-        FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+        SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
+        FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
         UNION ALL
-        SELECT 'rolecall.reporting_role', 'SELECT ON rolecall.reporting_role', c.relacl, 'SELECT'
-        FROM pg_class AS c WHERE c.oid = 'rolecall.reporting_role'::regclass
+        SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
+        FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
       ) AS g(target, what, acl, privilege)
       WHERE w.enabled IS DISTINCT FROM EXISTS (
         SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
@@ -5253,7 +4203,7 @@ BEGIN
       SELECT 4, 'create_event_trigger', 'rolecall_watch_new_tables',
              format(
                'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
-               'EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+               'EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
                'rolecall_watch_new_tables',
                '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
                '''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
@@ -5261,7 +4211,8 @@ BEGIN
                '''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
-             CASE WHEN v_untrusted IS NOT NULL THEN 'the extension''s objects belong to a role that is no superuser'
+             CASE WHEN v_untrusted IS NOT NULL
+                    THEN 'the extension''s objects belong to a role that is no superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
       CROSS JOIN (
@@ -5275,61 +4226,60 @@ BEGIN
     FROM found AS f
     ORDER BY f.phase, f.statement;
 END
-$_plan_watch$;
+$plan_watch$;
 
-COMMENT ON FUNCTION rolecall._plan_watch(jsonb)
+COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
   IS 'What is missing for new tables to be watched, or still there where they no longer are';
 
-REVOKE ALL ON FUNCTION rolecall._plan_watch(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_watch(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_provision.sql
-CREATE FUNCTION rolecall._provision(
+-- sql/5-internal/reporting/provision.sql
+CREATE FUNCTION rolecall_internal.provision(
   definitions jsonb,
   rotate_after interval,
   realign boolean,
   dry_run boolean
 )
-RETURNS SETOF rolecall.step
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_provision$
+AS $provision$
 BEGIN
-  PERFORM rolecall._check_read_access(_provision.definitions);
-  PERFORM rolecall._check_document(jsonb_build_object('read_access', _provision.definitions));
-  PERFORM rolecall._warn_about_public();
-  PERFORM rolecall._warn_about_members(_provision.definitions);
-  PERFORM rolecall._note_unwatched(_provision.definitions);
-  RETURN QUERY
-    SELECT * FROM rolecall._converge_reporting(
-      _provision.definitions, '{}', _provision.rotate_after, _provision.realign, _provision.dry_run
-    );
+  PERFORM rolecall_internal.check_read_access(provision.definitions);
+  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
+  PERFORM rolecall_internal.warn_about_public();
+  PERFORM rolecall_internal.warn_about_members(provision.definitions);
+  PERFORM rolecall_internal.note_unwatched(provision.definitions);
+  RETURN rolecall_internal.run_reporting(
+    provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
+  );
 END
-$_provision$;
+$provision$;
 
-COMMENT ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
+COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 
-REVOKE ALL ON FUNCTION rolecall._provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
--- sql/5-internal/_random_bytes.sql
+-- sql/5-internal/passwords/random_bytes.sql
 -- 32 bytes that no one can guess.
 --
 -- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
-CREATE FUNCTION rolecall._random_bytes()
+CREATE FUNCTION rolecall_internal.random_bytes()
 RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_random_bytes$
+AS $random_bytes$
 BEGIN
   RETURN sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
 END
-$_random_bytes$;
+$random_bytes$;
 
-COMMENT ON FUNCTION rolecall._random_bytes() IS '32 bytes that no one can guess';
+COMMENT ON FUNCTION rolecall_internal.random_bytes() IS '32 bytes that no one can guess';
 
-REVOKE ALL ON FUNCTION rolecall._random_bytes() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.random_bytes() FROM PUBLIC;
 
--- sql/5-internal/_read_access.sql
-CREATE FUNCTION rolecall._read_access(
+-- sql/5-internal/reporting/read_access.sql
+CREATE FUNCTION rolecall_internal.read_access(
   role_name text,
   schemas text[],
   withheld text[],
@@ -5338,102 +4288,81 @@ CREATE FUNCTION rolecall._read_access(
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_read_access$
+AS $read_access$
 BEGIN
   RETURN jsonb_build_object(
-    'role', _read_access.role_name,
-    'schemas', rolecall._list(_read_access.schemas),
-    'withheld', coalesce(rolecall._list(_read_access.withheld), '[]'),
-    'owners', rolecall._list(_read_access.owners),
-    'caller', CASE WHEN _read_access.owners IS NULL THEN current_user END
+    'role', read_access.role_name,
+    'schemas', rolecall_internal.name_list(read_access.schemas),
+    'withheld', coalesce(rolecall_internal.name_list(read_access.withheld), '[]'),
+    'owners', rolecall_internal.name_list(read_access.owners),
+    'caller', CASE WHEN read_access.owners IS NULL THEN current_user END
   );
 END
-$_read_access$;
+$read_access$;
 
-COMMENT ON FUNCTION rolecall._read_access(text, text[], text[], text[]) IS 'A read_access resource';
+COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) IS 'A read_access resource';
 
-REVOKE ALL ON FUNCTION rolecall._read_access(text, text[], text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) FROM PUBLIC;
 
--- sql/5-internal/_read_secret.sql
-CREATE FUNCTION rolecall._read_secret(
+-- sql/5-internal/secrets/read_secret.sql
+CREATE FUNCTION rolecall_internal.read_secret(
   secret_key text,
   strict boolean
 )
 RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_read_secret$
+AS $read_secret$
 DECLARE
   v_value bytea;
   v_encrypted boolean;
 BEGIN
-  SELECT s.value, s.encrypted INTO v_value, v_encrypted FROM rolecall.secret AS s WHERE s.key = _read_secret.secret_key;
+  SELECT s.value, s.encrypted INTO v_value, v_encrypted
+  FROM rolecall_internal.secret AS s WHERE s.key = read_secret.secret_key;
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;
-  ELSIF NOT rolecall._is_encrypting() THEN
+  ELSIF NOT rolecall_internal.is_encrypting() THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('secret "%s" is encrypted, and this session has no key', _read_secret.secret_key),
+      MESSAGE = format('secret "%s" is encrypted, and this session has no key', read_secret.secret_key),
       HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
   END IF;
   BEGIN
     EXECUTE format(
-      'SELECT %I.pgp_sym_decrypt_bytea(s.value, current_setting(%L)) FROM rolecall.secret AS s WHERE s.key = %L',
-      rolecall._pgcrypto_schema(), 'rolecall.encryption_key', _read_secret.secret_key
+      'SELECT %I.pgp_sym_decrypt_bytea(s.value, current_setting(%L)) '
+      'FROM rolecall_internal.secret AS s WHERE s.key = %L',
+      rolecall_internal.pgcrypto_schema(), 'rolecall.encryption_key', read_secret.secret_key
     ) INTO v_value;
     RETURN v_value;
   EXCEPTION
     WHEN external_routine_invocation_exception THEN
-      IF _read_secret.strict THEN
+      IF read_secret.strict THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
-          MESSAGE = format('secret "%s" was encrypted with another key', _read_secret.secret_key),
+          MESSAGE = format('secret "%s" was encrypted with another key', read_secret.secret_key),
           HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
       END IF;
       RETURN NULL;
   END;
 END
-$_read_secret$;
+$read_secret$;
 
-COMMENT ON FUNCTION rolecall._read_secret(text, boolean)
+COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
 
-REVOKE ALL ON FUNCTION rolecall._read_secret(text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
 
--- sql/5-internal/_recorded.sql
-CREATE FUNCTION rolecall._recorded(
-  section text,
-  key jsonb
-)
+-- sql/5-internal/record/recorded_document.sql
+CREATE FUNCTION rolecall_internal.recorded_document()
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_recorded$
-BEGIN
-  RETURN (
-    SELECT p.resource FROM rolecall.resource AS p
-    WHERE p.section = _recorded.section AND p.key = _recorded.key
-    ORDER BY p.recorded_at DESC LIMIT 1
-  );
-END
-$_recorded$;
-
-COMMENT ON FUNCTION rolecall._recorded(text, jsonb) IS 'The newest record of a resource; null where there is none';
-
-REVOKE ALL ON FUNCTION rolecall._recorded(text, jsonb) FROM PUBLIC;
-
--- sql/5-internal/_recorded_state.sql
-CREATE FUNCTION rolecall._recorded_state()
-RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_recorded_state$
+AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
       SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
-      FROM rolecall.resource AS p
+      FROM rolecall_internal.resource AS p
       ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
     ),
     reporting AS (
@@ -5470,26 +4399,26 @@ BEGIN
     SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
   );
 END
-$_recorded_state$;
+$recorded_document$;
 
-COMMENT ON FUNCTION rolecall._recorded_state()
+COMMENT ON FUNCTION rolecall_internal.recorded_document()
   IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
      'caller adds that afresh';
 
-REVOKE ALL ON FUNCTION rolecall._recorded_state() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
--- sql/5-internal/_records_about.sql
+-- sql/5-internal/record/records_of_removed.sql
 -- What is recorded about roles that are absent, as absent too.
 --
 -- The mapping of the base roles stays: it is about names.
-CREATE FUNCTION rolecall._records_about(
+CREATE FUNCTION rolecall_internal.records_of_removed(
   roles jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_records_about$
+AS $records_of_removed$
 BEGIN
   RETURN (
     SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
@@ -5497,11 +4426,11 @@ BEGIN
       SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
       FROM (
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
-        FROM jsonb_to_recordset(_records_about.roles) AS a(name jsonb, state text)
+        FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
           -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
           -- of arrays a longer one is greater than a shorter one.
-          SELECT p.* FROM rolecall.resource AS p
+          SELECT p.* FROM rolecall_internal.resource AS p
           JOIN (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
@@ -5509,7 +4438,7 @@ BEGIN
           ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
           WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
           UNION ALL
-          SELECT p.* FROM rolecall.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+          SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
         ) AS p
         WHERE a.state = 'absent' AND p.resource IS NOT NULL
         ORDER BY p.section, p.key, p.recorded_at DESC
@@ -5518,77 +4447,77 @@ BEGIN
     ) AS s
   );
 END
-$_records_about$;
+$records_of_removed$;
 
-COMMENT ON FUNCTION rolecall._records_about(jsonb) IS 'What is recorded about roles that are absent, as absent too';
+COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
+  IS 'What is recorded about roles that are absent, as absent too';
 
-REVOKE ALL ON FUNCTION rolecall._records_about(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_refresh_caches.sql
-CREATE FUNCTION rolecall._refresh_caches()
+-- sql/5-internal/execute/refresh_caches.sql
+CREATE FUNCTION rolecall_internal.refresh_caches()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_refresh_caches$
+AS $refresh_caches$
 BEGIN
   -- The catalog caches are brought up to date when a lock is newly taken. A shared object's lock always does
   -- that, and nobody can be dropping the role that this session runs as.
   PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
 END
-$_refresh_caches$;
+$refresh_caches$;
 
-COMMENT ON FUNCTION rolecall._refresh_caches()
+COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
 
-REVOKE ALL ON FUNCTION rolecall._refresh_caches() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
--- sql/5-internal/_refuse_empty_password.sql
-CREATE FUNCTION rolecall._refuse_empty_password(
-  what text
-)
+-- sql/5-internal/passwords/refuse_empty_verifier.sql
+CREATE FUNCTION rolecall_internal.refuse_empty_verifier()
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_refuse_empty_password$
+AS $refuse_empty_verifier$
 BEGIN
   RAISE EXCEPTION USING
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = 'password must not be empty',
-    DETAIL = format('It is %s.', _refuse_empty_password.what),
+    DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
     HINT = 'Use null for a role without a password.';
 END
-$_refuse_empty_password$;
+$refuse_empty_verifier$;
 
-COMMENT ON FUNCTION rolecall._refuse_empty_password(text)
-  IS 'Refuses a password that is empty, or a verifier that is one of the empty password';
+COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
+  IS 'Refuses a verifier of the empty password, for which the server stores none';
 
-REVOKE ALL ON FUNCTION rolecall._refuse_empty_password(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
 
--- sql/5-internal/_refuse_other_database.sql
-CREATE FUNCTION rolecall._refuse_other_database(
+-- sql/5-internal/reading/refuse_other_database.sql
+CREATE FUNCTION rolecall_internal.refuse_other_database(
   role_name text,
   owner text
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_refuse_other_database$
+AS $refuse_other_database$
 BEGIN
   RAISE EXCEPTION USING
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = format('reporting role "%s" belongs to %s',
-                     _refuse_other_database.role_name, _refuse_other_database.owner),
+                     refuse_other_database.role_name, refuse_other_database.owner),
     HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that '
            'starts with the name of the database.';
 END
-$_refuse_other_database$;
+$refuse_other_database$;
 
-COMMENT ON FUNCTION rolecall._refuse_other_database(text, text) IS 'Refuses a reporting role of another database';
+COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
+  IS 'Refuses a reporting role of another database';
 
-REVOKE ALL ON FUNCTION rolecall._refuse_other_database(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
--- sql/5-internal/_remember.sql
-CREATE FUNCTION rolecall._remember(
+-- sql/5-internal/record/remember.sql
+CREATE FUNCTION rolecall_internal.remember(
   document jsonb,
   changed boolean
 )
@@ -5596,21 +4525,21 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $_remember$
+AS $remember$
 DECLARE
-  v_document jsonb := _remember.document;
+  v_document jsonb := remember.document;
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := _remember.changed AND current_setting('transaction_isolation') <> 'read committed';
+  v_always boolean := remember.changed AND current_setting('transaction_isolation') <> 'read committed';
 BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-    v_document := rolecall._joined(v_document, rolecall._records_about(v_document -> 'roles'));
+    v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(
            ROW(
              s.section, v.key, v.resource,
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond')
-           )::rolecall.resource
+           )::rolecall_internal.resource
          ) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede
     INTO v_new
@@ -5633,7 +4562,7 @@ BEGIN
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS v(key, resource)
     LEFT JOIN LATERAL (
-      SELECT p.resource, p.recorded_at FROM rolecall.resource AS p
+      SELECT p.resource, p.recorded_at FROM rolecall_internal.resource AS p
       WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
     ) AS p ON true
@@ -5641,39 +4570,39 @@ BEGIN
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
-  INSERT INTO rolecall.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+  INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
   -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
   IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
-    DELETE FROM rolecall.resource AS p
+    DELETE FROM rolecall_internal.resource AS p
     WHERE p.ctid = ANY (ARRAY(
       SELECT o.ctid FROM unnest(v_new.rows) AS n
-      JOIN rolecall.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
+      JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
       FOR UPDATE OF o SKIP LOCKED
     ));
     IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
-      DELETE FROM rolecall.secret AS s
+      DELETE FROM rolecall_internal.secret AS s
       WHERE s.ctid = ANY (ARRAY(
         SELECT k.ctid FROM unnest(v_new.rows) AS n
-        JOIN rolecall.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
+        JOIN rolecall_internal.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
         WHERE n.section = 'read_access' AND n.resource IS NULL
         FOR UPDATE OF k SKIP LOCKED
       ));
     END IF;
   END IF;
 END
-$_remember$;
+$remember$;
 
-COMMENT ON FUNCTION rolecall._remember(jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 
-REVOKE ALL ON FUNCTION rolecall._remember(jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
 
--- sql/5-internal/_reporting_passwords.sql
+-- sql/5-internal/secrets/reporting_passwords.sql
 -- Password resources of reporting roles: for each the verifier of its derived password.
 --
 -- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
 -- has never been set, so it is set also where the record would be trusted.
-CREATE FUNCTION rolecall._reporting_passwords(
+CREATE FUNCTION rolecall_internal.reporting_passwords(
   secret bytea,
   role_names text[],
   realign boolean
@@ -5681,7 +4610,7 @@ CREATE FUNCTION rolecall._reporting_passwords(
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_reporting_passwords$
+AS $reporting_passwords$
 DECLARE
   v_passwords jsonb[] := '{}'::jsonb[];
   v_name text;
@@ -5689,16 +4618,18 @@ DECLARE
   v_verifier text;
   v_kept boolean;
 BEGIN
-  FOREACH v_name IN ARRAY _reporting_passwords.role_names LOOP
+  FOREACH v_name IN ARRAY reporting_passwords.role_names LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
-    FROM rolecall.secret AS s WHERE s.key = 'rolecall.verifier.' || v_name;
-    v_salt := rolecall._derived_salt(_reporting_passwords.secret, v_name);
+    FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || v_name;
+    v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
     IF NOT v_kept THEN
-      v_verifier := rolecall._scram(rolecall._derived_password(_reporting_passwords.secret, v_name), v_salt, 4096);
+      v_verifier := rolecall_internal.scram(
+        rolecall_internal.derived_password(reporting_passwords.secret, v_name), v_salt, 4096
+      );
     END IF;
     v_passwords := v_passwords || jsonb_build_object(
-      'role', v_name, 'password', v_verifier, 'realign', _reporting_passwords.realign OR NOT v_kept,
+      'role', v_name, 'password', v_verifier, 'realign', reporting_passwords.realign OR NOT v_kept,
       -- It is to log in. An end that is yet to come is somebody's intention.
       'valid_until', (
         SELECT 'infinity' FROM pg_roles AS r
@@ -5708,45 +4639,45 @@ BEGIN
   END LOOP;
   RETURN to_jsonb(v_passwords);
 END
-$_reporting_passwords$;
+$reporting_passwords$;
 
-COMMENT ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean)
+COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean)
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
 
-REVOKE ALL ON FUNCTION rolecall._reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
--- sql/5-internal/_reporting_roles.sql
-CREATE FUNCTION rolecall._reporting_roles()
+-- sql/5-internal/reporting/reporting_roles.sql
+CREATE FUNCTION rolecall_internal.reporting_roles()
 RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_reporting_roles$
+AS $reporting_roles$
 BEGIN
   RETURN ARRAY(
     SELECT DISTINCT (p.key ->> 0) COLLATE "C"
-    FROM rolecall.resource AS p
+    FROM rolecall_internal.resource AS p
     WHERE p.section = 'read_access'
-      AND rolecall._recorded(p.section, p.key) IS NOT NULL
+      AND rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
-      AND rolecall._other_database(p.key ->> 0) IS NULL
+      AND rolecall_internal.other_database(p.key ->> 0) IS NULL
     ORDER BY 1
   );
 END
-$_reporting_roles$;
+$reporting_roles$;
 
-COMMENT ON FUNCTION rolecall._reporting_roles() IS 'The reporting roles that exist and are this database''s';
+COMMENT ON FUNCTION rolecall_internal.reporting_roles() IS 'The reporting roles that exist and are this database''s';
 
-REVOKE ALL ON FUNCTION rolecall._reporting_roles() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles() FROM PUBLIC;
 
--- sql/5-internal/_reporting_state.sql
-CREATE FUNCTION rolecall._reporting_state(
+-- sql/5-internal/reporting/reporting_state.sql
+CREATE FUNCTION rolecall_internal.reporting_state(
   definitions jsonb,
   passwords jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_reporting_state$
+AS $reporting_state$
 BEGIN
   RETURN jsonb_build_object(
     'roles', (
@@ -5757,96 +4688,362 @@ BEGIN
         'password', p.password,
         'protected', true
       ))
-      FROM jsonb_array_elements(_reporting_state.definitions) AS d
-      LEFT JOIN jsonb_to_recordset(_reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
+      FROM jsonb_array_elements(reporting_state.definitions) AS d
+      LEFT JOIN jsonb_to_recordset(reporting_state.passwords) AS p(role text, password text) ON p.role = d ->> 'role'
     ),
-    'passwords', _reporting_state.passwords,
+    'passwords', reporting_state.passwords,
     'memberships', (
       SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
-      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+      FROM jsonb_array_elements(reporting_state.definitions) AS d
     ),
     'settings', (
       SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
-      FROM jsonb_array_elements(_reporting_state.definitions) AS d
+      FROM jsonb_array_elements(reporting_state.definitions) AS d
       CROSS JOIN LATERAL (
         VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
                ('{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb),
                (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
       ) AS s(setting)
     ),
-    'read_access', _reporting_state.definitions
+    'read_access', reporting_state.definitions
   );
 END
-$_reporting_state$;
+$reporting_state$;
 
-COMMENT ON FUNCTION rolecall._reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
+COMMENT ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
 
-REVOKE ALL ON FUNCTION rolecall._reporting_state(jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) FROM PUBLIC;
 
--- sql/5-internal/_restore.sql
-CREATE FUNCTION rolecall._restore(
+-- sql/5-internal/reporting/restore.sql
+CREATE FUNCTION rolecall_internal.restore(
   dry_run boolean
 )
-RETURNS SETOF rolecall.step
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_restore$
+AS $restore$
 DECLARE
-  v_state jsonb := rolecall._recorded_state();
+  v_state jsonb := rolecall_internal.recorded_document();
 BEGIN
   IF v_state ? 'read_access' THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN QUERY SELECT * FROM rolecall._converge_reporting(
-      v_state -> 'read_access', v_state - 'read_access', NULL, false, _restore.dry_run
+    RETURN rolecall_internal.run_reporting(
+      v_state -> 'read_access', v_state - 'read_access', NULL, false, restore.dry_run
     );
-  ELSE
-    RETURN QUERY SELECT * FROM rolecall._converge(v_state, _restore.dry_run);
   END IF;
+  RETURN rolecall_internal.run(v_state, restore.dry_run);
 END
-$_restore$;
+$restore$;
 
-COMMENT ON FUNCTION rolecall._restore(boolean)
+COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 
-REVOKE ALL ON FUNCTION rolecall._restore(boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
--- sql/5-internal/_rotate_secret.sql
-CREATE FUNCTION rolecall._rotate_secret(
+-- sql/5-internal/secrets/rotate_secret.sql
+CREATE FUNCTION rolecall_internal.rotate_secret(
   dry_run boolean
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_rotate_secret$
+AS $rotate_secret$
 BEGIN
-  IF _rotate_secret.dry_run IS NOT TRUE THEN
-    PERFORM rolecall._write_secret('rolecall.reporting', rolecall._random_bytes(), true);
-    DELETE FROM rolecall.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
+  IF rotate_secret.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
+    DELETE FROM rolecall_internal.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
-             CASE WHEN _rotate_secret.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
+             CASE WHEN rotate_secret.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
 END
-$_rotate_secret$;
+$rotate_secret$;
 
-COMMENT ON FUNCTION rolecall._rotate_secret(boolean) IS 'Makes a new reporting secret';
+COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 
-REVOKE ALL ON FUNCTION rolecall._rotate_secret(boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
--- sql/5-internal/_saslprep.sql
+-- sql/5-internal/run/run.sql
+-- Establishes the desired state and returns the steps, as an array: it is called without a query.
+--
+-- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query they
+-- would be shown by auto_explain.
+CREATE FUNCTION rolecall_internal.run(
+  document jsonb,
+  dry_run boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $run$
+DECLARE
+  v_document jsonb := run.document;
+  v_passwords jsonb;
+  v_names text[] := '{}'::text[];
+  v_values text[] := '{}'::text[];
+  v_list jsonb;
+  v_masked jsonb[];
+  v_resource jsonb;
+  v_change rolecall_internal.change;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_section text;
+BEGIN
+  -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := run.document -> v_section;
+    CONTINUE WHEN v_list IS NULL;
+    v_masked := '{}'::jsonb[];
+    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+      v_resource := v_list -> v_position;
+      IF v_resource ->> 'password' <> '' THEN
+        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+        v_values := v_values || (v_resource ->> 'password');
+        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
+      END IF;
+      v_masked := v_resource || v_masked;
+    END LOOP;
+    v_document := v_document || jsonb_build_object(v_section, v_masked);
+  END LOOP;
+  v_passwords := jsonb_object(v_names, v_values);
+  PERFORM rolecall_internal.check_document(v_document);
+  IF run.dry_run THEN
+    FOREACH v_change IN ARRAY rolecall_internal.plan(v_document, v_passwords) LOOP
+      v_steps := v_steps || rolecall_internal.step_of(
+        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+        v_change.sqlstate, v_change.note
+      );
+    END LOOP;
+    RETURN v_steps;
+  END IF;
+  RETURN rolecall_internal.run_rounds(v_document, v_passwords);
+END
+$run$;
+
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
+  IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean) FROM PUBLIC;
+
+-- sql/5-internal/reporting/run_reporting.sql
+CREATE FUNCTION rolecall_internal.run_reporting(
+  definitions jsonb,
+  others jsonb,
+  rotate_after interval,
+  realign boolean,
+  dry_run boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $run_reporting$
+DECLARE
+  v_rotate boolean;
+  v_roles text[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
+  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
+  v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
+    -- Another caller may have made it while this one waited.
+    v_rotate := v_rotate AND rolecall_internal.is_rotation_due(run_reporting.rotate_after);
+    PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
+  END IF;
+  IF v_rotate THEN
+    v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
+    -- Every reporting role of this database has its password from that secret.
+    v_roles := v_roles || ARRAY(
+      SELECT o.name FROM unnest(rolecall_internal.reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+    );
+  END IF;
+  v_secret := CASE
+    WHEN v_rotate AND run_reporting.dry_run THEN rolecall_internal.random_bytes()
+    ELSE rolecall_internal.read_secret('rolecall.reporting', true)
+  END;
+  v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, run_reporting.realign OR v_rotate);
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+  END IF;
+  v_steps := v_steps || rolecall_internal.run(
+    rolecall_internal.joined(
+      run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
+    ),
+    run_reporting.dry_run
+  );
+  IF run_reporting.dry_run IS NOT TRUE
+    AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
+  THEN
+    PERFORM rolecall_internal.check_secret_is_current();
+  END IF;
+  RETURN v_steps;
+END
+$run_reporting$;
+
+COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
+  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
+     'for';
+
+REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
+
+-- sql/5-internal/run/run_rounds.sql
+-- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
+--
+-- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in
+-- name order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and
+-- started over with what is known by then.
+CREATE FUNCTION rolecall_internal.run_rounds(
+  document jsonb,
+  passwords jsonb
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $run_rounds$
+DECLARE
+  v_rounds integer := 0;
+  v_known text[] := '{}'::text[];
+  v_changes rolecall_internal.change[];
+  v_change rolecall_internal.change;
+  v_step rolecall.step;
+  v_steps rolecall.step[];
+  v_created rolecall.step[];
+  v_done text[];
+  v_own text[];
+  v_last text;
+  v_locks text[];
+  v_locked text[];
+  v_again boolean;
+  v_seen text;
+BEGIN
+  <<attempts>>
+  LOOP
+    v_steps := '{}'::rolecall.step[];
+    v_done := '{}'::text[];
+    v_own := '{}'::text[];
+    v_last := '';
+    v_locked := '{}'::text[];
+    BEGIN
+      LOOP
+        -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
+        v_rounds := v_rounds + 1;
+        IF v_rounds > 1000 THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'serialization_failure',
+            MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+            HINT = 'Try again.';
+        END IF;
+        v_seen := pg_current_snapshot()::text;
+        v_changes := rolecall_internal.plan(run_rounds.document, run_rounds.passwords);
+        IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
+          -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
+          -- passwords does not see that the roles made here have theirs.
+          v_changes := ARRAY(
+            SELECT ROW(
+                     c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
+                   )::rolecall_internal.change
+            FROM unnest(v_changes) WITH ORDINALITY
+              AS c(operation, target, statement, password, locks, sqlstate, note, position)
+            WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
+              AND NOT (c.operation = 'set_password' AND c.target = ANY (v_own))
+            ORDER BY c.position
+          );
+        END IF;
+        IF cardinality(v_changes) = 0 THEN
+          PERFORM rolecall_internal.remember(run_rounds.document, cardinality(v_steps) > 0);
+          EXIT attempts;
+        END IF;
+
+        v_created := '{}'::rolecall.step[];
+        v_again := false;
+        FOREACH v_change IN ARRAY rolecall_internal.missing_roles(v_changes) LOOP
+          -- In a later round a role can be missing that was there before.
+          IF cardinality(v_locked) > 0 OR v_change.target COLLATE "C" < v_last THEN
+            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
+          END IF;
+          v_last := v_change.target;
+          v_step := rolecall_internal.create_missing_role(v_change, run_rounds.passwords);
+          v_created := v_created || v_step;
+          IF v_step.status = 'applied' THEN
+            v_done := v_done || v_change.statement;
+            v_own := v_own || v_change.target;
+          ELSE
+            -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
+            v_again := true;
+          END IF;
+        END LOOP;
+        v_steps := v_steps || rolecall_internal.in_plan_order(v_created, v_changes);
+        CONTINUE WHEN v_again;
+
+        v_locks := ARRAY(
+          SELECT l.role_name COLLATE "C"
+          FROM (
+            (SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
+             UNION ALL SELECT unnest(v_known))
+            EXCEPT SELECT unnest(v_locked || v_own)
+          ) AS l(role_name)
+          ORDER BY 1
+        );
+        IF cardinality(v_locks) > 0 THEN
+          v_known := v_locked || v_locks;
+          IF v_locks[1] COLLATE "C" < v_locked[cardinality(v_locked)] THEN
+            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
+          END IF;
+          v_again := rolecall_internal.lock_roles(v_locks);
+          v_locked := v_known;
+          CONTINUE WHEN v_again;
+        END IF;
+
+        FOREACH v_change IN ARRAY v_changes LOOP
+          CONTINUE WHEN v_change.operation = 'create_role';
+          IF v_change.password IS NOT NULL THEN
+            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+            v_change.password := rolecall_internal.verifier(run_rounds.passwords ->> v_change.target);
+          END IF;
+          v_step := rolecall_internal.execute_change(v_change);
+          EXIT WHEN v_step IS NULL;
+          v_steps := v_steps || v_step;
+          v_done := v_done || v_change.statement;
+        END LOOP;
+        -- Nothing can be left where nobody else has committed anything since the plan.
+        IF NOT v_step IS NULL AND pg_current_snapshot()::text = v_seen
+          AND current_setting('transaction_isolation') = 'read committed'
+        THEN
+          PERFORM rolecall_internal.remember(run_rounds.document, true);
+          EXIT attempts;
+        END IF;
+      END LOOP;
+    EXCEPTION
+      WHEN SQLSTATE 'RC002' THEN
+        NULL; -- rolled back to the start of this block, and the locks with it
+    END;
+  END LOOP;
+  RETURN v_steps;
+END
+$run_rounds$;
+
+COMMENT ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb)
+  IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
+     'again';
+
+REVOKE ALL ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/passwords/saslprep.sql
 -- The bytes that are hashed for a password.
 --
 -- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
 -- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
 -- for forbidden code points before normalization, not after.
-CREATE FUNCTION rolecall._saslprep(
+CREATE FUNCTION rolecall_internal.saslprep(
   password text
 )
 RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_saslprep$
+AS $saslprep$
 DECLARE
-  v_raw CONSTANT bytea := convert_to(_saslprep.password, getdatabaseencoding());
+  v_raw CONSTANT bytea := convert_to(saslprep.password, getdatabaseencoding());
   v_prepared bytea := ''::bytea;
   v_code_points integer[];
   v_code_point integer;
@@ -5859,11 +5056,11 @@ DECLARE
   v_ends_right_to_left boolean;
   v_stable boolean := true;
 BEGIN
-  IF _saslprep.password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
+  IF saslprep.password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
     RETURN v_raw;
   END IF;
 
-  v_code_points := rolecall._utf8_code_points(v_raw);
+  v_code_points := rolecall_internal.utf8_code_points(v_raw);
   IF v_code_points IS NULL THEN
     RETURN v_raw;
   END IF;
@@ -5872,14 +5069,14 @@ BEGIN
     v_width := CASE
       WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4
     END;
-    v_class := rolecall._stringprep_class(v_code_point);
+    v_class := rolecall_internal.stringprep_class(v_code_point);
     IF v_class = 'forbidden' THEN
       RETURN v_raw;
     ELSIF v_class = 'space' THEN
       v_prepared := v_prepared || ' '::bytea;
     ELSIF v_class IS DISTINCT FROM 'nothing' THEN
       v_prepared := v_prepared || substring(v_raw FROM v_position FOR v_width);
-      v_stable := v_stable AND rolecall._is_nfkc_stable(v_code_point);
+      v_stable := v_stable AND rolecall_internal.is_nfkc_stable(v_code_point);
     END IF;
     v_position := v_position + v_width;
 
@@ -5906,14 +5103,14 @@ BEGIN
     USING ERRCODE = 'feature_not_supported',
           HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';
 END
-$_saslprep$;
+$saslprep$;
 
-COMMENT ON FUNCTION rolecall._saslprep(text) IS 'The bytes that are hashed for a password';
+COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
 
-REVOKE ALL ON FUNCTION rolecall._saslprep(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
 
--- sql/5-internal/_scram.sql
-CREATE FUNCTION rolecall._scram(
+-- sql/5-internal/passwords/scram.sql
+CREATE FUNCTION rolecall_internal.scram(
   password text,
   salt bytea,
   iterations integer
@@ -5921,15 +5118,15 @@ CREATE FUNCTION rolecall._scram(
 RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_scram$
+AS $scram$
 DECLARE
-  v_key CONSTANT bytea := rolecall._saslprep(_scram.password);
+  v_key CONSTANT bytea := rolecall_internal.saslprep(scram.password);
   -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
-  v_inner CONSTANT bytea := rolecall._hmac_pad(v_key, '36');
-  v_outer CONSTANT bytea := rolecall._hmac_pad(v_key, '5c');
+  v_inner CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '36');
+  v_outer CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '5c');
   -- The server does one whatever the number.
-  v_rounds CONSTANT integer := greatest(_scram.iterations, 1);
-  v_digest bytea := _scram.salt || int4send(1);
+  v_rounds CONSTANT integer := greatest(scram.iterations, 1);
+  v_digest bytea := scram.salt || int4send(1);
   v_digest_1 bytea;
   v_digest_2 bytea;
   v_digest_3 bytea;
@@ -5962,62 +5159,62 @@ BEGIN
   END LOOP;
   FOR v_round IN 1..v_rounds % 8 LOOP
     v_digest := sha256(v_outer || sha256(v_inner || v_digest));
-    v_sum := v_sum # rolecall._bits(v_digest);
+    v_sum := v_sum # rolecall_internal.bits(v_digest);
   END LOOP;
   v_salted_password := substring(varbit_send(v_sum) FROM 5);
 
-  v_stored_key := sha256(rolecall._hmac_sha256(v_salted_password, 'Client Key'));
-  v_server_key := rolecall._hmac_sha256(v_salted_password, 'Server Key');
+  v_stored_key := sha256(rolecall_internal.hmac_sha256(v_salted_password, 'Client Key'));
+  v_server_key := rolecall_internal.hmac_sha256(v_salted_password, 'Server Key');
   -- encode() breaks lines after 76 characters; only a long salt gets there.
-  RETURN 'SCRAM-SHA-256$' || _scram.iterations::text || ':' || replace(encode(_scram.salt, 'base64'), chr(10), '')
+  RETURN 'SCRAM-SHA-256$' || scram.iterations::text || ':' || replace(encode(scram.salt, 'base64'), chr(10), '')
     || '$' || encode(v_stored_key, 'base64') || ':' || encode(v_server_key, 'base64');
 END
-$_scram$;
+$scram$;
 
-COMMENT ON FUNCTION rolecall._scram(text, bytea, integer)
+COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
   IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
 
-REVOKE ALL ON FUNCTION rolecall._scram(text, bytea, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.scram(text, bytea, integer) FROM PUBLIC;
 
--- sql/5-internal/_scram_fields.sql
+-- sql/5-internal/passwords/scram_fields.sql
 -- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations,
 -- salt, stored key, server key.
 --
 -- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
 -- the iterations too, and their value is not looked at.
-CREATE FUNCTION rolecall._scram_fields(
+CREATE FUNCTION rolecall_internal.scram_fields(
   verifier text
 )
 RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_scram_fields$
+AS $scram_fields$
 BEGIN
-  RETURN regexp_match(_scram_fields.verifier COLLATE "C",
+  RETURN regexp_match(scram_fields.verifier COLLATE "C",
     E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
 END
-$_scram_fields$;
+$scram_fields$;
 
-COMMENT ON FUNCTION rolecall._scram_fields(text)
+COMMENT ON FUNCTION rolecall_internal.scram_fields(text)
   IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, '
      'salt, stored key, server key';
 
-REVOKE ALL ON FUNCTION rolecall._scram_fields(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.scram_fields(text) FROM PUBLIC;
 
--- sql/5-internal/_sealed.sql
-CREATE FUNCTION rolecall._sealed()
+-- sql/5-internal/secrets/sealed.sql
+CREATE FUNCTION rolecall_internal.sealed()
 RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_sealed$
+AS $sealed$
 DECLARE
   v_sealed bytea;
 BEGIN
-  IF rolecall._is_encrypting() THEN
+  IF rolecall_internal.is_encrypting() THEN
     EXECUTE format(
       'SELECT %I.pgp_sym_encrypt_bytea('
         'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
-      rolecall._pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
+      rolecall_internal.pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
     ) INTO v_sealed;
   ELSE
     v_sealed := decode(current_setting('rolecall.plain'), 'hex');
@@ -6025,62 +5222,62 @@ BEGIN
   PERFORM set_config('rolecall.plain', '', true);
   RETURN v_sealed;
 END
-$_sealed$;
+$sealed$;
 
-COMMENT ON FUNCTION rolecall._sealed()
+COMMENT ON FUNCTION rolecall_internal.sealed()
   IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
 
-REVOKE ALL ON FUNCTION rolecall._sealed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;
 
--- sql/5-internal/_sees_passwords.sql
+-- sql/5-internal/execute/sees_passwords.sql
 -- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the
 -- empty one.
 --
 -- Looking is much cheaper than to find out whether a verifier is one.
-CREATE FUNCTION rolecall._sees_passwords()
+CREATE FUNCTION rolecall_internal.sees_passwords()
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_sees_passwords$
+AS $sees_passwords$
 BEGIN
   -- Under an older snapshot the role may be shown as it was before this transaction changed it.
   RETURN current_setting('transaction_isolation') = 'read committed'
     AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
 END
-$_sees_passwords$;
+$sees_passwords$;
 
-COMMENT ON FUNCTION rolecall._sees_passwords()
+COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 
-REVOKE ALL ON FUNCTION rolecall._sees_passwords() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
--- sql/5-internal/_statement.sql
-CREATE FUNCTION rolecall._statement(
-  change rolecall._change
+-- sql/5-internal/execute/statement_of.sql
+CREATE FUNCTION rolecall_internal.statement_of(
+  change rolecall_internal.change
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_statement$
+AS $statement_of$
 BEGIN
-  IF _statement.change.password IS NULL THEN
-    RETURN _statement.change.statement;
+  IF statement_of.change.password IS NULL THEN
+    RETURN statement_of.change.statement;
   END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(_statement.change.statement, -length(quote_literal('********'))),
-                _statement.change.password);
+  RETURN format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
+                statement_of.change.password);
 END
-$_statement$;
+$statement_of$;
 
-COMMENT ON FUNCTION rolecall._statement(rolecall._change)
+COMMENT ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change)
   IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
 
-REVOKE ALL ON FUNCTION rolecall._statement(rolecall._change) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change) FROM PUBLIC;
 
--- sql/5-internal/_step.sql
-CREATE FUNCTION rolecall._step(
-  change rolecall._change,
+-- sql/5-internal/execute/step_of.sql
+CREATE FUNCTION rolecall_internal.step_of(
+  change rolecall_internal.change,
   status text,
   code text DEFAULT NULL,
   note text DEFAULT NULL
@@ -6088,101 +5285,41 @@ CREATE FUNCTION rolecall._step(
 RETURNS rolecall.step
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_step$
+AS $step_of$
 BEGIN
   RETURN ROW(
-    _step.change.operation, _step.change.target, _step.change.statement,
-    _step.status, _step.code, _step.note
+    step_of.change.operation, step_of.change.target, step_of.change.statement,
+    step_of.status, step_of.code, step_of.note
   )::rolecall.step;
 END
-$_step$;
+$step_of$;
 
-COMMENT ON FUNCTION rolecall._step(rolecall._change, text, text, text) IS 'A change as a row for the caller';
+COMMENT ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text)
+  IS 'A change as a row for the caller';
 
-REVOKE ALL ON FUNCTION rolecall._step(rolecall._change, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text) FROM PUBLIC;
 
--- sql/5-internal/_steps.sql
--- Makes the desired state hold and returns what it did, in a form that can be called without a query.
---
--- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query they
--- would be shown by auto_explain.
-CREATE FUNCTION rolecall._steps(
-  document jsonb,
-  dry_run boolean
-)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $_steps$
-DECLARE
-  v_document jsonb := _steps.document;
-  v_passwords jsonb;
-  v_names text[] := '{}'::text[];
-  v_values text[] := '{}'::text[];
-  v_list jsonb;
-  v_masked jsonb[];
-  v_resource jsonb;
-  v_change rolecall._change;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
-  v_section text;
-BEGIN
-  -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
-  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
-    v_list := _steps.document -> v_section;
-    CONTINUE WHEN v_list IS NULL;
-    v_masked := '{}'::jsonb[];
-    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
-      v_resource := v_list -> v_position;
-      IF v_resource ->> 'password' <> '' THEN
-        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-        v_values := v_values || (v_resource ->> 'password');
-        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
-      END IF;
-      v_masked := v_resource || v_masked;
-    END LOOP;
-    v_document := v_document || jsonb_build_object(v_section, v_masked);
-  END LOOP;
-  v_passwords := jsonb_object(v_names, v_values);
-  PERFORM rolecall._check_document(v_document);
-  IF _steps.dry_run THEN
-    FOREACH v_change IN ARRAY rolecall._plan(v_document, v_passwords) LOOP
-      v_steps := v_steps || rolecall._step(
-        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
-        v_change.sqlstate, v_change.note
-      );
-    END LOOP;
-    RETURN v_steps;
-  END IF;
-  RETURN rolecall._make(v_document, v_passwords);
-END
-$_steps$;
-
-COMMENT ON FUNCTION rolecall._steps(jsonb, boolean)
-  IS 'Makes the desired state hold and returns what it did, in a form that can be called without a query';
-
-REVOKE ALL ON FUNCTION rolecall._steps(jsonb, boolean) FROM PUBLIC;
-
--- sql/5-internal/_stringprep_class.sql
+-- sql/5-internal/passwords/stringprep_class.sql
 -- What RFC 3454 says of a code point, as far as SASLprep asks.
 --
 -- space, nothing (mapped to nothing), forbidden, right_to_left, left_to_right, or null. The first that applies, so the
 -- ranges of a later one are joined up across the code points of an earlier one.
-CREATE FUNCTION rolecall._stringprep_class(
+CREATE FUNCTION rolecall_internal.stringprep_class(
   code_point integer
 )
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_stringprep_class$
+AS $stringprep_class$
 BEGIN
   RETURN CASE
-    WHEN _stringprep_class.code_point <@ int4multirange '
+    WHEN stringprep_class.code_point <@ int4multirange '
       {[160,161), [5760,5761), [8192,8204), [8239,8240), [8287,8288), [12288,12289)}
     ' THEN 'space'
-    WHEN _stringprep_class.code_point <@ int4multirange '
+    WHEN stringprep_class.code_point <@ int4multirange '
       {[173,174), [847,848), [6150,6151), [6155,6158), [8204,8206), [8288,8289), [65024,65040), [65279,65280)}
     ' THEN 'nothing'
-    WHEN _stringprep_class.code_point <@ int4multirange '
+    WHEN stringprep_class.code_point <@ int4multirange '
       {[0,32), [127,160), [545,546), [564,592), [686,688), [751,768), [832,834), [848,864), [880,884), [886,890),
       [891,894), [895,900), [907,908), [909,910), [930,931), [975,976), [1015,1024), [1159,1160), [1231,1232),
       [1270,1272), [1274,1280), [1296,1329), [1367,1369), [1376,1377), [1416,1417), [1419,1425), [1442,1443),
@@ -6234,12 +5371,12 @@ BEGIN
       [120093,120094), [120122,120123), [120127,120128), [120133,120134), [120135,120138), [120145,120146),
       [120484,120488), [120778,120782), [120832,131072), [173783,194560), [195102,1114112)}
     ' THEN 'forbidden'
-    WHEN _stringprep_class.code_point <@ int4multirange '
+    WHEN stringprep_class.code_point <@ int4multirange '
       {[1470,1471), [1472,1473), [1475,1476), [1488,1525), [1563,1611), [1645,1648), [1649,1750), [1765,1767),
       [1786,1809), [1810,1837), [1920,1958), [1969,1970), [64285,64286), [64287,64297), [64298,64830), [64848,65021),
       [65136,65277)}
     ' THEN 'right_to_left'
-    WHEN _stringprep_class.code_point <@ int4multirange '
+    WHEN stringprep_class.code_point <@ int4multirange '
       {[65,91), [97,123), [170,171), [181,182), [186,187), [192,215), [216,247), [248,697), [699,706), [720,722),
       [736,741), [750,751), [890,891), [902,903), [904,1014), [1024,1155), [1162,1418), [2307,2362), [2365,2369),
       [2377,2381), [2384,2385), [2392,2402), [2404,2417), [2434,2490), [2494,2497), [2503,2509), [2519,2530),
@@ -6260,16 +5397,16 @@ BEGIN
     ' THEN 'left_to_right'
   END;
 END
-$_stringprep_class$;
+$stringprep_class$;
 
-COMMENT ON FUNCTION rolecall._stringprep_class(integer)
+COMMENT ON FUNCTION rolecall_internal.stringprep_class(integer)
   IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
 
-REVOKE ALL ON FUNCTION rolecall._stringprep_class(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.stringprep_class(integer) FROM PUBLIC;
 
--- sql/5-internal/_surface.sql
-CREATE FUNCTION rolecall._surface(
-  change rolecall._change,
+-- sql/5-internal/execute/surface.sql
+CREATE FUNCTION rolecall_internal.surface(
+  change rolecall_internal.change,
   code text,
   message text,
   detail text,
@@ -6278,7 +5415,7 @@ CREATE FUNCTION rolecall._surface(
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_surface$
+AS $surface$
 DECLARE
   v_failure text := change.operation || ' ' || code;
   v_hint text := CASE
@@ -6344,25 +5481,25 @@ BEGIN
       'Nothing was changed: the call is undone as a whole.'
     );
 END
-$_surface$;
+$surface$;
 
-COMMENT ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text)
+COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text)
   IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 
-REVOKE ALL ON FUNCTION rolecall._surface(rolecall._change, text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text) FROM PUBLIC;
 
--- sql/5-internal/_suspect_groups.sql
+-- sql/5-internal/reading/suspect_groups.sql
 -- The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are none.
 --
 -- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
-CREATE FUNCTION rolecall._suspect_groups(
-  places rolecall._place[],
-  groups rolecall._table_group[]
+CREATE FUNCTION rolecall_internal.suspect_groups(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_suspect_groups$
+AS $suspect_groups$
 BEGIN
   RETURN (
     SELECT jsonb_agg(jsonb_build_object(
@@ -6376,49 +5513,50 @@ BEGIN
              bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
              string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
                FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
-      FROM unnest(_suspect_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      FROM unnest(suspect_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
       CROSS JOIN LATERAL aclexplode(g.acl) AS x
-      WHERE x.grantee <> g.owner AND x.grantee IN (SELECT p.role_oid FROM unnest(_suspect_groups.places) AS p)
+      WHERE x.grantee <> g.owner AND x.grantee IN (SELECT p.role_oid FROM unnest(suspect_groups.places) AS p)
       GROUP BY 1, 2, 3, 4, 5, 6
     ) AS e
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(_suspect_groups.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(suspect_groups.places) AS p
     ) AS t ON t.role_oid = e.grantee
-    LEFT JOIN unnest(_suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
+    LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
     WHERE e.writes IS NOT NULL OR e.passes_on OR e.kind = 'S' OR p.position IS NULL OR e.number = ANY (p.withheld_in)
   );
 END
-$_suspect_groups$;
+$suspect_groups$;
 
-COMMENT ON FUNCTION rolecall._suspect_groups(rolecall._place[], rolecall._table_group[])
+COMMENT ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
   IS 'The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are '
      'none';
 
-REVOKE ALL ON FUNCTION rolecall._suspect_groups(rolecall._place[], rolecall._table_group[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
 
--- sql/5-internal/_table_groups.sql
-CREATE FUNCTION rolecall._table_groups()
-RETURNS rolecall._table_group[]
+-- sql/5-internal/reading/table_groups.sql
+CREATE FUNCTION rolecall_internal.table_groups()
+RETURNS rolecall_internal.table_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_table_groups$
+AS $table_groups$
 BEGIN
   RETURN ARRAY(
-    SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall._table_group
+    SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END
-$_table_groups$;
+$table_groups$;
 
-COMMENT ON FUNCTION rolecall._table_groups() IS 'All tables and sequences in groups';
+COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
 
-REVOKE ALL ON FUNCTION rolecall._table_groups() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;
 
--- sql/5-internal/_tables_of.sql
-CREATE FUNCTION rolecall._tables_of(
-  groups rolecall._table_group[],
+-- sql/5-internal/reading/tables_of.sql
+CREATE FUNCTION rolecall_internal.tables_of(
+  groups rolecall_internal.table_group[],
   numbers integer[]
 )
 RETURNS TABLE (
@@ -6428,80 +5566,82 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_tables_of$
+AS $tables_of$
 BEGIN
-  IF cardinality(_tables_of.numbers) > 0 THEN
+  IF cardinality(tables_of.numbers) > 0 THEN
     RETURN QUERY
       SELECT g.number::integer, c.oid, c.relname::text
       FROM pg_class AS c
-      JOIN unnest(_tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+      JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      WHERE g.number = ANY (_tables_of.numbers);
+      WHERE g.number = ANY (tables_of.numbers);
   END IF;
 END
-$_tables_of$;
+$tables_of$;
 
-COMMENT ON FUNCTION rolecall._tables_of(rolecall._table_group[], integer[])
+COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
   IS 'The tables of the groups with these numbers';
 
-REVOKE ALL ON FUNCTION rolecall._tables_of(rolecall._table_group[], integer[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
--- sql/5-internal/_untrusted_owners.sql
+-- sql/5-internal/reading/untrusted_owners.sql
 -- The statements that give what the trigger uses to a superuser; null where it is one's already.
 --
 -- Every role uses it that makes a table, superusers included.
-CREATE FUNCTION rolecall._untrusted_owners()
+CREATE FUNCTION rolecall_internal.untrusted_owners()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_untrusted_owners$
+AS $untrusted_owners$
 BEGIN
   RETURN (
     SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
     FROM (
-      SELECT n.nspowner, 'SCHEMA rolecall' FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+      SELECT n.nspowner, format('SCHEMA %I', n.nspname)
+      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall_internal', 'rolecall_watch')
       UNION ALL
-      SELECT p.proowner, 'FUNCTION rolecall._apply_to_new_tables()'
-      FROM pg_proc AS p WHERE p.oid = 'rolecall._apply_to_new_tables()'::regprocedure
+      SELECT p.proowner, 'FUNCTION rolecall_internal.apply_to_new_tables()'
+      FROM pg_proc AS p WHERE p.oid = 'rolecall_internal.apply_to_new_tables()'::regprocedure
       UNION ALL
-      SELECT c.relowner, format('%s rolecall.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.relname)
-      FROM pg_class AS c WHERE c.oid IN ('rolecall.reporting_role'::regclass, 'rolecall.resource'::regclass)
+      SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
+      FROM pg_class AS c
+      WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass)
     ) AS o(owner, object)
     JOIN pg_roles AS r ON r.oid = o.owner
     WHERE NOT r.rolsuper
   );
 END
-$_untrusted_owners$;
+$untrusted_owners$;
 
-COMMENT ON FUNCTION rolecall._untrusted_owners()
+COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
 
-REVOKE ALL ON FUNCTION rolecall._untrusted_owners() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
--- sql/5-internal/_utf8_code_points.sql
-CREATE FUNCTION rolecall._utf8_code_points(
+-- sql/5-internal/passwords/utf8_code_points.sql
+CREATE FUNCTION rolecall_internal.utf8_code_points(
   bytes bytea
 )
 RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_utf8_code_points$
+AS $utf8_code_points$
 DECLARE
   v_code_points integer[] := '{}'::integer[];
   v_code_point integer;
   v_byte integer;
 BEGIN
   -- Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-  IF encode(_utf8_code_points.bytes, 'hex') COLLATE "C" !~ (
+  IF encode(utf8_code_points.bytes, 'hex') COLLATE "C" !~ (
       '^(?:[0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9a-cef][89ab].[89ab].'
       || '|ed[89].[89ab].|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].|f48.[89ab].[89ab].)*$') THEN
     RETURN NULL;
   END IF;
 
-  FOR v_position IN 0..length(_utf8_code_points.bytes) - 1 LOOP
-    v_byte := get_byte(_utf8_code_points.bytes, v_position);
+  FOR v_position IN 0..length(utf8_code_points.bytes) - 1 LOOP
+    v_byte := get_byte(utf8_code_points.bytes, v_position);
     IF v_byte < 128 THEN
       v_code_points := v_code_points || v_byte;
     ELSIF v_byte < 192 THEN
@@ -6514,62 +5654,112 @@ BEGIN
   END LOOP;
   RETURN v_code_points;
 END
-$_utf8_code_points$;
+$utf8_code_points$;
 
-COMMENT ON FUNCTION rolecall._utf8_code_points(bytea)
+COMMENT ON FUNCTION rolecall_internal.utf8_code_points(bytea)
   IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
 
-REVOKE ALL ON FUNCTION rolecall._utf8_code_points(bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.utf8_code_points(bytea) FROM PUBLIC;
 
--- sql/5-internal/_verifier.sql
-CREATE FUNCTION rolecall._verifier(
+-- sql/5-internal/execute/verdict.sql
+CREATE FUNCTION rolecall_internal.verdict(
+  operation text,
+  code text,
+  message text
+)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $verdict$
+BEGIN
+  RETURN CASE
+    WHEN code = 'XX000' THEN CASE WHEN message LIKE ANY (ARRAY[
+      'tuple concurrently updated',
+      'tuple concurrently deleted',
+      'could not find tuple for role %',
+      'cache lookup failed for relation %'
+    ]) THEN 'retry' END
+    WHEN operation || ' ' || code IN (
+      'create_role 42710', 'create_role 23505', 'create_schema 42P06', 'create_schema 23505',
+      'create_event_trigger 42710', 'create_event_trigger 23505'
+    ) THEN 'skip: another transaction made it at the same moment'
+    WHEN operation || ' ' || code IN (
+      'alter_role 23505', 'set_password 23505', 'set_config 23505', 'grant_privilege 23505',
+      'revoke_privilege 23505', 'default_privilege 23505'
+    ) THEN 'retry'
+    WHEN operation || ' ' || code IN (
+      'grant_role 23505'
+    ) THEN 'skip: another transaction granted it at the same moment'
+    WHEN operation || ' ' || code IN (
+      'grant_role 42704'
+    ) THEN 'notice: one of the two roles does not exist'
+    WHEN operation || ' ' || code IN (
+      'revoke_role 42704', 'drop_event_trigger 42704', 'drop_owned 42704', 'drop_role 42704'
+    ) THEN 'skip: it is gone already'
+    WHEN operation || ' ' || code IN (
+      'grant_privilege 42P01', 'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01',
+      'revoke_privilege 3F000', 'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000',
+      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704'
+    ) THEN 'again'
+  END;
+END
+$verdict$;
+
+COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
+  IS 'What becomes of a change that failed: retry, again (plan anew), skip or notice with a note; null: the error is '
+     'surfaced';
+
+REVOKE ALL ON FUNCTION rolecall_internal.verdict(text, text, text) FROM PUBLIC;
+
+-- sql/5-internal/execute/verifier.sql
+CREATE FUNCTION rolecall_internal.verifier(
   password text
 )
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_verifier$
+AS $verifier$
 BEGIN
-  IF NOT rolecall._is_scram_verifier(_verifier.password) THEN
-    RETURN rolecall.scram_sha_256(_verifier.password);
-  ELSIF NOT rolecall._sees_passwords()
-    AND NOT rolecall._is_kept_verifier(_verifier.password)
-    AND rolecall._is_empty_verifier(_verifier.password)
+  IF NOT rolecall_internal.is_scram_verifier(verifier.password) THEN
+    RETURN rolecall.scram_sha_256(verifier.password);
+  ELSIF NOT rolecall_internal.sees_passwords()
+    AND NOT rolecall_internal.is_kept_verifier(verifier.password)
+    AND rolecall_internal.is_empty_verifier(verifier.password)
   THEN
-    PERFORM rolecall._refuse_empty_password('a verifier of the empty password, for which the server stores none');
+    PERFORM rolecall_internal.refuse_empty_verifier();
   END IF;
-  RETURN _verifier.password;
+  RETURN verifier.password;
 END
-$_verifier$;
+$verifier$;
 
-COMMENT ON FUNCTION rolecall._verifier(text)
+COMMENT ON FUNCTION rolecall_internal.verifier(text)
   IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 
-REVOKE ALL ON FUNCTION rolecall._verifier(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
--- sql/5-internal/_warn_about_members.sql
+-- sql/5-internal/reporting/warn_about_members.sql
 -- Says who is a member of a role that was there before it became a reporting role here, and so will read what it
 -- reads.
 --
 -- Members are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
 -- is to be expected, and let others into it, before it is provisioned.
-CREATE FUNCTION rolecall._warn_about_members(
+CREATE FUNCTION rolecall_internal.warn_about_members(
   definitions jsonb
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_warn_about_members$
+AS $warn_about_members$
 DECLARE
   v_found record;
 BEGIN
   FOR v_found IN
     SELECT d.role, string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS members
-    FROM jsonb_to_recordset(_warn_about_members.definitions) AS d(role text)
+    FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)
     JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d.role))::oid
     JOIN pg_roles AS r ON r.oid = m.member
-    WHERE NOT r.rolsuper AND r.rolname <> current_user AND NOT rolecall._is_creator_edge(to_jsonb(m))
-      AND rolecall._recorded('read_access', jsonb_build_array(d.role)) IS NULL
+    WHERE NOT r.rolsuper AND r.rolname <> current_user AND NOT rolecall_internal.is_creator_edge(to_jsonb(m))
+      AND rolecall_internal.newest_record('read_access', jsonb_build_array(d.role)) IS NULL
     GROUP BY d.role
     ORDER BY d.role
   LOOP
@@ -6580,20 +5770,20 @@ BEGIN
       HINT = 'rolecall.revoke_role() ends the memberships that are not wanted.';
   END LOOP;
 END
-$_warn_about_members$;
+$warn_about_members$;
 
-COMMENT ON FUNCTION rolecall._warn_about_members(jsonb)
+COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
   IS 'Says who is a member of a role that was there before it became a reporting role here, and so will read what it '
      'reads';
 
-REVOKE ALL ON FUNCTION rolecall._warn_about_members(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
--- sql/5-internal/_warn_about_public.sql
-CREATE FUNCTION rolecall._warn_about_public()
+-- sql/5-internal/reporting/warn_about_public.sql
+CREATE FUNCTION rolecall_internal.warn_about_public()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_warn_about_public$
+AS $warn_about_public$
 DECLARE
   v_schemas text;
 BEGIN
@@ -6607,15 +5797,15 @@ BEGIN
       HINT = format('Ask the owner, or a superuser, to run: REVOKE CREATE ON SCHEMA %s FROM PUBLIC', v_schemas);
   END IF;
 END
-$_warn_about_public$;
+$warn_about_public$;
 
-COMMENT ON FUNCTION rolecall._warn_about_public()
+COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 
-REVOKE ALL ON FUNCTION rolecall._warn_about_public() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
--- sql/5-internal/_write_secret.sql
-CREATE FUNCTION rolecall._write_secret(
+-- sql/5-internal/secrets/write_secret.sql
+CREATE FUNCTION rolecall_internal.write_secret(
   secret_key text,
   secret bytea,
   replace boolean
@@ -6623,29 +5813,29 @@ CREATE FUNCTION rolecall._write_secret(
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $_write_secret$
+AS $write_secret$
 DECLARE
-  v_held text := encode(_write_secret.secret, 'hex');
+  v_held text := encode(write_secret.secret, 'hex');
 BEGIN
   v_held := set_config('rolecall.plain', v_held, true);
-  INSERT INTO rolecall.secret AS s (key, value, encrypted)
-  VALUES (_write_secret.secret_key, rolecall._sealed(), rolecall._is_encrypting())
+  INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
+  VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting())
   ON CONFLICT (key) DO UPDATE SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at
-  WHERE _write_secret.replace AND (excluded.encrypted OR NOT s.encrypted);
-  IF NOT FOUND AND _write_secret.replace THEN
+  WHERE write_secret.replace AND (excluded.encrypted OR NOT s.encrypted);
+  IF NOT FOUND AND write_secret.replace THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('secret "%s" is encrypted, and this session has no key', _write_secret.secret_key),
+      MESSAGE = format('secret "%s" is encrypted, and this session has no key', write_secret.secret_key),
       HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
   END IF;
   RETURN FOUND;
 END
-$_write_secret$;
+$write_secret$;
 
-COMMENT ON FUNCTION rolecall._write_secret(text, bytea, boolean)
+COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
   IS 'Stores a secret; false where there is one that is not to be replaced';
 
-REVOKE ALL ON FUNCTION rolecall._write_secret(text, bytea, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
 
 -- sql/6-functions/add_operator.sql
 -- Lets a role that is no superuser call every function of the extension in this database.
@@ -6672,13 +5862,16 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $add_operator$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_role_name(add_operator.role_name);
-  PERFORM rolecall._check_operator(add_operator.role_name);
+  PERFORM rolecall_internal.check_role_name(add_operator.role_name);
+  PERFORM rolecall_internal.check_operator(add_operator.role_name);
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'operators', jsonb_build_array(
         jsonb_build_object('role', add_operator.role_name)
       )
@@ -6686,6 +5879,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $add_operator$;
 
@@ -6736,37 +5944,57 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $audit_role$
 DECLARE
-  v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
-  v_principals rolecall._principal[];
-  v_schemas oid[];
-  v_withheld oid[];
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
-    PERFORM rolecall._check_role_name(audit_role.role_name);
-  ELSIF v_role IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('role "%s" does not exist', audit_role.role_name);
-  END IF;
-  v_principals := ARRAY(SELECT p FROM rolecall._audit_principals(v_role) AS p);
-  v_schemas := rolecall._audit_schemas(v_principals);
-  v_withheld := rolecall._audit_withheld(audit_role.role_name);
-  RETURN QUERY
-    SELECT f.severity, f.path, f.object, f.detail, f.remedy
-    FROM (
-      SELECT * FROM rolecall._audit_roles(v_principals, cardinality(v_withheld) > 1)
-      UNION ALL SELECT * FROM rolecall._audit_ownership(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_tables(v_principals, v_schemas)
-      UNION ALL SELECT * FROM rolecall._audit_columns(v_principals, v_schemas)
-      UNION ALL SELECT * FROM rolecall._audit_catalogs(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_reading(v_principals, v_schemas, v_withheld)
-      UNION ALL SELECT * FROM rolecall._audit_functions(v_principals, v_schemas)
-      UNION ALL SELECT * FROM rolecall._audit_objects(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_settings(audit_role.role_name)
-    ) AS f
-    ORDER BY array_position('{critical,warning,info}', f.severity),
-             f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+  DECLARE
+    v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
+    v_principals rolecall_internal.principal[];
+    v_schemas oid[];
+    v_withheld oid[];
+  BEGIN
+    IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
+      PERFORM rolecall_internal.check_role_name(audit_role.role_name);
+    ELSIF v_role IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', audit_role.role_name);
+    END IF;
+    v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
+    v_schemas := rolecall_internal.audit_schemas(v_principals);
+    v_withheld := rolecall_internal.audit_withheld(audit_role.role_name);
+    RETURN QUERY
+      SELECT f.severity, f.path, f.object, f.detail, f.remedy
+      FROM (
+        SELECT * FROM rolecall_internal.audit_roles(v_principals, cardinality(v_withheld) > 1)
+        UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
+        UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
+      ) AS f
+      ORDER BY array_position('{critical,warning,info}', f.severity),
+               f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $audit_role$;
 
@@ -6792,8 +6020,32 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $converge$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._restore(converge.dry_run);
+  DECLARE
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall_internal.restore(converge.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $converge$;
 
@@ -6823,57 +6075,77 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_base_roles$
 DECLARE
-  v_names jsonb := rolecall._base_role_names();
-  v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
-  v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
-  v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
-  END IF;
-  IF create_base_roles.default_role IS NOT NULL THEN
-    PERFORM rolecall._check_role_name(create_base_roles.default_role);
-    PERFORM rolecall._check_protected(create_base_roles.default_role);
-  END IF;
   DECLARE
-    v_step rolecall.step;
+    v_names jsonb := rolecall_internal.base_role_names();
+    v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
+    v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
+    v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_anonymous,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":false}'::jsonb,
-          'protected', true
+    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+    END IF;
+    IF create_base_roles.default_role IS NOT NULL THEN
+      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
+      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_anonymous,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":false}'::jsonb,
+            'protected', true
+          ),
+          jsonb_build_object(
+            'name', v_authenticated,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":false}'::jsonb,
+            'protected', true
+          ),
+          jsonb_build_object(
+            'name', v_administrator,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":true}'::jsonb,
+            'protected', true
+          )
         ),
-        jsonb_build_object(
-          'name', v_authenticated,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":false}'::jsonb,
-          'protected', true
-        ),
-        jsonb_build_object(
-          'name', v_administrator,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":true}'::jsonb,
-          'protected', true
+        'base_roles', jsonb_build_array(
+          jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+          jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+          jsonb_build_object('key', 'administrator', 'name', v_administrator),
+          jsonb_build_object(
+            'key', 'default',
+            'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+          )
         )
-      ),
-      'base_roles', jsonb_build_array(
-        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-        jsonb_build_object('key', 'administrator', 'name', v_administrator),
-        jsonb_build_object(
-          'key', 'default',
-          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-        )
-      )
-    ), create_base_roles.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      ), create_base_roles.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_base_roles$;
 
@@ -6898,37 +6170,57 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_client_role$
 DECLARE
-  v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF create_client_role.statement_timeout IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
-  END IF;
   DECLARE
-    v_step rolecall.step;
+    v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_name,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":false}'::jsonb,
-          'protected', true
+    IF create_client_role.statement_timeout IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_name,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":false}'::jsonb,
+            'protected', true
+          )
+        ),
+        'memberships', jsonb_build_array(
+          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
+        ),
+        'settings', jsonb_build_array(
+          jsonb_build_object(
+            'role', v_name,
+            'name', 'statement_timeout',
+            'value', create_client_role.statement_timeout
+          )
         )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
-      ),
-      'settings', jsonb_build_array(
-        jsonb_build_object(
-          'role', v_name,
-          'name', 'statement_timeout',
-          'value', create_client_role.statement_timeout
-        )
-      )
-    ), create_client_role.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      ), create_client_role.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_client_role$;
 
@@ -6957,42 +6249,62 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_test_users$
 DECLARE
-  v_user text := coalesce(create_test_users.app_user, 'app_user');
-  v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF v_user = v_admin THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'the user and the administrator must have two different names';
-  END IF;
-  RAISE WARNING 'test users are for local development only: their default passwords are public';
   DECLARE
-    v_step rolecall.step;
+    v_user text := coalesce(create_test_users.app_user, 'app_user');
+    v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_user,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.app_password
+    IF v_user = v_admin THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the user and the administrator must have two different names';
+    END IF;
+    RAISE WARNING 'test users are for local development only: their default passwords are public';
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_user,
+            'initial', '{"login":true}'::jsonb,
+            'password', create_test_users.app_password
+          ),
+          jsonb_build_object(
+            'name', v_admin,
+            'initial', '{"login":true}'::jsonb,
+            'password', create_test_users.admin_password
+          )
         ),
-        jsonb_build_object(
-          'name', v_admin,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.admin_password
+        'memberships', jsonb_build_array(
+          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+          jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
         )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
-      )
-    ), create_test_users.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      ), create_test_users.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_test_users$;
 
@@ -7020,6 +6332,9 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
@@ -7027,7 +6342,7 @@ BEGIN
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', create_user.username,
@@ -7043,6 +6358,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_user$;
 
@@ -7071,38 +6401,58 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user_with_grants$
 DECLARE
-  v_memberships jsonb := (
-    SELECT coalesce(
-             jsonb_agg(
-               jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
-             ),
-             '[]'
-           )
-    FROM (
-      SELECT g.name, min(g.position) AS position
-      FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
-    ) AS r
-  );
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF create_user_with_grants.use_locks THEN
-    PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
-  END IF;
   DECLARE
-    v_step rolecall.step;
+    v_memberships jsonb := (
+      SELECT coalesce(
+               jsonb_agg(
+                 jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
+               ),
+               '[]'
+             )
+      FROM (
+        SELECT g.name, min(g.position) AS position
+        FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
+      ) AS r
+    );
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', create_user_with_grants.username,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_user_with_grants.password
-        )
-      ),
-      'memberships', v_memberships
-    ), create_user_with_grants.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+    IF create_user_with_grants.use_locks THEN
+      PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', create_user_with_grants.username,
+            'initial', '{"login":true}'::jsonb,
+            'password', create_user_with_grants.password
+          )
+        ),
+        'memberships', v_memberships
+      ), create_user_with_grants.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_user_with_grants$;
 
@@ -7129,8 +6479,32 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $drift$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._restore(true);
+  DECLARE
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall_internal.restore(true) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $drift$;
 
@@ -7160,7 +6534,7 @@ DECLARE
   v_byte integer;
 BEGIN
   WHILE length(v_password) < 24 LOOP
-    v_bytes := rolecall._random_bytes();
+    v_bytes := rolecall_internal.random_bytes();
     FOR v_position IN 0 .. 31 LOOP
       v_byte := get_byte(v_bytes, v_position);
       -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
@@ -7193,10 +6567,28 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $get_secret$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_secret_key(get_secret.key);
-  PERFORM rolecall._encrypt_older(get_secret.key);
-  RETURN convert_from(rolecall._read_secret(get_secret.key, true), 'UTF8');
+  PERFORM rolecall_internal.check_secret_key(get_secret.key);
+  PERFORM rolecall_internal.encrypt_older(get_secret.key);
+  RETURN convert_from(rolecall_internal.read_secret(get_secret.key, true), 'UTF8');
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $get_secret$;
 
@@ -7226,11 +6618,14 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $grant_role$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'memberships', jsonb_build_array(
         jsonb_build_object(
           'role', grant_role.role_name,
@@ -7244,6 +6639,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $grant_role$;
 
@@ -7290,16 +6700,41 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_role$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
-  RETURN QUERY SELECT * FROM rolecall._provision(
-    jsonb_build_array(
-      rolecall._read_access(
-        provision_reporting_role.role_name, provision_reporting_role.schemas,
-        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
-      )
-    ),
-    provision_reporting_role.rotate_after, provision_reporting_role.realign_password, provision_reporting_role.dry_run
-  );
+  DECLARE
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY   rolecall_internal.provision(
+      jsonb_build_array(
+        rolecall_internal.read_access(
+          provision_reporting_role.role_name, provision_reporting_role.schemas,
+          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
+        )
+      ),
+      provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
+        provision_reporting_role.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $provision_reporting_role$;
 
@@ -7333,28 +6768,54 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_roles$
 DECLARE
-  v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
-  v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF v_reporting = v_raw THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'the reporting and the raw role must have two different names';
-  END IF;
-  RETURN QUERY SELECT * FROM rolecall._provision(
-    jsonb_build_array(
-      rolecall._read_access(
-        v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
-        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-      ),
-      rolecall._read_access(
-        v_raw, ARRAY[provision_reporting_roles.raw_schema],
-        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-      )
-    ),
-    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-    provision_reporting_roles.dry_run
-  );
+  DECLARE
+    v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
+    v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+  BEGIN
+    IF v_reporting = v_raw THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the reporting and the raw role must have two different names';
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY   rolecall_internal.provision(
+        jsonb_build_array(
+          rolecall_internal.read_access(
+            v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+          ),
+          rolecall_internal.read_access(
+            v_raw, ARRAY[provision_reporting_roles.raw_schema],
+            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+          )
+        ),
+        provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+        provision_reporting_roles.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $provision_reporting_roles$;
 
@@ -7399,6 +6860,9 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $remove_user$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   IF remove_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
@@ -7406,7 +6870,7 @@ BEGIN
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', remove_user.username,
@@ -7420,6 +6884,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $remove_user$;
 
@@ -7441,23 +6920,43 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $reporting_role_password$
 DECLARE
-  v_secret bytea;
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_role_name(reporting_role_password.role_name);
-  IF rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
-    AND rolecall._other_database(reporting_role_password.role_name) IS NULL
-  THEN
-    PERFORM rolecall._encrypt_older('rolecall.reporting');
-    v_secret := rolecall._read_secret('rolecall.reporting', true);
-  END IF;
-  IF v_secret IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
-                       reporting_role_password.role_name, current_database()),
-      HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
-  END IF;
-  RETURN rolecall._derived_password(v_secret, reporting_role_password.role_name);
+  DECLARE
+    v_secret bytea;
+  BEGIN
+    PERFORM rolecall_internal.check_role_name(reporting_role_password.role_name);
+    IF rolecall_internal.newest_record('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
+      AND rolecall_internal.other_database(reporting_role_password.role_name) IS NULL
+    THEN
+      PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
+      v_secret := rolecall_internal.read_secret('rolecall.reporting', true);
+    END IF;
+    IF v_secret IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
+                         reporting_role_password.role_name, current_database()),
+        HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
+    END IF;
+    RETURN rolecall_internal.derived_password(v_secret, reporting_role_password.role_name);
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $reporting_role_password$;
 
@@ -7483,11 +6982,14 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $revoke_role$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'memberships', jsonb_build_array(
         jsonb_build_object(
           'role', revoke_role.role_name,
@@ -7499,6 +7001,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $revoke_role$;
 
@@ -7523,6 +7040,9 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $role_name$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   IF role_name.key IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
@@ -7533,9 +7053,24 @@ BEGIN
       HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
   END IF;
   RETURN coalesce(
-    rolecall._recorded('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
     CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
   );
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $role_name$;
 
@@ -7564,28 +7099,55 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $rotate_reporting_secret$
 DECLARE
-  v_roles text[];
-  v_secret bytea;
-  v_passwords jsonb;
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-    PERFORM rolecall._lock_reporting_secret(true);
-  END IF;
-  v_roles := rolecall._reporting_roles();
-  IF cardinality(v_roles) = 0 AND rolecall._is_rotation_due(NULL) THEN
-    RETURN;
-  END IF;
-  RETURN NEXT rolecall._rotate_secret(rotate_reporting_secret.dry_run);
-  v_secret := CASE
-    WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes()
-    ELSE rolecall._read_secret('rolecall.reporting', true)
+  DECLARE
+    v_roles text[];
+    v_secret bytea;
+    v_passwords jsonb;
+  BEGIN
+    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+      PERFORM rolecall_internal.lock_reporting_secret(true);
+    END IF;
+    v_roles := rolecall_internal.reporting_roles();
+    IF cardinality(v_roles) = 0 AND rolecall_internal.is_rotation_due(NULL) THEN
+      RETURN;
+    END IF;
+    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+    v_secret := CASE
+      WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
+      ELSE rolecall_internal.read_secret('rolecall.reporting', true)
+    END;
+    v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
+    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+      v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(
+        jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
-  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
-  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-    v_passwords := rolecall._keep_verifiers(v_passwords);
-  END IF;
-  RETURN QUERY
-    SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $rotate_reporting_secret$;
 
@@ -7611,6 +7173,9 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $scram_sha_256$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   IF scram_sha_256.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
@@ -7621,7 +7186,24 @@ BEGIN
   ELSIF scram_sha_256.iterations < 1 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'iteration count must be at least 1';
   END IF;
-  RETURN rolecall._scram(scram_sha_256.password, substring(rolecall._random_bytes() FOR 16), scram_sha_256.iterations);
+  RETURN rolecall_internal.scram(
+    scram_sha_256.password, substring(rolecall_internal.random_bytes() FOR 16), scram_sha_256.iterations
+  );
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $scram_sha_256$;
 
@@ -7650,6 +7232,9 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_password$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
@@ -7657,7 +7242,7 @@ BEGIN
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'passwords', jsonb_build_array(
         jsonb_build_object(
           'role', set_password.username,
@@ -7669,6 +7254,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $set_password$;
 
@@ -7696,23 +7296,43 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret$
 DECLARE
-  v_value bytea := convert_to(set_secret.value, 'UTF8');
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_secret_key(set_secret.key);
-  IF v_value IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
-  END IF;
-  PERFORM rolecall._encrypt_older(set_secret.key);
-  IF rolecall._read_secret(set_secret.key, false) IS NOT DISTINCT FROM v_value THEN
-    RETURN;
-  END IF;
-  IF rolecall._write_secret(set_secret.key, v_value, true) THEN
-    RETURN NEXT ROW(
-      'set_secret', set_secret.key,
-      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
-      'applied', NULL, NULL
-    )::rolecall.step;
-  END IF;
+  DECLARE
+    v_value bytea := convert_to(set_secret.value, 'UTF8');
+  BEGIN
+    PERFORM rolecall_internal.check_secret_key(set_secret.key);
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+    END IF;
+    PERFORM rolecall_internal.encrypt_older(set_secret.key);
+    IF rolecall_internal.read_secret(set_secret.key, false) IS NOT DISTINCT FROM v_value THEN
+      RETURN;
+    END IF;
+    IF rolecall_internal.write_secret(set_secret.key, v_value, true) THEN
+      RETURN NEXT ROW(
+        'set_secret', set_secret.key,
+        format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
+        'applied', NULL, NULL
+      )::rolecall.step;
+    END IF;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $set_secret$;
 
@@ -7738,23 +7358,43 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret_if_absent$
 DECLARE
-  v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
-  v_stored bytea;
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_secret_key(set_secret_if_absent.key);
-  IF v_value IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
-  END IF;
-  PERFORM rolecall._encrypt_older(set_secret_if_absent.key);
-  LOOP
-    v_stored := rolecall._read_secret(set_secret_if_absent.key, true);
-    EXIT WHEN v_stored IS NOT NULL;
-    IF rolecall._write_secret(set_secret_if_absent.key, v_value, false) THEN
-      v_stored := v_value;
+  DECLARE
+    v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
+    v_stored bytea;
+  BEGIN
+    PERFORM rolecall_internal.check_secret_key(set_secret_if_absent.key);
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
     END IF;
-    -- Else another caller's was first, and can be read now.
-  END LOOP;
-  RETURN convert_from(v_stored, 'UTF8');
+    PERFORM rolecall_internal.encrypt_older(set_secret_if_absent.key);
+    LOOP
+      v_stored := rolecall_internal.read_secret(set_secret_if_absent.key, true);
+      EXIT WHEN v_stored IS NOT NULL;
+      IF rolecall_internal.write_secret(set_secret_if_absent.key, v_value, false) THEN
+        v_stored := v_value;
+      END IF;
+      -- Else another caller's was first, and can be read now.
+    END LOOP;
+    RETURN convert_from(v_stored, 'UTF8');
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $set_secret_if_absent$;
 
@@ -7792,19 +7432,39 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $user_dependencies$
 DECLARE
-  v_role oid;
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_role_name(user_dependencies.username);
-  v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
-  IF v_role IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('role "%s" does not exist', user_dependencies.username);
-  END IF;
-  RETURN QUERY
-    SELECT d.database, d.kind, d.object, d.remedy
-    FROM rolecall._dependencies(v_role, false, false) AS d
-    ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
+  DECLARE
+    v_role oid;
+  BEGIN
+    PERFORM rolecall_internal.check_role_name(user_dependencies.username);
+    v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
+    IF v_role IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', user_dependencies.username);
+    END IF;
+    RETURN QUERY
+      SELECT d.database, d.kind, d.object, d.remedy
+      FROM rolecall_internal.dependencies(v_role, false, false) AS d
+      ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $user_dependencies$;
 
@@ -7843,12 +7503,15 @@ SET quote_all_identifiers = off -- names are compared as they are stored
 SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $watch_new_tables$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
+  PERFORM rolecall_internal.check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
   DECLARE
     v_step rolecall.step;
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'watch', jsonb_build_array(
         jsonb_build_object(
           'key', 'new_tables',
@@ -7859,6 +7522,21 @@ BEGIN
       RETURN NEXT v_step;
     END LOOP;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $watch_new_tables$;
 

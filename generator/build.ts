@@ -9,7 +9,7 @@ import { clientFile } from './emit/client.ts';
 import { errorTests } from './emit/error-tests.ts';
 import { controlFile, installScript } from './emit/extension.ts';
 import { sqlFiles } from './emit/functions.ts';
-import { executors } from './engine/executors.ts';
+import { executors } from './engine/execute/execute.ts';
 import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
 import { stringprepFile } from './emit/stringprep.ts';

@@ -2,10 +2,9 @@
  * extension/client/rolecall.ts: the typed client, with one method per public function.
  */
 import type { DocumentedArgument, FunctionSpec } from '../model/inspect.ts';
-import { objects } from '../model/objects.ts';
+import { objects, schemas } from '../model/objects.ts';
 import { operations, recorded, statuses } from '../model/operations.ts';
 import { sqlstates } from '../model/sqlstates.ts';
-import { schema } from '../sql/print.ts';
 import { generatedHeader } from './header.ts';
 
 /** What drivers give for each SQL type. */
@@ -35,7 +34,7 @@ const castTypes: ReadonlySet<string> = new Set(['jsonb', 'interval', 'timestampt
 const unions: Readonly<Record<string, string>> = { operation: 'Operation', status: 'Status' };
 
 export function clientFile(specs: readonly FunctionSpec[]): string {
-  const functions = specs.filter((spec) => !spec.internal);
+  const functions = specs.filter((spec) => spec.room === null);
   return `${generatedHeader('//')}
 
 /** What kind of change a step is. */
@@ -55,7 +54,7 @@ export interface Queryable {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
-/** SQLSTATE of each condition that ${schema} names. */
+/** SQLSTATE of each condition that ${schemas.public} names. */
 export const sqlstates = {
 ${Object.entries(sqlstates)
   .map(([name, code]) => `  ${name}: '${code}',`)
@@ -88,7 +87,7 @@ function text(value: unknown): unknown {
   return value instanceof Date ? value.toISOString() : JSON.stringify(value);
 }
 
-/** The functions of the schema ${schema}, by their own names; an argument that is left out, or undefined, has its default. */
+/** The functions of the schema ${schemas.public}, by their own names; an argument that is left out, or undefined, has its default. */
 export class Rolecall {
   readonly #database: Queryable;
 
@@ -107,7 +106,7 @@ ${functions.map(method).join('\n\n')}
     const used = names.filter((one) => given.get(one) !== undefined);
     const list = used.map((one, index) => \`\${one} => $\${index + 1}\${one in cast ? \`::text::\${cast[one]}\` : ''}\`);
     const { rows } = await this.#database.query(
-      \`SELECT * FROM ${schema}.\${name}(\${list.join(', ')}) AS result\`,
+      \`SELECT * FROM ${schemas.public}.\${name}(\${list.join(', ')}) AS result\`,
       used.map((one) => (one in cast ? text(given.get(one)) : given.get(one))),
     );
     return rows;
@@ -168,7 +167,7 @@ function field({ name, type, default: value, text, nullable }: DocumentedArgumen
 
 function result({ returns, nullable }: FunctionSpec): string {
   if (returns === 'void') return 'void';
-  if (returns === `SETOF ${schema}.step`) return 'Step[]';
+  if (returns === `SETOF ${schemas.public}.step`) return 'Step[]';
   if (returns.startsWith('TABLE')) {
     const columns = returns.split('\n').slice(1, -1);
     const fields = columns.map((column) => {

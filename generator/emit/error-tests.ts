@@ -36,12 +36,12 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM setval('pg_temp.attempts', 1, false);
-  EXECUTE format('SELECT * FROM rolecall.%I($1)', '_execute_' || operation) INTO v_step USING ROW(
+  SELECT s.* INTO v_step FROM rolecall_internal.execute_change(ROW(
     operation, 'target', format(
       'DO $do$ BEGIN IF nextval(''pg_temp.attempts'') = 1 OR NOT %L THEN RAISE EXCEPTION USING ERRCODE = %L, MESSAGE = %L; END IF; END $do$',
       once, code, message
     ), NULL, ARRAY['target', 'granted'], NULL, NULL
-  )::rolecall._change;
+  )::rolecall_internal.change) AS s;
   RETURN coalesce(concat_ws(' ', v_step.status, v_step.sqlstate) || coalesce(': ' || v_step.note, ''), '');
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;

@@ -2,9 +2,12 @@
  * The SQL objects in install order, one file each: schema, types, tables, views, internal functions, public ones.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
+import { surfacedClasses } from '../model/sqlstates.ts';
+import { anyOf } from '../sql/conditions.ts';
 import type { CreateFunction, Node } from '../sql/nodes.ts';
 import { print } from '../sql/print.ts';
-import { objects } from '../model/objects.ts';
+import { raw, sql } from '../sql/template.ts';
+import { objects, schemas } from '../model/objects.ts';
 
 export interface SqlFile {
   readonly path: string;
@@ -18,8 +21,9 @@ export function sqlFiles(specs: readonly FunctionSpec[]): SqlFile[] {
     files.push({ path: `sql/${folder}/${node.name}.sql`, node, text: print(node) });
   };
   for (const node of objects) add(folders[node.kind], node);
-  for (const spec of specs.filter((one) => one.internal)) add(folders.internal, functionNode(spec));
-  for (const spec of specs.filter((one) => !one.internal)) add(folders.function, functionNode(spec));
+  for (const spec of specs.filter(({ room }) => room !== null))
+    add(`${folders.internal}/${spec.room}`, functionNode(spec));
+  for (const spec of specs.filter(({ room }) => room === null)) add(folders.function, functionNode(spec));
   return files;
 }
 
@@ -32,9 +36,41 @@ const folders = {
   function: '6-functions',
 } as const;
 
+/**
+ * Around the body of a public function: an error of what it calls is raised by the function itself, so that CONTEXT is one
+ * line. Else it would repeat, call by call, what the function is made of, and the statement that failed.
+ */
+function raisingAfresh(body: string): string {
+  // What a DECLARE calls is no part of the block that it belongs to: such a body becomes a block within.
+  const block = body.startsWith('DECLARE\n')
+    ? sql`
+        BEGIN
+          ${raw(body)};
+        END
+      `.text
+    : body;
+  const handler = sql`
+    EXCEPTION
+      -- Raised afresh, so that CONTEXT is this function alone.
+      WHEN ${anyOf(surfacedClasses)} THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        IF v_detail <> '' AND v_hint <> '' THEN
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+        ELSIF v_detail <> '' THEN
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+        ELSIF v_hint <> '' THEN
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+        END IF;
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+    END
+  `;
+  return `DECLARE\n  v_detail text;\n  v_hint text;\n${block.replace(/\nEND$/, () => `\n${handler.text}`)}`;
+}
+
 export function functionNode(spec: FunctionSpec): CreateFunction {
   return {
     kind: 'function',
+    schema: spec.room === null ? schemas.public : schemas.internal,
     name: spec.name,
     arguments: spec.arguments,
     returns: spec.returns,
@@ -43,10 +79,10 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
     settings: {
       search_path: 'pg_catalog, pg_temp',
-      ...(!spec.internal || spec.returns === 'event_trigger' ? session : {}),
+      ...(spec.room === null || spec.returns === 'event_trigger' ? session : {}),
       ...(spec.probes ? { enable_seqscan: 'off' } : {}),
     },
-    body: spec.body,
+    body: spec.room === null && spec.errors.length > 0 ? raisingAfresh(spec.body) : spec.body,
     comment: spec.summary,
     remarks: spec.remarks,
   };

@@ -22,21 +22,27 @@ export const groupRole = {
   replication: false,
 } as const;
 
-/** The body of a function that makes a state hold, after some statements of its own. */
-export function converge(state: DesiredState, dryRun: Bool, ...first: readonly Sql[]): Sql {
+/** The body of a function that establishes a state, after some statements of its own. */
+export function establish(state: DesiredState, dryRun: Bool, ...first: readonly Sql[]): Sql {
   return sql`
     BEGIN
-      ${[...first, converged(state, dryRun)]}
+      ${[...first, established(state, dryRun)]}
     END
   `;
 }
 
-export function converged(state: DesiredState, dryRun: Bool): Sql {
+/** The statement that returns the steps of establishing a state. */
+export function established(state: DesiredState, dryRun: Bool): Sql {
+  return rows(sql`rolecall_internal.run(${desired(state)}, ${dryRun})`);
+}
+
+/** The statement that returns steps; a loop, as a query would have to be planned. */
+export function rows(steps: Sql): Sql {
   return sql`
     DECLARE
       v_step rolecall.step;
     BEGIN
-      FOREACH v_step IN ARRAY rolecall._steps(${desired(state)}, ${dryRun}) LOOP
+      FOREACH v_step IN ARRAY ${steps} LOOP
         RETURN NEXT v_step;
       END LOOP;
     END;

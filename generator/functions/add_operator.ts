@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { converge } from './_shared.ts';
+import { establish } from './_shared.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -27,12 +27,12 @@ import { sql } from '../sql/template.ts';
  * @example SELECT operation, statement, status FROM rolecall.add_operator('alice', dry_run => true);
  */
 export function add_operator(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
-  return converge(
+  return establish(
     { operators: [{ role: role_name }] },
     dry_run,
     sql`
-      PERFORM rolecall._check_role_name(${role_name});
-      PERFORM rolecall._check_operator(${role_name});
+      PERFORM rolecall_internal.check_role_name(${role_name});
+      PERFORM rolecall_internal.check_operator(${role_name});
     `,
   );
 }

@@ -42,33 +42,33 @@ export function audit_role(role_name: Text): Table<{
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
-      v_principals rolecall._principal[];
+      v_principals rolecall_internal.principal[];
       v_schemas oid[];
       v_withheld oid[];
     BEGIN
       IF octet_length(${role_name}) BETWEEN 1 AND 63 IS NOT TRUE THEN
-        PERFORM rolecall._check_role_name(${role_name});
+        PERFORM rolecall_internal.check_role_name(${role_name});
       ELSIF v_role IS NULL THEN
         RAISE EXCEPTION USING
           ERRCODE = 'undefined_object',
           MESSAGE = format('role "%s" does not exist', ${role_name});
       END IF;
-      v_principals := ARRAY(SELECT p FROM rolecall._audit_principals(v_role) AS p);
-      v_schemas := rolecall._audit_schemas(v_principals);
-      v_withheld := rolecall._audit_withheld(${role_name});
+      v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
+      v_schemas := rolecall_internal.audit_schemas(v_principals);
+      v_withheld := rolecall_internal.audit_withheld(${role_name});
       RETURN QUERY
         SELECT f.severity, f.path, f.object, f.detail, f.remedy
         FROM (
-          SELECT * FROM rolecall._audit_roles(v_principals, cardinality(v_withheld) > 1)
-          UNION ALL SELECT * FROM rolecall._audit_ownership(v_principals)
-          UNION ALL SELECT * FROM rolecall._audit_tables(v_principals, v_schemas)
-          UNION ALL SELECT * FROM rolecall._audit_columns(v_principals, v_schemas)
-          UNION ALL SELECT * FROM rolecall._audit_catalogs(v_principals)
-          UNION ALL SELECT * FROM rolecall._audit_reading(v_principals, v_schemas, v_withheld)
-          UNION ALL SELECT * FROM rolecall._audit_functions(v_principals, v_schemas)
-          UNION ALL SELECT * FROM rolecall._audit_objects(v_principals)
-          UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
-          UNION ALL SELECT * FROM rolecall._audit_settings(${role_name})
+          SELECT * FROM rolecall_internal.audit_roles(v_principals, cardinality(v_withheld) > 1)
+          UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
+          UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
+          UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
+          UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
+          UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_settings(${role_name})
         ) AS f
         ORDER BY array_position('{critical,warning,info}', f.severity),
                  f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";

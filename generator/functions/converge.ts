@@ -1,5 +1,6 @@
 import type { Bool, SetOf, StepRow } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
 
 /**
  * Restores everything that this database's calls have established
@@ -17,7 +18,7 @@ import { sql } from '../sql/template.ts';
 export function converge(dry_run: Bool = false): SetOf<StepRow> {
   return sql`
     BEGIN
-      RETURN QUERY SELECT * FROM rolecall._restore(${dry_run});
+      ${rows(sql`rolecall_internal.restore(${dry_run})`)}
     END
   `;
 }

@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
-import { converged, groupRole } from './_shared.ts';
+import { established, groupRole } from './_shared.ts';
 
 /**
  * Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database
@@ -36,7 +36,7 @@ export function create_base_roles(
   const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
   return sql`
     DECLARE
-      v_names jsonb := rolecall._base_role_names();
+      v_names jsonb := rolecall_internal.base_role_names();
       v_anonymous text := coalesce(${anonymous}, v_names ->> 'anonymous');
       v_authenticated text := coalesce(${authenticated}, v_names ->> 'authenticated');
       v_administrator text := coalesce(${administrator}, v_names ->> 'administrator');
@@ -47,10 +47,10 @@ export function create_base_roles(
           MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
       END IF;
       IF ${default_role} IS NOT NULL THEN
-        PERFORM rolecall._check_role_name(${default_role});
-        PERFORM rolecall._check_protected(${default_role});
+        PERFORM rolecall_internal.check_role_name(${default_role});
+        PERFORM rolecall_internal.check_protected(${default_role});
       END IF;
-      ${converged(
+      ${established(
         {
           roles: [
             { name: names.anonymous, ...group(false) },

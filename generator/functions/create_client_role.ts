@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
-import { baseRole, converged, groupRole } from './_shared.ts';
+import { baseRole, established, groupRole } from './_shared.ts';
 
 /**
  * Makes a restricted group role for clients: a member of the authenticated role whose statements time out
@@ -34,7 +34,7 @@ export function create_client_role(
       IF ${statement_timeout} IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
       END IF;
-      ${converged(state, dry_run)}
+      ${established(state, dry_run)}
     END
   `;
 }

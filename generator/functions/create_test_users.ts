@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
-import { baseRole, converged, user } from './_shared.ts';
+import { baseRole, established, user } from './_shared.ts';
 
 /**
  * Makes the two test users of local development: app_user, and app_admin who is an administrator too
@@ -51,7 +51,7 @@ export function create_test_users(
           MESSAGE = 'the user and the administrator must have two different names';
       END IF;
       RAISE WARNING 'test users are for local development only: their default passwords are public';
-      ${converged(state, dry_run)}
+      ${established(state, dry_run)}
     END
   `;
 }

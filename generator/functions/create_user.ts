@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { advisoryLock, baseRole, converge, user } from './_shared.ts';
+import { advisoryLock, baseRole, establish, user } from './_shared.ts';
 
 /**
  * Makes a role that can log in and is a member of the anonymous and authenticated roles
@@ -25,7 +25,7 @@ export function create_user(
   use_locks: Bool = false,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  return converge(
+  return establish(
     {
       roles: [{ name: username, ...user, password }],
       memberships: [

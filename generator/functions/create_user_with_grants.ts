@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text, Texts } from '../model/types.ts';
 import { raw, sql } from '../sql/template.ts';
-import { advisoryLock, converged, user } from './_shared.ts';
+import { advisoryLock, established, user } from './_shared.ts';
 
 /**
  * Makes a role that can log in and is a member of the roles given
@@ -45,7 +45,7 @@ export function create_user_with_grants(
       );
     BEGIN
       ${advisoryLock(use_locks, username)}
-      ${converged(state, dry_run)}
+      ${established(state, dry_run)}
     END
   `;
 }

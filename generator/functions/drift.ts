@@ -1,5 +1,6 @@
 import type { SetOf, StepRow } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
 
 /**
  * The steps that would restore everything that this database's calls have established
@@ -19,7 +20,7 @@ import { sql } from '../sql/template.ts';
 export function drift(): SetOf<StepRow> {
   return sql`
     BEGIN
-      RETURN QUERY SELECT * FROM rolecall._restore(true);
+      ${rows(sql`rolecall_internal.restore(true)`)}
     END
   `;
 }

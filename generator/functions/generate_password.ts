@@ -19,7 +19,7 @@ export function generate_password(): Returns<Text> {
       v_byte integer;
     BEGIN
       WHILE length(v_password) < 24 LOOP
-        v_bytes := rolecall._random_bytes();
+        v_bytes := rolecall_internal.random_bytes();
         FOR v_position IN 0 .. 31 LOOP
           v_byte := get_byte(v_bytes, v_position);
           -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.

@@ -19,9 +19,9 @@ import { sql } from '../sql/template.ts';
 export function get_secret(key: Text): Returns<Text | null> {
   return sql`
     BEGIN
-      PERFORM rolecall._check_secret_key(${key});
-      PERFORM rolecall._encrypt_older(${key});
-      RETURN convert_from(rolecall._read_secret(${key}, true), 'UTF8');
+      PERFORM rolecall_internal.check_secret_key(${key});
+      PERFORM rolecall_internal.encrypt_older(${key});
+      RETURN convert_from(rolecall_internal.read_secret(${key}, true), 'UTF8');
     END
   `;
 }

@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { converge } from './_shared.ts';
+import { establish } from './_shared.ts';
 
 /**
  * Makes one role a member of another, with the options asked for
@@ -31,7 +31,7 @@ export function grant_role(
   set_option: Bool | null = null,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  return converge(
+  return establish(
     {
       memberships: [
         { role: role_name, member: username, admin: admin_option, inherit: inherit_option, set: set_option },

@@ -1,5 +1,6 @@
 import type { Bool, Interval, SetOf, StepRow, Text, Texts } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
 
 /**
  * Makes one read-only role that logs in with a derived password and reads every table of some schemas
@@ -49,15 +50,18 @@ export function provision_reporting_role(
 ): SetOf<StepRow> {
   return sql`
     BEGIN
-      RETURN QUERY SELECT * FROM rolecall._provision(
+      ${rows(sql`
+        rolecall_internal.provision(
         jsonb_build_array(
-          rolecall._read_access(
+          rolecall_internal.read_access(
             ${role_name}, ${schemas},
             ${withheld_tables}, ${table_owners}
           )
         ),
-        ${rotate_after}, ${realign_password}, ${dry_run}
-      );
+        ${rotate_after}, ${realign_password},
+          ${dry_run}
+      )
+      `)}
     END
   `;
 }

@@ -1,5 +1,6 @@
 import type { Bool, Interval, SetOf, StepRow, Text, Texts } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
 
 /**
  * Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data
@@ -44,20 +45,22 @@ export function provision_reporting_roles(
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = 'the reporting and the raw role must have two different names';
       END IF;
-      RETURN QUERY SELECT * FROM rolecall._provision(
+      ${rows(sql`
+        rolecall_internal.provision(
         jsonb_build_array(
-          rolecall._read_access(
+          rolecall_internal.read_access(
             v_reporting, ARRAY[${reporting_schema}],
             ${withheld_tables}, ${table_owners}
           ),
-          rolecall._read_access(
+          rolecall_internal.read_access(
             v_raw, ARRAY[${raw_schema}],
             ${withheld_tables}, ${table_owners}
           )
         ),
         ${rotate_after}, ${realign_password},
         ${dry_run}
-      );
+      )
+      `)}
     END
   `;
 }

@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { advisoryLock, converge } from './_shared.ts';
+import { advisoryLock, establish } from './_shared.ts';
 
 /**
  * Drops a role, with its memberships, and what it owns where that is asked for
@@ -42,7 +42,7 @@ export function remove_user(
   use_locks: Bool = false,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  return converge(
+  return establish(
     { roles: [{ name: username, state: 'absent', reassign_to, drop_owned, terminate_sessions }] },
     dry_run,
     advisoryLock(use_locks, username),

@@ -1,4 +1,4 @@
-import { reportingSecret } from '../engine/secrets.ts';
+import { reportingSecret } from '../engine/secrets/reporting.ts';
 import type { Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
@@ -21,12 +21,12 @@ export function reporting_role_password(role_name: Text): Returns<Text> {
     DECLARE
       v_secret bytea;
     BEGIN
-      PERFORM rolecall._check_role_name(${role_name});
-      IF rolecall._recorded('read_access', jsonb_build_array(${role_name})) IS NOT NULL
-        AND rolecall._other_database(${role_name}) IS NULL
+      PERFORM rolecall_internal.check_role_name(${role_name});
+      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NOT NULL
+        AND rolecall_internal.other_database(${role_name}) IS NULL
       THEN
-        PERFORM rolecall._encrypt_older(${reportingSecret});
-        v_secret := rolecall._read_secret(${reportingSecret}, true);
+        PERFORM rolecall_internal.encrypt_older(${reportingSecret});
+        v_secret := rolecall_internal.read_secret(${reportingSecret}, true);
       END IF;
       IF v_secret IS NULL THEN
         RAISE EXCEPTION USING
@@ -35,7 +35,7 @@ export function reporting_role_password(role_name: Text): Returns<Text> {
                            ${role_name}, current_database()),
           HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
       END IF;
-      RETURN rolecall._derived_password(v_secret, ${role_name});
+      RETURN rolecall_internal.derived_password(v_secret, ${role_name});
     END
   `;
 }

@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { converge } from './_shared.ts';
+import { establish } from './_shared.ts';
 
 /**
  * Ends the membership of one role in another, whoever granted it
@@ -19,5 +19,5 @@ import { converge } from './_shared.ts';
  * @example SELECT operation, statement, status FROM rolecall.revoke_role('authenticated', 'alice');
  */
 export function revoke_role(role_name: Text, username: Text, dry_run: Bool = false): SetOf<StepRow> {
-  return converge({ memberships: [{ role: role_name, member: username, state: 'absent' }] }, dry_run);
+  return establish({ memberships: [{ role: role_name, member: username, state: 'absent' }] }, dry_run);
 }

@@ -26,7 +26,7 @@ export function role_name(key: Text): Returns<Text> {
           HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
       END IF;
       RETURN coalesce(
-        rolecall._recorded('base_roles', jsonb_build_array(${key})) ->> 'name',
+        rolecall_internal.newest_record('base_roles', jsonb_build_array(${key})) ->> 'name',
         CASE WHEN ${key} = 'default' THEN rolecall.role_name('anonymous') ELSE ${key} END
       );
     END

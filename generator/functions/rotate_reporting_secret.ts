@@ -1,6 +1,7 @@
-import { reportingSecret } from '../engine/secrets.ts';
+import { reportingSecret } from '../engine/secrets/reporting.ts';
 import type { Bool, SetOf, StepRow } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
 
 /**
  * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew
@@ -28,23 +29,26 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       v_passwords jsonb;
     BEGIN
       IF ${dry_run} IS NOT TRUE THEN
-        PERFORM rolecall._lock_reporting_secret(true);
+        PERFORM rolecall_internal.lock_reporting_secret(true);
       END IF;
-      v_roles := rolecall._reporting_roles();
-      IF cardinality(v_roles) = 0 AND rolecall._is_rotation_due(NULL) THEN
+      v_roles := rolecall_internal.reporting_roles();
+      IF cardinality(v_roles) = 0 AND rolecall_internal.is_rotation_due(NULL) THEN
         RETURN;
       END IF;
-      RETURN NEXT rolecall._rotate_secret(${dry_run});
+      RETURN NEXT rolecall_internal.rotate_secret(${dry_run});
       v_secret := CASE
-        WHEN ${dry_run} THEN rolecall._random_bytes()
-        ELSE rolecall._read_secret(${reportingSecret}, true)
+        WHEN ${dry_run} THEN rolecall_internal.random_bytes()
+        ELSE rolecall_internal.read_secret(${reportingSecret}, true)
       END;
-      v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
+      v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
       IF ${dry_run} IS NOT TRUE THEN
-        v_passwords := rolecall._keep_verifiers(v_passwords);
+        v_passwords := rolecall_internal.keep_verifiers(v_passwords);
       END IF;
-      RETURN QUERY
-        SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), ${dry_run});
+      ${rows(sql`
+        rolecall_internal.run(
+          jsonb_build_object('passwords', v_passwords), ${dry_run}
+        )
+      `)}
     END
   `;
 }

@@ -26,7 +26,9 @@ export function scram_sha_256(password: Text, iterations: Integer = 4096): Retur
       ELSIF ${iterations} < 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'iteration count must be at least 1';
       END IF;
-      RETURN rolecall._scram(${password}, substring(rolecall._random_bytes() FOR 16), ${iterations});
+      RETURN rolecall_internal.scram(
+        ${password}, substring(rolecall_internal.random_bytes() FOR 16), ${iterations}
+      );
     END
   `;
 }

@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text, TimestampTz } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
-import { converge } from './_shared.ts';
+import { establish } from './_shared.ts';
 
 /**
  * Sets the password of a role
@@ -28,7 +28,7 @@ export function set_password(
   valid_until: TimestampTz | null = null,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
-  return converge(
+  return establish(
     { passwords: [{ role: username, password, valid_until }] },
     dry_run,
     sql`

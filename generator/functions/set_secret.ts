@@ -26,15 +26,15 @@ export function set_secret(key: Text, value: Text): SetOf<StepRow> {
     DECLARE
       v_value bytea := convert_to(${value}, 'UTF8');
     BEGIN
-      PERFORM rolecall._check_secret_key(${key});
+      PERFORM rolecall_internal.check_secret_key(${key});
       IF v_value IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
       END IF;
-      PERFORM rolecall._encrypt_older(${key});
-      IF rolecall._read_secret(${key}, false) IS NOT DISTINCT FROM v_value THEN
+      PERFORM rolecall_internal.encrypt_older(${key});
+      IF rolecall_internal.read_secret(${key}, false) IS NOT DISTINCT FROM v_value THEN
         RETURN;
       END IF;
-      IF rolecall._write_secret(${key}, v_value, true) THEN
+      IF rolecall_internal.write_secret(${key}, v_value, true) THEN
         RETURN NEXT ROW(
           'set_secret', ${key},
           format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, ${mask}),

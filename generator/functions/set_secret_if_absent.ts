@@ -24,15 +24,15 @@ export function set_secret_if_absent(key: Text, value: Text): Returns<Text> {
       v_value bytea := convert_to(${value}, 'UTF8');
       v_stored bytea;
     BEGIN
-      PERFORM rolecall._check_secret_key(${key});
+      PERFORM rolecall_internal.check_secret_key(${key});
       IF v_value IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
       END IF;
-      PERFORM rolecall._encrypt_older(${key});
+      PERFORM rolecall_internal.encrypt_older(${key});
       LOOP
-        v_stored := rolecall._read_secret(${key}, true);
+        v_stored := rolecall_internal.read_secret(${key}, true);
         EXIT WHEN v_stored IS NOT NULL;
-        IF rolecall._write_secret(${key}, v_value, false) THEN
+        IF rolecall_internal.write_secret(${key}, v_value, false) THEN
           v_stored := v_value;
         END IF;
         -- Else another caller's was first, and can be read now.

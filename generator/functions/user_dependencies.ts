@@ -27,7 +27,7 @@ export function user_dependencies(username: Text): Table<{ database: Text; kind:
     DECLARE
       v_role oid;
     BEGIN
-      PERFORM rolecall._check_role_name(${username});
+      PERFORM rolecall_internal.check_role_name(${username});
       v_role := to_regrole(quote_ident(${username}))::oid;
       IF v_role IS NULL THEN
         RAISE EXCEPTION USING
@@ -36,7 +36,7 @@ export function user_dependencies(username: Text): Table<{ database: Text; kind:
       END IF;
       RETURN QUERY
         SELECT d.database, d.kind, d.object, d.remedy
-        FROM rolecall._dependencies(v_role, false, false) AS d
+        FROM rolecall_internal.dependencies(v_role, false, false) AS d
         ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
     END
   `;

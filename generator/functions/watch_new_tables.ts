@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow } from '../model/types.ts';
-import { converge } from './_shared.ts';
+import { establish } from './_shared.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -30,9 +30,9 @@ import { sql } from '../sql/template.ts';
  * @example SELECT operation, statement, status FROM rolecall.watch_new_tables(dry_run => true);
  */
 export function watch_new_tables(enable: Bool = true, dry_run: Bool = false): SetOf<StepRow> {
-  return converge(
+  return establish(
     { watch: [{ key: 'new_tables', state: sql`CASE WHEN ${enable} THEN 'present' ELSE 'absent' END` }] },
     dry_run,
-    sql`PERFORM rolecall._check_watch(${enable}, ${dry_run});`,
+    sql`PERFORM rolecall_internal.check_watch(${enable}, ${dry_run});`,
   );
 }

@@ -22,7 +22,8 @@ export interface DocumentedArgument extends Argument {
 
 export interface FunctionSpec {
   readonly name: string;
-  readonly internal: boolean;
+  /** The folder of generator/engine that it is in; null: a public function. */
+  readonly room: string | null;
   readonly file: string;
   readonly line: number;
   readonly arguments: readonly DocumentedArgument[];
@@ -54,7 +55,7 @@ export class SpecError extends Error {
 
 export async function inspect(root: string): Promise<FunctionSpec[]> {
   const project = new Project({ tsConfigFilePath: `${root}/tsconfig.json`, skipAddingFilesFromTsConfig: true });
-  project.addSourceFilesAtPaths([`${root}/generator/functions/*.ts`, `${root}/generator/engine/*.ts`]);
+  project.addSourceFilesAtPaths([`${root}/generator/functions/*.ts`, `${root}/generator/engine/**/*.ts`]);
   const specs: FunctionSpec[] = [];
   for (const source of project.getSourceFiles()) {
     if (source.getBaseName().startsWith('_')) continue; // what the specs share
@@ -102,7 +103,7 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
   }
   return {
     name,
-    internal: name.startsWith('_'),
+    room: roomOf(declaration),
     file: declaration
       .getSourceFile()
       .getFilePath()
@@ -134,6 +135,12 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
 
 /** In a specification, as in TypeScript: this can be null. */
 const orNull = /\s*\|\s*null$/;
+
+/** generator/functions/ has the public functions, generator/engine/ a folder for each concern of the others. */
+function roomOf(declaration: FunctionDeclaration): string | null {
+  const folder = declaration.getSourceFile().getDirectory();
+  return folder.getParent()?.getBaseName() === 'engine' ? folder.getBaseName() : null;
+}
 
 function readArgument(parameter: ParameterDeclaration): Argument {
   const written = parameter.getTypeNode()?.getText() ?? '';

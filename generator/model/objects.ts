@@ -3,10 +3,24 @@
  */
 import type { Node } from '../sql/nodes.ts';
 
+/** What users call; what only those functions use; what everybody may read while new tables are watched. */
+export const schemas = { public: 'rolecall', internal: 'rolecall_internal', watch: 'rolecall_watch' } as const;
+
 export const objects: readonly Node[] = [
-  { kind: 'schema', name: 'rolecall', comment: "Functions that create and manage the cluster's roles" },
+  { kind: 'schema', name: schemas.public, comment: "Functions that create and manage the cluster's roles" },
+  {
+    kind: 'schema',
+    name: schemas.internal,
+    comment: 'What the functions of rolecall are made of, and what they remember',
+  },
+  {
+    kind: 'schema',
+    name: schemas.watch,
+    comment: 'What everybody may see of rolecall while new tables are watched',
+  },
   {
     kind: 'type',
+    schema: schemas.public,
     name: 'step',
     comment: 'One change that was made, is planned, or was skipped',
     columns: [
@@ -20,7 +34,8 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'type',
-    name: '_change',
+    schema: schemas.internal,
+    name: 'change',
     comment: 'One difference between the desired state and the catalogs, as the plan functions find it',
     columns: [
       { name: 'operation', type: 'text', comment: 'kind of change: names the executor' },
@@ -34,7 +49,8 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'type',
-    name: '_principal',
+    schema: schemas.internal,
+    name: 'principal',
     comment: 'A role whose privileges an audited role has, or can take: itself, roles that it is a member of, PUBLIC',
     columns: [
       { name: 'role_oid', type: 'oid', comment: 'oid of the role; 0: PUBLIC' },
@@ -55,7 +71,8 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'type',
-    name: '_table_group',
+    schema: schemas.internal,
+    name: 'table_group',
     comment: 'Tables, or sequences, that have the same privileges: of one schema, kind, owner and ACL',
     columns: [
       { name: 'schema', type: 'oid', comment: 'oid of the schema' },
@@ -68,7 +85,8 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'type',
-    name: '_place',
+    schema: schemas.internal,
+    name: 'place',
     comment: 'One schema that a reporting role is to read',
     columns: [
       { name: 'position', type: 'bigint', comment: 'position of the resource in the desired state' },
@@ -89,7 +107,8 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'type',
-    name: '_finding',
+    schema: schemas.internal,
+    name: 'finding',
     comment: 'One row of audit_role()',
     columns: [
       { name: 'severity', type: 'text', comment: 'critical, warning or info' },
@@ -101,6 +120,7 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'table',
+    schema: schemas.internal,
     name: 'resource',
     comment:
       'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no longer asked for',
@@ -131,6 +151,7 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'table',
+    schema: schemas.internal,
     name: 'secret',
     comment:
       'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting role',
@@ -150,6 +171,7 @@ export const objects: readonly Node[] = [
   },
   {
     kind: 'view',
+    schema: schemas.watch,
     name: 'reporting_role',
     comment:
       'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched',
@@ -158,7 +180,7 @@ export const objects: readonly Node[] = [
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
 FROM (
   SELECT DISTINCT ON (r.key) r.resource
-  FROM rolecall.resource AS r
+  FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
   ORDER BY r.key, r.recorded_at DESC
 ) AS p

@@ -1,6 +1,6 @@
 /**
  * The desired state: one jsonb document with a list of resources per section. Public functions build it with
- * `desired()`, which checks its shape here and prints it as SQL; `_plan` reads it.
+ * `desired()`, which checks its shape here and prints it as SQL; `plan` reads it.
  */
 import { literal, wrapped } from '../sql/quote.ts';
 import { raw, Sql, text } from '../sql/template.ts';

@@ -35,6 +35,7 @@ export type Condition = keyof typeof sqlstates;
  * no handler needs OTHERS; cancellation (57) and rollback (40) stay uncaught, their meaning is the caller's.
  */
 export const errorClasses = {
+  connection_exception: '08000',
   feature_not_supported: '0A000',
   invalid_grantor: '0L000',
   cardinality_violation: '21000',
@@ -48,8 +49,14 @@ export const errorClasses = {
   program_limit_exceeded: '54000',
   object_not_in_prerequisite_state: '55000',
   system_error: '58000',
+  plpgsql_error: 'P0000',
   internal_error: 'XX000',
 } as const;
+
+/**
+ * What a public function catches to raise it afresh: those classes, and what the caller has to deal with by itself.
+ */
+export const surfacedClasses = [...Object.values(errorClasses), '40000', '57014'] as const;
 
 /**
  * The classes that the event trigger turns into a WARNING: all that an error can have, but for operator_intervention
@@ -57,6 +64,6 @@ export const errorClasses = {
  */
 export const watchedClasses = [
   ...Object.values(errorClasses),
-  ...['03000', '08000', '09000', '0F000', '0P000', '20000', '24000', '26000', '27000', '28000', '2D000', '2F000'],
-  ...['34000', '38000', '39000', '3B000', '3D000', '40000', '44000', '72000', 'F0000', 'HV000', 'P0000'],
+  ...['03000', '09000', '0F000', '0P000', '20000', '24000', '26000', '27000', '28000', '2D000', '2F000'],
+  ...['34000', '38000', '39000', '3B000', '3D000', '40000', '44000', '72000', 'F0000', 'HV000'],
 ] as const;

@@ -31,14 +31,14 @@ export interface StepRow {
   readonly row: 'rolecall.step';
 }
 export interface ChangeRow {
-  readonly row: 'rolecall._change';
+  readonly row: 'rolecall_internal.change';
 }
 
 export interface PrincipalRow {
-  readonly row: 'rolecall._principal';
+  readonly row: 'rolecall_internal.principal';
 }
 export interface FindingRow {
-  readonly row: 'rolecall._finding';
+  readonly row: 'rolecall_internal.finding';
 }
 
 /** What a spec returns: its body, with the SQL return type carried by the annotation alone. */
@@ -63,14 +63,14 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Jsonb: 'jsonb',
   Interval: 'interval',
   TimestampTz: 'timestamptz',
-  Change: 'rolecall._change',
-  Changes: 'rolecall._change[]',
+  Change: 'rolecall_internal.change',
+  Changes: 'rolecall_internal.change[]',
   Steps: 'rolecall.step[]',
   StepRow: 'rolecall.step',
-  ChangeRow: 'rolecall._change',
-  Principals: 'rolecall._principal[]',
-  Places: 'rolecall._place[]',
-  TableGroups: 'rolecall._table_group[]',
-  PrincipalRow: 'rolecall._principal',
-  FindingRow: 'rolecall._finding',
+  ChangeRow: 'rolecall_internal.change',
+  Principals: 'rolecall_internal.principal[]',
+  Places: 'rolecall_internal.place[]',
+  TableGroups: 'rolecall_internal.table_group[]',
+  PrincipalRow: 'rolecall_internal.principal',
+  FindingRow: 'rolecall_internal.finding',
 };

@@ -10,6 +10,7 @@ export interface Argument {
 
 export interface CreateFunction {
   readonly kind: 'function';
+  readonly schema: string;
   readonly name: string;
   readonly arguments: readonly Argument[];
   readonly returns: string;
@@ -31,6 +32,7 @@ export interface CreateSchema {
 
 export interface CreateType {
   readonly kind: 'type';
+  readonly schema: string;
   readonly name: string;
   readonly columns: readonly Column[];
   readonly comment: string;
@@ -38,6 +40,7 @@ export interface CreateType {
 
 export interface CreateTable {
   readonly kind: 'table';
+  readonly schema: string;
   readonly name: string;
   readonly columns: readonly Column[];
   readonly indexes: readonly { readonly on: string; readonly where?: string }[];
@@ -48,6 +51,7 @@ export interface CreateTable {
 
 export interface CreateView {
   readonly kind: 'view';
+  readonly schema: string;
   readonly name: string;
   readonly query: string;
   readonly columns: readonly Column[];

@@ -3,9 +3,7 @@
  * neither an install script nor an upgrade script can have the one without the other.
  */
 import { dollarQuoted, folded, identifier, literal, wrapped } from './quote.ts';
-import type { Column, CreateFunction, CreateTable, CreateType, CreateView, Node } from './nodes.ts';
-
-export const schema = 'rolecall';
+import type { CreateFunction, CreateTable, CreateType, CreateView, Node } from './nodes.ts';
 
 export function print(node: Node): string {
   switch (node.kind) {
@@ -25,12 +23,12 @@ export function print(node: Node): string {
   }
 }
 
-function qualified(name: string): string {
-  return `${schema}.${identifier(name)}`;
+function qualified({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return `${identifier(schema)}.${identifier(name)}`;
 }
 
 export function signature(node: CreateFunction): string {
-  return `${qualified(node.name)}(${node.arguments.map((argument) => argument.type).join(', ')})`;
+  return `${qualified(node)}(${node.arguments.map((argument) => argument.type).join(', ')})`;
 }
 
 function printFunction(node: CreateFunction): string {
@@ -38,7 +36,7 @@ function printFunction(node: CreateFunction): string {
   return [
     [
       ...(node.remarks === '' ? [] : comment(`${node.comment}.\n\n${node.remarks}`)),
-      `CREATE FUNCTION ${qualified(node.name)}(${printArguments(node)})`,
+      `CREATE FUNCTION ${qualified(node)}(${printArguments(node)})`,
       `RETURNS ${node.returns}`,
       `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER`,
       ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}${reasons[name] ?? ''}`),
@@ -98,43 +96,43 @@ function printArguments(node: CreateFunction): string {
 
 function printType(node: CreateType): string {
   return [
-    `CREATE TYPE ${qualified(node.name)} AS (\n${node.columns
+    `CREATE TYPE ${qualified(node)} AS (\n${node.columns
       .map((column) => `  ${identifier(column.name)} ${column.type}`)
       .join(',\n')}\n);`,
-    commentOn(`TYPE ${qualified(node.name)}`, node.comment),
-    ...columnComments(node.name, node.columns),
+    commentOn(`TYPE ${qualified(node)}`, node.comment),
+    ...columnComments(node),
   ].join('\n\n');
 }
 
 function printTable(node: CreateTable): string {
   return [
-    `CREATE TABLE ${qualified(node.name)} (\n${node.columns
+    `CREATE TABLE ${qualified(node)} (\n${node.columns
       .map((column) => `  ${identifier(column.name)} ${column.type}${column.constraint ? ` ${column.constraint}` : ''}`)
       .join(',\n')}\n);`,
-    commentOn(`TABLE ${qualified(node.name)}`, node.comment),
-    ...columnComments(node.name, node.columns),
+    commentOn(`TABLE ${qualified(node)}`, node.comment),
+    ...columnComments(node),
     ...node.indexes.map(
       (index) =>
-        `CREATE INDEX ON ${qualified(node.name)} (${index.on})${index.where === undefined ? '' : ` WHERE ${index.where}`};`,
+        `CREATE INDEX ON ${qualified(node)} (${index.on})${index.where === undefined ? '' : ` WHERE ${index.where}`};`,
     ),
-    revokeFromPublic(`TABLE ${qualified(node.name)}`),
-    ...(node.dumped ? [`SELECT pg_catalog.pg_extension_config_dump(${literal(qualified(node.name))}, '');`] : []),
+    revokeFromPublic(`TABLE ${qualified(node)}`),
+    ...(node.dumped ? [`SELECT pg_catalog.pg_extension_config_dump(${literal(qualified(node))}, '');`] : []),
   ].join('\n\n');
 }
 
 function printView(node: CreateView): string {
   return [
     // A barrier, so that the conditions of a query see no row that the view does not show.
-    `CREATE VIEW ${qualified(node.name)} WITH (security_barrier) AS\n${node.query};`,
-    commentOn(`VIEW ${qualified(node.name)}`, node.comment),
-    ...columnComments(node.name, node.columns),
-    revokeFromPublic(`TABLE ${qualified(node.name)}`),
+    `CREATE VIEW ${qualified(node)} WITH (security_barrier) AS\n${node.query};`,
+    commentOn(`VIEW ${qualified(node)}`, node.comment),
+    ...columnComments(node),
+    revokeFromPublic(`TABLE ${qualified(node)}`),
   ].join('\n\n');
 }
 
-function columnComments(owner: string, columns: readonly Column[]): string[] {
-  const lines = columns.map(
-    (column) => commentOn(`COLUMN ${qualified(owner)}.${identifier(column.name)}`, column.comment),
+function columnComments(node: CreateType | CreateTable | CreateView): string[] {
+  const lines = node.columns.map(
+    (column) => commentOn(`COLUMN ${qualified(node)}.${identifier(column.name)}`, column.comment),
   );
   return [lines.join('\n')];
 }

@@ -69,9 +69,12 @@ function executing(kind: string, node: Tree): string[] {
   const [target] = nodesIn(nodesIn(tree, 'SelectStmt')[0]?.targetList, 'ResTarget');
   const call = (target?.val as Tree | undefined)?.FuncCall as Tree | undefined;
   const callee = nameParts(call?.funcname).join('.');
-  if (callee === 'rolecall._statement') return messages;
+  if (callee === 'rolecall_internal.statement_of') return messages;
   if (callee !== 'format' && callee !== 'pg_catalog.format') {
-    return [...messages, `EXECUTE of ${expression}: only format(...) and rolecall._statement(...) are executed`];
+    return [
+      ...messages,
+      `EXECUTE of ${expression}: only format(...) and rolecall_internal.statement_of(...) are executed`,
+    ];
   }
   const [template] = (call?.args ?? []) as Tree[];
   const text = ((template?.A_Const as Tree | undefined)?.sval as Tree | undefined)?.sval;

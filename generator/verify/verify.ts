@@ -26,6 +26,8 @@ export function longLines(file: string, text: string): Problem[] {
   return text
     .split('\n')
     .flatMap((line, index) =>
-      line.length > lineWidth ? [{ file, line: index + 1, message: `longer than ${lineWidth} characters` }] : [],
+      line.length > lineWidth
+        ? [{ file, line: index + 1, message: `longer than ${lineWidth} characters: ${line.trim()}` }]
+        : [],
     );
 }

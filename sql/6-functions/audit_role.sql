@@ -41,37 +41,57 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $audit_role$
 DECLARE
-  v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
-  v_principals rolecall._principal[];
-  v_schemas oid[];
-  v_withheld oid[];
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
-    PERFORM rolecall._check_role_name(audit_role.role_name);
-  ELSIF v_role IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('role "%s" does not exist', audit_role.role_name);
-  END IF;
-  v_principals := ARRAY(SELECT p FROM rolecall._audit_principals(v_role) AS p);
-  v_schemas := rolecall._audit_schemas(v_principals);
-  v_withheld := rolecall._audit_withheld(audit_role.role_name);
-  RETURN QUERY
-    SELECT f.severity, f.path, f.object, f.detail, f.remedy
-    FROM (
-      SELECT * FROM rolecall._audit_roles(v_principals, cardinality(v_withheld) > 1)
-      UNION ALL SELECT * FROM rolecall._audit_ownership(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_tables(v_principals, v_schemas)
-      UNION ALL SELECT * FROM rolecall._audit_columns(v_principals, v_schemas)
-      UNION ALL SELECT * FROM rolecall._audit_catalogs(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_reading(v_principals, v_schemas, v_withheld)
-      UNION ALL SELECT * FROM rolecall._audit_functions(v_principals, v_schemas)
-      UNION ALL SELECT * FROM rolecall._audit_objects(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_server(v_principals)
-      UNION ALL SELECT * FROM rolecall._audit_settings(audit_role.role_name)
-    ) AS f
-    ORDER BY array_position('{critical,warning,info}', f.severity),
-             f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+  DECLARE
+    v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
+    v_principals rolecall_internal.principal[];
+    v_schemas oid[];
+    v_withheld oid[];
+  BEGIN
+    IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
+      PERFORM rolecall_internal.check_role_name(audit_role.role_name);
+    ELSIF v_role IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', audit_role.role_name);
+    END IF;
+    v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
+    v_schemas := rolecall_internal.audit_schemas(v_principals);
+    v_withheld := rolecall_internal.audit_withheld(audit_role.role_name);
+    RETURN QUERY
+      SELECT f.severity, f.path, f.object, f.detail, f.remedy
+      FROM (
+        SELECT * FROM rolecall_internal.audit_roles(v_principals, cardinality(v_withheld) > 1)
+        UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
+        UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
+      ) AS f
+      ORDER BY array_position('{critical,warning,info}', f.severity),
+               f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $audit_role$;
 

@@ -21,57 +21,77 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_base_roles$
 DECLARE
-  v_names jsonb := rolecall._base_role_names();
-  v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
-  v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
-  v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
-  END IF;
-  IF create_base_roles.default_role IS NOT NULL THEN
-    PERFORM rolecall._check_role_name(create_base_roles.default_role);
-    PERFORM rolecall._check_protected(create_base_roles.default_role);
-  END IF;
   DECLARE
-    v_step rolecall.step;
+    v_names jsonb := rolecall_internal.base_role_names();
+    v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
+    v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
+    v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_anonymous,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":false}'::jsonb,
-          'protected', true
+    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+    END IF;
+    IF create_base_roles.default_role IS NOT NULL THEN
+      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
+      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_anonymous,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":false}'::jsonb,
+            'protected', true
+          ),
+          jsonb_build_object(
+            'name', v_authenticated,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":false}'::jsonb,
+            'protected', true
+          ),
+          jsonb_build_object(
+            'name', v_administrator,
+            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+              '"replication":false, "bypassrls":true}'::jsonb,
+            'protected', true
+          )
         ),
-        jsonb_build_object(
-          'name', v_authenticated,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":false}'::jsonb,
-          'protected', true
-        ),
-        jsonb_build_object(
-          'name', v_administrator,
-          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-            '"replication":false, "bypassrls":true}'::jsonb,
-          'protected', true
+        'base_roles', jsonb_build_array(
+          jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+          jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+          jsonb_build_object('key', 'administrator', 'name', v_administrator),
+          jsonb_build_object(
+            'key', 'default',
+            'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+          )
         )
-      ),
-      'base_roles', jsonb_build_array(
-        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-        jsonb_build_object('key', 'administrator', 'name', v_administrator),
-        jsonb_build_object(
-          'key', 'default',
-          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-        )
-      )
-    ), create_base_roles.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      ), create_base_roles.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_base_roles$;
 

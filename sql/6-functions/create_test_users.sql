@@ -19,42 +19,62 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_test_users$
 DECLARE
-  v_user text := coalesce(create_test_users.app_user, 'app_user');
-  v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF v_user = v_admin THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'the user and the administrator must have two different names';
-  END IF;
-  RAISE WARNING 'test users are for local development only: their default passwords are public';
   DECLARE
-    v_step rolecall.step;
+    v_user text := coalesce(create_test_users.app_user, 'app_user');
+    v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_user,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.app_password
+    IF v_user = v_admin THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the user and the administrator must have two different names';
+    END IF;
+    RAISE WARNING 'test users are for local development only: their default passwords are public';
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_user,
+            'initial', '{"login":true}'::jsonb,
+            'password', create_test_users.app_password
+          ),
+          jsonb_build_object(
+            'name', v_admin,
+            'initial', '{"login":true}'::jsonb,
+            'password', create_test_users.admin_password
+          )
         ),
-        jsonb_build_object(
-          'name', v_admin,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.admin_password
+        'memberships', jsonb_build_array(
+          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+          jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
         )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
-      )
-    ), create_test_users.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      ), create_test_users.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_test_users$;
 

@@ -19,38 +19,58 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $create_user_with_grants$
 DECLARE
-  v_memberships jsonb := (
-    SELECT coalesce(
-             jsonb_agg(
-               jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
-             ),
-             '[]'
-           )
-    FROM (
-      SELECT g.name, min(g.position) AS position
-      FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
-    ) AS r
-  );
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF create_user_with_grants.use_locks THEN
-    PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
-  END IF;
   DECLARE
-    v_step rolecall.step;
+    v_memberships jsonb := (
+      SELECT coalesce(
+               jsonb_agg(
+                 jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
+               ),
+               '[]'
+             )
+      FROM (
+        SELECT g.name, min(g.position) AS position
+        FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
+      ) AS r
+    );
   BEGIN
-    FOREACH v_step IN ARRAY rolecall._steps(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', create_user_with_grants.username,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_user_with_grants.password
-        )
-      ),
-      'memberships', v_memberships
-    ), create_user_with_grants.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+    IF create_user_with_grants.use_locks THEN
+      PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', create_user_with_grants.username,
+            'initial', '{"login":true}'::jsonb,
+            'password', create_user_with_grants.password
+          )
+        ),
+        'memberships', v_memberships
+      ), create_user_with_grants.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $create_user_with_grants$;
 

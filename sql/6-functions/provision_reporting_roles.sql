@@ -23,28 +23,54 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $provision_reporting_roles$
 DECLARE
-  v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
-  v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF v_reporting = v_raw THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'the reporting and the raw role must have two different names';
-  END IF;
-  RETURN QUERY SELECT * FROM rolecall._provision(
-    jsonb_build_array(
-      rolecall._read_access(
-        v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
-        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-      ),
-      rolecall._read_access(
-        v_raw, ARRAY[provision_reporting_roles.raw_schema],
-        provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-      )
-    ),
-    provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-    provision_reporting_roles.dry_run
-  );
+  DECLARE
+    v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
+    v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+  BEGIN
+    IF v_reporting = v_raw THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the reporting and the raw role must have two different names';
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY   rolecall_internal.provision(
+        jsonb_build_array(
+          rolecall_internal.read_access(
+            v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+          ),
+          rolecall_internal.read_access(
+            v_raw, ARRAY[provision_reporting_roles.raw_schema],
+            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+          )
+        ),
+        provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+        provision_reporting_roles.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $provision_reporting_roles$;
 

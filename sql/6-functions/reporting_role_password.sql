@@ -12,23 +12,43 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $reporting_role_password$
 DECLARE
-  v_secret bytea;
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_role_name(reporting_role_password.role_name);
-  IF rolecall._recorded('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
-    AND rolecall._other_database(reporting_role_password.role_name) IS NULL
-  THEN
-    PERFORM rolecall._encrypt_older('rolecall.reporting');
-    v_secret := rolecall._read_secret('rolecall.reporting', true);
-  END IF;
-  IF v_secret IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
-                       reporting_role_password.role_name, current_database()),
-      HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
-  END IF;
-  RETURN rolecall._derived_password(v_secret, reporting_role_password.role_name);
+  DECLARE
+    v_secret bytea;
+  BEGIN
+    PERFORM rolecall_internal.check_role_name(reporting_role_password.role_name);
+    IF rolecall_internal.newest_record('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
+      AND rolecall_internal.other_database(reporting_role_password.role_name) IS NULL
+    THEN
+      PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
+      v_secret := rolecall_internal.read_secret('rolecall.reporting', true);
+    END IF;
+    IF v_secret IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
+                         reporting_role_password.role_name, current_database()),
+        HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
+    END IF;
+    RETURN rolecall_internal.derived_password(v_secret, reporting_role_password.role_name);
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $reporting_role_password$;
 

@@ -20,28 +20,55 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $rotate_reporting_secret$
 DECLARE
-  v_roles text[];
-  v_secret bytea;
-  v_passwords jsonb;
+  v_detail text;
+  v_hint text;
 BEGIN
-  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-    PERFORM rolecall._lock_reporting_secret(true);
-  END IF;
-  v_roles := rolecall._reporting_roles();
-  IF cardinality(v_roles) = 0 AND rolecall._is_rotation_due(NULL) THEN
-    RETURN;
-  END IF;
-  RETURN NEXT rolecall._rotate_secret(rotate_reporting_secret.dry_run);
-  v_secret := CASE
-    WHEN rotate_reporting_secret.dry_run THEN rolecall._random_bytes()
-    ELSE rolecall._read_secret('rolecall.reporting', true)
+  DECLARE
+    v_roles text[];
+    v_secret bytea;
+    v_passwords jsonb;
+  BEGIN
+    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+      PERFORM rolecall_internal.lock_reporting_secret(true);
+    END IF;
+    v_roles := rolecall_internal.reporting_roles();
+    IF cardinality(v_roles) = 0 AND rolecall_internal.is_rotation_due(NULL) THEN
+      RETURN;
+    END IF;
+    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+    v_secret := CASE
+      WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
+      ELSE rolecall_internal.read_secret('rolecall.reporting', true)
+    END;
+    v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
+    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+      v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY rolecall_internal.run(
+        jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
-  v_passwords := rolecall._reporting_passwords(v_secret, v_roles, true);
-  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-    v_passwords := rolecall._keep_verifiers(v_passwords);
-  END IF;
-  RETURN QUERY
-    SELECT * FROM rolecall._converge(jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run);
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $rotate_reporting_secret$;
 

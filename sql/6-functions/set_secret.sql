@@ -19,23 +19,43 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret$
 DECLARE
-  v_value bytea := convert_to(set_secret.value, 'UTF8');
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_secret_key(set_secret.key);
-  IF v_value IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
-  END IF;
-  PERFORM rolecall._encrypt_older(set_secret.key);
-  IF rolecall._read_secret(set_secret.key, false) IS NOT DISTINCT FROM v_value THEN
-    RETURN;
-  END IF;
-  IF rolecall._write_secret(set_secret.key, v_value, true) THEN
-    RETURN NEXT ROW(
-      'set_secret', set_secret.key,
-      format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
-      'applied', NULL, NULL
-    )::rolecall.step;
-  END IF;
+  DECLARE
+    v_value bytea := convert_to(set_secret.value, 'UTF8');
+  BEGIN
+    PERFORM rolecall_internal.check_secret_key(set_secret.key);
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+    END IF;
+    PERFORM rolecall_internal.encrypt_older(set_secret.key);
+    IF rolecall_internal.read_secret(set_secret.key, false) IS NOT DISTINCT FROM v_value THEN
+      RETURN;
+    END IF;
+    IF rolecall_internal.write_secret(set_secret.key, v_value, true) THEN
+      RETURN NEXT ROW(
+        'set_secret', set_secret.key,
+        format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
+        'applied', NULL, NULL
+      )::rolecall.step;
+    END IF;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $set_secret$;
 

@@ -17,23 +17,43 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $set_secret_if_absent$
 DECLARE
-  v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
-  v_stored bytea;
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_secret_key(set_secret_if_absent.key);
-  IF v_value IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
-  END IF;
-  PERFORM rolecall._encrypt_older(set_secret_if_absent.key);
-  LOOP
-    v_stored := rolecall._read_secret(set_secret_if_absent.key, true);
-    EXIT WHEN v_stored IS NOT NULL;
-    IF rolecall._write_secret(set_secret_if_absent.key, v_value, false) THEN
-      v_stored := v_value;
+  DECLARE
+    v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
+    v_stored bytea;
+  BEGIN
+    PERFORM rolecall_internal.check_secret_key(set_secret_if_absent.key);
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
     END IF;
-    -- Else another caller's was first, and can be read now.
-  END LOOP;
-  RETURN convert_from(v_stored, 'UTF8');
+    PERFORM rolecall_internal.encrypt_older(set_secret_if_absent.key);
+    LOOP
+      v_stored := rolecall_internal.read_secret(set_secret_if_absent.key, true);
+      EXIT WHEN v_stored IS NOT NULL;
+      IF rolecall_internal.write_secret(set_secret_if_absent.key, v_value, false) THEN
+        v_stored := v_value;
+      END IF;
+      -- Else another caller's was first, and can be read now.
+    END LOOP;
+    RETURN convert_from(v_stored, 'UTF8');
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $set_secret_if_absent$;
 

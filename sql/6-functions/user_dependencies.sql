@@ -28,19 +28,39 @@ SET jit = off -- compiling a plan would take longer than running it
 SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
 AS $user_dependencies$
 DECLARE
-  v_role oid;
+  v_detail text;
+  v_hint text;
 BEGIN
-  PERFORM rolecall._check_role_name(user_dependencies.username);
-  v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
-  IF v_role IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('role "%s" does not exist', user_dependencies.username);
-  END IF;
-  RETURN QUERY
-    SELECT d.database, d.kind, d.object, d.remedy
-    FROM rolecall._dependencies(v_role, false, false) AS d
-    ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
+  DECLARE
+    v_role oid;
+  BEGIN
+    PERFORM rolecall_internal.check_role_name(user_dependencies.username);
+    v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
+    IF v_role IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', user_dependencies.username);
+    END IF;
+    RETURN QUERY
+      SELECT d.database, d.kind, d.object, d.remedy
+      FROM rolecall_internal.dependencies(v_role, false, false) AS d
+      ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $user_dependencies$;
 

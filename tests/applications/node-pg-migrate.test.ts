@@ -97,7 +97,7 @@ for (const by of provisioners) {
       );
     await assert.rejects(migrate(databaseUrl, ['roles', 'fails']), { code: '22012' });
     assert.deepEqual(await made(), []);
-    assert.deepEqual((await provisioner.query('SELECT FROM rolecall.resource')).rows, []);
+    assert.deepEqual((await provisioner.query('SELECT FROM rolecall_internal.resource')).rows, []);
 
     assert.deepEqual(await migrate(databaseUrl, ['roles']), ['1_roles', '2_reports']);
     assert.deepEqual(await made(), ['m_alice', 'm_reports', 'm_staff']);

@@ -33,14 +33,14 @@ export async function installing({ cluster, pick, report }: Bench): Promise<void
       name: 'the script by hand',
       client: () => client,
       run: () => client.query(`SET check_function_bodies = off; BEGIN; ${whole}; COMMIT`),
-      after: () => client.query('DROP SCHEMA rolecall CASCADE'),
+      after: () => client.query('DROP SCHEMA rolecall, rolecall_internal, rolecall_watch CASCADE'),
     },
     {
       name: `${functions.length} CREATE FUNCTION`,
       client: () => client,
       before: () => client.query(others),
       run: () => client.query(bodies),
-      after: () => client.query('DROP SCHEMA rolecall CASCADE'),
+      after: () => client.query('DROP SCHEMA rolecall, rolecall_internal, rolecall_watch CASCADE'),
     },
   ]);
   report(...compare('CREATE EXTENSION', 'ms', series));

@@ -19,8 +19,8 @@ export async function manyUsers({ cluster, pick, report }: Bench): Promise<void>
         after: async (round) => {
           await client.query(`DO $$ BEGIN
             FOR i IN 1 .. ${n} LOOP EXECUTE format('DROP ROLE %I', '${prefix(round)}' || i); COMMIT; END LOOP; END $$`);
-          await client.query('DELETE FROM rolecall.resource WHERE section <> $1', ['base_roles']);
-          for (const table of ['pg_authid', 'pg_auth_members', 'rolecall.resource', 'pg_shdepend'])
+          await client.query('DELETE FROM rolecall_internal.resource WHERE section <> $1', ['base_roles']);
+          for (const table of ['pg_authid', 'pg_auth_members', 'rolecall_internal.resource', 'pg_shdepend'])
             await client.query(`VACUUM ANALYZE ${table}`);
         },
       };

@@ -70,9 +70,12 @@ async function provision(client: Client, from: number, to: number): Promise<void
   for (let at = 0; at < numbers.length; at += 90) {
     const definitions = numbers
       .slice(at, at + 90)
-      .map((number) => `rolecall._read_access('seeing_${number}', '{reports_${(number % schemas) + 1}}', '{}', NULL)`);
+      .map(
+        (number) =>
+          `rolecall_internal.read_access('seeing_${number}', '{reports_${(number % schemas) + 1}}', '{}', NULL)`,
+      );
     await client.query(
-      `SELECT * FROM rolecall._provision(jsonb_build_array(${definitions.join(', ')}), NULL, true, false)`,
+      `SELECT * FROM rolecall_internal.provision(jsonb_build_array(${definitions.join(', ')}), NULL, true, false)`,
     );
   }
 }

@@ -26,7 +26,7 @@ const theirs = [
   [
     'VACUUM pg_authid, pg_auth_members, pg_db_role_setting, pg_shdescription, shared_table',
     'ANALYZE shared_table',
-    'VACUUM FREEZE pg_class, pg_namespace, pg_default_acl, rolecall.resource, rolecall.secret',
+    'VACUUM FREEZE pg_class, pg_namespace, pg_default_acl, rolecall_internal.resource, rolecall_internal.secret',
   ],
 ];
 

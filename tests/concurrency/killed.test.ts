@@ -30,7 +30,7 @@ const kinds: readonly Kind[] = [
   {
     call: (name) => `SELECT * FROM rolecall.provision_reporting_role('${name}', '{public}')`,
     complete: `r.rolcanlogin AND r.settings @> '{default_transaction_read_only=on,search_path=public}'
-      AND rolecall._password_matches(rolecall.reporting_role_password(r.rolname), r.rolpassword)
+      AND rolecall_internal.password_matches(rolecall.reporting_role_password(r.rolname), r.rolpassword)
       AND has_table_privilege(r.oid, 'public.killed_table', 'SELECT')`,
   },
   {

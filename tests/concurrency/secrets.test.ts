@@ -156,7 +156,7 @@ test('a plain secret is encrypted by one of its readers, and none of them fails'
         clients.map((client) => attempt(client, isolation, `SELECT rolecall.get_secret('${isolation}')`)),
       );
       assert.deepEqual([...new Set(results.flatMap(({ values }) => values))], ['plain']);
-      const { rows } = await admin.query('SELECT encrypted FROM rolecall.secret WHERE key = $1', [isolation]);
+      const { rows } = await admin.query('SELECT encrypted FROM rolecall_internal.secret WHERE key = $1', [isolation]);
       assert.deepEqual(rows, [{ encrypted: true }]);
     }
 

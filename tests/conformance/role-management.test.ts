@@ -24,9 +24,9 @@ before(async () => {
   admin = await cluster.connect({ database });
   await admin.query(`
     CREATE ROLE powerless LOGIN PASSWORD 'powerless';
-    GRANT USAGE ON SCHEMA rolecall TO powerless;
-    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO powerless;
-    GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO powerless;
+    GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO powerless;
+    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO powerless;
+    GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO powerless;
     CREATE ROLE conform_group; CREATE ROLE conform_user; CREATE ROLE conform_other;
   `);
   powerless = await cluster.connect({ database, user: 'powerless', password: 'powerless' });
@@ -94,7 +94,7 @@ const table: readonly Row[] = [
     provoke: () =>
       call(
         admin,
-        `SELECT * FROM rolecall._execute_create_role(ROW('create_role', 'conform_user', 'CREATE ROLE conform_user', NULL, NULL, NULL, NULL)::rolecall._change)`,
+        `SELECT * FROM rolecall_internal.execute_change(ROW('create_role', 'conform_user', 'CREATE ROLE conform_user', NULL, NULL, NULL, NULL)::rolecall_internal.change)`,
       ),
   },
   {

@@ -277,7 +277,7 @@ async function testDump(container: Container, version: string): Promise<void> {
   const dump = await run('pg_restore', '--file=-', '/tmp/app.dump');
   assert.match(dump, /COPY rolecall\.resource /, 'what was recorded is in the dump');
   assert.doesNotMatch(dump, /COPY rolecall\.secret /, 'no secret is');
-  const secrets = await psql('5432', 'app', `SELECT encode(value, 'hex') FROM rolecall.secret`);
+  const secrets = await psql('5432', 'app', `SELECT encode(value, 'hex') FROM rolecall_internal.secret`);
   assert.notEqual(secrets, '');
   for (const secret of secrets.split('\n')) assert(!dump.includes(secret));
 

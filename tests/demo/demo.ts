@@ -124,7 +124,7 @@ const escapes: readonly (readonly [string, string])[] = [
   ['SET ROLE clinic_owner', 'refused: 42501'],
   ['SET SESSION AUTHORIZATION postgres', 'refused: 42501'],
   ['SELECT * FROM public.refresh_tokens', 'refused: 42501'],
-  ['SELECT * FROM rolecall.secret', 'refused: 42501'],
+  ['SELECT * FROM rolecall_internal.secret', 'refused: 42501'],
   ['SELECT rolecall.reporting_role_password(current_user)', 'refused: 42501'],
   ["COPY (SELECT 1) TO PROGRAM 'true'", 'refused: 42501'],
 ];

@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { inspect } from '../../generator/model/inspect.ts';
 import { root, startCluster } from '../support/cluster.ts';
 
-const specs = (await inspect(root.replace(/\/$/, ''))).filter(({ internal }) => !internal);
+const specs = (await inspect(root.replace(/\/$/, ''))).filter(({ room }) => room === null);
 const examplesOf = (name: string) => specs.find((spec) => spec.name === name)?.examples ?? [];
 
 /** What an example takes for granted: what the examples of other functions have done, and statements. */

@@ -70,13 +70,13 @@ test('--check finds one changed byte and a file that nothing generates, and writ
 test('a problem that the checks find is reported with its place, and nothing is written', () => {
   writeFileSync(file, '');
   writeFileSync(
-    join(copy, 'generator/functions/anything.ts'),
-    `import { raw } from '../sql/template.ts';
-import type { SetOf, StepRow, Text } from '../model/types.ts';
+    join(copy, 'generator/engine/run/anything.ts'),
+    `import { raw } from '../../sql/template.ts';
+import type { SetOf, StepRow, Text } from '../../model/types.ts';
 
 /** Runs anything */
-export function _anything(word: Text): SetOf<StepRow> {
-  return raw('BEGIN\\n  EXECUTE _anything.word;\\nEND');
+export function anything(word: Text): SetOf<StepRow> {
+  return raw('BEGIN\\n  EXECUTE anything.word;\\nEND');
 }
 `,
   );
@@ -85,7 +85,7 @@ export function _anything(word: Text): SetOf<StepRow> {
     assert.equal(status, 1);
     assert.match(
       output,
-      /^sql\/5-internal\/_anything\.sql:11: rolecall\._anything\(text\): EXECUTE of _anything\.word: /m,
+      /^sql\/5-internal\/run\/anything\.sql:11: rolecall_internal\.anything\(text\): EXECUTE of anything\.word: /m,
     );
     assert.equal(readFileSync(file, 'utf8'), '');
   }

@@ -13,7 +13,7 @@ import {
   type Queryable,
   type Step,
 } from '../../extension/client/rolecall.ts';
-import { executors } from '../../generator/engine/executors.ts';
+import { executors } from '../../generator/engine/execute/execute.ts';
 import { inspect } from '../../generator/model/inspect.ts';
 import { operations, recorded } from '../../generator/model/operations.ts';
 import { sqlstates as model } from '../../generator/model/sqlstates.ts';
@@ -131,7 +131,7 @@ test('an argument takes null where its type says so, and is refused as null else
     timestamptz: "'infinity'",
   };
   await client.query('CREATE ROLE one; CREATE ROLE two');
-  for (const spec of (await inspect(root)).filter(({ internal }) => !internal)) {
+  for (const spec of (await inspect(root)).filter(({ room }) => room === null)) {
     // Null is false for a flag.
     for (const argument of spec.arguments.filter(({ type, nullable }) => type !== 'boolean' || nullable)) {
       const given = spec.arguments.flatMap(({ name, type, default: value }, index) => {

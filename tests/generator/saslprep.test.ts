@@ -55,8 +55,8 @@ test('every code point is looked up as others do', async () => {
   const cluster = await startCluster();
   const client = await cluster.connect({ database: await cluster.createDatabase() });
   const { rows } = await client.query<{ classes: string[]; stable: boolean[] }>(`
-    SELECT array_agg(coalesce(rolecall._stringprep_class(c.code_point), '') ORDER BY c.code_point) AS classes,
-           array_agg(rolecall._is_nfkc_stable(c.code_point) ORDER BY c.code_point) AS stable
+    SELECT array_agg(coalesce(rolecall_internal.stringprep_class(c.code_point), '') ORDER BY c.code_point) AS classes,
+           array_agg(rolecall_internal.is_nfkc_stable(c.code_point) ORDER BY c.code_point) AS stable
     FROM generate_series(0, 1114111) AS c(code_point)`);
   await client.end();
   await cluster.stop();

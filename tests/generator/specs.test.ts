@@ -81,7 +81,7 @@ function hidden(): Nothing { return sql\`BEGIN END\`; }
     ],
   );
   assert.equal(spec.name, 'thing');
-  assert.equal(spec.internal, false);
+  assert.equal(spec.room, null);
   assert.equal(spec.file, 'generator/functions/spec.ts');
   assert.equal(spec.returns, 'SETOF rolecall.step');
   assert.deepEqual([spec.volatility, spec.strict], ['STABLE', true]);
@@ -106,11 +106,11 @@ test('the return types are those of SQL', async (t) => {
 `,
   );
   assert.deepEqual(
-    specs.map(({ name, internal, returns }) => [name, internal, returns]),
+    specs.map(({ name, returns }) => [name, returns]),
     [
-      ['_a', true, 'void'],
-      ['b', false, 'text'],
-      ['c', false, 'TABLE (\n  word text,\n  "user" boolean\n)'],
+      ['_a', 'void'],
+      ['b', 'text'],
+      ['c', 'TABLE (\n  word text,\n  "user" boolean\n)'],
     ],
   );
 });

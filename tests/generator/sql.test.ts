@@ -21,7 +21,13 @@ const printed: Record<string, { node: Node; text: string }> = {
 COMMENT ON SCHEMA things IS 'a schema''s comment';`,
   },
   type: {
-    node: { kind: 'type', name: 'pair', comment: 'Two', columns: [{ name: 'order', type: 'text', comment: 'one' }] },
+    node: {
+      kind: 'type',
+      schema: 'rolecall',
+      name: 'pair',
+      comment: 'Two',
+      columns: [{ name: 'order', type: 'text', comment: 'one' }],
+    },
     text: `CREATE TYPE rolecall.pair AS (
   "order" text
 );
@@ -33,6 +39,7 @@ COMMENT ON COLUMN rolecall.pair."order" IS 'one';`,
   table: {
     node: {
       kind: 'table',
+      schema: 'rolecall',
       name: 'kept',
       comment: 'Kept',
       columns: [
@@ -63,6 +70,7 @@ SELECT pg_catalog.pg_extension_config_dump('rolecall.kept', '');`,
   view: {
     node: {
       kind: 'view',
+      schema: 'rolecall',
       name: 'seen',
       comment: 'Seen',
       query: 'SELECT 1 AS one',
@@ -80,6 +88,7 @@ REVOKE ALL ON TABLE rolecall.seen FROM PUBLIC;`,
   function: {
     node: {
       kind: 'function',
+      schema: 'rolecall',
       name: 'twice',
       arguments: [
         { name: 'word', type: 'text' },

@@ -77,7 +77,7 @@ const refused: Record<string, [from: string, to: string, line: number, message: 
 
 test('a sound function has no problem', () => {
   assert.deepEqual(sqlProblems('a.sql', sound), []);
-  const statement = sound.replace(execute, 'EXECUTE rolecall._statement(word)');
+  const statement = sound.replace(execute, 'EXECUTE rolecall_internal.statement_of(word)');
   assert.deepEqual(sqlProblems('a.sql', statement), []);
 });
 
@@ -94,7 +94,7 @@ for (const [what, [from, to, line, message]] of Object.entries(refused)) {
 test('a line that is too long is refused', () => {
   assert.deepEqual(longLines('sql/a.sql', `SELECT 1;\n${'x'.repeat(120)}\n`), []);
   assert.deepEqual(longLines('sql/a.sql', `SELECT 1;\n${'x'.repeat(121)}\n`), [
-    { file: 'sql/a.sql', line: 2, message: 'longer than 120 characters' },
+    { file: 'sql/a.sql', line: 2, message: `longer than 120 characters: ${'x'.repeat(121)}` },
   ]);
 });
 
@@ -105,7 +105,7 @@ test("psql's own commands are left out, and keep their line", () => {
 
 const spec: FunctionSpec = {
   name: 'sound',
-  internal: false,
+  room: null,
   file: 'generator/functions/sound.ts',
   line: 7,
   arguments: [{ name: 'word', type: 'text', text: 'a word' }],
@@ -134,10 +134,6 @@ const incomplete: Record<string, [change: Partial<FunctionSpec>, message: string
     { file: 'generator/functions/other.ts' },
     'a public function belongs in generator/functions/sound.ts',
   ],
-  'an internal function among the public ones': [
-    { internal: true },
-    'an internal function belongs in generator/engine',
-  ],
   'no description': [{ summary: '' }, 'no description'],
   'an argument without text': [{ arguments: [{ name: 'word', type: 'text', text: '' }] }, 'no @param text for word'],
   'no @returns': [{ result: '' }, 'no @returns text'],
@@ -149,8 +145,8 @@ test('a documented spec has no problem', () => {
   assert.deepEqual(specProblems(spec), []);
   // What only the extension calls is documented in the code.
   const internal = {
-    internal: true,
-    file: 'generator/engine/a.ts',
+    room: 'run',
+    file: 'generator/engine/run/a.ts',
     result: '',
     examples: [],
     arguments: [{ name: 'word', type: 'text', text: '' }],

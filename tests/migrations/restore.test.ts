@@ -42,12 +42,13 @@ const provision = (client: Client) => client.query(provisioning);
 /** The rows that a dump of one database carries, in another. */
 async function copyRecord(from: Client, to: Client): Promise<void> {
   const { rows } = await from.query<{ rows: string }>(
-    `SELECT coalesce(jsonb_agg(r ORDER BY r.recorded_at), '[]')::text AS rows FROM rolecall.resource AS r`,
+    `SELECT coalesce(jsonb_agg(r ORDER BY r.recorded_at), '[]')::text AS rows FROM rolecall_internal.resource AS r`,
   );
   const text = rows[0]?.rows;
-  await to.query('INSERT INTO rolecall.resource SELECT * FROM jsonb_populate_recordset(NULL::rolecall.resource, $1)', [
-    text,
-  ]);
+  await to.query(
+    'INSERT INTO rolecall_internal.resource SELECT * FROM jsonb_populate_recordset(NULL::rolecall_internal.resource, $1)',
+    [text],
+  );
 }
 
 async function restored(cluster: Cluster, name: string): Promise<Client> {
@@ -122,7 +123,7 @@ test('a database owner with CREATEROLE restores, where provisioning comes first 
     await application(client);
     await copyRecord(from, client);
     // The administrator of the source has BYPASSRLS, which such an owner may not give on every version.
-    await client.query(`DELETE FROM rolecall.resource WHERE key ?| ARRAY['administrator']`);
+    await client.query(`DELETE FROM rolecall_internal.resource WHERE key ?| ARRAY['administrator']`);
     const done = await operations(client, first.replace('SELECT * FROM ', ''));
     assert.ok(done.includes('create_role reports applied'));
     // It was a superuser that provisioned the source, and whose future tables the role was to read.
@@ -151,9 +152,9 @@ test('watched tables stay watched', async () => {
     SELECT (
       SELECT string_agg(format('GRANT %s ON %s TO PUBLIC', x.privilege_type, o.name), '; ')
       FROM (
-        SELECT 'SCHEMA rolecall', n.nspacl FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+        SELECT 'SCHEMA ' || n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.nspname ~ '^rolecall'
         UNION ALL
-        SELECT c.oid::regclass::text, c.relacl FROM pg_class AS c WHERE c.relnamespace = 'rolecall'::regnamespace
+        SELECT c.oid::regclass::text, c.relacl FROM pg_class AS c WHERE c.relnamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[])
       ) AS o(name, acl)
       CROSS JOIN aclexplode(o.acl) AS x WHERE x.grantee = 0
     ) AS privileges,
@@ -167,7 +168,7 @@ test('watched tables stay watched', async () => {
   const { privileges, trigger } = rows[0] as { privileges: string; trigger: string };
   for (const [database, statements, expected] of [
     ['watched', `${privileges}; ${trigger}`, []],
-    ['watched_unprivileged', trigger, ['grant_privilege rolecall', 'grant_privilege rolecall.reporting_role']],
+    ['watched_unprivileged', trigger, ['grant_privilege rolecall', 'grant_privilege rolecall_watch.reporting_role']],
     ['watched_untriggered', privileges, ['create_event_trigger rolecall_watch_new_tables']],
   ] as const) {
     const cluster = await startCluster();

@@ -19,18 +19,18 @@ RESET ROLE;
 SELECT results_eq(
   $$SELECT operation, target, statement, status, sqlstate, note FROM rolecall.add_operator('t op', true)$$,
   $$VALUES
-    ('grant_privilege', 't op', 'GRANT USAGE ON SCHEMA rolecall TO "t op"', 'planned', NULL::text, NULL::text),
-    ('grant_privilege', 't op', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO "t op"', 'planned', NULL, NULL),
-    ('grant_privilege', 't op', 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO "t op"', 'planned', NULL, NULL)$$,
+    ('grant_privilege', 't op', 'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO "t op"', 'planned', NULL::text, NULL::text),
+    ('grant_privilege', 't op', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO "t op"', 'planned', NULL, NULL),
+    ('grant_privilege', 't op', 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO "t op"', 'planned', NULL, NULL)$$,
   'a dry run says what it takes'
 );
 SELECT schema_privs_are('rolecall', 't op', ARRAY[]::text[], 'and grants nothing');
-SELECT is(rolecall._recorded('operators', '["t op"]'), NULL, 'nor does it remember anything');
+SELECT is(rolecall_internal.newest_record('operators', '["t op"]'), NULL, 'nor does it remember anything');
 SELECT results_eq(
   $$SELECT statement, status FROM rolecall.add_operator('t op')$$,
-  $$VALUES ('GRANT USAGE ON SCHEMA rolecall TO "t op"', 'applied'),
-           ('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO "t op"', 'applied'),
-           ('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO "t op"', 'applied')$$,
+  $$VALUES ('GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO "t op"', 'applied'),
+           ('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO "t op"', 'applied'),
+           ('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO "t op"', 'applied')$$,
   'the call grants it'
 );
 SELECT is_empty($$SELECT * FROM rolecall.add_operator('t op')$$, 'once');
@@ -71,20 +71,20 @@ REVOKE ALL ON FUNCTION rolecall.t_new() FROM PUBLIC;
 SET LOCAL ROLE "t op";
 SELECT results_eq(
   'SELECT statement, status, sqlstate FROM rolecall.drift()',
-  $$VALUES ('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO "t op"', 'skipped', '42501')$$,
+  $$VALUES ('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO "t op"', 'skipped', '42501')$$,
   'the operator is told of a function that it may not call yet'
 );
 RESET ROLE;
 SELECT results_eq(
   $$SELECT statement FROM rolecall.add_operator('t op')$$,
-  $$VALUES ('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO "t op"')$$, 'a further call grants what is missing alone'
+  $$VALUES ('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO "t op"')$$, 'a further call grants what is missing alone'
 );
-REVOKE DELETE ON rolecall.secret FROM "t op";
-REVOKE USAGE ON SCHEMA rolecall FROM "t op";
+REVOKE DELETE ON rolecall_internal.secret FROM "t op";
+REVOKE USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM "t op";
 SELECT results_eq(
   'SELECT statement, status FROM rolecall.drift()',
-  $$VALUES ('GRANT USAGE ON SCHEMA rolecall TO "t op"', 'planned'),
-           ('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall TO "t op"', 'planned')$$,
+  $$VALUES ('GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO "t op"', 'planned'),
+           ('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO "t op"', 'planned')$$,
   'what is taken from it has drifted'
 );
 SELECT is((SELECT count(*)::integer FROM rolecall.converge() WHERE status = 'applied'), 2, 'and is restored');

@@ -162,7 +162,7 @@ SELECT isnt_empty($$SELECT FROM rolecall.audit_role('pg_monitor') WHERE object =
 SELECT count(*) FROM rolecall.add_operator('t_nobody');
 SELECT bag_eq(
   $$SELECT severity, object FROM pg_temp.audit('t_nobody') WHERE path = 't_nobody -> table grant' AND severity = 'critical' AND detail ~ 'withheld'$$,
-  $$VALUES ('critical', 'rolecall.secret')$$,
+  $$VALUES ('critical', 'rolecall_internal.secret')$$,
   'an operator reads the secrets'
 );
 

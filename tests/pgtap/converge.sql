@@ -54,7 +54,7 @@ SELECT bag_eq(
 SELECT is_member_of('t_admin', ARRAY['t_alice'], 'with their memberships');
 SELECT is((SELECT rolpassword FROM pg_authid WHERE rolname = 't_alice'), NULL, 'a user without a password');
 SELECT ok(
-  rolecall._password_matches(t.value, a.rolpassword), 'a reporting role with the derived password that it had'
+  rolecall_internal.password_matches(t.value, a.rolpassword), 'a reporting role with the derived password that it had'
 ) FROM pg_authid AS a, t_password AS t WHERE a.rolname = 't_report';
 SELECT table_privs_are('t_app', 'patient', 't_report', ARRAY['SELECT'], 'which reads what it read');
 SELECT table_privs_are('t_app', 'token', 't_report', ARRAY[]::text[], 'and nothing that was withheld');

@@ -25,7 +25,7 @@ CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
     UNION ALL SELECT m::text FROM pg_auth_members AS m
     UNION ALL SELECT r::text FROM pg_db_role_setting AS r
     UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall.resource AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
   ) AS s(entry)
 $$;
 
@@ -100,8 +100,8 @@ SELECT is_empty(
       AND (NOT rolcanlogin OR rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)$$,
   'both log in, and have no power of their own'
 );
-SELECT ok(rolecall._password_matches('app_password', rolpassword), 'the usual password') FROM pg_authid WHERE rolname = 'app_user';
-SELECT ok(rolecall._password_matches('admin_password', rolpassword), 'of both') FROM pg_authid WHERE rolname = 'app_admin';
+SELECT ok(rolecall_internal.password_matches('app_password', rolpassword), 'the usual password') FROM pg_authid WHERE rolname = 'app_user';
+SELECT ok(rolecall_internal.password_matches('admin_password', rolpassword), 'of both') FROM pg_authid WHERE rolname = 'app_admin';
 
 -- Again.
 
@@ -110,7 +110,7 @@ SELECT is_empty(
   $$SELECT * FROM rolecall.create_test_users(app_password => 'another', admin_password => NULL)$$, 'nor has one with other passwords'
 );
 SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_test_users()'), 0::numeric, 'nothing is written');
-SELECT ok(rolecall._password_matches('app_password', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 'app_user';
+SELECT ok(rolecall_internal.password_matches('app_password', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 'app_user';
 COMMENT ON ROLE app_admin IS 'as it was';
 REVOKE t_admin FROM app_admin;
 SELECT results_eq(
@@ -128,7 +128,7 @@ SELECT results_eq(
 );
 SELECT is(pg_temp.groups('t user') || ', ' || pg_temp.groups('t_boss'), 't_anon t_auth, t_admin t_anon t_auth', 'in the same base roles');
 SELECT is(rolpassword, NULL, 'without a password') FROM pg_authid WHERE rolname = 't user';
-SELECT ok(rolecall._password_matches('secret', rolpassword), 'or with its own') FROM pg_authid WHERE rolname = 't_boss';
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'or with its own') FROM pg_authid WHERE rolname = 't_boss';
 
 -- Errors.
 
@@ -142,7 +142,7 @@ FROM wrong_name AS w, unnest(ARRAY['app_user', 'app_admin']) AS a(argument);
 SELECT throws_ok(format('SELECT * FROM rolecall.create_test_users(%s => %L)', a.argument, ''), '22023', 'password must not be empty', 'an empty ' || a.argument)
 FROM unnest(ARRAY['app_password', 'admin_password']) AS a(argument);
 SELECT throws_ok(
-  $$SELECT * FROM rolecall.create_test_users('t_x', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$, '22023',
+  $$SELECT * FROM rolecall.create_test_users('t_x', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$, '22023',
   'password must not be empty', 'a verifier of the empty password'
 );
 SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('t_x', app_admin => 't_x')$$, '22023', NULL, 'the two cannot be one');

@@ -22,7 +22,7 @@ CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
     UNION ALL SELECT m::text FROM pg_auth_members AS m
     UNION ALL SELECT r::text FROM pg_db_role_setting AS r
     UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall.resource AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
   ) AS s(entry)
 $$;
 
@@ -107,7 +107,7 @@ SELECT is_empty(
 SELECT matches(
   (SELECT rolpassword FROM pg_authid WHERE rolname = 't alice'), '^SCRAM-SHA-256\$4096:', 'a verifier is stored'
 );
-SELECT ok(rolecall._password_matches('secret', rolpassword), 'of the password') FROM pg_authid WHERE rolname = 't alice';
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'of the password') FROM pg_authid WHERE rolname = 't alice';
 SELECT is(shobj_description('"t alice"'::regrole, 'pg_authid'), NULL, 'no comment is made up');
 
 -- Again.
@@ -116,7 +116,7 @@ SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'secret')$$, 'a 
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'another')$$, 'nor has one with another password');
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice')$$, 'or with none');
 SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.create_user('t alice', 'another')$$), 0::numeric, 'nothing is written');
-SELECT ok(rolecall._password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't alice';
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't alice';
 
 -- A role that is there already.
 
@@ -140,21 +140,21 @@ SELECT results_eq(
 
 SELECT count(*) FROM rolecall.create_user('t_none');
 SELECT is(rolpassword, NULL, 'null is no password') FROM pg_authid WHERE rolname = 't_none';
-SELECT count(*) FROM rolecall.create_user('t_verifier', rolecall._scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096));
-SELECT is(rolpassword, rolecall._scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096), 'a verifier is stored as it is')
+SELECT count(*) FROM rolecall.create_user('t_verifier', rolecall_internal.scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096));
+SELECT is(rolpassword, rolecall_internal.scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096), 'a verifier is stored as it is')
 FROM pg_authid WHERE rolname = 't_verifier';
 SELECT count(*) FROM rolecall.create_user('t_md5', 'md5' || md5('x'));
-SELECT ok(rolecall._password_matches('md5' || md5('x'), rolpassword), 'an MD5 hash is a plain password')
+SELECT ok(rolecall_internal.password_matches('md5' || md5('x'), rolpassword), 'an MD5 hash is a plain password')
 FROM pg_authid WHERE rolname = 't_md5';
 SELECT count(*) FROM rolecall.create_user('t_quotes', E'it''s \\ %I $$ \n "é" 😀');
-SELECT ok(rolecall._password_matches(E'it''s \\ %I $$ \n "é" 😀', rolpassword), 'a password can hold anything')
+SELECT ok(rolecall_internal.password_matches(E'it''s \\ %I $$ \n "é" 😀', rolpassword), 'a password can hold anything')
 FROM pg_authid WHERE rolname = 't_quotes';
 SELECT results_eq(
   $$SELECT statement FROM rolecall.create_user('t ''********''', 'secret', dry_run => true) LIMIT 1$$,
   $$VALUES ('CREATE ROLE "t ''********''" LOGIN PASSWORD ''********''')$$, 'a name can look like the mask'
 );
 SELECT count(*) FROM rolecall.create_user('t ''********''', 'secret');
-SELECT ok(rolecall._password_matches('secret', rolpassword), 'and has its password') FROM pg_authid WHERE rolname = 't ''********''';
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and has its password') FROM pg_authid WHERE rolname = 't ''********''';
 
 -- use_locks.
 
@@ -184,7 +184,7 @@ SELECT throws_ok(
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_dave', '')$$, '22023', 'password must not be empty', 'an empty password');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('', '')$$, '42602', NULL, 'an impossible name comes before it');
 SELECT throws_ok(
-  $$SELECT * FROM rolecall.create_user('t_dave', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
+  $$SELECT * FROM rolecall.create_user('t_dave', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
   '22023', 'password must not be empty', 'a verifier of the empty password'
 );
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t alice', '')$$, '22023', NULL, 'also for a role that would keep its own');
@@ -227,12 +227,12 @@ SELECT is(
 );
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t_frank', 'another')$$, 'once, though it cannot read passwords');
 SELECT throws_ok(
-  $$SELECT * FROM rolecall.create_user('t_empty', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
+  $$SELECT * FROM rolecall.create_user('t_empty', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
   '22023', 'password must not be empty', 'and knows a verifier of the empty password'
 );
 RESET ROLE;
 SELECT is(pg_temp.groups('t_frank'), 't_anon t_auth', 'they are members of the two roles');
-SELECT ok(rolecall._password_matches('secret', rolpassword), 'and have the first password') FROM pg_authid WHERE rolname = 't_frank';
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and have the first password') FROM pg_authid WHERE rolname = 't_frank';
 SELECT is(
   (SELECT count(*) FROM pg_auth_members WHERE roleid = 't_frank'::regrole),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 0 ELSE 1 END::bigint,

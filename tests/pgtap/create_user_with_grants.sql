@@ -27,7 +27,7 @@ CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
     UNION ALL SELECT m::text FROM pg_auth_members AS m
     UNION ALL SELECT r::text FROM pg_db_role_setting AS r
     UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall.resource AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
   ) AS s(entry)
 $$;
 
@@ -90,7 +90,7 @@ SELECT results_eq(
 );
 SELECT is(pg_temp.groups('t_alice'), '"t C" t_a t_b', 'it is a member of these roles and no others');
 SELECT is_empty($$SELECT FROM pg_auth_members WHERE member = 't_alice'::regrole AND admin_option$$, 'which it may not grant on');
-SELECT ok(rolcanlogin AND rolecall._password_matches('secret', rolpassword), 'it logs in with its password')
+SELECT ok(rolcanlogin AND rolecall_internal.password_matches('secret', rolpassword), 'it logs in with its password')
 FROM pg_authid WHERE rolname = 't_alice';
 
 -- Again.
@@ -103,7 +103,7 @@ SELECT is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_alice', NULL
 SELECT is(
   pg_temp.least_wal($$SELECT FROM rolecall.create_user_with_grants('t_alice', 'another', ARRAY['t_a', 't_b'])$$), 0::numeric, 'nothing is written'
 );
-SELECT ok(rolecall._password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't_alice';
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't_alice';
 
 -- A role that is there already.
 
@@ -178,7 +178,7 @@ SELECT throws_ok(
   $$SELECT * FROM rolecall.create_user_with_grants('t_dave', '', '{}')$$, '22023', 'password must not be empty', 'an empty password'
 );
 SELECT throws_ok(
-  $$SELECT * FROM rolecall.create_user_with_grants('t_dave', rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096), '{}')$$,
+  $$SELECT * FROM rolecall.create_user_with_grants('t_dave', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096), '{}')$$,
   '22023', 'password must not be empty', 'a verifier of the empty password'
 );
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants('t_dave', NULL, ARRAY['t_dave'])$$, '0LP01', NULL, 'a member of itself');

@@ -62,7 +62,7 @@ SELECT count(*) FROM rolecall.create_client_role('t_client', '30s');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'what was asked for last is what counts');
 
 SELECT ok(
-  rolecall._password_matches(
+  rolecall_internal.password_matches(
     rolecall.reporting_role_password('t_report'), (SELECT rolpassword FROM pg_authid WHERE rolname = 't_report')
   ),
   'the reporting role has its derived password'
@@ -113,9 +113,9 @@ SET LOCAL ROLE t_other;
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'another superuser sees the same');
 RESET ROLE;
 ALTER ROLE t_other NOSUPERUSER CREATEROLE;
-GRANT USAGE ON SCHEMA rolecall TO t_other;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_other;
-GRANT SELECT ON ALL TABLES IN SCHEMA rolecall TO t_other;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_other;
+GRANT SELECT ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO t_other;
 ALTER ROLE t_report PASSWORD 'other';
 SET LOCAL ROLE t_other;
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'who cannot read verifiers is not told that passwords may differ');
@@ -141,14 +141,14 @@ SELECT results_eq(
 SELECT hasnt_role('t_alice', 'it is only planned');
 SELECT count(*) FROM rolecall.converge();
 
-DELETE FROM rolecall.secret;
+DELETE FROM rolecall_internal.secret;
 SELECT results_eq(
   'SELECT * FROM pg_temp.drift()',
   $$VALUES ('rotate_secret', 'SELECT * FROM rolecall.rotate_reporting_secret()'),
            ('set_password', 'ALTER ROLE t_report PASSWORD ''********''')$$,
   'a secret that is gone takes the password of each reporting role with it'
 );
-SELECT is_empty('SELECT FROM rolecall.secret', 'none is made');
+SELECT is_empty('SELECT FROM rolecall_internal.secret', 'none is made');
 SELECT count(*) FROM rolecall.converge();
 
 -- Errors.
@@ -158,7 +158,7 @@ ALTER ROLE t_admin NOSUPERUSER;
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'all is as asked for again');
 
 -- What an operator writes into the table can be anything, but a step is one statement, and what it says.
-INSERT INTO rolecall.resource (section, key, resource) VALUES
+INSERT INTO rolecall_internal.resource (section, key, resource) VALUES
   ('roles', '["t_nobody"]', '{"name": "t_nobody", "attributes": {"login CREATEDB; CREATE ROLE t_made; --": true, "createdb": true}}'),
   ('settings', '["t_nobody", "x"]', '{"role": "t_nobody", "name": "work_mem = 64; CREATE ROLE t_made; --", "value": "64"}');
 SELECT results_eq(

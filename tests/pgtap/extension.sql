@@ -3,14 +3,14 @@ BEGIN;
 SELECT plan(22);
 
 SELECT isnt_empty(
-  $$ SELECT FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace $$,
+  $$ SELECT FROM pg_proc WHERE pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) $$,
   'the extension has functions'
 );
 
 SELECT is_empty(
   $$
     SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'rolecall'::regnamespace AND prosecdef
+    WHERE pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND prosecdef
   $$,
   'every function is SECURITY INVOKER'
 );
@@ -18,7 +18,7 @@ SELECT is_empty(
 SELECT is_empty(
   $$
     SELECT oid::regprocedure, proconfig FROM pg_proc
-    WHERE pronamespace = 'rolecall'::regnamespace
+    WHERE pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[])
       AND (proconfig @> ARRAY['search_path=pg_catalog, pg_temp']) IS NOT TRUE
   $$,
   'every function pins its search_path to pg_catalog, pg_temp'
@@ -27,8 +27,8 @@ SELECT is_empty(
 SELECT is_empty(
   $$
     SELECT oid::regprocedure, proconfig FROM pg_proc
-    WHERE pronamespace = 'rolecall'::regnamespace
-      AND (NOT starts_with(proname, '_') OR prorettype = 'event_trigger'::regtype)
+    WHERE pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[])
+      AND (pronamespace = 'rolecall'::regnamespace OR prorettype = 'event_trigger'::regtype)
       AND (proconfig @> ARRAY['jit=off', 'plan_cache_mode=force_generic_plan', 'quote_all_identifiers=off', 'DateStyle=iso']) IS NOT TRUE
   $$,
   'every function that a call can begin with has the settings that all of them need'
@@ -37,7 +37,7 @@ SELECT is_empty(
 SELECT is_empty(
   $$
     SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'rolecall'::regnamespace
+    WHERE pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[])
       AND coalesce(obj_description(oid, 'pg_proc'), '') = ''
   $$,
   'every function has a comment'
@@ -48,7 +48,7 @@ SELECT is_empty(
     SELECT p.oid::regprocedure
     FROM pg_proc AS p
     CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS privilege
-    WHERE p.pronamespace = 'rolecall'::regnamespace AND privilege.grantee = 0
+    WHERE p.pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND privilege.grantee = 0
   $$,
   'no function is executable by PUBLIC'
 );
@@ -58,7 +58,7 @@ SELECT is_empty(
     SELECT c.oid::regclass, privilege.privilege_type
     FROM pg_class AS c
     CROSS JOIN aclexplode(c.relacl) AS privilege
-    WHERE c.relnamespace = 'rolecall'::regnamespace AND privilege.grantee = 0
+    WHERE c.relnamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND privilege.grantee = 0
   $$,
   'PUBLIC has no privilege on a table'
 );
@@ -68,15 +68,15 @@ SELECT is_empty(
     SELECT privilege.privilege_type
     FROM pg_namespace AS n
     CROSS JOIN aclexplode(n.nspacl) AS privilege
-    WHERE n.nspname = 'rolecall' AND privilege.grantee = 0
+    WHERE n.nspname ~ '^rolecall' AND privilege.grantee = 0
   $$,
-  'PUBLIC has no privilege on the schema'
+  'PUBLIC has no privilege on the schemas'
 );
 
 SELECT is_empty(
   $$
     SELECT oid::regclass FROM pg_class
-    WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+    WHERE relnamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND relkind IN ('r', 'p', 'v', 'm')
       AND coalesce(obj_description(oid, 'pg_class'), '') = ''
   $$,
   'every table and view has a comment'
@@ -98,7 +98,7 @@ SELECT isnt_empty(
 SELECT is_empty(
   $$
     SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend
-    WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'rolecall'::regnamespace
+    WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[])
       AND (classid, objid) NOT IN (TABLE member)
   $$,
   'whatever is in the schema is the extension''s'
@@ -107,13 +107,13 @@ SELECT is_empty(
 SELECT is_empty(
   $$
     SELECT pg_describe_object(classid, objid, 0) FROM member
-    WHERE (classid, objid) <> ('pg_namespace'::regclass, 'rolecall'::regnamespace)
+    WHERE (classid <> 'pg_namespace'::regclass OR objid <> ALL ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]))
       -- A table's row type and array types are part of another member.
       AND NOT EXISTS (
         SELECT FROM pg_depend AS d
         WHERE d.classid = member.classid AND d.objid = member.objid
           AND (
-            (d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'rolecall'::regnamespace)
+            (d.refclassid = 'pg_namespace'::regclass AND d.refobjid = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]))
             OR (d.deptype = 'i' AND (d.refclassid, d.refobjid) IN (TABLE member))
           )
       )
@@ -129,10 +129,10 @@ SELECT results_eq(
   $$
     SELECT c.oid::regclass::text FROM pg_class AS c
     JOIN pg_extension AS e ON e.extname = 'rolecall'
-    WHERE c.relnamespace = 'rolecall'::regnamespace AND c.relkind IN ('r', 'p')
+    WHERE c.relnamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND c.relkind IN ('r', 'p')
       AND (c.oid = ANY (e.extconfig)) IS NOT TRUE
   $$,
-  ARRAY['rolecall.secret'],
+  ARRAY['rolecall_internal.secret'],
   'a dump has the contents of every table but the secrets'
 );
 

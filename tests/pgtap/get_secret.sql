@@ -21,8 +21,8 @@ SELECT throws_ok($$SELECT rolecall.get_secret('t')$$, '55000', NULL, 'it cannot 
 CREATE SCHEMA t_crypto;
 CREATE EXTENSION pgcrypto SCHEMA t_crypto;
 
-CREATE TEMPORARY VIEW encrypted AS SELECT s.key FROM rolecall.secret AS s WHERE s.encrypted ORDER BY s.key;
-CREATE TEMPORARY TABLE before AS SELECT s.key, s.made_at FROM rolecall.secret AS s;
+CREATE TEMPORARY VIEW encrypted AS SELECT s.key FROM rolecall_internal.secret AS s WHERE s.encrypted ORDER BY s.key;
+CREATE TEMPORARY TABLE before AS SELECT s.key, s.made_at FROM rolecall_internal.secret AS s;
 SAVEPOINT read_only;
 SET TRANSACTION READ ONLY;
 SELECT is(rolecall.get_secret('t'), 'open sesame', 'a READ ONLY transaction reads a plain one');
@@ -30,13 +30,13 @@ SELECT is_empty('TABLE encrypted', 'as it is');
 ROLLBACK TO SAVEPOINT read_only;
 
 CREATE ROLE t_reader;
-GRANT USAGE ON SCHEMA rolecall TO t_reader;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_reader;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_reader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_reader;
 SAVEPOINT reader;
 SET LOCAL ROLE t_reader;
 SELECT throws_ok($$SELECT rolecall.get_secret('t')$$, '42501', NULL, 'it takes SELECT on the table');
 RESET ROLE;
-GRANT SELECT ON rolecall.secret TO t_reader;
+GRANT SELECT ON rolecall_internal.secret TO t_reader;
 SET LOCAL ROLE t_reader;
 SELECT is(rolecall.get_secret('t'), 'open sesame', 'so does a caller who may only read');
 RESET ROLE;
@@ -45,7 +45,7 @@ ROLLBACK TO SAVEPOINT reader;
 
 SELECT is(rolecall.get_secret('t'), 'open sesame', 'who may write gets it as well');
 SELECT results_eq('TABLE encrypted', ARRAY['t'], 'and encrypts what it has read');
-SELECT results_eq('SELECT key, made_at FROM rolecall.secret ORDER BY 1', 'SELECT * FROM before ORDER BY 1', 'which is no newer for that');
+SELECT results_eq('SELECT key, made_at FROM rolecall_internal.secret ORDER BY 1', 'SELECT * FROM before ORDER BY 1', 'which is no newer for that');
 SELECT is(rolecall.get_secret('t'), 'open sesame', 'it is read again');
 
 SAVEPOINT read_only;
@@ -76,7 +76,7 @@ RESET rolecall.encryption_key;
 SELECT is(rolecall.get_secret('u'), 'older', 'one that nobody has encrypted needs no key');
 
 -- What is not what pgcrypto made is no garbage either.
-UPDATE rolecall.secret SET value = '\x0102' WHERE key = 't';
+UPDATE rolecall_internal.secret SET value = '\x0102' WHERE key = 't';
 SET LOCAL rolecall.encryption_key = 'key one';
 SELECT throws_ok($$SELECT rolecall.get_secret('t')$$, '22023', NULL, 'a damaged value is an error');
 DROP EXTENSION pgcrypto;

@@ -62,8 +62,8 @@ CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
     UNION ALL SELECT n::text FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
     UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
     UNION ALL SELECT d::text FROM pg_default_acl AS d
-    UNION ALL SELECT p::text FROM rolecall.resource AS p
-    UNION ALL SELECT p::text FROM rolecall.secret AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.secret AS p
   ) AS s(entry)
 $$;
 
@@ -151,7 +151,7 @@ SELECT set_eq(
   ARRAY[' default_transaction_read_only=on', ' search_path=t_app, t_new', current_database() || ' default_transaction_read_only=on'],
   'its settings'
 );
-SELECT ok(rolecall._password_matches(rolecall.reporting_role_password('t_report'),
+SELECT ok(rolecall_internal.password_matches(rolecall.reporting_role_password('t_report'),
   (SELECT rolpassword FROM pg_authid WHERE rolname = 't_report')), 'its password is the derived one');
 
 -- Later tables.
@@ -174,7 +174,7 @@ SELECT results_eq(
 );
 SELECT FROM rolecall.provision_reporting_role('t_other', ARRAY[['t_new', 't_app'], ['t_new', 't_app']], '{}', ARRAY['t_owner']);
 SELECT is(
-  (SELECT p.resource -> 'schemas' FROM rolecall.resource AS p WHERE p.section = 'read_access' AND p.key = '["t_other"]'
+  (SELECT p.resource -> 'schemas' FROM rolecall_internal.resource AS p WHERE p.section = 'read_access' AND p.key = '["t_other"]'
    ORDER BY p.recorded_at DESC LIMIT 1),
   '["t_new", "t_app"]', 'each schema counts once'
 );

@@ -26,8 +26,8 @@ CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
     UNION ALL SELECT n::text FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
     UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
     UNION ALL SELECT d::text FROM pg_default_acl AS d
-    UNION ALL SELECT p::text FROM rolecall.resource AS p
-    UNION ALL SELECT p::text FROM rolecall.secret AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.secret AS p
   ) AS s(entry)
 $$;
 

@@ -96,7 +96,7 @@ SELECT is_empty('SELECT * FROM rolecall.drift()', 'and forgotten');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_report', drop_owned => true)), 2, 'so is a reporting role');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'which is forgotten');
 SELECT throws_ok($$SELECT rolecall.reporting_role_password('t_report')$$, '42704', NULL, 'it has no password any more');
-SELECT is_empty($$SELECT FROM rolecall.secret WHERE key LIKE '%t\_report'$$, 'nor a verifier');
+SELECT is_empty($$SELECT FROM rolecall_internal.secret WHERE key LIKE '%t\_report'$$, 'nor a verifier');
 DROP ROLE t_carol;
 SELECT results_eq(
   'SELECT statement FROM rolecall.drift()',

@@ -26,15 +26,15 @@ CREATE SCHEMA t_crypto;
 CREATE EXTENSION pgcrypto SCHEMA t_crypto;
 SELECT is(
   rolecall.reporting_role_password('t_report'),
-  (SELECT encode(t_crypto.hmac('rolecall:t_report', s.value, 'sha256'), 'hex') FROM rolecall.secret AS s WHERE s.key = 'rolecall.reporting'),
+  (SELECT encode(t_crypto.hmac('rolecall:t_report', s.value, 'sha256'), 'hex') FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting'),
   'HMAC-SHA256(secret, ''rolecall:'' || role_name)'
 );
-SELECT is(length(s.value), 32, 'of a secret of 32 bytes') FROM rolecall.secret AS s WHERE s.key = 'rolecall.reporting';
+SELECT is(length(s.value), 32, 'of a secret of 32 bytes') FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting';
 
 CREATE TEMPORARY TABLE password AS SELECT rolecall.reporting_role_password('t_report') AS plain;
 SET LOCAL rolecall.encryption_key = 'key one';
 SELECT is(rolecall.reporting_role_password('t_report'), (SELECT plain FROM password), 'a key changes nothing about it');
-SELECT ok(s.encrypted, 'but the secret is encrypted then') FROM rolecall.secret AS s WHERE s.key = 'rolecall.reporting';
+SELECT ok(s.encrypted, 'but the secret is encrypted then') FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting';
 SELECT is_empty($$SELECT * FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'])$$, 'and provisioning reads it');
 SET LOCAL rolecall.encryption_key = 'key two';
 SELECT throws_ok($$SELECT rolecall.reporting_role_password('t_report')$$, '22023', NULL, 'not with another key');

@@ -20,7 +20,7 @@ CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
     UNION ALL SELECT m::text FROM pg_auth_members AS m
     UNION ALL SELECT r::text FROM pg_db_role_setting AS r
     UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall.resource AS p
+    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
   ) AS s(entry)
 $$;
 

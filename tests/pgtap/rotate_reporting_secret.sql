@@ -11,11 +11,11 @@ SELECT function_privs_are(
 
 -- What a role's password is, and what rolecall says that it is.
 CREATE FUNCTION pg_temp.is_right(role_name text) RETURNS boolean LANGUAGE sql AS
-$$SELECT rolecall._password_matches(rolecall.reporting_role_password(role_name), a.rolpassword) FROM pg_authid AS a WHERE a.rolname = role_name$$;
+$$SELECT rolecall_internal.password_matches(rolecall.reporting_role_password(role_name), a.rolpassword) FROM pg_authid AS a WHERE a.rolname = role_name$$;
 CREATE TEMPORARY TABLE seen (password text);
 
 SELECT is_empty('SELECT * FROM rolecall.rotate_reporting_secret()', 'where nothing was provisioned there is nothing to do');
-SELECT is_empty('TABLE rolecall.secret', 'and no secret is made');
+SELECT is_empty('TABLE rolecall_internal.secret', 'and no secret is made');
 
 CREATE SCHEMA t_app;
 SELECT rolecall.provision_reporting_role('t_report', ARRAY['t_app']);
@@ -25,7 +25,7 @@ INSERT INTO seen SELECT rolecall.reporting_role_password('t_report');
 INSERT INTO seen SELECT rolecall.reporting_role_password('t "raw" role');
 SELECT is((SELECT count(DISTINCT password) FROM seen), 2::bigint, 'each its own');
 
-CREATE TEMPORARY TABLE before AS SELECT s.*, 'secret' AS what FROM rolecall.secret AS s;
+CREATE TEMPORARY TABLE before AS SELECT s.*, 'secret' AS what FROM rolecall_internal.secret AS s;
 SAVEPOINT read_only;
 SET TRANSACTION READ ONLY;
 SELECT results_eq(
@@ -37,7 +37,7 @@ SELECT results_eq(
 );
 SELECT throws_ok('SELECT * FROM rolecall.rotate_reporting_secret()', '25006', NULL, 'where it cannot be done');
 ROLLBACK TO SAVEPOINT read_only;
-SELECT results_eq($$SELECT s.*, 'secret' FROM rolecall.secret AS s ORDER BY key$$, 'TABLE before ORDER BY key', 'and it changes nothing');
+SELECT results_eq($$SELECT s.*, 'secret' FROM rolecall_internal.secret AS s ORDER BY key$$, 'TABLE before ORDER BY key', 'and it changes nothing');
 
 SELECT results_eq(
   'SELECT operation, target, statement, status FROM rolecall.rotate_reporting_secret()',
@@ -64,14 +64,14 @@ SELECT results_eq(
   'so is one that was taken away'
 );
 SELECT ok(pg_temp.is_right('t_report'), 'it is put back');
-DELETE FROM rolecall.secret WHERE key LIKE 'rolecall.verifier%';
+DELETE FROM rolecall_internal.secret WHERE key LIKE 'rolecall.verifier%';
 SELECT is_empty(
   $$SELECT * FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'])$$, 'without the kept one it is compared all the same'
 );
 
 -- Rotation by age.
 
-UPDATE rolecall.secret SET made_at = made_at - interval '90 days';
+UPDATE rolecall_internal.secret SET made_at = made_at - interval '90 days';
 SELECT is_empty(
   $$SELECT * FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'], rotate_after => NULL)$$, 'no age is too old for null'
 );
@@ -113,7 +113,7 @@ CREATE SCHEMA t_crypto;
 CREATE EXTENSION pgcrypto SCHEMA t_crypto;
 SET LOCAL rolecall.encryption_key = 'key one';
 SELECT is((SELECT count(*) FROM rolecall.rotate_reporting_secret()), 2::bigint, 'with a key');
-SELECT ok(s.encrypted, 'the new secret is encrypted') FROM rolecall.secret AS s WHERE s.key = 'rolecall.reporting';
+SELECT ok(s.encrypted, 'the new secret is encrypted') FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting';
 SELECT ok(pg_temp.is_right('t "raw" role'), 'and the passwords are derived from it');
 SET LOCAL rolecall.encryption_key = 'key two';
 SELECT is((SELECT count(*) FROM rolecall.rotate_reporting_secret()), 2::bigint, 'with another key as well');
@@ -129,12 +129,12 @@ SELECT throws_ok(
 -- Privileges.
 
 CREATE ROLE t_operator CREATEROLE;
-GRANT USAGE ON SCHEMA rolecall TO t_operator;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_operator;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_operator;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_operator;
 SET LOCAL ROLE t_operator;
 SELECT throws_ok('SELECT * FROM rolecall.rotate_reporting_secret()', '42501', NULL, 'it takes the privileges of the tables');
 RESET ROLE;
-GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO t_operator;
+GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO t_operator;
 SET LOCAL rolecall.encryption_key = 'key two';
 -- Before 16, CREATEROLE may set the password of any role that is not a superuser.
 ALTER ROLE "t ""raw"" role" SUPERUSER;

@@ -16,7 +16,7 @@ SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', 0)$$, '22023', NULL, 'no i
 SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', -1)$$, '22023', NULL, 'fewer than none');
 
 SELECT is(
-  rolecall._scram('pencil', decode('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096),
+  rolecall_internal.scram('pencil', decode('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096),
   'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
   'the example of RFC 7677'
 );
@@ -25,7 +25,7 @@ SELECT matches(
 );
 SELECT isnt(rolecall.scram_sha_256('x'), rolecall.scram_sha_256('x'), 'each with its own salt');
 SELECT is(count(*), 12::bigint, 'any count of iterations')
-FROM generate_series(1, 12) AS i WHERE rolecall._password_matches('x', rolecall.scram_sha_256('x', i::integer));
+FROM generate_series(1, 12) AS i WHERE rolecall_internal.password_matches('x', rolecall.scram_sha_256('x', i::integer));
 -- Round by round, as RFC 5802 has it; several are added together at a time.
 CREATE FUNCTION pg_temp.salted(password bytea, salt bytea, iterations integer) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE
@@ -33,20 +33,20 @@ DECLARE
   v_sum bit(256) := repeat('0', 256)::bit(256);
 BEGIN
   FOR i IN 1 .. iterations LOOP
-    v_digest := rolecall._hmac_sha256(password, v_digest);
+    v_digest := rolecall_internal.hmac_sha256(password, v_digest);
     v_sum := v_sum # ('x' || encode(v_digest, 'hex'))::bit(256);
   END LOOP;
   RETURN substring(varbit_send(v_sum) FROM 5);
 END
 $$;
 SELECT is(
-  array_agg(split_part(rolecall._scram('x', '\x5b6d', i), ':', 3) ORDER BY i),
-  array_agg(encode(rolecall._hmac_sha256(pg_temp.salted('x', '\x5b6d', i), 'Server Key'), 'base64') ORDER BY i),
+  array_agg(split_part(rolecall_internal.scram('x', '\x5b6d', i), ':', 3) ORDER BY i),
+  array_agg(encode(rolecall_internal.hmac_sha256(pg_temp.salted('x', '\x5b6d', i), 'Server Key'), 'base64') ORDER BY i),
   'every round counts once'
 )
 FROM generate_series(1, 40) AS i;
 SELECT is(
-  array_agg(DISTINCT split_part(rolecall._scram('x', '\x5b6d', i), ':', 3)), ARRAY[split_part(rolecall._scram('x', '\x5b6d', 1), ':', 3)],
+  array_agg(DISTINCT split_part(rolecall_internal.scram('x', '\x5b6d', i), ':', 3)), ARRAY[split_part(rolecall_internal.scram('x', '\x5b6d', 1), ':', 3)],
   'the server does one round where a verifier says none'
 )
 FROM unnest(ARRAY[0, -1, -2147483648]) AS i;
@@ -65,15 +65,15 @@ BEGIN
   RETURN (SELECT rolpassword FROM pg_authid WHERE rolname = 't_server');
 END
 $$;
-SELECT is(v.fields[1] || rolecall._scram(p.plain, decode(v.fields[2], 'base64'), 4096), v.verifier, 'the server''s verifier of ' || p.plain)
+SELECT is(v.fields[1] || rolecall_internal.scram(p.plain, decode(v.fields[2], 'base64'), 4096), v.verifier, 'the server''s verifier of ' || p.plain)
 FROM password AS p, LATERAL (SELECT pg_temp.of_server(p.plain)) AS s(verifier),
      LATERAL (SELECT s.verifier, regexp_match(s.verifier, '^()SCRAM-SHA-256\$4096:([^$]+)') AS fields) AS v
 WHERE p.plain IN ('x', U&'nai\0308ve', U&'soft\00ADhyphen', U&'wide\3000space', U&'\FB01x', U&'\0627a', U&'\200B');
 SELECT is(count(*), (SELECT count(*) FROM password), 'and of the others')
-FROM password AS p WHERE rolecall._password_matches(p.plain, pg_temp.of_server(p.plain));
+FROM password AS p WHERE rolecall_internal.password_matches(p.plain, pg_temp.of_server(p.plain));
 SELECT is(count(*), 0::bigint, 'no other password is taken for one of them')
-FROM password AS p WHERE rolecall._password_matches(p.plain || 'y', pg_temp.of_server(p.plain));
-SELECT ok(rolecall._password_matches('naïve', rolecall.scram_sha_256(U&'nai\0308ve')), 'two spellings of one password');
+FROM password AS p WHERE rolecall_internal.password_matches(p.plain || 'y', pg_temp.of_server(p.plain));
+SELECT ok(rolecall_internal.password_matches('naïve', rolecall.scram_sha_256(U&'nai\0308ve')), 'two spellings of one password');
 
 SELECT * FROM finish();
 ROLLBACK;

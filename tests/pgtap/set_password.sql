@@ -14,9 +14,9 @@ SELECT function_privs_are(
 );
 
 CREATE ROLE t_op CREATEROLE;
-GRANT USAGE ON SCHEMA rolecall TO t_op;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_op;
-GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO t_op;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_op;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_op;
+GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO t_op;
 SET LOCAL ROLE t_op;
 CREATE ROLE "t alice" LOGIN;
 RESET ROLE;
@@ -93,8 +93,8 @@ SELECT is(rolvaliduntil, 'infinity', 'so that there is none') FROM pg_roles WHER
 -- Texts that are, or look like, verifiers.
 
 CREATE TEMPORARY TABLE verifier AS
-SELECT rolecall._scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096) AS good,
-       rolecall._scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096) AS empty;
+SELECT rolecall_internal.scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096) AS good,
+       rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096) AS empty;
 GRANT SELECT ON verifier TO t_op;
 SELECT is((SELECT count(*) FROM verifier, rolecall.set_password('t alice', good)), 1::bigint, 'a verifier is taken');
 SELECT is(pg_temp.stored(), good, 'as it is') FROM verifier;
@@ -108,9 +108,9 @@ SELECT throws_ok(
 SELECT is(pg_temp.stored(), good, 'the server does not clear the password') FROM verifier;
 
 SELECT lives_ok($$SELECT * FROM rolecall.set_password('t alice', 'md5' || md5('x'))$$, 'a text like an MD5 hash is a plain password');
-SELECT ok(rolecall._password_matches('md5' || md5('x'), pg_temp.stored()), 'which is hashed');
+SELECT ok(rolecall_internal.password_matches('md5' || md5('x'), pg_temp.stored()), 'which is hashed');
 SELECT lives_ok($$SELECT * FROM rolecall.set_password('t alice', 'SCRAM-SHA-256$4096:salt$key')$$, 'so is one that only begins like a verifier');
-SELECT ok(rolecall._password_matches('SCRAM-SHA-256$4096:salt$key', pg_temp.stored()), 'which is hashed');
+SELECT ok(rolecall_internal.password_matches('SCRAM-SHA-256$4096:salt$key', pg_temp.stored()), 'which is hashed');
 
 -- What a role may set for itself must not keep the next caller busy: this one would take half an hour to compare.
 UPDATE pg_authid SET rolpassword = replace(good, '$4096:', '$2147483647:') FROM verifier WHERE rolname = 't alice';

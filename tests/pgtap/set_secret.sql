@@ -6,13 +6,13 @@ SELECT is(pg_get_function_arguments('rolecall.set_secret'::regproc), 'key text, 
 SELECT is(pg_get_function_result('rolecall.set_secret'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT matches(obj_description('rolecall.set_secret'::regproc, 'pg_proc'), '^Stores a secret', 'its comment');
 SELECT function_privs_are('rolecall', 'set_secret', ARRAY['text', 'text'], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
-SELECT table_privs_are('rolecall', 'secret', 'public', ARRAY[]::text[], 'nor is the table');
+SELECT table_privs_are('rolecall_internal', 'secret', 'public', ARRAY[]::text[], 'nor is the table');
 
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret(NULL, 'x')$$, '22004', NULL, 'a null key');
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('t', NULL)$$, '22004', NULL, 'a null value');
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('', 'x')$$, '22023', NULL, 'an empty key');
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('rolecall.reporting', 'x')$$, '42939', NULL, 'a key of the extension''s own');
-SELECT is_empty('TABLE rolecall.secret', 'none of them stored anything');
+SELECT is_empty('TABLE rolecall_internal.secret', 'none of them stored anything');
 
 CREATE FUNCTION pg_temp.rows(call text) RETURNS bigint LANGUAGE plpgsql AS
 $$DECLARE v_rows bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || call INTO v_rows; RETURN v_rows; END$$;
@@ -69,13 +69,13 @@ SELECT ok(
   -- 4: a symmetric key packet; then its length, its version 4, and 9 for AES-256.
   AND get_byte(s.value, 0) & 63 = 3 AND get_byte(s.value, 2) = 4 AND get_byte(s.value, 3) = 9,
   'encrypted by AES-256'
-) FROM rolecall.secret AS s WHERE s.key = 'new';
+) FROM rolecall_internal.secret AS s WHERE s.key = 'new';
 SELECT is("t pgcrypto".pgp_sym_decrypt_bytea(s.value, 'key one'), 'hidden'::bytea, 'as pgcrypto itself reads it')
-FROM rolecall.secret AS s WHERE s.key = 'new';
+FROM rolecall_internal.secret AS s WHERE s.key = 'new';
 SELECT is(pg_temp.least_wal($$rolecall.set_secret('new', 'hidden')$$), 0::numeric, 'the same again writes nothing');
 
 SELECT is(pg_temp.rows($$rolecall.set_secret('it''s', 'second')$$), 0::bigint, 'a plain one of the same value is no other');
-SELECT ok(s.encrypted, 'but is encrypted in passing') FROM rolecall.secret AS s WHERE s.key = 'it''s';
+SELECT ok(s.encrypted, 'but is encrypted in passing') FROM rolecall_internal.secret AS s WHERE s.key = 'it''s';
 
 SET LOCAL rolecall.encryption_key = 'key two';
 SELECT is(pg_temp.rows($$rolecall.set_secret('new', 'hidden')$$), 1::bigint, 'under another key it is encrypted anew');
@@ -85,8 +85,8 @@ SET LOCAL rolecall.encryption_key = '';
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('new', 'plain')$$, '22023', NULL, 'without a key nothing plain takes its place');
 
 CREATE ROLE t_nobody;
-GRANT USAGE ON SCHEMA rolecall TO t_nobody;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_nobody;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_nobody;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_nobody;
 SET LOCAL ROLE t_nobody;
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('mine', 'x')$$, '42501', NULL, 'it takes the privileges of the table');
 RESET ROLE;

@@ -28,7 +28,7 @@ ROLLBACK TO SAVEPOINT read_only;
 CREATE EXTENSION pgcrypto;
 SET LOCAL rolecall.encryption_key = 'key one';
 SELECT is(rolecall.set_secret_if_absent('u', 'hidden'), 'hidden', 'with a key it stores');
-SELECT ok(s.encrypted, 'encrypted') FROM rolecall.secret AS s WHERE s.key = 'u';
+SELECT ok(s.encrypted, 'encrypted') FROM rolecall_internal.secret AS s WHERE s.key = 'u';
 SELECT is(rolecall.set_secret_if_absent('u', 'other'), 'hidden', 'and reads that');
 SET LOCAL rolecall.encryption_key = 'key two';
 SELECT throws_ok($$SELECT rolecall.set_secret_if_absent('u', 'other')$$, '22023', NULL, 'not with another key');

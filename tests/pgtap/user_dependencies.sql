@@ -77,8 +77,8 @@ SELECT results_eq(
 CREATE TEMPORARY TABLE t_seen AS SELECT * FROM pg_temp.found();
 GRANT SELECT ON t_seen TO PUBLIC;
 CREATE ROLE t_reader;
-GRANT USAGE ON SCHEMA rolecall TO t_reader;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_reader;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_reader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_reader;
 SET LOCAL ROLE t_reader;
 SELECT bag_eq('SELECT * FROM pg_temp.found()', 'SELECT * FROM t_seen', 'the catalogs that it reads are for everybody');
 RESET ROLE;

@@ -65,9 +65,9 @@ SELECT is(pg_temp.after('CREATE TABLE t_app.unwatched (id integer)', 't_app.unwa
 
 -- The call.
 SELECT throws_ok('SELECT * FROM rolecall.watch_new_tables(NULL)', '22004', NULL, 'null');
-GRANT USAGE ON SCHEMA rolecall TO t_nobody;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO t_nobody;
-GRANT SELECT ON ALL TABLES IN SCHEMA rolecall TO t_nobody;
+GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_nobody;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_nobody;
+GRANT SELECT ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO t_nobody;
 SET LOCAL ROLE t_nobody;
 SELECT throws_ok('SELECT * FROM rolecall.watch_new_tables()', '42501', 'only a superuser can have new tables watched', 'nobody else may');
 SELECT throws_ok('SELECT * FROM rolecall.watch_new_tables(false, true)', '42501', NULL, 'not even a dry run');
@@ -78,16 +78,16 @@ SELECT results_eq(
   $$SELECT operation, target, regexp_replace(statement, '\(.*\) EXECUTE', '(...) EXECUTE'), status, sqlstate, note
     FROM rolecall.watch_new_tables(dry_run => true)$$,
   $$VALUES
-    ('grant_privilege', 'rolecall.reporting_role', 'GRANT SELECT ON rolecall.reporting_role TO PUBLIC', 'planned', NULL::text, NULL::text),
-    ('grant_privilege', 'rolecall', 'GRANT USAGE ON SCHEMA rolecall TO PUBLIC', 'planned', NULL, NULL),
+    ('grant_privilege', 'rolecall_watch.reporting_role', 'GRANT SELECT ON rolecall_watch.reporting_role TO PUBLIC', 'planned', NULL::text, NULL::text),
+    ('grant_privilege', 'rolecall_watch', 'GRANT USAGE ON SCHEMA rolecall_watch TO PUBLIC', 'planned', NULL, NULL),
     ('create_event_trigger', 'rolecall_watch_new_tables',
-     'CREATE EVENT TRIGGER rolecall_watch_new_tables ON ddl_command_end WHEN TAG IN (...) EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+     'CREATE EVENT TRIGGER rolecall_watch_new_tables ON ddl_command_end WHEN TAG IN (...) EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
      'planned', NULL, NULL)$$,
   'a dry run says what it takes'
 );
 SELECT is_empty('SELECT FROM pg_event_trigger', 'and does nothing');
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables(false)', 'there is nothing to stop yet');
-SELECT is_empty($$SELECT FROM rolecall.resource WHERE section = 'watch'$$, 'nor anything to forget');
+SELECT is_empty($$SELECT FROM rolecall_internal.resource WHERE section = 'watch'$$, 'nor anything to forget');
 SELECT is(pg_temp.rows($$rolecall.watch_new_tables() WHERE status = 'applied'$$), 3::bigint, 'the call makes three steps');
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables()', 'once');
 SELECT is(pg_temp.least_wal('rolecall.watch_new_tables()'), 0::numeric, 'called again it writes no WAL');
@@ -99,7 +99,7 @@ SELECT isnt_empty('SELECT * FROM rolecall.converge()', 'what was made before is 
 -- What everybody may use of the extension now.
 SET LOCAL ROLE t_nobody;
 SELECT bag_eq(
-  'SELECT * FROM rolecall.reporting_role',
+  'SELECT * FROM rolecall_watch.reporting_role',
   $$VALUES ('t_report', '{t_app}'::text[], ARRAY['token', '"Odd ""Table"', 't_app.event', '"t Other".secret']),
            ('t "Report"', '{t_app,t Other}', '{audit}')$$,
   'the definitions'
@@ -107,7 +107,7 @@ SELECT bag_eq(
 RESET ROLE;
 SELECT is_empty(
   $$SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'rolecall'::regnamespace AND has_function_privilege('t_nobody', oid, 'EXECUTE')$$,
+    WHERE pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND has_function_privilege('t_nobody', oid, 'EXECUTE')$$,
   'no function'
 );
 SELECT results_eq(
@@ -122,16 +122,16 @@ SELECT results_eq(
         AND NOT has_table_privilege('t_nobody', c.oid, p.privilege)
         AND has_column_privilege('t_nobody', c.oid, t.attnum, p.privilege)
     ) AS a
-    WHERE c.relnamespace = 'rolecall'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')$$,
-  $$VALUES ('rolecall.reporting_role', 'SELECT', NULL::text)$$,
+    WHERE c.relnamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')$$,
+  $$VALUES ('rolecall_watch.reporting_role', 'SELECT', NULL::text)$$,
   'one view, to read'
 );
-SELECT ok(NOT has_schema_privilege('t_nobody', 'rolecall', 'CREATE'), 'and nothing can be put into the schema');
+SELECT ok(NOT has_schema_privilege('t_nobody', 'rolecall_watch', 'CREATE'), 'and nothing can be put into the schema');
 -- A condition of the query must not see what the view does not show.
 CREATE FUNCTION pg_temp.peeks(seen text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS
 $$BEGIN IF seen NOT LIKE 't%' THEN RAISE EXCEPTION 'seen: %', seen; END IF; RETURN true; END$$;
 SELECT count(*) FROM rolecall.create_user_with_grants('t_user', NULL, '{}');
-SELECT lives_ok('SELECT * FROM rolecall.reporting_role WHERE pg_temp.peeks(role)', 'nor are other rows seen on the way');
+SELECT lives_ok('SELECT * FROM rolecall_watch.reporting_role WHERE pg_temp.peeks(role)', 'nor are other rows seen on the way');
 
 -- Each way to make a table.
 SELECT is(pg_temp.after('CREATE TABLE t_app.made (id integer PRIMARY KEY, at serial)', 't_app.made'), 'SELECT', 'CREATE TABLE');
@@ -315,11 +315,11 @@ GRANT USAGE ON SCHEMA t_app TO t_nobody;
 SELECT is(
   pg_temp.after('SELECT t_app.maker()', 't_app.by_definer', 't_nobody'), 'SELECT', 'a function that runs as its owner makes a table'
 );
-REVOKE SELECT ON rolecall.reporting_role FROM PUBLIC;
+REVOKE SELECT ON rolecall_watch.reporting_role FROM PUBLIC;
 SELECT lives_ok($$SELECT pg_temp.after('CREATE TABLE t_app.blind (id integer)', 't_app.blind')$$, 'the view is closed');
 SELECT results_eq(
   'SELECT statement, status FROM rolecall.watch_new_tables()',
-  $$VALUES ('GRANT SELECT ON rolecall.reporting_role TO PUBLIC', 'applied')$$, 'which another call mends'
+  $$VALUES ('GRANT SELECT ON rolecall_watch.reporting_role TO PUBLIC', 'applied')$$, 'which another call mends'
 );
 SAVEPOINT dropped;
 DROP OWNED BY t_report, "t ""Report""";
@@ -327,17 +327,17 @@ DROP ROLE t_report;
 SELECT lives_ok('CREATE TABLE t_app.unread (id integer)', 'a reporting role is gone');
 SELECT is(pg_temp.held('t_app.unread', 't "Report"'), 'SELECT', 'the other reads');
 ROLLBACK TO SAVEPOINT dropped;
-INSERT INTO rolecall.resource (section, key, resource)
+INSERT INTO rolecall_internal.resource (section, key, resource)
 VALUES ('read_access', '["t_broken"]', '{"role": "t_maker", "schemas": ["t_app"], "withheld": ["a.b.\""]}');
 SELECT lives_ok($$SELECT pg_temp.after('CREATE TABLE t_app.broken (id integer)', 't_app.broken')$$, 'a definition is broken');
-DELETE FROM rolecall.resource WHERE key = '["t_broken"]';
+DELETE FROM rolecall_internal.resource WHERE key = '["t_broken"]';
 
 -- Drift.
 DROP EVENT TRIGGER rolecall_watch_new_tables;
-REVOKE USAGE ON SCHEMA rolecall FROM PUBLIC;
+REVOKE USAGE ON SCHEMA rolecall_watch FROM PUBLIC;
 SELECT set_eq(
   $$SELECT operation, target, status FROM rolecall.drift() WHERE target LIKE 'rolecall%'$$,
-  $$VALUES ('grant_privilege', 'rolecall', 'planned'), ('create_event_trigger', 'rolecall_watch_new_tables', 'planned')$$,
+  $$VALUES ('grant_privilege', 'rolecall_watch', 'planned'), ('create_event_trigger', 'rolecall_watch_new_tables', 'planned')$$,
   'what is taken away has drifted'
 );
 SELECT count(*) FROM rolecall.converge();
@@ -379,17 +379,17 @@ RESET ROLE;
 
 -- Whoever owns what the trigger uses could have superusers run its code.
 SELECT count(*) FROM rolecall.watch_new_tables();
-ALTER VIEW rolecall.reporting_role OWNER TO t_operator;
-ALTER SCHEMA rolecall OWNER TO t_operator;
+ALTER VIEW rolecall_watch.reporting_role OWNER TO t_operator;
+ALTER SCHEMA rolecall_internal OWNER TO t_operator;
 SELECT throws_ok(
   'SELECT * FROM rolecall.watch_new_tables()', '55000', 'the extension''s objects belong to a role that is no superuser', 'so it must not be others'''
 );
 SELECT is(
-  rolecall._untrusted_owners(), 'ALTER SCHEMA rolecall OWNER TO CURRENT_USER; ALTER VIEW rolecall.reporting_role OWNER TO CURRENT_USER',
+  rolecall_internal.untrusted_owners(), 'ALTER SCHEMA rolecall_internal OWNER TO CURRENT_USER; ALTER VIEW rolecall_watch.reporting_role OWNER TO CURRENT_USER',
   'the hint says how to take it over'
 );
 SELECT is_empty($$SELECT * FROM rolecall.watch_new_tables(false, true) WHERE status = 'skipped'$$, 'it can still be stopped');
-DO $$BEGIN EXECUTE 'ALTER SCHEMA rolecall OWNER TO CURRENT_USER; ALTER VIEW rolecall.reporting_role OWNER TO CURRENT_USER'; END$$;
+DO $$BEGIN EXECUTE 'ALTER SCHEMA rolecall_internal OWNER TO CURRENT_USER; ALTER VIEW rolecall_watch.reporting_role OWNER TO CURRENT_USER'; END$$;
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables()', 'then nothing is left to do');
 
 -- What it costs does not grow with the tables that are there.
@@ -409,17 +409,17 @@ SELECT cmp_ok(pg_temp.fetched('ALTER TABLE t_app.costly ADD COLUMN more integer'
 SELECT results_eq(
   'SELECT statement, status FROM rolecall.watch_new_tables(false, true)',
   $$VALUES ('DROP EVENT TRIGGER rolecall_watch_new_tables', 'planned'),
-           ('REVOKE SELECT ON rolecall.reporting_role FROM PUBLIC', 'planned'),
-           ('REVOKE USAGE ON SCHEMA rolecall FROM PUBLIC', 'planned')$$,
+           ('REVOKE SELECT ON rolecall_watch.reporting_role FROM PUBLIC', 'planned'),
+           ('REVOKE USAGE ON SCHEMA rolecall_watch FROM PUBLIC', 'planned')$$,
   'a dry run says what stopping takes'
 );
 SELECT is(pg_temp.rows($$rolecall.watch_new_tables(false) WHERE status = 'applied'$$), 3::bigint, 'the call does it');
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables(false)', 'once');
 SELECT is(pg_temp.least_wal('rolecall.watch_new_tables(false)'), 0::numeric, 'called again it writes no WAL');
-SELECT is(rolecall._recorded('watch', '["new_tables"]'), NULL, 'it is forgotten');
+SELECT is(rolecall_internal.newest_record('watch', '["new_tables"]'), NULL, 'it is forgotten');
 SELECT is_empty($$SELECT * FROM rolecall.drift() WHERE target LIKE 'rolecall%'$$, 'and not missed');
-SELECT ok(NOT has_schema_privilege('t_nobody', 'rolecall', 'USAGE'), 'the schema is closed');
-SELECT ok(NOT has_table_privilege('t_nobody', 'rolecall.reporting_role', 'SELECT'), 'and the view');
+SELECT ok(NOT has_schema_privilege('t_nobody', 'rolecall_watch', 'USAGE'), 'the schema is closed');
+SELECT ok(NOT has_table_privilege('t_nobody', 'rolecall_watch.reporting_role', 'SELECT'), 'and the view');
 SELECT count(*) FROM rolecall.watch_new_tables();
 SELECT throws_ok('DROP EXTENSION rolecall', '2BP01', NULL, 'the extension is not dropped while tables are watched');
 SAVEPOINT cascaded;

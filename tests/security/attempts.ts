@@ -174,7 +174,7 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
         `GRANT ALL ON ALL TABLES IN SCHEMA ${own} TO ${me}`,
         `GRANT SELECT ON ${other}.early_table TO ${me}`,
         `GRANT SELECT ON private.note TO ${me}`,
-        `GRANT USAGE ON SCHEMA rolecall TO ${me}`,
+        `GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO ${me}`,
         `GRANT SELECT ON pg_authid TO ${me}`,
         `GRANT EXECUTE ON FUNCTION pg_read_file(text) TO ${me}`,
         `GRANT USAGE ON FOREIGN SERVER loopback TO ${me}`,
@@ -279,7 +279,7 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
       ...rows.map(({ name }) => name),
       'private.note',
     ];
-    if (!tables.includes('rolecall.secret')) throw new Error(tables.join());
+    if (!tables.includes('rolecall_internal.secret')) throw new Error(tables.join());
     const catalogs =
       'pg_authid pg_shadow pg_user_mapping pg_statistic pg_statistic_ext_data pg_subscription pg_largeobject';
     const views = 'pg_hba_file_rules pg_file_settings pg_config pg_shmem_allocations pg_backend_memory_contexts';
@@ -329,11 +329,11 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
         `LOCK TABLE ${own}.early_table, ${own}.token IN ACCESS SHARE MODE`,
         `LOCK TABLE ${own}.sessions IN ACCESS SHARE MODE`,
         `LOCK TABLE ${own}.sessions_1 IN ACCESS SHARE MODE`,
-        `LOCK TABLE rolecall.secret IN ACCESS SHARE MODE`,
+        `LOCK TABLE rolecall_internal.secret IN ACCESS SHARE MODE`,
         `COPY ${own}.token (id, value) TO STDOUT`,
         `COPY ${own}.sessions_1 TO STDOUT`,
-        `COPY rolecall.secret TO STDOUT`,
-        `COPY rolecall.resource TO STDOUT`,
+        `COPY rolecall_internal.secret TO STDOUT`,
+        `COPY rolecall_internal.resource TO STDOUT`,
         `SELECT last_value, is_called FROM ${own}.numbers`,
         `COPY ${own}.guarded TO STDOUT`,
         'SELECT rolname, rolpassword FROM pg_authid',

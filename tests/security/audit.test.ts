@@ -399,10 +399,13 @@ const ways: readonly Way[] = [
   },
   {
     name: 'the secrets',
-    open: ['GRANT USAGE ON SCHEMA rolecall TO rep', 'GRANT SELECT ON rolecall.secret TO rep'],
-    finds: [['critical', 'rep -> table grant', 'rolecall.secret']],
-    take: ['SELECT * FROM rolecall.secret'],
-    clean: ['REVOKE USAGE ON SCHEMA rolecall FROM rep'],
+    open: [
+      'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO rep',
+      'GRANT SELECT ON rolecall_internal.secret TO rep',
+    ],
+    finds: [['critical', 'rep -> table grant', 'rolecall_internal.secret']],
+    take: ['SELECT * FROM rolecall_internal.secret'],
+    clean: ['REVOKE USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM rep'],
   },
   {
     name: 'a function that runs as a superuser',
@@ -679,6 +682,6 @@ test('roles that are no reporting roles are audited too, by whoever may call it'
   await watcher.end();
   assert.ok(keys(await audit('administrator')).includes('critical | administrator -> attribute | administrator'));
   assert.ok(keys(await audit('alice')).includes('warning | alice -> authenticated -> membership | authenticated'));
-  assert.ok(keys(await audit('watcher')).includes('critical | watcher -> table grant | rolecall.secret'));
+  assert.ok(keys(await audit('watcher')).includes('critical | watcher -> table grant | rolecall_internal.secret'));
   await admin.query('DROP OWNED BY watcher; DROP ROLE watcher');
 });

@@ -209,9 +209,13 @@ const powers: Readonly<Record<string, Power>> = {
     keeps: 'SELECT closed.one()',
   },
   'the functions and tables of rolecall': {
-    given: `GRANT USAGE ON SCHEMA rolecall TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO {role};
-      GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO {role}`,
-    uses: ['SELECT rolecall.generate_password()', 'SELECT * FROM rolecall.secret', 'DELETE FROM rolecall.resource'],
+    given: `GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO {role};
+      GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO {role}`,
+    uses: [
+      'SELECT rolecall.generate_password()',
+      'SELECT * FROM rolecall_internal.secret',
+      'DELETE FROM rolecall_internal.resource',
+    ],
   },
   'a type': {
     given: `GRANT TEMPORARY ON DATABASE {database} TO {role}; CREATE DOMAIN app."Short text" AS text;

@@ -72,7 +72,7 @@ async function everything(): Promise<string> {
       (SELECT string_agg(s::text, E'\\n' ORDER BY s.setrole, s.setdatabase) FROM pg_db_role_setting AS s),
       (SELECT string_agg(d::text, E'\\n' ORDER BY d.objoid) FROM pg_shdescription AS d),
       (SELECT string_agg(n.nspname || n.nspacl::text, E'\\n' ORDER BY n.oid) FROM pg_namespace AS n WHERE n.nspname !~ '^pg_t'),
-      (SELECT string_agg(r.section || r.key::text || r.resource::text, E'\\n' ORDER BY 1) FROM rolecall.resource AS r)
+      (SELECT string_agg(r.section || r.key::text || r.resource::text, E'\\n' ORDER BY 1) FROM rolecall_internal.resource AS r)
     ) AS all`);
   return rows[0]?.all ?? '';
 }
@@ -126,7 +126,7 @@ test('a role of exactly that name, with exactly that password, or the stated err
       const literal = pg.escapeLiteral(password);
       await admin.query(`ALTER ROLE ${pg.escapeIdentifier(name)} PASSWORD ${literal}`);
       const { rows: matching } = await admin.query(
-        'SELECT rolecall._password_matches($1, a.rolpassword) AS matches FROM pg_authid AS a WHERE a.rolname = $2',
+        'SELECT rolecall_internal.password_matches($1, a.rolpassword) AS matches FROM pg_authid AS a WHERE a.rolname = $2',
         [password, name],
       );
       assert.deepEqual(matching, [{ matches: true }]);
@@ -315,7 +315,7 @@ test('databases in other encodings', async () => {
     });
     await client.end();
     await inUtf8.query(`DROP OWNED BY ${pg.escapeIdentifier(member)}`);
-    await inUtf8.query('TRUNCATE rolecall.resource');
+    await inUtf8.query('TRUNCATE rolecall_internal.resource');
   }
   await inUtf8.end();
 });

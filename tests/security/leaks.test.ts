@@ -58,9 +58,9 @@ before(async () => {
     const client = await cluster.connect({ database });
     await client.query(`
       CREATE EXTENSION pgcrypto;
-      GRANT USAGE ON SCHEMA rolecall TO powerless;
-      GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO powerless;
-      GRANT SELECT ON rolecall.resource TO powerless;
+      GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO powerless;
+      GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO powerless;
+      GRANT SELECT ON rolecall_internal.resource TO powerless;
     `);
     await client.end();
   }
@@ -243,11 +243,11 @@ for (const [database, bind] of [
     const log = logged(since);
     // What has to be there if the server logs what it should.
     assert.ok(
-      log.some((part) => part.includes('Query Text') && part.includes('_check_document')),
+      log.some((part) => part.includes('Query Text') && part.includes('check_document')),
       'no nested plan',
     );
     assert.ok(
-      log.some((part) => part.includes('CONTEXT') && part.includes('_steps')),
+      log.some((part) => part.includes('CONTEXT') && part.includes('run')),
       'no context',
     );
     assert.ok(callers.flatMap(({ heard }) => heard).length > 20);
@@ -290,7 +290,7 @@ for (const database of ['careful', 'careless']) {
     const look = async () => {
       const { rows } = await reader.query<{ secret: string }>(
         `SELECT rolecall.reporting_role_password(name) AS secret FROM unnest($1::text[]) AS name
-         UNION ALL SELECT encode(rolecall._read_secret('rolecall.reporting', true), 'hex')`,
+         UNION ALL SELECT encode(rolecall_internal.read_secret('rolecall.reporting', true), 'hex')`,
         [names],
       );
       used.push(...rows.map(({ secret }) => secret));

@@ -8,9 +8,9 @@ import pg, { type Client } from 'pg';
 import { startCluster, type Cluster } from '../support/cluster.ts';
 
 const grants = `
-  GRANT USAGE ON SCHEMA rolecall TO operator;
-  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO operator;
-  GRANT ALL ON ALL TABLES IN SCHEMA rolecall TO operator`;
+  GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO operator;
+  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO operator;
+  GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO operator`;
 
 let cluster: Cluster;
 let database: string;

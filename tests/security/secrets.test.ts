@@ -135,8 +135,13 @@ test('secrets are stored, replaced, read and refused without a trace', async () 
     "SELECT * FROM rolecall.set_secret('rolecall.reporting', current_setting('test.one'))",
     "SELECT * FROM rolecall.set_secret(NULL, current_setting('test.one'))",
     ...['BEGIN', 'DROP EXTENSION pgcrypto', key('key'), store('two'), 'ROLLBACK'],
-    ...['BEGIN', 'CREATE ROLE other', 'GRANT USAGE ON SCHEMA rolecall TO other'],
-    ...['GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall TO other', 'SET ROLE other', store('two'), 'ROLLBACK'],
+    ...['BEGIN', 'CREATE ROLE other', 'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO other'],
+    ...[
+      'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO other',
+      'SET ROLE other',
+      store('two'),
+      'ROLLBACK',
+    ],
   ]);
   for (const code of ['22023', '25006', '42939', '22004', '55000', '42501']) {
     assert.ok(
@@ -158,7 +163,7 @@ test('the reporting secret and what is derived from it are never shown', async (
     const states: { password: string; secret: Buffer }[] = [];
     const remember = async () => {
       const { rows } = await admin.query(
-        `SELECT rolecall.reporting_role_password('reports') AS password, rolecall._read_secret('rolecall.reporting', true) AS secret`,
+        `SELECT rolecall.reporting_role_password('reports') AS password, rolecall_internal.read_secret('rolecall.reporting', true) AS secret`,
       );
       states.push(rows[0]);
     };
@@ -195,7 +200,7 @@ test('a key that comes with the connection is not logged; one in the catalogs ca
   try {
     const client = await cluster.connect({ database, options: '-c rolecall.encryption_key=Xa9-connected' });
     await client.query("SELECT rolecall.get_secret('connected')");
-    const { rows } = await client.query("SELECT encrypted FROM rolecall.secret WHERE key = 'connected'");
+    const { rows } = await client.query("SELECT encrypted FROM rolecall_internal.secret WHERE key = 'connected'");
     assert.deepEqual(rows, [{ encrypted: true }]);
     const { rows: seen } = await client.query('SELECT to_jsonb(a)::text AS row FROM pg_stat_activity AS a');
     await client.end();

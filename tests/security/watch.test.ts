@@ -119,7 +119,11 @@ test('what a plain owner makes is readable at once, but for what is withheld', a
   await maker.query(`GRANT USAGE ON SCHEMA elsewhere TO PUBLIC; ALTER TABLE app.copied SET SCHEMA elsewhere`);
   assert.equal(await reads(reader, 'elsewhere.copied'), '42501', 'a table takes no privilege along');
   await reader.query('SET default_transaction_read_only = off');
-  for (const statement of ['CREATE TABLE app.own (id integer)', 'TABLE rolecall.resource', 'TABLE rolecall.secret']) {
+  for (const statement of [
+    'CREATE TABLE app.own (id integer)',
+    'TABLE rolecall_internal.resource',
+    'TABLE rolecall_internal.secret',
+  ]) {
     await assert.rejects(reader.query(statement), { code: '42501' });
   }
   assert.deepEqual(warnings(), []);
@@ -252,7 +256,9 @@ test('whatever the trigger meets, the table is made, and a WARNING says what is 
   );
 
   // The extension is not what it was.
-  await admin.query(`ALTER EXTENSION rolecall DROP VIEW rolecall.reporting_role; DROP VIEW rolecall.reporting_role`);
+  await admin.query(
+    `ALTER EXTENSION rolecall DROP VIEW rolecall_watch.reporting_role; DROP VIEW rolecall_watch.reporting_role`,
+  );
   await maker.query('CREATE TABLE app.afterwards (id integer)');
   assert.deepEqual(
     warnings().map(({ code }) => code),
@@ -391,12 +397,12 @@ test('it is refused where somebody else could put code in its way, until a super
   }
   assert.deepEqual((await keeper.query('SELECT * FROM rolecall.drift()')).rows, []);
   for (const statement of [
-    'CREATE OR REPLACE VIEW rolecall.reporting_role AS SELECT 1',
+    'CREATE OR REPLACE VIEW rolecall_watch.reporting_role AS SELECT 1',
     'ALTER SCHEMA rolecall RENAME TO mine',
     'CREATE FUNCTION rolecall.mine() RETURNS integer LANGUAGE sql AS $$SELECT 1$$',
-    'ALTER FUNCTION rolecall._apply_to_new_tables() RENAME TO mine',
-    'ALTER TABLE rolecall.resource ENABLE ROW LEVEL SECURITY',
-    'CREATE TRIGGER mine BEFORE INSERT ON rolecall.resource EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+    'ALTER FUNCTION rolecall_internal.apply_to_new_tables() RENAME TO mine',
+    'ALTER TABLE rolecall_internal.resource ENABLE ROW LEVEL SECURITY',
+    'CREATE TRIGGER mine BEFORE INSERT ON rolecall_internal.resource EXECUTE FUNCTION suppress_redundant_updates_trigger()',
     'DROP EVENT TRIGGER rolecall_watch_new_tables',
   ]) {
     await assert.rejects(keeper.query(statement), { code: '42501' }, statement);
@@ -424,8 +430,8 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
   for (const { call } of rows) await assert.rejects(other.query(call), { code: '42501' }, call);
   for (const statement of [
     'CREATE TABLE rolecall.mine (id integer)',
-    'DELETE FROM rolecall.reporting_role',
-    'CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION rolecall._apply_to_new_tables()',
+    'DELETE FROM rolecall_watch.reporting_role',
+    'CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
   ]) {
     await assert.rejects(
       other.query(statement),
@@ -433,9 +439,9 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
       statement,
     );
   }
-  assert.equal((await other.query('TABLE rolecall.reporting_role')).rows.length, 1);
+  assert.equal((await other.query('TABLE rolecall_watch.reporting_role')).rows.length, 1);
   await admin.query('SELECT FROM rolecall.watch_new_tables(false)');
-  await assert.rejects(other.query('TABLE rolecall.reporting_role'), { code: '42501' });
+  await assert.rejects(other.query('TABLE rolecall_watch.reporting_role'), { code: '42501' });
   await other.end();
   await end();
 });

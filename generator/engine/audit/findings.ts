@@ -1,0 +1,591 @@
+/**
+ * What audit_role() finds, one function per place to look. Every one of them reads catalogs that everybody may read,
+ * and joins them with the principals: the role, the roles whose privileges it can use, and PUBLIC.
+ *
+ * An ACL is taken apart once for all the tables that share it. What belongs to a role is found from pg_shdepend, by
+ * its index on roles.
+ */
+import type { Bool, FindingRow, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import { Sql, sql } from '../../sql/template.ts';
+import { aboutTheRole, grantableObjects, owned, parameterPrivileges } from '../catalogs/grantable.ts';
+
+const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
+/** The objects that the server comes with have oids below this one. */
+const firstNormal = sql`16384`;
+const thisDatabase = sql`(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())`;
+
+/** Ends the membership that leads there, or else revokes from the grantee what grantor, the owner as a rule, granted. */
+const revoke = (what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
+  coalesce(p.remedy, format(
+    CASE WHEN ${grantor} = ${owner} THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+    pg_get_userbyid(${grantor}),
+    concat(
+      'REVOKE ', ${what},
+      ' FROM ', p.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END
+    )
+  ))
+`;
+
+/** Whether the server itself was set up with this entry of an ACL. */
+const initial = (catalog: Sql, object: Sql, column: Sql) => sql`
+  EXISTS (
+    SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+    WHERE i.classoid = ${catalog}::regclass AND i.objoid = ${object} AND i.objsubid = ${column}
+      AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+  )
+`;
+
+/**
+ * Powerful attributes, memberships, and what the server lets any login do to itself
+ * @volatility stable
+ */
+export function audit_roles(principals: Principals, withholds: Bool): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT a.severity, p.path || ' -> attribute', p.grantee, a.detail,
+               coalesce(p.remedy, format('ALTER ROLE %s NO%s', p.grantee, a.word))
+        FROM unnest(${principals}) AS p
+        JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
+        CROSS JOIN LATERAL (
+          VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
+                 ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
+                 ('critical', 'REPLICATION', r.rolreplication,
+                  'REPLICATION: copies the whole cluster, with what is withheld'),
+                 ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
+                 ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
+        ) AS a(severity, word, present, detail)
+        WHERE a.present
+        UNION ALL
+        SELECT 'info', p.path || ' -> itself', p.grantee, 'may change its own password and settings',
+               CASE WHEN rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NOT NULL
+                 THEN 'SELECT * FROM rolecall.converge()' END
+        FROM unnest(${principals}) AS p
+        JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
+      RETURN QUERY
+        SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
+               concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
+        FROM unnest(${principals}) AS p
+        LEFT JOIN (
+          VALUES ('pg_read_all_data', CASE WHEN ${withholds} THEN 'critical' ELSE 'warning' END,
+                  'reads every table, also one that is withheld'),
+                 ('pg_write_all_data', 'critical', 'writes every table'),
+                 ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
+                 ('pg_write_server_files', 'critical', 'writes files of the server'),
+                 ('pg_execute_server_program', 'critical', 'runs programs as the operating-system user of the server'),
+                 ('pg_signal_backend', 'warning', 'cancels and ends sessions of others'),
+                 ('pg_maintain', 'warning', 'locks, reindexes and refreshes every table'),
+                 ('pg_create_subscription', 'warning', 'makes subscriptions, which write what another server sends'),
+                 ('pg_monitor', 'warning', 'sees the statements of others, with the data in them'),
+                 ('pg_read_all_stats', 'warning', 'sees the statements of others, with the data in them'),
+                 ('pg_stat_scan_tables', 'warning', 'locks tables while it monitors them'),
+                 ('pg_read_all_settings', 'info', 'reads every setting of the server'),
+                 ('pg_checkpoint', 'info', 'makes checkpoints'),
+                 ('pg_use_reserved_connections', 'info', 'connects where others cannot any more'),
+                 ('pg_signal_autovacuum_worker', 'info', 'cancels automatic vacuums'),
+                 ('pg_database_owner', 'warning', 'has what the owner of the database has')
+        ) AS k(grantee, severity, detail) ON k.grantee = p.grantee
+        WHERE p.options IS NOT NULL;
+    END
+  `;
+}
+
+/**
+ * What the principals own: here, in the whole cluster, and in other databases
+ * @volatility stable
+ */
+export function audit_ownership(principals: Principals): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
+               coalesce(p.remedy, CASE
+                 WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+                 ELSE format(
+                   'ALTER %s %s OWNER TO CURRENT_USER',
+                   CASE i.type
+                     WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
+                     WHEN 'composite type' THEN 'TYPE'
+                     WHEN 'statistics object' THEN 'STATISTICS'
+                     ELSE upper(i.type COLLATE "C")
+                   END,
+                   i.identity
+                 )
+               END)
+        FROM unnest(${principals}) AS p
+        JOIN pg_shdepend AS d
+          ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
+          AND ${owned(sql`d`)}
+        CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
+        WHERE d.dbid IN (0, ${thisDatabase})
+          AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
+          -- The sequence of a column goes with its table.
+          AND NOT EXISTS (
+            SELECT FROM pg_depend AS o
+            WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
+              AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
+          );
+      RETURN QUERY
+        SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
+               p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
+               quote_ident(b.datname),
+               format(
+                 CASE d.deptype
+                   WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
+                   ELSE 'has privileges on %s objects in that database: audit it there'
+                 END,
+                 count(DISTINCT (d.classid, d.objid))
+               ),
+               coalesce(p.remedy, CASE d.deptype
+                 WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+               END)
+        FROM unnest(${principals}) AS p
+        JOIN pg_shdepend AS d
+          ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+        JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
+        WHERE d.classid NOT IN ${aboutTheRole}
+        GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+    END
+  `;
+}
+
+/** How bad a privilege on a table, on one of its columns or on a sequence is. */
+const tableSeverity = (privilege: Sql, isSequence?: Sql) => {
+  const writes = sql`${privilege} IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')`;
+  if (isSequence === undefined) return sql`bool_or(${writes})`;
+  return sql`
+    bool_or(
+      ${writes}
+      OR (${isSequence} AND ${privilege} = 'USAGE')
+    )
+  `;
+};
+
+/**
+ * Privileges on tables and sequences beyond reading them
+ * @volatility stable
+ */
+export function audit_tables(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH acl AS MATERIALIZED (
+          SELECT c.relnamespace, c.relowner, c.relacl, c.relkind = 'S' AS is_sequence, array_agg(c.oid) AS tables
+          FROM pg_class AS c
+          WHERE c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+            AND c.oid >= ${firstNormal}
+          GROUP BY 1, 2, 3, 4
+        )
+        SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
+               p.path || CASE WHEN a.is_sequence THEN ' -> sequence grant' ELSE ' -> table grant' END,
+               o.object,
+               concat(CASE WHEN h.reads THEN 'grants SELECT on' ELSE 'may ' || h.privileges END,
+                      CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
+               ${revoke(
+                 sql`
+                   CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END,
+                   ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object
+                 `,
+                 sql`h.grantor`,
+                 sql`a.relowner`,
+                 sql`h.grantable`,
+               )}
+        FROM acl AS a
+        CROSS JOIN LATERAL (
+          SELECT x.grantee, x.grantor, x.privilege_type = 'SELECT' AS reads, bool_or(x.is_grantable) AS grantable,
+                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges,
+                 ${tableSeverity(sql`x.privilege_type`, sql`a.is_sequence`)} AS writes
+          FROM aclexplode(a.relacl) AS x
+          WHERE x.grantee <> a.relowner AND (x.privilege_type <> 'SELECT' OR x.is_grantable)
+          GROUP BY 1, 2, 3
+        ) AS h
+        JOIN unnest(${principals}) AS p ON p.role_oid = h.grantee
+        CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (${usable_schemas})) AS u(usable)
+        CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
+        JOIN pg_class AS c ON c.oid = t.oid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
+    END
+  `;
+}
+
+/**
+ * Privileges on columns beyond reading them
+ * @volatility stable
+ */
+export function audit_columns(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+  return sql`
+    DECLARE
+      -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
+      v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
+    BEGIN
+      RETURN QUERY
+        SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
+               p.path || ' -> column grant', o.object,
+               concat('may ', h.privileges, CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
+               ${revoke(sql`h.privileges, ' ON ', o.object`, sql`h.grantor`, sql`c.relowner`, sql`h.grantable`)}
+        FROM (
+          SELECT g.attrelid, g.grantee, g.grantor, bool_or(g.grantable) AS grantable, bool_or(g.writes) AS writes,
+                 string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
+          FROM (
+            SELECT a.attrelid, x.grantee, x.grantor, x.privilege_type, bool_or(x.is_grantable) AS grantable,
+                   ${tableSeverity(sql`x.privilege_type`)} AS writes,
+                   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+            FROM pg_attribute AS a
+            CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+            WHERE a.ctid = ANY (v_columns)
+              AND (x.privilege_type <> 'SELECT' OR a.attrelid < ${firstNormal})
+              AND NOT (a.attrelid < ${firstNormal} AND ${initial(sql`'pg_class'`, sql`a.attrelid`, sql`a.attnum`)})
+            GROUP BY 1, 2, 3, 4
+          ) AS g
+          GROUP BY 1, 2, 3
+        ) AS h
+        JOIN unnest(${principals}) AS p ON p.role_oid = h.grantee
+        JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (${usable_schemas})) AS u(usable)
+        CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
+    END
+  `;
+}
+
+/**
+ * Privileges on the catalogs that the server does not come with
+ * @volatility stable
+ */
+export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
+                 THEN 'critical' ELSE 'warning' END,
+               p.path || ' -> table grant', h.object, 'may ' || h.privileges,
+               ${revoke(sql`h.privileges, ' ON ', h.object`, sql`h.grantor`, sql`h.relowner`, sql`h.grantable`)}
+        FROM (
+          SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
+                 bool_or(x.is_grantable) AS grantable,
+                 ${tableSeverity(sql`x.privilege_type`)} AS writes,
+                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
+          FROM pg_class AS c
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+          CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+          WHERE c.oid < ${firstNormal} AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
+            AND NOT ${initial(sql`'pg_class'`, sql`c.oid`, sql`0`)}
+            -- Of the information schema no initial privileges are recorded.
+            AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
+          GROUP BY 1, 2, 3, 4, 5
+        ) AS h
+        JOIN unnest(${principals}) AS p ON p.role_oid = h.grantee;
+    END
+  `;
+}
+
+/**
+ * Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them
+ *
+ * A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that its
+ * owner could read.
+ * @volatility stable
+ */
+export function audit_reading(principals: Principals, usable_schemas: Oids, withheld: Oids): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH RECURSIVE kin AS (
+          SELECT w.oid AS origin, w.oid, 0 AS direction FROM unnest(${withheld}) AS w(oid)
+          UNION
+          SELECT k.origin, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
+          FROM kin AS k
+          CROSS JOIN (VALUES (1), (-1)) AS d(direction)
+          JOIN pg_inherits AS i ON k.oid = CASE d.direction WHEN 1 THEN i.inhrelid ELSE i.inhparent END
+          WHERE k.direction IN (0, d.direction)
+        ),
+        reader AS (
+          SELECT k.origin, k.oid, true AS reveals,
+                 CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
+          FROM kin AS k
+          UNION
+          SELECT r.origin, c.oid,
+                 c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
+                 CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
+          FROM reader AS r
+          JOIN pg_depend AS d
+            ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
+          JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
+          JOIN pg_class AS c ON c.oid = w.ev_class
+          CROSS JOIN LATERAL (
+            SELECT coalesce(bool_or(s.option_value::boolean), false)
+            FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
+          ) AS o(invoker)
+        ),
+        hidden AS (
+          SELECT r.oid, string_agg(DISTINCT concat(r.relation, r.origin::regclass), ', ') AS what
+          FROM reader AS r WHERE r.reveals
+          GROUP BY r.oid
+        )
+        SELECT DISTINCT CASE WHEN u.usable THEN 'critical' ELSE 'warning' END,
+               p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
+               concat('reads what is withheld: ', h.what,
+                      CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
+               ${revoke(
+                 sql`'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object`,
+                 sql`x.grantor`,
+                 sql`c.relowner`,
+                 sql`x.is_grantable`,
+               )}
+        FROM hidden AS h
+        JOIN pg_class AS c ON c.oid = h.oid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (
+          SELECT 0, c.relacl
+          UNION ALL
+          SELECT a.attnum, a.attacl FROM pg_attribute AS a
+          WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+        ) AS g(attnum, acl)
+        CROSS JOIN LATERAL aclexplode(g.acl) AS x
+        JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+        LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
+        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (${usable_schemas})) AS u(usable)
+        CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
+        WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
+    END
+  `;
+}
+
+/**
+ * What is withheld from a role: the tables that its definition names, and the secrets kept here
+ * @volatility stable
+ */
+export function audit_withheld(role_name: Text): Returns<Oids> {
+  return sql`
+    DECLARE
+      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
+    BEGIN
+      RETURN 'rolecall_internal.secret'::regclass::oid || ARRAY(
+        SELECT c.oid
+        FROM jsonb_array_elements_text(v_definition -> 'withheld') AS w(name)
+        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+        JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE v_definition -> 'schemas' ? n.nspname::text
+          AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+      );
+    END
+  `;
+}
+
+/**
+ * Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database
+ * @volatility stable
+ */
+export function audit_functions(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+  const privilege = sql`
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+  `;
+  const function_ = sql`f.oid::regprocedure::text`;
+  const what = sql`
+    'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+    ${function_}
+  `;
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+               p.path || ' -> function grant', ${function_},
+               CASE WHEN f.prosecdef
+                 THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
+                             CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+                 ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
+               END,
+               ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+        FROM pg_proc AS f
+        JOIN pg_roles AS r ON r.oid = f.proowner
+        JOIN pg_language AS l ON l.oid = f.prolang
+        LEFT JOIN LATERAL (
+          SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
+        ) AS c(fixed) ON true
+        ${privilege}
+        WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
+          AND f.pronamespace NOT IN ${systemSchemas}
+          AND f.pronamespace = ANY (${usable_schemas})
+          AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+          -- What a role may do anyway it may also do through a function of its own.
+          AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(${principals}) AS o);
+      RETURN QUERY
+        SELECT 'critical', p.path || ' -> function grant', ${function_},
+               'is for superusers alone unless somebody grants it',
+               ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+        FROM pg_proc AS f
+        ${privilege}
+        WHERE f.pronamespace IN ${systemSchemas}
+          AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+          AND EXISTS (
+            SELECT FROM pg_init_privs AS i
+            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+          )
+          AND NOT ${initial(sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+      RETURN QUERY
+        SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+               p.path || ' -> function grant', 'dblink',
+               CASE
+                 WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+                 ELSE 'connects to other servers and databases, and to this one with another login'
+               END,
+               coalesce(p.remedy, format(
+                 'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT ${function_}, ', '), p.grantee
+               ))
+        FROM pg_extension AS e
+        JOIN pg_depend AS d
+          ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+          AND d.classid = 'pg_proc'::regclass
+        JOIN pg_proc AS f ON f.oid = d.objid
+        ${privilege}
+        WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
+          AND f.pronamespace = ANY (${usable_schemas})
+        GROUP BY p.path, p.grantee, p.remedy;
+    END
+  `;
+}
+
+/**
+ * Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the future
+ * @volatility stable
+ */
+export function audit_objects(principals: Principals): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
+               concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
+               ${revoke(sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
+        FROM (
+          ${grantableObjects}
+        ) AS g
+        CROSS JOIN LATERAL aclexplode(g.acl) AS x
+        JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+        JOIN (
+          VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
+                 ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
+                 ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+                 ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
+                 ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
+                 ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+                 ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
+                 ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
+        ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
+        WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
+          -- What PUBLIC may do in other databases is said there.
+          AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
+               OR g.oid = ${thisDatabase});
+      RETURN QUERY
+        SELECT 'warning', p.path || ' -> default privileges', g.object,
+               format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+               coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
+                 pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
+        FROM (
+          SELECT d.defaclrole, x.grantee, k.kind, ' IN SCHEMA ' || quote_ident(n.nspname) AS place,
+                 lower(k.kind COLLATE "C") || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
+                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
+          FROM pg_default_acl AS d
+          JOIN (
+            VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')
+          ) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
+          CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+          LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+          WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT'
+            AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
+          GROUP BY 1, 2, 3, 4, 5
+        ) AS g
+        JOIN unnest(${principals}) AS p ON p.role_oid = g.grantee;
+    END
+  `;
+}
+
+/**
+ * What is left: large objects in general, other databases, configuration parameters
+ * @volatility stable
+ */
+export function audit_server(principals: Principals): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      IF current_setting('lo_compat_privileges')::boolean THEN
+        RETURN QUERY
+          SELECT 'critical', p.path || ' -> lo_compat_privileges', 'large objects', 'writes every large object',
+                 'ALTER SYSTEM SET lo_compat_privileges = off; SELECT pg_reload_conf()'
+          FROM unnest(${principals}) AS p WHERE p.role_oid = 0;
+      END IF;
+      RETURN QUERY
+        SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
+               coalesce(p.remedy, format(
+                 'REVOKE EXECUTE ON FUNCTION %s FROM %s',
+                 string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee
+               ))
+        FROM pg_proc AS f
+        CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+        JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+        WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+          AND x.grantee <> f.proowner
+        GROUP BY p.path, p.grantee, p.remedy;
+      RETURN QUERY
+        SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
+               'logs in to that database, and does there what PUBLIC may',
+               ${revoke(sql`'CONNECT ON DATABASE ', quote_ident(d.datname)`, sql`x.grantor`, sql`d.datdba`, sql`x.is_grantable`)}
+        FROM pg_database AS d
+        CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+        JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+        WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
+      RETURN QUERY
+        SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
+               p.path || ' -> parameter grant', x.parameter,
+               CASE x.privilege_type
+                 WHEN 'SET' THEN 'sets this parameter in its sessions'
+                 ELSE 'sets this parameter for the server'
+               END,
+               coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
+        FROM ${parameterPrivileges}
+        JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+        WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
+    END
+  `;
+}
+
+/**
+ * Settings of the role that differ from what was asked for, or that nobody asked for here
+ * @volatility stable
+ */
+export function audit_settings(role_name: Text): SetOf<FindingRow> {
+  return sql`
+    DECLARE
+      v_wanted jsonb;
+    BEGIN
+      SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
+      FROM (
+        SELECT DISTINCT ON (r.key) r.resource
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'settings' AND r.key ->> 0 = ${role_name}
+        ORDER BY r.key, r.recorded_at DESC
+      ) AS s
+      WHERE s.resource IS NOT NULL;
+      RETURN QUERY
+        SELECT 'warning', quote_ident(${role_name}) || ' -> setting', w.setting ->> 'name',
+               'is not as it was asked for', c.statement
+        FROM jsonb_array_elements(v_wanted) AS w(setting)
+        CROSS JOIN LATERAL rolecall_internal.plan_settings(jsonb_build_array(w.setting)) AS c;
+      IF rolecall_internal.newest_record('roles', jsonb_build_array(${role_name})) IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'info', quote_ident(${role_name}) || ' -> setting', c.name,
+               concat('is ', c.value, ', which nobody asked for here'),
+               format('ALTER ROLE %I%s RESET %I',
+                      ${role_name}, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+        FROM pg_db_role_setting AS s
+        CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+        CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
+        LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
+          AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+    END
+  `;
+}

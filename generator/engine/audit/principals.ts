@@ -1,0 +1,102 @@
+/**
+ * Whose privileges an audited role has, or can take.
+ */
+import type { Oid, Oids, PrincipalRow, Principals, Returns, SetOf } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
+
+/**
+ * The role itself, the roles whose privileges it can use, and PUBLIC
+ *
+ * It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
+ * membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
+ * INHERIT by its own attribute.
+ * @volatility stable
+ */
+export function audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
+  return sql`
+    DECLARE
+      v_granted_by text := CASE
+        WHEN ${serverVersion} >= 16 THEN ' GRANTED BY %3$I'
+        ELSE ''
+      END;
+      v_next rolecall_internal.principal[];
+      v_found rolecall_internal.principal[];
+    BEGIN
+      v_next := ARRAY(
+        SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
+        FROM pg_roles AS r WHERE r.oid = ${role_oid}
+      );
+      v_found := v_next;
+      WHILE cardinality(v_next) > 0 LOOP
+        v_next := ARRAY(
+          SELECT ROW(
+                   n.roleid, quote_ident(n.name),
+                   concat(n.path, ' -> ', quote_ident(n.name),
+                          CASE WHEN n.inherits THEN '' WHEN n.becomes AND n.sets THEN ' (SET ROLE)'
+                               ELSE ' (ADMIN OPTION)' END),
+                   n.admin OR (n.becomes AND n.sets),
+                   concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
+                             CASE WHEN n.admin THEN 'ADMIN' END),
+                   coalesce(n.remedy, n.revoke)
+                 )::rolecall_internal.principal
+          FROM (
+            SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+            FROM (
+              SELECT e.roleid, p.path, p.becomes, p.remedy,
+                     bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
+                     string_agg(
+                       format('REVOKE %1$I FROM %2$s' || v_granted_by,
+                              pg_get_userbyid(e.roleid), p.grantee, pg_get_userbyid(e.grantor)),
+                       '; ' ORDER BY e.grantor
+                     ) AS revoke
+              FROM unnest(v_next) AS p
+              JOIN pg_auth_members AS e ON e.member = p.role_oid
+              JOIN pg_roles AS r ON r.oid = e.member
+              -- The two options are columns from 16 only, so they are read by name from the row.
+              CROSS JOIN LATERAL (
+                SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
+                       coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+              ) AS o(inherit, set)
+              GROUP BY e.roleid, p.path, p.becomes, p.remedy
+              UNION ALL
+              -- Who owns the database is a member of this one without any row that says so.
+              SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
+                     format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
+              FROM unnest(v_next) AS p
+              JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
+            ) AS m
+            WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
+              AND NOT EXISTS (
+                SELECT FROM unnest(v_found) AS f
+                WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+              )
+            ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+          ) AS n
+        );
+        v_found := v_found || v_next;
+      END LOOP;
+      RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
+      RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
+    END
+  `;
+}
+
+/**
+ * The schemas in which the principals can name objects
+ * @volatility stable
+ */
+export function audit_schemas(principals: Principals): Returns<Oids> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        SELECT DISTINCT n.oid
+        FROM pg_namespace AS n
+        CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+        JOIN unnest(${principals}) AS p
+          ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
+        WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
+      );
+    END
+  `;
+}

@@ -1,0 +1,113 @@
+/**
+ * What a role can have privileges on, and own: for the plan, which takes away what a reporting role must not have, and
+ * for audit_role().
+ */
+import type { Jsonb, Returns } from '../../model/types.ts';
+import { Sql, sql } from '../../sql/template.ts';
+
+/**
+ * Objects named in one statement, which is one subtransaction. Granting on 10,000 tables one by one takes half as long
+ * again as on 500 at once, on 5,000 at once as long; and at 500, 10,000 objects are 20 subtransactions, where from 65 on
+ * a transaction slows what others read (docs/benchmarks.md).
+ */
+export const batch = 500;
+
+/**
+ * Every object of the kinds that are granted on by their name alone, with the one privilege on it that writes nothing
+ * and leads nowhere, where it has one.
+ */
+export const grantableObjects = sql`
+  SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+         quote_ident(n.nspname) AS object, n.nspowner AS owner,
+         coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+  FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+  UNION ALL
+  SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+         coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+  FROM pg_database AS d
+  UNION ALL
+  SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+  FROM pg_largeobject_metadata AS l
+  UNION ALL
+  SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+         w.fdwacl, NULL
+  FROM pg_foreign_data_wrapper AS w
+  UNION ALL
+  SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+         s.srvacl, NULL
+  FROM pg_foreign_server AS s
+  UNION ALL
+  SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+  FROM pg_tablespace AS t
+  UNION ALL
+  SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+  FROM pg_language AS l
+`;
+
+/**
+ * The statements that take privileges away, each from many objects at once
+ *
+ * A row of excess is one object with the privileges on it that one grantor gave. REVOKE takes away what the owner gave
+ * where the caller has the owner's rights, or else what the caller itself gave; of what others gave it takes nothing,
+ * without an error.
+ */
+export const revocations = (excess: Sql) => sql`
+  SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+         concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                format('REVOKE %s ON %s%s FROM %I CASCADE',
+                       r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+         r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+  FROM (
+    SELECT e.*, h.held_by, h.delegated,
+           (row_number() OVER (
+             PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+           ) - 1) / ${batch} AS part
+    FROM ${excess} AS e
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                  ELSE to_regrole(quote_ident(current_user))::oid END
+    ) AS b(revoker)
+    CROSS JOIN LATERAL (
+      SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+      UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+    ) AS h(held_by, delegated)
+  ) AS r
+  GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+`;
+
+/** Not of pg_shdepend: they only look like objects that somebody owns, but say something about the role. */
+export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;
+
+/** Which rows of pg_shdepend, d, are objects that the role owns. */
+export const owned = (d: Sql) => sql`${d}.deptype = 'o'
+  AND ${d}.classid NOT IN ${aboutTheRole}`;
+
+/**
+ * Privileges on configuration parameters, which there are from PostgreSQL 15
+ * @volatility stable
+ */
+export function parameter_privileges(): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_catalog text;
+      v_privileges jsonb;
+    BEGIN
+      SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
+      IF FOUND THEN
+        EXECUTE format(
+          'SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object(''parameter'', a.parname)) '
+          'FROM pg_catalog.%I AS a CROSS JOIN LATERAL aclexplode(a.paracl) AS x',
+          v_catalog
+        ) INTO v_privileges;
+      END IF;
+      RETURN coalesce(v_privileges, '[]');
+    END
+  `;
+}
+
+/** The privileges on parameters, x; the bootstrap superuser, whose oid is 10, owns them all. */
+export const parameterPrivileges = sql`
+  jsonb_to_recordset(rolecall_internal.parameter_privileges())
+    AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+`;

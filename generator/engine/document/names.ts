@@ -1,0 +1,114 @@
+/**
+ * Which names a role may have, and which roles no call may touch.
+ */
+import type { Jsonb, Nothing, Text } from '../../model/types.ts';
+import { Sql, join, sql, text } from '../../sql/template.ts';
+
+/**
+ * Refuses a desired state that names a role as no role can be named, or that has an empty password
+ * @volatility stable
+ */
+export function check_document(document: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_names jsonb := ${namesOf(document)};
+    BEGIN
+      PERFORM rolecall_internal.check_role_name(n.name)
+      FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
+      IF ${document} @? '$.*[*] ? (@.password == "")' THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = 'password must not be empty',
+          HINT = 'Use null for a role without a password.';
+      END IF;
+    END
+  `;
+}
+
+/** Every name of a role in a document. */
+const namesOf = (document: Jsonb) =>
+  join(
+    [
+      '$.roles[*].name',
+      '$.base_roles[*].name ? (@ != null)',
+      '$.*[*].role',
+      '$.*[*].member',
+      '$.*[*].reassign_to ? (@ != null)',
+    ].map((path) => sql`jsonb_path_query_array(${document}, ${text(path)})`),
+    '\n|| ',
+  );
+
+/** The server would cut a longer name without an error, and every later comparison would miss the role. */
+const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;
+
+const isReserved = (name: Text) => sql`
+  ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+  OR starts_with(${name}, 'pg_')
+`;
+
+/** Whether check_role_name() refuses a name; in the condition of a query, as calling it for each takes longer. */
+const isImpossible = (name: Sql) => sql`(
+  ${name} IS NULL
+  OR ${isOfWrongLength(name)}
+  OR ${isReserved(name)}
+)`;
+
+/**
+ * Refuses a name that no role can have: null, empty, too long, or reserved
+ * @volatility stable
+ */
+export function check_role_name(role_name: Text): Nothing {
+  return sql`
+    BEGIN
+      IF ${role_name} IS NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'null_value_not_allowed',
+          MESSAGE = 'role name must not be null';
+      ELSIF ${isOfWrongLength(role_name)} THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_name',
+          MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(${role_name})),
+          DETAIL = format('The name is %L.', ${role_name});
+      ELSIF ${isReserved(role_name)} THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'reserved_name',
+          MESSAGE = format('role name "%s" is reserved', ${role_name}),
+          HINT = 'Names that start with "pg_" and the SQL role keywords belong to PostgreSQL.';
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Refuses to bend a superuser, or the caller itself, into a role of the desired state
+ * @volatility stable
+ */
+export function check_protected(role_name: Text): Nothing {
+  return sql`
+    BEGIN
+      IF ${isCaller(role_name)} THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('role "%s" is the role that makes this call', ${role_name}),
+          HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
+      ELSIF ${isSuperuser(sql`to_regrole(quote_ident(${role_name}))::oid`)} THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('role "%s" is a superuser', ${role_name}),
+          HINT = 'Choose another name: no call demotes an administrator.';
+      END IF;
+    END
+  `;
+}
+
+const isCaller = (name: Text) => sql`${name} IN (current_user, session_user)`;
+
+/** A superuser passes every privilege check, which also tells of one that the snapshot does not show. */
+const isSuperuser = (oid: Sql) => sql`
+  has_table_privilege(
+    ${oid}, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+`;
+
+/** Whether check_protected() refuses a role; in an expression, as calling it takes a query. */
+export const isProtected = (name: Text, oid: Sql) => sql`(${isCaller(name)} OR ${isSuperuser(oid)})`;

@@ -1,0 +1,267 @@
+/**
+ * One executor per operation. Its EXCEPTION block is rendered from the operation's policy. Elsewhere an error is caught
+ * only where it says something about a single statement that is no change of a plan: a comment that had to be read
+ * again, a secret that cannot be decrypted. The event trigger has a policy of its own, in model/sqlstates.ts.
+ */
+import type { FunctionSpec } from '../../model/inspect.ts';
+import { type Operation, hintFormat, operations, retriedMessages } from '../../model/operations.ts';
+import { mask } from '../../model/resources.ts';
+import { type Condition, errorClasses, sqlstates } from '../../model/sqlstates.ts';
+import type { Change, Returns, StepRow, Text } from '../../model/types.ts';
+import { anyOf } from '../../sql/conditions.ts';
+import { wrapped } from '../../sql/quote.ts';
+import { Sql, join, raw, sql, text } from '../../sql/template.ts';
+
+/** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
+const attempts = 1000;
+
+export function executors(): FunctionSpec[] {
+  return [execute(), verdict(), surface()];
+}
+
+function internal(name: string, summary: string, body: Sql, parts: Partial<FunctionSpec>): FunctionSpec {
+  return {
+    name,
+    room: 'execute',
+    file: 'generator/model/operations.ts',
+    line: 1,
+    arguments: [{ name: 'change', type: 'rolecall_internal.change', text: '' }],
+    returns: 'rolecall.step',
+    volatility: 'VOLATILE',
+    strict: false,
+    probes: false,
+    summary,
+    remarks: '',
+    result: '',
+    errors: [],
+    examples: [],
+    body: body.text,
+    ...parts,
+  };
+}
+
+/** Of an error in the class of internal errors. */
+const isLostRaceOf = (message: Sql) => sql`
+  ${message} LIKE ANY (ARRAY[
+    ${join(retriedMessages.map(text), ',\n')}
+  ])
+`;
+export const isLostRace = isLostRaceOf(sql`SQLERRM`);
+
+const surfaceCall = sql`
+  GET STACKED DIAGNOSTICS
+    v_message = MESSAGE_TEXT,
+    v_detail = PG_EXCEPTION_DETAIL,
+    v_hint = PG_EXCEPTION_HINT;
+  PERFORM rolecall_internal.surface(change, SQLSTATE, v_message, v_detail, v_hint);
+`;
+
+function surface(): FunctionSpec {
+  const cases = new Map<string, string[]>();
+  for (const [name, policy] of Object.entries(operations as Readonly<Record<string, Operation>>)) {
+    for (const { condition, hint } of policy.surfaced ?? []) {
+      cases.set(hint, [...(cases.get(hint) ?? []), `${name} ${sqlstates[condition]}`]);
+    }
+  }
+  const hints = [...cases].map(
+    ([hint, failures]) => sql`
+      WHEN v_failure IN (${join(failures.map(text))}) THEN
+        ${raw(wrapped(hintFormat(hint), 110))}
+    `,
+  );
+  return internal(
+    'surface',
+    'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
+    sql`
+      DECLARE
+        v_failure text := change.operation || ' ' || code;
+        v_hint text := CASE
+          ${hints}
+        END;
+        v_role text := CASE
+          -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
+          WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2]
+          ELSE change.target
+        END;
+      BEGIN
+        -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
+        RAISE EXCEPTION USING
+          ERRCODE = code,
+          MESSAGE = message,
+          DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+          HINT = coalesce(
+            format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)),
+            nullif(hint, ''),
+            'Nothing was changed: the call is undone as a whole.'
+          );
+      END
+    `,
+    {
+      volatility: 'STABLE',
+      arguments: [
+        { name: 'change', type: 'rolecall_internal.change', text: '' },
+        { name: 'code', type: 'text', text: '' },
+        { name: 'message', type: 'text', text: '' },
+        { name: 'detail', type: 'text', text: '' },
+        { name: 'hint', type: 'text', text: '' },
+      ],
+      returns: 'void',
+    },
+  );
+}
+
+/** What the policies say of a condition that is neither internal nor surfaced, by operation and SQLSTATE. */
+function verdict(): FunctionSpec {
+  const cases = new Map<string, string[]>();
+  for (const [name, policy] of policies) {
+    const add = (what: string, condition: Condition) =>
+      cases.set(what, [...(cases.get(what) ?? []), `${name} ${sqlstates[condition]}`]);
+    for (const condition of policy.retried ?? []) add('retry', condition);
+    for (const { conditions: names, then, note, notice } of policy.ignored ?? [])
+      for (const condition of names)
+        add(then === 'again' ? 'again' : `${notice ? 'notice' : 'skip'}: ${note}`, condition);
+  }
+  return internal(
+    'verdict',
+    'What becomes of a change that failed: retry, again (plan anew), skip or notice with a note; null: the error is surfaced',
+    sql`
+      BEGIN
+        RETURN CASE
+          WHEN code = ${text(sqlstates.internal_error)} THEN CASE WHEN ${isLostRaceOf(sql`message`)} THEN 'retry' END
+          ${[...cases].map(
+            ([what, failures]) => sql`
+            WHEN operation || ' ' || code IN (
+              ${lines(failures)}
+            ) THEN ${text(what)}
+          `,
+          )}
+        END;
+      END
+    `,
+    {
+      volatility: 'IMMUTABLE',
+      arguments: [
+        { name: 'operation', type: 'text', text: '' },
+        { name: 'code', type: 'text', text: '' },
+        { name: 'message', type: 'text', text: '' },
+      ],
+      returns: 'text',
+    },
+  );
+}
+
+const policies = Object.entries(operations as Readonly<Record<string, Operation>>);
+
+function lines(values: readonly string[]): Sql {
+  const rows = Array.from({ length: Math.ceil(values.length / 4) }, (_, at) =>
+    join(values.slice(at * 4, at * 4 + 4).map(text)),
+  );
+  return join(rows, ',\n');
+}
+
+function execute(): FunctionSpec {
+  const before = policies.flatMap(([name, { before: statement }]) =>
+    statement === undefined
+      ? []
+      : [
+          sql`WHEN ${text(name)} THEN
+  ${statement}`,
+        ],
+  );
+  return internal(
+    'execute_change',
+    'Makes one change, by the error policy of its operation; null where it has to be planned again',
+    sql`
+      DECLARE
+        v_attempts integer := 0;
+        v_verdict text;
+        v_message text;
+        v_detail text;
+        v_hint text;
+      BEGIN
+        IF change.operation = 'grant_role' AND change.sqlstate = ${text(sqlstates.undefined_object)} THEN
+          -- As where the role is dropped at that moment.
+          RAISE NOTICE '%', change.note;
+          RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
+        ELSIF change.sqlstate IS NOT NULL THEN
+          RAISE WARNING USING
+            ERRCODE = change.sqlstate,
+            MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+            HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
+          RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
+        END IF;
+        LOOP
+          BEGIN
+            CASE change.operation
+              ${before}
+              ELSE NULL;
+            END CASE;
+            EXECUTE rolecall_internal.statement_of(change);
+            EXIT;
+          EXCEPTION
+            -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+            WHEN ${anyOf(Object.values(errorClasses))} THEN
+              v_attempts := v_attempts + 1;
+              v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
+              IF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= ${attempts} THEN
+                ${surfaceCall}
+              END IF;
+              PERFORM rolecall_internal.refresh_caches();
+              IF v_verdict = 'again' THEN
+                RETURN NULL;
+              ELSIF v_verdict <> 'retry' THEN
+                IF starts_with(v_verdict, 'notice') THEN
+                  RAISE NOTICE '%', SQLERRM;
+                END IF;
+                RETURN rolecall_internal.step_of(
+                  change, 'skipped', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
+                );
+              END IF;
+          END;
+        END LOOP;
+        IF change.password IS NOT NULL AND rolecall_internal.is_password_cleared(change.target) THEN
+          PERFORM rolecall_internal.refuse_empty_verifier();
+        END IF;
+        RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
+      END
+    `,
+    {},
+  );
+}
+
+/**
+ * The statement of a change with its password, which is a verifier by now, in place of the mask
+ * @volatility stable
+ */
+export function statement_of(change: Change): Returns<Text> {
+  return sql`
+    BEGIN
+      IF ${change}.password IS NULL THEN
+        RETURN ${change}.statement;
+      END IF;
+      -- The mask ends the statement, so a role whose name looks like the mask does no harm.
+      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(${mask}))),
+                    ${change}.password);
+    END
+  `;
+}
+
+/**
+ * A change as a row for the caller
+ * @volatility immutable
+ */
+export function step_of(
+  change: Change,
+  status: Text,
+  code: Text | null = null,
+  note: Text | null = null,
+): Returns<StepRow> {
+  return sql`
+    BEGIN
+      RETURN ROW(
+        ${change}.operation, ${change}.target, ${change}.statement,
+        ${status}, ${code}, ${note}
+      )::rolecall.step;
+    END
+  `;
+}

@@ -1,0 +1,61 @@
+/**
+ * The verifier that a password becomes, right before the statement that sets it.
+ */
+import type { Bool, Returns, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * The password as a verifier: one that is ready-made as it is, a plain one hashed
+ */
+export function verifier(password: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      IF NOT rolecall_internal.is_scram_verifier(${password}) THEN
+        RETURN rolecall.scram_sha_256(${password});
+      ELSIF NOT rolecall_internal.sees_passwords()
+        AND NOT rolecall_internal.is_kept_verifier(${password})
+        AND rolecall_internal.is_empty_verifier(${password})
+      THEN
+        PERFORM rolecall_internal.refuse_empty_verifier();
+      END IF;
+      RETURN ${password};
+    END
+  `;
+}
+
+/**
+ * Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty
+ * one
+ *
+ * Looking is much cheaper than to find out whether a verifier is one.
+ * @volatility stable
+ */
+export function sees_passwords(): Returns<Bool> {
+  return sql`
+    BEGIN
+      -- Under an older snapshot the role may be shown as it was before this transaction changed it.
+      RETURN current_setting('transaction_isolation') = 'read committed'
+        AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+    END
+  `;
+}
+
+/**
+ * Whether a role that was just given a password has none
+ * @volatility stable
+ * @probes
+ */
+export function is_password_cleared(role_name: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      IF NOT rolecall_internal.sees_passwords() THEN
+        RETURN false;
+      END IF;
+      -- An older snapshot may show the role as it was before, too.
+      RETURN NOT EXISTS (
+        SELECT FROM pg_authid AS a
+        WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NOT NULL
+      );
+    END
+  `;
+}

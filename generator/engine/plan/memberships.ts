@@ -1,0 +1,168 @@
+/**
+ * What differs about memberships. PostgreSQL 16 and newer keep one row per grantor, with INHERIT and SET options;
+ * older servers one row, which inherits as the member's own attribute says.
+ */
+import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import { Sql, sql, text } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
+
+/**
+ * Memberships to revoke, then memberships to grant
+ * @volatility stable
+ * @probes
+ */
+export function plan_memberships(document: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_list jsonb := ${document} -> 'memberships';
+      v_wanted jsonb;
+      v_role text;
+      v_member text;
+      v_role_oid oid;
+      v_member_oid oid;
+      v_edges jsonb[];
+      v_admin boolean;
+      v_inherit boolean;
+      v_set boolean;
+      v_made jsonb;
+      v_absent text;
+      v_grantor text;
+      v_by_grantor boolean := ${serverVersion} >= 16;
+    BEGIN
+      IF NOT v_by_grantor AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)') THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'feature_not_supported',
+          MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+      END IF;
+      -- Most calls ask for nothing to be taken away.
+      IF jsonb_path_exists(
+        v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+      ) THEN
+        v_changes := rolecall_internal.plan_revokes(v_list);
+      END IF;
+      FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+        v_wanted := v_list -> v_position;
+        CONTINUE WHEN v_wanted ->> 'state' = 'absent';
+        v_role := v_wanted ->> 'role';
+        v_member := v_wanted ->> 'member';
+        v_role_oid := to_regrole(quote_ident(v_role))::oid;
+        v_member_oid := to_regrole(quote_ident(v_member))::oid;
+        v_edges := '{}'::jsonb[];
+        v_absent := NULL;
+        v_grantor := NULL;
+        v_admin := (v_wanted ->> 'admin')::boolean;
+        v_inherit := (v_wanted ->> 'inherit')::boolean;
+        v_set := (v_wanted ->> 'set')::boolean;
+        IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
+          v_made := coalesce(v_made, (
+            SELECT jsonb_object_agg(n.name, true)
+            FROM jsonb_to_recordset(${document} -> 'roles') AS n(name text)
+          ), '{}');
+          v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                           WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+        ELSE
+          v_edges := ARRAY(
+            SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
+          );
+        END IF;
+        IF cardinality(v_edges) > 0 THEN
+          v_admin := v_admin AND NOT ${having('admin')};
+          -- Before 16 no membership has options to differ in.
+          IF v_by_grantor THEN
+            -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
+            IF v_inherit IS NULL AND NOT ${having('inherit')} THEN
+              v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
+            END IF;
+            v_inherit := coalesce(v_inherit, true);
+            v_set := coalesce(v_set, true);
+          END IF;
+          CONTINUE WHEN v_admin IS NOT TRUE AND (
+            NOT v_by_grantor
+            OR (${having('inherit')} OR NOT v_inherit)
+               AND (${having('set')} OR NOT v_set)
+          );
+          -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+          v_grantor := (
+            SELECT v_member FROM unnest(v_edges) AS e
+            WHERE rolecall_internal.is_creator_edge(e)
+              AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+            LIMIT 1
+          );
+        END IF;
+        v_changes := v_changes || ROW(
+          'grant_role', v_member,
+          format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
+                   CASE WHEN v_admin THEN 'ADMIN OPTION' END,
+                   'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
+                 ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
+          NULL, ${locks(sql`v_member`, sql`v_role`)},
+          CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
+        )::rolecall_internal.change;
+      END LOOP;
+      RETURN v_changes;
+    END
+  `;
+}
+
+/** Whether one of the edges has the option. */
+const having = (option: 'admin' | 'inherit' | 'set') => sql`${text(`{"${option}_option": true}`)} <@ ANY (v_edges)`;
+
+/**
+ * Memberships that are to end, and options that are to be taken away
+ * @volatility stable
+ * @probes
+ */
+export function plan_revokes(memberships: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_by_grantor boolean := ${serverVersion} >= 16;
+    BEGIN
+      RETURN ARRAY(
+        SELECT ROW(
+                 'revoke_role', w.member,
+                 ${revoke},
+                 NULL, ${locks(sql`w.member`, sql`g.role`)}, NULL, NULL
+               )::rolecall_internal.change
+        FROM ROWS FROM (jsonb_to_recordset(${memberships})
+               AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
+             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+        CROSS JOIN LATERAL (
+          SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+          OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
+        ) AS o(role_oid, member_oid)
+        CROSS JOIN LATERAL (
+          SELECT e.* FROM pg_auth_members AS e
+          WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
+          OFFSET 0 -- Member by member, by the index on them.
+        ) AS e
+        CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
+        CROSS JOIN LATERAL (
+          SELECT 'ALL' WHERE w.state = 'absent'
+          UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
+          UNION ALL
+          SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
+            AND ${has('inherit_option')}
+          UNION ALL
+          SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
+            AND ${has('set_option')}
+        ) AS r(option)
+        WHERE NOT rolecall_internal.is_creator_edge(to_jsonb(e))
+        ORDER BY w.position, e.grantor, r.option, g.role
+      );
+    END
+  `;
+}
+
+/** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
+const has = (option: 'inherit_option' | 'set_option') => sql`coalesce((to_jsonb(e) -> ${text(option)})::boolean, true)`;
+
+/** From 16 the statement itself locks the granted role too: take both in the one order. */
+const locks = (member: Sql, role: Sql) =>
+  sql`CASE WHEN v_by_grantor THEN ARRAY[${member}, ${role}] ELSE ARRAY[${member}] END`;
+
+const revoke = sql`
+  format('REVOKE %s%I FROM %I%s',
+         CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
+`;

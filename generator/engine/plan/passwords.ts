@@ -1,0 +1,64 @@
+/**
+ * What differs about passwords and their ends of validity.
+ */
+import { mask } from '../../model/resources.ts';
+import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
+ *
+ * The document has the mask where there is a password, and the passwords are beside it: see run().
+ * @volatility stable
+ * @probes
+ */
+export function plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+      v_resource jsonb;
+      v_name text;
+      v_role oid;
+      v_until timestamptz;
+      v_present timestamptz;
+      v_stored text;
+      v_wanted boolean;
+    BEGIN
+      FOR v_position IN 0 .. jsonb_array_length(${document} -> 'passwords') - 1 LOOP
+        v_resource := ${document} -> 'passwords' -> v_position;
+        v_name := v_resource ->> 'role';
+        v_role := to_regrole(quote_ident(v_name))::oid;
+        v_until := (v_resource ->> 'valid_until')::timestamptz;
+        IF v_role IS NULL THEN
+          -- A role that the same call creates is created with its password.
+          CONTINUE WHEN jsonb_path_exists(
+            ${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
+          );
+          RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role "%s" does not exist', v_name);
+        END IF;
+        -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+        IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
+          PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
+        END IF;
+        IF v_readable THEN
+          SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
+          v_wanted := NOT rolecall_internal.password_matches(${passwords} ->> v_name, v_stored);
+        ELSE
+          SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
+          v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
+        END IF;
+        CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
+        v_changes := v_changes || ROW(
+          'set_password', v_name,
+          concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
+                    format('PASSWORD %L', ${mask})),
+          ${mask}, ARRAY[v_name], NULL, NULL
+        )::rolecall_internal.change;
+      END LOOP;
+      RETURN v_changes;
+    END
+  `;
+}

@@ -1,0 +1,72 @@
+/**
+ * What differs about the default privileges that make future tables readable.
+ */
+import type { ChangeRow, Places, SetOf, TableGroups } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { readers } from './tables.ts';
+
+/**
+ * Default privileges that are missing for future tables, and those that the role must not have
+ * @volatility stable
+ */
+export function plan_default_privileges(places: Places, groups: TableGroups): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH owner AS (
+          SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
+          FROM unnest(${places}) AS p
+          CROSS JOIN LATERAL unnest(p.owners) AS o(name)
+          UNION
+          SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
+          FROM unnest(${places}) AS p
+          JOIN unnest(${groups}) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+          WHERE p.every_owner
+        ),
+        present AS (
+          SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+                 d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
+                   AND EXISTS (
+                     SELECT FROM unnest(${places}) AS p
+                     WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+                   ) AS wanted
+          FROM pg_default_acl AS d
+          CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+          JOIN (
+            ${readers(places)}
+          ) AS t ON t.role_oid = x.grantee
+        ),
+        change AS (
+          SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
+                 format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
+                        o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
+          FROM unnest(${places}) AS p
+          JOIN owner AS o USING (position)
+          WHERE o.owner <> p.role
+            AND NOT EXISTS (
+              SELECT FROM present AS d
+              WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
+                AND d.defaclnamespace = p.schema_oid
+            )
+          GROUP BY p.position, p.role, o.owner, o.owner_oid
+          UNION ALL
+          SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+                 format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
+                        pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
+                        concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
+                        CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
+                             WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, d.role)
+          FROM present AS d
+          LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+          WHERE NOT d.wanted OR d.is_grantable
+        )
+        SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
+               CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+               CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
+                    WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
+                      THEN format('takes membership in %I, which makes the tables', c.owner) END
+        FROM change AS c
+        ORDER BY c.position, c.phase, c.statement;
+    END
+  `;
+}

@@ -1,0 +1,88 @@
+/**
+ * Which database of the cluster a reporting role belongs to.
+ */
+import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * The setting that shows in all databases which of them a reporting role belongs to: the one where it has it again for
+ * that database alone. Every caller that may alter the role may set it, and a dump of the cluster carries it.
+ */
+export const ownership = sql`'{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb`;
+
+/**
+ * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's
+ *
+ * The role could set the setting for any database, but not give itself a privilege there. Another login could, on large
+ * objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made that may
+ * provision.
+ * @volatility stable
+ */
+export function other_database(role_name: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT nullif(d.datname, current_database())::text
+        FROM pg_db_role_setting AS s
+        JOIN pg_database AS d ON d.oid = s.setdatabase
+        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
+          AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+          AND (d.datname = current_database() OR EXISTS (
+            SELECT FROM pg_shdepend AS g
+            WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+              AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
+                SELECT FROM pg_shdepend AS o
+                JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
+                WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
+              ))
+          ))
+        ORDER BY d.datname = current_database() DESC, d.datname
+        LIMIT 1
+      );
+    END
+  `;
+}
+
+/**
+ * Refuses a reporting role that belongs to another database of the cluster
+ * @volatility stable
+ */
+export function check_provisioned_here(resources: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_role text;
+      v_other text;
+    BEGIN
+      -- As a rule no role has a setting for another database.
+      FOR v_role IN
+        SELECT DISTINCT r.role
+        FROM jsonb_to_recordset(${resources}) AS r(role text)
+        JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
+        JOIN pg_database AS d ON d.oid = s.setdatabase
+        WHERE d.datname <> current_database()
+      LOOP
+        v_other := rolecall_internal.other_database(v_role);
+        IF v_other IS NOT NULL THEN
+          PERFORM rolecall_internal.refuse_other_database(v_role, format('database "%s"', v_other));
+        END IF;
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * Refuses a reporting role of another database
+ * @volatility stable
+ */
+export function refuse_other_database(role_name: Text, owner: Text): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('reporting role "%s" belongs to %s',
+                         ${role_name}, ${owner}),
+        HINT = 'Roles belong to the whole cluster: give the role of each database a name of its own, such as one that '
+               'starts with the name of the database.';
+    END
+  `;
+}

@@ -1,0 +1,132 @@
+/**
+ * What differs about the read-only access of reporting roles in this database: schemas, tables, default privileges.
+ *
+ * A `read_access` resource names a role, the schemas it reads, the tables withheld from it (as in SQL: quoted where
+ * needed, with or without the schema), and whose future tables it reads (null: every owner of tables there, and the
+ * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
+ * are taken away.
+ */
+import type { ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { isOfGroup, numbered } from './tables.ts';
+
+/**
+ * Differences in the read-only access of reporting roles
+ * @volatility stable
+ */
+export function plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_groups rolecall_internal.table_group[];
+      v_places rolecall_internal.place[];
+    BEGIN
+      PERFORM rolecall_internal.check_provisioned_here(${resources});
+      v_groups := rolecall_internal.table_groups();
+      v_places := rolecall_internal.places(${resources}, v_groups);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+    END
+  `;
+}
+
+/**
+ * Each schema of each resource, with the tables in it that are withheld, and the groups that these are in
+ * @volatility stable
+ * @probes
+ */
+export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
+  return sql`
+    DECLARE
+      v_places rolecall_internal.place[];
+    BEGIN
+      v_places := ARRAY(
+        SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
+                   '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+                   coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+                  )::rolecall_internal.place
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, owners text[], caller text))
+             WITH ORDINALITY AS t(role, schemas, owners, caller, position)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
+        CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+        ORDER BY t.position, s.place
+      );
+      IF NOT jsonb_path_exists(${resources}, '$[*].withheld[*]') THEN
+        RETURN v_places;
+      END IF;
+      RETURN ARRAY(
+        WITH RECURSIVE withheld AS (
+          SELECT p.position, c.oid AS table_oid
+          FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (withheld jsonb))
+               WITH ORDINALITY AS t(withheld, position)
+          CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+          CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
+          CROSS JOIN LATERAL (
+            SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = i.parts[cardinality(i.parts)] OFFSET 0
+          ) AS c
+          JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
+          WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
+          UNION
+          -- Its partitions hold its rows.
+          SELECT w.position, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+        ),
+        found AS (
+          SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+                 array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
+          FROM withheld AS w
+          JOIN pg_class AS c ON c.oid = w.table_oid
+          JOIN ${numbered(groups)} ON (
+            ${isOfGroup}
+          )
+          GROUP BY w.position, g.schema
+        )
+        SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
+                   coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall_internal.place
+        FROM unnest(v_places) AS p
+        LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
+        ORDER BY p.position, p.place
+      );
+    END
+  `;
+}
+
+/**
+ * Schemas that are missing, and USAGE that is missing on them
+ * @volatility stable
+ */
+export function plan_schemas(places: Places): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        -- Each ACL is taken apart once, however many roles there are.
+        WITH held AS MATERIALIZED (
+          SELECT n.oid, x.grantee
+          FROM pg_namespace AS n
+          CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+          WHERE x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p) AND x.privilege_type = 'USAGE'
+        ),
+        found AS (
+          SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
+                 format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
+          FROM unnest(${places}) AS p
+          WHERE p.schema_oid IS NULL
+            AND NOT EXISTS (
+              SELECT FROM unnest(${places}) AS e WHERE e.schema = p.schema AND e.position < p.position
+            )
+          UNION ALL
+          SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
+                 format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
+                 p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
+          FROM unnest(${places}) AS p
+          WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
+        )
+        SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
+               CASE WHEN NOT f.allowed THEN '42501' END,
+               CASE WHEN NOT f.allowed THEN 'only the owner may do this' END
+        FROM found AS f
+        ORDER BY f.position, f.phase, f.place;
+    END
+  `;
+}

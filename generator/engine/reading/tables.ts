@@ -1,0 +1,297 @@
+/**
+ * What differs about the privileges of reporting roles on tables.
+ *
+ * Few ACLs are shared by many tables, so tables go by groups: of one schema, kind, owner and ACL. pg_class is read once
+ * for the groups, and again only where single tables of a group have to be known.
+ */
+import type {
+  ChangeRow,
+  Integer,
+  Integers,
+  Jsonb,
+  Oid,
+  Places,
+  Returns,
+  SetOf,
+  Table,
+  TableGroups,
+  Text,
+} from '../../model/types.ts';
+import { Sql, sql } from '../../sql/template.ts';
+import { batch, revocations } from '../catalogs/grantable.ts';
+
+/**
+ * From PostgreSQL 18 each table that a statement names is locked, so no call names more than about that many: beyond, it
+ * goes by schema, first where nearly every table is to be granted.
+ */
+const longList = 1000;
+
+/** The groups, g, with their numbers. */
+export const numbered = (groups: Sql) =>
+  sql`unnest(${groups}) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)`;
+
+/** Whether a table, c, is of a group, g; in conditions that a hash join can be made of. */
+export const isOfGroup = sql`
+  g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
+  AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+`;
+
+/** The roles that are to read the places. */
+export const readers = (places: Sql) => sql`
+  SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(${places}) AS p
+`;
+
+/**
+ * All tables and sequences in groups
+ * @volatility stable
+ */
+export function table_groups(): Returns<TableGroups> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
+        FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
+      );
+    END
+  `;
+}
+
+/**
+ * The tables of the groups with these numbers
+ * @volatility stable
+ */
+export function tables_of(
+  groups: TableGroups,
+  numbers: Integers,
+): Table<{ number: Integer; table_oid: Oid; name: Text }> {
+  return sql`
+    BEGIN
+      IF cardinality(${numbers}) > 0 THEN
+        RETURN QUERY
+          SELECT g.number::integer, c.oid, c.relname::text
+          FROM pg_class AS c
+          JOIN ${numbered(groups)} ON (
+            ${isOfGroup}
+          )
+          WHERE g.number = ANY (${numbers});
+      END IF;
+    END
+  `;
+}
+
+/**
+ * SELECT that is missing on tables
+ * @volatility stable
+ */
+export function plan_missing_tables(places: Places, groups: TableGroups): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_missing jsonb := rolecall_internal.missing_groups(${places}, ${groups});
+    BEGIN
+      IF v_missing IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH missing AS (
+          SELECT p.position, p.place, p.role, p.schema, p.withheld, m.number, m.owner, m.allowed, m.whole
+          FROM jsonb_to_recordset(v_missing)
+            AS m(position bigint, place bigint, number integer, owner oid, allowed boolean, whole boolean)
+          JOIN unnest(${places}) AS p USING (position, place)
+        ),
+        whole AS (
+          SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld FROM missing AS m WHERE m.whole
+        ),
+        named AS (
+          SELECT m.*, t.table_oid, t.name
+          FROM missing AS m
+          JOIN rolecall_internal.tables_of(
+            ${groups}, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
+          ) AS t USING (number)
+          WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
+        ),
+        found AS (
+          SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
+                 string_agg(w.schema, ', ' ORDER BY w.place) AS target,
+                 format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %I',
+                        string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
+                 w.role, NULL::text AS note
+          FROM whole AS w
+          GROUP BY w.position, w.role
+          UNION ALL
+          SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
+                 format('GRANT SELECT ON %s TO %I',
+                        string_agg(format('%I.%I', n.schema, n.name), ', ' ORDER BY n.name COLLATE "C"), n.role),
+                 n.role, NULL
+          FROM (
+            SELECT a.*, (row_number() OVER (
+                     PARTITION BY a.position, a.place ORDER BY a.name COLLATE "C"
+                   ) - 1) / ${batch} AS part
+            FROM named AS a WHERE a.allowed
+          ) AS n
+          GROUP BY n.position, n.place, n.part, n.schema, n.role
+          UNION ALL
+          SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
+                 format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
+                 format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+          FROM named AS n
+          WHERE NOT n.allowed
+          UNION ALL
+          -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+          SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
+                 format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
+          FROM whole AS w
+          CROSS JOIN LATERAL unnest(w.withheld) AS t(oid)
+          GROUP BY w.position, w.place, w.schema, w.role
+        )
+        SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
+               CASE WHEN f.note IS NOT NULL THEN '42501' END, f.note
+        FROM found AS f
+        ORDER BY f.position, f.phase, f.place, f.part, f.statement;
+    END
+  `;
+}
+
+/**
+ * The groups with tables that a role is to read and does not, for each place; null where there are none
+ *
+ * Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at once:
+ * where that is right, and cheaper than to name them.
+ * @volatility stable
+ */
+export function missing_groups(places: Places, groups: TableGroups): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        -- Each ACL is taken apart once, however many roles there are.
+        WITH reader AS MATERIALIZED (
+          SELECT DISTINCT g.number, x.grantee
+          FROM ${numbered(groups)}
+          CROSS JOIN LATERAL aclexplode(g.acl) AS x
+          WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p)
+        ),
+        held AS MATERIALIZED (
+          SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.sample, g.size,
+                 r.number IS NOT NULL AS reads
+          FROM unnest(${places}) AS p
+          JOIN ${numbered(groups)}
+            ON g.schema = p.schema_oid AND g.kind <> 'S'
+          LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+        ),
+        missing AS (
+          SELECT h.position, h.place, h.number, h.owner, m.tables,
+                 has_table_privilege(h.sample, 'SELECT WITH GRANT OPTION') AS allowed
+          FROM held AS h
+          CROSS JOIN LATERAL (
+            SELECT h.size - count(*) FROM unnest(h.withheld_in) AS w(number) WHERE w.number = h.number
+          ) AS m(tables)
+          WHERE NOT h.reads AND h.owner IS DISTINCT FROM h.role_oid AND m.tables > 0
+        ),
+        manner AS (
+          SELECT m.position, m.place,
+                 m.allowed AND (
+                   m.tables = h.tables
+                   OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema) > ${longList}
+                 ) AS whole
+          FROM (
+            SELECT m.position, m.place, bool_and(m.allowed) AS allowed, sum(m.tables) AS tables
+            FROM missing AS m GROUP BY m.position, m.place
+          ) AS m
+          JOIN (
+            SELECT h.position, h.place, h.schema, sum(h.size) AS tables
+            FROM held AS h GROUP BY h.position, h.place, h.schema
+          ) AS h USING (position, place)
+        )
+        SELECT jsonb_agg(jsonb_build_object(
+                 'position', m.position, 'place', m.place, 'number', m.number, 'owner', m.owner::bigint,
+                 'allowed', m.allowed, 'whole', n.whole
+               ))
+        FROM missing AS m
+        JOIN manner AS n USING (position, place)
+      );
+    END
+  `;
+}
+
+/**
+ * Privileges on tables and sequences that a role must not have
+ * @volatility stable
+ */
+export function plan_table_excess(places: Places, groups: TableGroups): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_suspect jsonb := rolecall_internal.suspect_groups(${places}, ${groups});
+    BEGIN
+      IF v_suspect IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH suspect AS (
+          SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
+          FROM jsonb_to_recordset(v_suspect)
+            AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
+                 passes_on boolean, writes text)
+          LEFT JOIN unnest(${places}) AS p ON p.position = s.position AND p.schema_oid = s.schema
+        ),
+        excess AS (
+          SELECT s.position, s.role, CASE s.kind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+                 format('%I.%I', n.nspname, t.name) AS object, s.owner, s.grantor, d.privileges
+          FROM suspect AS s
+          JOIN rolecall_internal.tables_of(
+            ${groups}, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
+          ) AS t USING (number)
+          JOIN pg_namespace AS n ON n.oid = s.schema
+          CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
+          CROSS JOIN LATERAL (
+            SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+            UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
+          ) AS d(privileges)
+          WHERE d.privileges IS NOT NULL
+        ),
+        revoked AS (
+          ${revocations(sql`excess`)}
+        )
+        SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+        FROM revoked AS r
+        ORDER BY r.position, r.part, r.statement;
+    END
+  `;
+}
+
+/**
+ * The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are none
+ *
+ * What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
+ * @volatility stable
+ */
+export function suspect_groups(places: Places, groups: TableGroups): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_agg(jsonb_build_object(
+                 'position', t.position, 'role', t.role, 'number', e.number, 'schema', e.schema::bigint, 'kind', e.kind,
+                 'owner', e.owner::bigint, 'grantor', e.grantor::bigint, 'reads', e.reads, 'passes_on', e.passes_on,
+                 'writes', e.writes
+               ))
+        FROM (
+          SELECT g.number, g.schema, g.kind, g.owner, x.grantee, x.grantor,
+                 bool_or(x.privilege_type = 'SELECT') AS reads,
+                 bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
+                 string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+                   FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+          FROM ${numbered(groups)}
+          CROSS JOIN LATERAL aclexplode(g.acl) AS x
+          WHERE x.grantee <> g.owner AND x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p)
+          GROUP BY 1, 2, 3, 4, 5, 6
+        ) AS e
+        JOIN (
+          ${readers(places)}
+        ) AS t ON t.role_oid = e.grantee
+        LEFT JOIN unnest(${places}) AS p ON p.position = t.position AND p.schema_oid = e.schema
+        WHERE e.writes IS NOT NULL OR e.passes_on OR e.kind = 'S' OR p.position IS NULL OR e.number = ANY (p.withheld_in)
+      );
+    END
+  `;
+}

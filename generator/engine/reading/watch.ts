@@ -1,0 +1,407 @@
+/**
+ * Watching new tables: an event trigger applies what is defined for the reporting roles to a table as soon as anyone
+ * has made or moved it.
+ *
+ * The trigger's function runs as whoever made the table, as it is that role's to grant. All that this role may use of
+ * the extension is the view `reporting_role`; so the function calls nothing else of ours, and whoever owns what it
+ * uses has to be a superuser: the owner of a schema, view or function decides what others run when they use it.
+ */
+import { operations } from '../../model/operations.ts';
+import { sqlstates, watchedClasses } from '../../model/sqlstates.ts';
+import type { Bool, ChangeRow, EventTrigger, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
+import { anyOf } from '../../sql/conditions.ts';
+import { wrapped } from '../../sql/quote.ts';
+import { join, raw, sql, text } from '../../sql/template.ts';
+import { marker } from '../catalogs/advisory.ts';
+import { isLostRace } from '../execute/execute.ts';
+
+const trigger = text('rolecall_watch_new_tables');
+export const handler = sql`'rolecall_internal.apply_to_new_tables()'::regprocedure`;
+
+/** Commands that make a table, move it to another schema or under another parent, or give it another name. */
+const tags = [
+  'ALTER EXTENSION',
+  'ALTER FOREIGN TABLE',
+  'ALTER MATERIALIZED VIEW',
+  'ALTER SCHEMA',
+  'ALTER TABLE',
+  'ALTER VIEW',
+  'CREATE EXTENSION',
+  'CREATE FOREIGN TABLE',
+  'CREATE MATERIALIZED VIEW',
+  'CREATE SCHEMA',
+  'CREATE TABLE',
+  'CREATE TABLE AS',
+  'CREATE VIEW',
+  'IMPORT FOREIGN SCHEMA',
+  'SELECT INTO',
+] as const;
+
+/** How often a change that lost a race is made again; a change alone, so that none is undone by another one. */
+const attempts = 100;
+const retried = ['internal_error', ...operations.grant_privilege.retried] as const;
+
+/**
+ * Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest
+ *
+ * A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
+ * was moved shows in the row that ties it to its schema, which is then as new as the table's own.
+ *
+ * No error of ours is the command's: it becomes a WARNING.
+ * @probes
+ */
+export function apply_to_new_tables(): EventTrigger {
+  const caught = anyOf(watchedClasses);
+  return sql`
+    DECLARE
+      v_changes jsonb := '[]'::jsonb;
+      v_change jsonb;
+      v_next integer := 0;
+      v_alone boolean := false;
+      v_attempts integer := 0;
+    BEGIN
+      BEGIN
+        -- Temporary tables are many, and nobody else's.
+        IF NOT EXISTS (
+          SELECT FROM pg_event_trigger_ddl_commands() AS k
+          WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+        ) THEN
+          RETURN;
+        END IF;
+        v_changes := (
+          WITH RECURSIVE reader AS MATERIALIZED (
+            SELECT o.role_oid, r.role, r.schemas, r.withheld
+            FROM rolecall_watch.reporting_role AS r
+            CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
+            WHERE o.role_oid IS NOT NULL
+          ),
+          -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+          ours AS (
+            SELECT r.role_oid
+            FROM reader AS r
+            CROSS JOIN pg_database AS d
+            LEFT JOIN LATERAL (
+              SELECT true AS marked FROM pg_db_role_setting AS s
+              WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid
+                AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+              OFFSET 0
+            ) AS s ON true
+            GROUP BY r.role_oid
+            HAVING coalesce(bool_or(d.datname = current_database()) FILTER (WHERE s.marked), true)
+          ),
+          command AS MATERIALIZED (
+            SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
+            FROM pg_event_trigger_ddl_commands() AS k
+            -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
+            -- would become part of the extension.
+            WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+              AND EXISTS (SELECT FROM reader)
+          ),
+          -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
+          -- whatever the statistics say, and not at all where there is nothing to find it for.
+          named AS (
+            SELECT k.objid AS table_oid, k.makes, false AS by_schema
+            FROM command AS k WHERE k.classid = 'pg_class'::regclass
+            UNION ALL
+            SELECT m.table_oid, k.makes, false
+            FROM command AS k
+            CROSS JOIN LATERAL unnest(ARRAY(
+              SELECT d.objid FROM pg_depend AS d
+              WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+                AND d.classid = 'pg_class'::regclass
+            )) AS m(table_oid)
+            WHERE k.classid = 'pg_extension'::regclass
+            UNION ALL
+            SELECT m.table_oid, k.makes, true
+            FROM command AS k
+            CROSS JOIN LATERAL unnest(ARRAY(SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = k.objid)) AS m(table_oid)
+            WHERE k.classid = 'pg_namespace'::regclass
+          ),
+          touched AS MATERIALIZED (
+            SELECT n.table_oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
+            FROM named AS n GROUP BY n.table_oid
+          ),
+          lineage AS (
+            SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
+            UNION
+            SELECT l.table_oid, i.parent
+            FROM lineage AS l
+            CROSS JOIN LATERAL (
+              SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+            ) AS i
+          ),
+          withheld AS (
+            SELECT r.role_oid, l.table_oid
+            FROM lineage AS l
+            CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
+            CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+            JOIN reader AS r ON n.nspname = ANY (r.schemas)
+            CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
+            CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
+            WHERE c.relname = p.parts[cardinality(p.parts)]
+              AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+            UNION
+            -- Its partitions hold its rows.
+            SELECT w.role_oid, i.child
+            FROM withheld AS w
+            CROSS JOIN LATERAL (
+              SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+            ) AS i
+          ),
+          subject AS (
+            SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
+            FROM touched AS t CROSS JOIN reader AS r
+            UNION ALL
+            SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
+            FROM withheld AS w
+            JOIN reader AS r USING (role_oid)
+            WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
+          ),
+          examined AS (
+            SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
+                   a.reads, a.more, r.readable,
+                   CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
+                          SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
+                        )
+                        ELSE s.made OR coalesce((
+                          SELECT d.xmin = c.xmin FROM pg_depend AS d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
+                            AND d.refclassid = 'pg_namespace'::regclass
+                          LIMIT 1
+                        ), false) END AS new
+            FROM subject AS s
+            CROSS JOIN LATERAL (
+              SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
+              WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+              OFFSET 0
+            ) AS c
+            CROSS JOIN LATERAL (
+              SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
+            ) AS n
+            CROSS JOIN LATERAL (
+              SELECT n.nspname = ANY (s.schemas)
+                     AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
+            ) AS r(readable)
+            CROSS JOIN LATERAL (
+              SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
+                     coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
+              FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
+            ) AS a(reads, more)
+          ),
+          change AS (
+            SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
+            FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
+            UNION ALL
+            SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
+            FROM command AS k
+            JOIN pg_namespace AS n ON n.oid = k.objid
+            JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
+            WHERE k.classid = 'pg_namespace'::regclass
+              AND NOT EXISTS (
+                SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
+              )
+            UNION ALL
+            SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
+            FROM examined AS e WHERE e.readable AND CASE
+              WHEN e.reads THEN e.more
+              ELSE e.new AND e.role_oid IN (SELECT o.role_oid FROM ours AS o)
+            END
+          )
+          SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
+        );
+      EXCEPTION
+        WHEN ${caught} THEN
+          RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('reporting roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
+            HINT = 'Have a superuser call rolecall.watch_new_tables() and rolecall.converge().';
+          RETURN;
+      END;
+
+      -- All in one subtransaction. Only where that fails each is made in one of its own.
+      WHILE v_next < jsonb_array_length(v_changes) LOOP
+        BEGIN
+          FOR v_position IN v_next .. CASE WHEN v_alone THEN v_next ELSE jsonb_array_length(v_changes) - 1 END LOOP
+            v_change := v_changes -> v_position;
+            IF NOT (v_change ->> 'allowed')::boolean THEN
+              RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
+            ELSIF v_change ->> 'kind' = 'grant' THEN
+              EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
+                             v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+            ELSIF v_change ->> 'kind' = 'usage' THEN
+              EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
+            ELSE
+              EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
+                             v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
+            END IF;
+          END LOOP;
+          EXIT WHEN NOT v_alone;
+          v_next := v_next + 1;
+          v_attempts := 0;
+        EXCEPTION
+          WHEN ${caught} THEN
+            v_attempts := v_attempts + 1;
+            IF NOT v_alone THEN
+              v_alone := true;
+            ELSIF SQLSTATE IN (${join(retried.map((name) => text(sqlstates[name])))}) AND v_attempts < ${attempts}
+                  AND (SQLSTATE <> ${text(sqlstates.internal_error)} OR ${isLostRace})
+            THEN
+              -- Taking a shared object's lock brings the caches up to date.
+              PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
+            ELSE
+              RAISE WARNING USING
+                ERRCODE = SQLSTATE,
+                MESSAGE = format('%s for reporting role "%s": %s',
+                  CASE v_change ->> 'kind'
+                    WHEN 'grant' THEN format('"%s.%s" is not readable', v_change ->> 'nspname', v_change ->> 'relname')
+                    WHEN 'usage' THEN format('schema "%s" is not usable', v_change ->> 'nspname')
+                    ELSE format('"%s.%s" keeps its privileges', v_change ->> 'nspname', v_change ->> 'relname')
+                  END, v_change ->> 'role', SQLERRM),
+                HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
+              v_next := v_next + 1;
+              v_attempts := 0;
+            END IF;
+        END;
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * What is missing for new tables to be watched, or still there where they no longer are
+ * @volatility stable
+ */
+export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+      v_untrusted text := rolecall_internal.untrusted_owners();
+    BEGIN
+      RETURN QUERY
+        WITH wanted AS (
+          SELECT bool_and(r.state = 'present') AS enabled
+          FROM jsonb_to_recordset(${resources}) AS r(state text)
+        ),
+        present AS (
+          SELECT t.evtname,
+                 h.ours,
+                 h.ours AND t.evtname = ${trigger}
+                   AND t.evtevent = 'ddl_command_end'
+                   AND t.evtenabled IN ('O', 'A') AND t.evttags @> w.tags AND t.evttags <@ w.tags AS whole
+          FROM pg_event_trigger AS t
+          CROSS JOIN LATERAL (
+            SELECT t.evtfoid = ${handler}
+          ) AS h(ours)
+          CROSS JOIN (
+            SELECT ARRAY[
+              ${join(tags.map(text), ',\n')}
+            ]
+          ) AS w(tags)
+        ),
+        found AS (
+          SELECT 1 AS phase, 'drop_event_trigger' AS operation, p.evtname::text AS target,
+                 format('DROP EVENT TRIGGER %I', p.evtname) AS statement, NULL AS sqlstate, NULL AS note
+          FROM present AS p CROSS JOIN wanted AS w
+          WHERE p.ours AND NOT (w.enabled AND p.whole)
+          UNION ALL
+          SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
+                 CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+                 format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
+          FROM wanted AS w
+          CROSS JOIN LATERAL (
+            SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
+            FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
+            UNION ALL
+            SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
+            FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
+          ) AS g(target, what, acl, privilege)
+          WHERE w.enabled IS DISTINCT FROM EXISTS (
+            SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
+          )
+          UNION ALL
+          SELECT 4, 'create_event_trigger', ${trigger},
+                 format(
+                   'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
+                   'EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
+                   ${trigger},
+                   ${raw(wrapped(tags.map((tag) => `'${tag}'`).join(', '), 90))}
+                 ),
+                 CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
+                 CASE WHEN v_untrusted IS NOT NULL
+                        THEN 'the extension''s objects belong to a role that is no superuser'
+                      WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
+          FROM wanted AS w
+          CROSS JOIN (
+            SELECT coalesce(bool_or(p.evtname = ${trigger} AND NOT p.ours), false) FROM present AS p
+          ) AS o(taken)
+          WHERE w.enabled AND NOT EXISTS (SELECT FROM present AS p WHERE p.whole)
+        )
+        SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
+               coalesce(CASE WHEN NOT v_superuser THEN '42501' END, f.sqlstate),
+               coalesce(CASE WHEN NOT v_superuser THEN 'takes a superuser' END, f.note)
+        FROM found AS f
+        ORDER BY f.phase, f.statement;
+    END
+  `;
+}
+
+/**
+ * The statements that give what the trigger uses to a superuser; null where it is one's already
+ *
+ * Every role uses it that makes a table, superusers included.
+ * @volatility stable
+ */
+export function untrusted_owners(): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
+        FROM (
+          SELECT n.nspowner, format('SCHEMA %I', n.nspname)
+          FROM pg_namespace AS n WHERE n.nspname IN ('rolecall_internal', 'rolecall_watch')
+          UNION ALL
+          SELECT p.proowner, 'FUNCTION rolecall_internal.apply_to_new_tables()'
+          FROM pg_proc AS p WHERE p.oid = ${handler}
+          UNION ALL
+          SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
+          FROM pg_class AS c
+          WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass)
+        ) AS o(owner, object)
+        JOIN pg_roles AS r ON r.oid = o.owner
+        WHERE NOT r.rolsuper
+      );
+    END
+  `;
+}
+
+/**
+ * Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe
+ *
+ * One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be changed.
+ */
+export function check_watch(enable: Bool, dry_run: Bool): Nothing {
+  return sql`
+    BEGIN
+      IF ${enable} IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
+      ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'insufficient_privilege',
+          MESSAGE = 'only a superuser can have new tables watched',
+          HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+      ELSIF ${enable} AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'object_not_in_prerequisite_state',
+          MESSAGE = 'the extension''s objects belong to a role that is no superuser',
+          DETAIL = 'Whoever makes a table, superusers included, would run what that role puts in their place.',
+          HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
+                        rolecall_internal.untrusted_owners());
+      END IF;
+      IF ${dry_run} IS NOT TRUE THEN
+        PERFORM pg_advisory_xact_lock(
+          (${marker}::bigint << 32) | ${handler}::oid::bigint
+        );
+      END IF;
+    END
+  `;
+}

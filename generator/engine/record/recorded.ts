@@ -1,0 +1,56 @@
+/**
+ * What the calls of this database have asked for, as one desired state.
+ */
+import type { Jsonb, Returns } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller
+ * adds that afresh
+ * @volatility stable
+ */
+export function recorded_document(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH newest AS MATERIALIZED (
+          SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
+          FROM rolecall_internal.resource AS p
+          ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
+        ),
+        reporting AS (
+          SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+        ),
+        -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+        removed AS (
+          SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
+        ),
+        section AS (
+          SELECT n.section,
+                 -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+                 jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+                                               n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
+          FROM newest AS n
+          CROSS JOIN LATERAL (
+            SELECT CASE
+              WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
+                THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+              ELSE '{}'
+            END::jsonb
+          ) AS w(warning)
+          WHERE n.resource IS NOT NULL
+            AND (n.section IN ('read_access', 'base_roles', 'watch')
+                 OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
+            AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+              SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
+            ))
+            AND (n.section <> 'memberships' OR NOT EXISTS (
+              SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
+            ))
+          GROUP BY n.section
+        )
+        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
+      );
+    END
+  `;
+}

@@ -1,0 +1,119 @@
+/**
+ * What this database's calls have asked for, so that it can be asked for again.
+ */
+import type { Bool, Jsonb, Nothing, Returns } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { verifierPrefix } from '../secrets/reporting.ts';
+
+/**
+ * Records the desired state, resource by resource, where it differs from what is recorded
+ * @probes
+ */
+export function remember(document: Jsonb, changed: Bool): Nothing {
+  return sql`
+    DECLARE
+      v_document jsonb := ${document};
+      v_new record;
+      -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+      v_always boolean := ${changed} AND current_setting('transaction_isolation') <> 'read committed';
+    BEGIN
+      IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
+        v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
+      END IF;
+      SELECT array_agg(
+               ROW(
+                 s.section, v.key, v.resource,
+                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond')
+               )::rolecall_internal.resource
+             ) AS rows,
+             bool_or(p.recorded_at IS NOT NULL) AS supersede
+        INTO v_new
+        FROM jsonb_each(v_document) AS s(section, resources)
+        CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+        CROSS JOIN LATERAL (
+          SELECT CASE s.section
+                   WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
+                   WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
+                   WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+                   WHEN 'settings'
+                     THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+                          || coalesce(r.resource -> 'here', '[]')
+                   WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
+                   WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
+                   WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
+                 END,
+                 CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
+                      ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
+          OFFSET 0 -- Each is worked out once, not wherever it is used.
+        ) AS v(key, resource)
+        LEFT JOIN LATERAL (
+          SELECT p.resource, p.recorded_at FROM rolecall_internal.resource AS p
+          WHERE p.section = s.section AND p.key = v.key
+          ORDER BY p.recorded_at DESC LIMIT 1
+        ) AS p ON true
+        WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+      IF v_new.rows IS NULL THEN
+        RETURN;
+      END IF;
+      INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+      -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
+      IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
+        DELETE FROM rolecall_internal.resource AS p
+        WHERE p.ctid = ANY (ARRAY(
+          SELECT o.ctid FROM unnest(v_new.rows) AS n
+          JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
+          FOR UPDATE OF o SKIP LOCKED
+        ));
+        IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
+          DELETE FROM rolecall_internal.secret AS s
+          WHERE s.ctid = ANY (ARRAY(
+            SELECT k.ctid FROM unnest(v_new.rows) AS n
+            JOIN rolecall_internal.secret AS k ON k.key = ${verifierPrefix} || (n.key ->> 0)
+            WHERE n.section = 'read_access' AND n.resource IS NULL
+            FOR UPDATE OF k SKIP LOCKED
+          ));
+        END IF;
+      END IF;
+    END
+  `;
+}
+
+/**
+ * What is recorded about roles that are absent, as absent too
+ *
+ * The mapping of the base roles stays: it is about names.
+ * @volatility stable
+ * @probes
+ */
+export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+        FROM (
+          SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
+          FROM (
+            SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
+            FROM jsonb_to_recordset(${roles}) AS a(name jsonb, state text)
+            CROSS JOIN LATERAL (
+              -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+              -- of arrays a longer one is greater than a shorter one.
+              SELECT p.* FROM rolecall_internal.resource AS p
+              JOIN (
+                VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
+                       (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
+                       (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
+              ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
+              WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
+              UNION ALL
+              SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+            ) AS p
+            WHERE a.state = 'absent' AND p.resource IS NOT NULL
+            ORDER BY p.section, p.key, p.recorded_at DESC
+          ) AS n
+          GROUP BY n.section
+        ) AS s
+      );
+    END
+  `;
+}

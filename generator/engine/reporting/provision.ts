@@ -1,0 +1,215 @@
+/**
+ * Provisioning of reporting roles: the desired state of one or several of them.
+ */
+import { schemas } from '../../model/objects.ts';
+import { attributes } from '../../model/resources.ts';
+import type { Bool, Interval, Jsonb, Nothing, Returns, Steps, Text, Texts } from '../../model/types.ts';
+import { join, sql, text } from '../../sql/template.ts';
+import { ownership } from '../reading/ownership.ts';
+import { reportingSecret } from '../secrets/reporting.ts';
+
+/**
+ * Refuses a definition of a reporting role that could not be provisioned
+ * @volatility stable
+ */
+export function check_read_access(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_definition record;
+      v_schema text;
+      v_table text;
+      v_part text;
+    BEGIN
+      FOR v_definition IN
+        SELECT * FROM jsonb_to_recordset(${definitions})
+          AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+      LOOP
+        IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
+          RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
+        ELSIF v_definition.schemas = '[]' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
+        END IF;
+        FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
+          IF v_schema IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
+          ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
+            RAISE EXCEPTION USING
+              ERRCODE = 'invalid_name',
+              MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+          ELSIF starts_with(v_schema, 'pg_')
+            OR v_schema IN ('information_schema', ${join(Object.values(schemas).map(text))})
+          THEN
+            RAISE EXCEPTION USING ERRCODE = 'reserved_name', MESSAGE = format('schema "%s" is not for reports', v_schema);
+          ELSIF v_schema = 'public' AND to_regnamespace('public') IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
+          END IF;
+        END LOOP;
+        FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
+          IF v_table IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
+          ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+            RAISE EXCEPTION USING
+              ERRCODE = 'invalid_name',
+              MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+              HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
+          END IF;
+          FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
+            -- No table has such a name, so that the one that is meant would be readable.
+            IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
+              RAISE EXCEPTION USING
+                ERRCODE = 'invalid_name',
+                MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
+                                 v_table, octet_length(v_part));
+            END IF;
+          END LOOP;
+        END LOOP;
+        PERFORM rolecall_internal.check_role_name(o.name)
+        FROM jsonb_array_elements_text(nullif(v_definition.owners, 'null')) AS o(name);
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * Provisions reporting roles
+ */
+export function provision(definitions: Jsonb, rotate_after: Interval, realign: Bool, dry_run: Bool): Returns<Steps> {
+  return sql`
+    BEGIN
+      PERFORM rolecall_internal.check_read_access(${definitions});
+      PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
+      PERFORM rolecall_internal.warn_about_public();
+      PERFORM rolecall_internal.warn_about_members(${definitions});
+      PERFORM rolecall_internal.note_unwatched(${definitions});
+      RETURN rolecall_internal.run_reporting(
+        ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}
+      );
+    END
+  `;
+}
+
+/**
+ * Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked for
+ */
+export function run_reporting(
+  definitions: Jsonb,
+  others: Jsonb,
+  rotate_after: Interval | null,
+  realign: Bool,
+  dry_run: Bool,
+): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_rotate boolean;
+      v_roles text[];
+      v_secret bytea;
+      v_passwords jsonb;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      PERFORM rolecall_internal.check_provisioned_here(${definitions});
+      v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
+      v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
+      IF ${dry_run} IS NOT TRUE THEN
+        PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
+        -- Another caller may have made it while this one waited.
+        v_rotate := v_rotate AND rolecall_internal.is_rotation_due(${rotate_after});
+        PERFORM rolecall_internal.encrypt_older(${reportingSecret});
+      END IF;
+      IF v_rotate THEN
+        v_steps := v_steps || rolecall_internal.rotate_secret(${dry_run});
+        -- Every reporting role of this database has its password from that secret.
+        v_roles := v_roles || ARRAY(
+          SELECT o.name FROM unnest(rolecall_internal.reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+        );
+      END IF;
+      v_secret := CASE
+        WHEN v_rotate AND ${dry_run} THEN rolecall_internal.random_bytes()
+        ELSE rolecall_internal.read_secret(${reportingSecret}, true)
+      END;
+      v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, ${realign} OR v_rotate);
+      IF ${dry_run} IS NOT TRUE THEN
+        v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+      END IF;
+      v_steps := v_steps || rolecall_internal.run(
+        rolecall_internal.joined(
+          ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
+        ),
+        ${dry_run}
+      );
+      IF ${dry_run} IS NOT TRUE
+        AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
+      THEN
+        PERFORM rolecall_internal.check_secret_is_current();
+      END IF;
+      RETURN v_steps;
+    END
+  `;
+}
+
+/** What a reporting role can do beside reading: log in. */
+const readerAttributes = {
+  superuser: false,
+  createdb: false,
+  createrole: false,
+  login: true,
+  replication: false,
+  bypassrls: false,
+} as const;
+
+/**
+ * The desired state of reporting roles
+ * @volatility stable
+ */
+export function reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN jsonb_build_object(
+        'roles', (
+          SELECT jsonb_agg(jsonb_build_object(
+            'name', d -> 'role',
+            'attributes', ${attributes(readerAttributes)},
+            'password', p.password,
+            'protected', true
+          ))
+          FROM jsonb_array_elements(${definitions}) AS d
+          LEFT JOIN jsonb_to_recordset(${passwords}) AS p(role text, password text) ON p.role = d ->> 'role'
+        ),
+        'passwords', ${passwords},
+        'memberships', (
+          SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+          FROM jsonb_array_elements(${definitions}) AS d
+        ),
+        'settings', (
+          SELECT jsonb_agg(jsonb_build_object('role', d -> 'role') || s.setting)
+          FROM jsonb_array_elements(${definitions}) AS d
+          CROSS JOIN LATERAL (
+            VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
+                   (${ownership}),
+                   (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+          ) AS s(setting)
+        ),
+        'read_access', ${definitions}
+      );
+    END
+  `;
+}
+
+/**
+ * A read_access resource
+ * @volatility stable
+ */
+export function read_access(role_name: Text, schemas: Texts, withheld: Texts, owners: Texts): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN jsonb_build_object(
+        'role', ${role_name},
+        'schemas', rolecall_internal.name_list(${schemas}),
+        'withheld', coalesce(rolecall_internal.name_list(${withheld}), '[]'),
+        'owners', rolecall_internal.name_list(${owners}),
+        'caller', CASE WHEN ${owners} IS NULL THEN current_user END
+      );
+    END
+  `;
+}

@@ -1,0 +1,209 @@
+/**
+ * The secret of a database that the passwords of its reporting roles are derived from, and the verifiers of those
+ * passwords, which are kept beside it.
+ */
+import type { Bool, Bytea, Interval, Jsonb, Nothing, Returns, StepRow, Text, Texts } from '../../model/types.ts';
+import { conditions } from '../../sql/conditions.ts';
+import { sql, text } from '../../sql/template.ts';
+import { marker } from '../catalogs/advisory.ts';
+
+/** Key of the secret that the passwords of reporting roles are derived from. */
+export const reportingSecret = text('rolecall.reporting');
+
+/** Before the name of a reporting role: key of the verifier of its password. */
+export const verifierPrefix = text('rolecall.verifier.');
+
+/**
+ * Serializes those who replace the reporting secret with those who set passwords that are derived from it
+ *
+ * Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an
+ * advisory lock does.
+ */
+export function lock_reporting_secret(exclusive: Bool): Nothing {
+  return sql`
+    BEGIN
+      IF ${exclusive} THEN
+        PERFORM pg_advisory_xact_lock(${marker}, 0);
+      ELSE
+        PERFORM pg_advisory_xact_lock_shared(${marker}, 0);
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Whether there is no reporting secret, or it is older than it may be
+ */
+export function is_rotation_due(rotate_after: Interval): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN NOT EXISTS (
+        SELECT FROM rolecall_internal.secret AS s
+        WHERE s.key = ${reportingSecret}
+          AND (${rotate_after} IS NULL OR s.made_at + ${rotate_after} > clock_timestamp())
+      );
+    END
+  `;
+}
+
+/**
+ * Makes a new reporting secret
+ */
+export function rotate_secret(dry_run: Bool): Returns<StepRow> {
+  return sql`
+    BEGIN
+      IF ${dry_run} IS NOT TRUE THEN
+        PERFORM rolecall_internal.write_secret(${reportingSecret}, rolecall_internal.random_bytes(), true);
+        DELETE FROM rolecall_internal.secret AS s WHERE starts_with(s.key, ${verifierPrefix});
+      END IF;
+      RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
+                 CASE WHEN ${dry_run} THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
+    END
+  `;
+}
+
+/**
+ * Refuses to go on with a reporting secret that was replaced since this transaction's snapshot
+ */
+export function check_secret_is_current(): Nothing {
+  return sql`
+    BEGIN
+      -- In READ COMMITTED the lock is enough: nobody can have replaced the secret since it was read.
+      IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret} FOR SHARE;
+      END IF;
+    END
+  `;
+}
+
+/**
+ * The password of a reporting role
+ * @volatility stable
+ * @strict
+ */
+export function derived_password(secret: Bytea, role_name: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN encode(
+        rolecall_internal.hmac_sha256(
+          ${secret}, convert_to('rolecall:' || ${role_name}, 'UTF8')
+        ),
+        'hex'
+      );
+    END
+  `;
+}
+
+/**
+ * The salt of the verifier of a reporting role's password
+ *
+ * Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
+ * @volatility stable
+ * @strict
+ */
+export function derived_salt(secret: Bytea, role_name: Text): Returns<Bytea> {
+  return sql`
+    BEGIN
+      RETURN substring(
+        rolecall_internal.hmac_sha256(
+          ${secret}, convert_to('rolecall.salt:' || ${role_name}, 'UTF8')
+        ) FOR 16
+      );
+    END
+  `;
+}
+
+/**
+ * Password resources of reporting roles: for each the verifier of its derived password
+ *
+ * Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password has
+ * never been set, so it is set also where the record would be trusted.
+ * @volatility stable
+ */
+export function reporting_passwords(secret: Bytea, role_names: Texts, realign: Bool): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_passwords jsonb[] := '{}'::jsonb[];
+      v_name text;
+      v_salt bytea;
+      v_verifier text;
+      v_kept boolean;
+    BEGIN
+      FOREACH v_name IN ARRAY ${role_names} LOOP
+        SELECT convert_from(s.value, 'UTF8') INTO v_verifier
+        FROM rolecall_internal.secret AS s WHERE s.key = ${verifierPrefix} || v_name;
+        v_salt := rolecall_internal.derived_salt(${secret}, v_name);
+        v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
+        IF NOT v_kept THEN
+          v_verifier := rolecall_internal.scram(
+            rolecall_internal.derived_password(${secret}, v_name), v_salt, 4096
+          );
+        END IF;
+        v_passwords := v_passwords || jsonb_build_object(
+          'role', v_name, 'password', v_verifier, 'realign', ${realign} OR NOT v_kept,
+          -- It is to log in. An end that is yet to come is somebody's intention.
+          'valid_until', (
+            SELECT 'infinity' FROM pg_roles AS r
+            WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+          )
+        );
+      END LOOP;
+      RETURN to_jsonb(v_passwords);
+    END
+  `;
+}
+
+/**
+ * Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first
+ */
+export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_passwords jsonb := ${passwords};
+      v_password jsonb;
+      v_position bigint;
+      v_kept text;
+    BEGIN
+      -- Sorted, so that no two calls wait for each other's.
+      FOR v_password, v_position IN
+        SELECT p.password, p.position
+        FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
+        ORDER BY (p.password ->> 'role') COLLATE "C"
+      LOOP
+        SELECT convert_from(s.value, 'UTF8') INTO v_kept
+        FROM rolecall_internal.secret AS s WHERE s.key = ${verifierPrefix} || (v_password ->> 'role');
+        IF v_kept IS DISTINCT FROM v_password ->> 'password' THEN
+          BEGIN
+            -- The server has the same text in pg_authid, so there is nothing to encrypt.
+            INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
+            VALUES (${verifierPrefix} || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
+            ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
+            v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
+          EXCEPTION
+            WHEN ${conditions('serialization_failure')} THEN
+              NULL; -- another transaction has kept the same one since this one's snapshot
+          END;
+        END IF;
+      END LOOP;
+      RETURN v_passwords;
+    END
+  `;
+}
+
+/**
+ * Whether a verifier is kept as that of a reporting role, so that it needs no checking
+ * @volatility stable
+ */
+export function is_kept_verifier(verifier: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      IF NOT has_table_privilege('rolecall_internal.secret', 'SELECT') THEN
+        RETURN false;
+      END IF;
+      RETURN EXISTS (
+        SELECT FROM rolecall_internal.secret AS s
+        WHERE starts_with(s.key, ${verifierPrefix}) AND s.value = convert_to(${verifier}, 'UTF8')
+      );
+    END
+  `;
+}
