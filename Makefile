@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-sql demo-stop build check test docs stress test-container bench dist install uninstall installcheck
+.PHONY: help demo demo-sql demo-stop build check test docs stress test-container bench package dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -44,6 +44,9 @@ test-container: $(modules) ## the extension on Debian's PostgreSQL in containers
 
 bench: $(modules) $(bench_modules) ## measure against the bare statements and other tools; PG=17 picks the version, ONLY=text a benchmark, SIZE=small is quick
 	@node --import tsx tests/bench/bench.ts
+
+package: $(modules) ## make the npm package in dist/npm/
+	npx tsx generator/package.ts
 
 dist: ## make the release dist/rolecall-VERSION.tar.gz from the last commit
 	@mkdir -p dist

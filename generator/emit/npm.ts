@@ -1,0 +1,34 @@
+/**
+ * dist/npm/package.json: what is published. The package.json of the repository stays private.
+ */
+import { readFileSync } from 'node:fs';
+import { product } from '../model/product.ts';
+
+const repository = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly license: string;
+  readonly engines: object;
+};
+
+const entry = (path: string): object => ({ types: `./lib/${path}.d.ts`, default: `./lib/${path}.js` });
+
+export function npmManifest(): string {
+  const manifest = {
+    name: product.name,
+    version: product.version,
+    description: product.abstract,
+    license: repository.license,
+    keywords: ['postgres', 'postgresql', 'pglite', 'roles', 'users', 'privileges', 'migrations'],
+    type: 'module',
+    engines: repository.engines,
+    sideEffects: false,
+    exports: {
+      '.': entry('package/index'),
+      './pglite': entry('package/pglite'),
+      './package.json': './package.json',
+      './rolecall.tar.gz': './rolecall.tar.gz',
+      './*.sql': './*.sql',
+      './extension/*': './extension/*',
+    },
+  };
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}

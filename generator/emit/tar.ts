@@ -1,0 +1,40 @@
+/**
+ * A tar archive of files, compressed: the same files give the same bytes.
+ */
+import { gzipSync } from 'node:zlib';
+
+const block = 512;
+const padded = (size: number): number => Math.ceil(size / block) * block;
+
+export function tarball(files: ReadonlyMap<string, string>): Buffer {
+  const parts = [...files].flatMap(([path, text]) => {
+    const content = Buffer.from(text);
+    const data = Buffer.alloc(padded(content.length));
+    content.copy(data);
+    return [header(path, content.length), data];
+  });
+  return gzipSync(Buffer.concat([...parts, Buffer.alloc(2 * block)]), { level: 9 });
+}
+
+/** In the format ustar: fields of a fixed length, numbers in octal, and a sum of all bytes with the sum as blanks. */
+function header(path: string, size: number): Buffer {
+  if (Buffer.byteLength(path) > 100) throw new Error(`the path ${path} is too long for a tar archive`);
+  const bytes = Buffer.alloc(block);
+  const octal = (value: number, at: number, length: number) =>
+    bytes.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at);
+  bytes.write(path);
+  octal(0o644, 100, 8);
+  octal(0, 108, 8);
+  octal(0, 116, 8);
+  octal(size, 124, 12);
+  octal(0, 136, 12);
+  bytes.write(' '.repeat(8), 148);
+  bytes.write('0', 156);
+  bytes.write('ustar\x0000', 257);
+  octal(
+    bytes.reduce((sum, byte) => sum + byte, 0),
+    148,
+    7,
+  );
+  return bytes;
+}

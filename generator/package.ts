@@ -1,0 +1,50 @@
+/**
+ * Makes the npm package in dist/npm/: the library compiled from package/, and what the generator makes. An argument is
+ * another folder for it.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { npmManifest } from './emit/npm.ts';
+import { tarball } from './emit/tar.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const target = resolve(process.argv[2] ?? join(root, 'dist/npm'));
+
+function files(folder: string, suffix: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(suffix))
+    .sort();
+}
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(target, { recursive: true });
+
+const compiler = join(root, 'node_modules/typescript/bin/tsc');
+const { status } = spawnSync(
+  process.execPath,
+  [compiler, '-p', join(root, 'package'), '--outDir', join(target, 'lib')],
+  {
+    stdio: 'inherit',
+  },
+);
+if (status !== 0) process.exit(1);
+// The compiler rewrites what the code imports, not what the types do.
+for (const name of files(join(target, 'lib'), '.d.ts')) {
+  const path = join(target, 'lib', name);
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']*)\.ts'/g, "$1.js'"));
+}
+
+const extension = readdirSync(join(root, 'extension')).filter((name) => /^rolecall(\.control|--.*\.sql)$/.test(name));
+for (const name of extension) cpSync(join(root, 'extension', name), join(target, 'extension', name));
+const inserver = extension.map((name): [string, string] => [
+  `share/postgresql/extension/${name}`,
+  readFileSync(join(root, 'extension', name), 'utf8'),
+]);
+writeFileSync(join(target, 'rolecall.tar.gz'), tarball(new Map(inserver)));
+for (const name of files(join(root, 'extension'), '.sql').filter((name) => !extension.includes(name)))
+  cpSync(join(root, 'extension', name), join(target, name));
+for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(target, name));
+cpSync(join(root, 'package/README.md'), join(target, 'README.md'));
+writeFileSync(join(target, 'package.json'), npmManifest());

@@ -1,0 +1,25 @@
+// What a project does that has nothing but rolecall and PGlite: a reporting login, proven in-process. package.test.ts
+// runs it in a fresh project.
+import assert from 'node:assert/strict';
+import { PGlite } from '@electric-sql/pglite';
+import { isCondition, Rolecall } from 'rolecall';
+import { rolecall as extension } from 'rolecall/pglite';
+
+const pglite = await PGlite.create({ extensions: { rolecall: extension } });
+await pglite.exec('CREATE EXTENSION rolecall; CREATE TABLE tokens (token text); CREATE SCHEMA reporting');
+await pglite.exec('CREATE TABLE reporting.counts AS SELECT 42 AS patients');
+const rolecall = new Rolecall(pglite);
+await rolecall.create_base_roles();
+await rolecall.create_user({ username: 'ann', password: 'secret' });
+await rolecall.provision_reporting_role({ role_name: 'reports', schemas: ['reporting'] });
+assert.match(await rolecall.reporting_role_password({ role_name: 'reports' }), /^[0-9a-f]{64}$/);
+assert.deepEqual(await rolecall.drift(), []);
+
+await pglite.exec('SET SESSION AUTHORIZATION reports');
+const { rows } = await pglite.query('SELECT patients FROM reporting.counts');
+assert.deepEqual(rows, [{ patients: 42 }]);
+for (const statement of ['SELECT * FROM tokens', 'INSERT INTO reporting.counts VALUES (1)']) {
+  await assert.rejects(pglite.query(statement), (error) => isCondition(error, 'insufficient_privilege'), statement);
+}
+await pglite.close();
+console.log(`${process.version} reads reporting.counts, and nothing else`);

@@ -1,0 +1,119 @@
+/**
+ * The npm package as a project gets it: packed, installed without a network, checked by a strict TypeScript without
+ * anybody's types, and run by each version of Node, in PGlite.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const libraries = join(root, 'tests/package/node_modules');
+const project = mkdtempSync(join(tmpdir(), 'rolecall-package-'));
+after(() => rmSync(project, { recursive: true }));
+
+function run(command: string, parameters: string[], folder = project): string {
+  const { status, stdout, stderr } = spawnSync(command, parameters, { cwd: folder, encoding: 'utf8' });
+  assert.equal(status, 0, `${command} ${parameters.join(' ')}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+const built = join(project, 'built');
+run(process.execPath, ['--import', 'tsx', join(root, 'generator/package.ts'), built], root);
+const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', built])) as {
+  filename: string;
+  files: { path: string }[];
+}[];
+assert.ok(packed);
+writeFileSync(join(project, 'package.json'), '{ "name": "fresh", "private": true, "type": "module" }\n');
+run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${packed.filename}`]);
+const installed = join(project, 'node_modules/rolecall');
+
+test('it is small, has no dependencies, and holds what the ways to install need', () => {
+  assert.ok(statSync(join(project, packed.filename)).size < 1_000_000);
+  const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Record<string, unknown>;
+  for (const name of ['dependencies', 'peerDependencies', 'optionalDependencies', 'private', 'scripts'])
+    assert.equal(manifest[name], undefined, name);
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  assert.equal(manifest['version'], version);
+  const script = `rolecall--${version}.sql`;
+  for (const name of ['rolecall.control', script]) {
+    const original = readFileSync(join(root, 'extension', name));
+    assert.ok(readFileSync(join(installed, 'extension', name)).equals(original), name);
+  }
+  const members = run('tar', ['-tzf', join(installed, 'rolecall.tar.gz')])
+    .trim()
+    .split('\n');
+  assert.deepEqual(
+    members,
+    [script, 'rolecall.control'].map((name) => `share/postgresql/extension/${name}`),
+  );
+  assert.ok(packed.files.every(({ path }) => !path.endsWith('.ts') || path.endsWith('.d.ts')));
+});
+
+test('a strict TypeScript project compiles against it', () => {
+  writeFileSync(
+    join(project, 'strict.ts'),
+    `import { fromKnex, isCondition, Rolecall, verifier, type Condition, type Queryable, type Step } from 'rolecall';
+import { rolecall as extension } from 'rolecall/pglite';
+
+declare const database: Queryable;
+declare const flag: boolean | undefined;
+const rolecall = new Rolecall(database);
+export const steps: Step[] = await rolecall.create_user_with_grants({
+  username: 'x', password: null, roles_to_grant: ['y'], dry_run: flag,
+});
+export const secret: string | null = await rolecall.get_secret({ key: 'x' });
+export const condition: Condition = 'invalid_name';
+export const found: boolean = isCondition(new Error('x'), condition);
+export const made: string = verifier('x');
+export const name: string = extension.name;
+export const through: Queryable = fromKnex({ raw: async (text: string, values: string[]) => ({ rows: [text, values] }) });
+for (const { status } of steps) {
+  // @ts-expect-error There is no such status.
+  if (status === 'done') throw new Error('it is');
+}
+`,
+  );
+  const options = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    module: 'NodeNext',
+    target: 'ES2022',
+    noEmit: true,
+  };
+  const compilerOptions = { ...options, noUncheckedIndexedAccess: true, lib: ['ES2022', 'DOM'], types: [] };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['strict.ts'] }));
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', project]);
+});
+
+mkdirSync(join(project, 'node_modules/@electric-sql'));
+symlinkSync(join(libraries, '@electric-sql/pglite'), join(project, 'node_modules/@electric-sql/pglite'));
+cpSync(join(root, 'tests/package/in-pglite.js'), join(project, 'in-pglite.js'));
+
+for (const major of [20, 22, 24]) {
+  const node =
+    Number(process.versions.node.split('.')[0]) === major
+      ? process.execPath
+      : join(libraries, `node-${major}/bin/node`);
+  const skip = existsSync(node) ? false : `there is no Node ${major} here`;
+  test(`plain JavaScript runs it on Node ${major}, in PGlite`, { skip }, () => {
+    assert.match(
+      run(node, ['in-pglite.js']),
+      new RegExp(`^v${major}\\..* reads reporting.counts, and nothing else\n$`),
+    );
+  });
+}
