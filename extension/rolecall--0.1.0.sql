@@ -5838,12 +5838,12 @@ COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
 
 -- sql/6-functions/add_operator.sql
--- Lets a role that is no superuser call every function of the extension in this database.
+-- Lets a non-superuser call every function of the extension in this database.
 --
--- Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An
--- operator reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of
--- them. What its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to
--- make schemas CREATE on the database, and to grant on tables that it does not own their owners' membership.
+-- Grants USAGE on the schemas of the extension, EXECUTE on its functions, and privileges on its tables. An operator
+-- can read the secret that the passwords of the reporting roles are derived from, so it can log in as each of them.
+-- What its calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on
+-- the database to create schemas, and membership in the owner of a table to grant privileges on it.
 --
 -- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a
 -- superuser is the caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what
@@ -5898,12 +5898,12 @@ END
 $add_operator$;
 
 COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
-  IS 'Lets a role that is no superuser call every function of the extension in this database';
+  IS 'Lets a non-superuser call every function of the extension in this database';
 
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/audit_role.sql
--- Every way that a role can write, take on more power, or read what is withheld from it.
+-- Lists every way that a role can write, gain power, or read what is withheld from it.
 --
 -- Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
 -- secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
@@ -5999,16 +5999,16 @@ END
 $audit_role$;
 
 COMMENT ON FUNCTION rolecall.audit_role(text)
-  IS 'Every way that a role can write, take on more power, or read what is withheld from it';
+  IS 'Lists every way that a role can write, gain power, or read what is withheld from it';
 
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
 -- sql/6-functions/converge.sql
--- Restores everything that this database's calls have established.
+-- Restores everything that the calls of this database have established.
 --
--- Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
--- reporting roles with a new secret and the passwords derived from it, users without a password, because passwords are
--- not recorded.
+-- Executes the steps that drift() lists. After a dump is restored into another cluster, it creates the roles again:
+-- the reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
+-- are not recorded.
 CREATE FUNCTION rolecall.converge(
   dry_run boolean DEFAULT false
 )
@@ -6049,12 +6049,14 @@ EXCEPTION
 END
 $converge$;
 
-COMMENT ON FUNCTION rolecall.converge(boolean) IS 'Restores everything that this database''s calls have established';
+COMMENT ON FUNCTION rolecall.converge(boolean)
+  IS 'Restores everything that the calls of this database have established';
 
 REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_base_roles.sql
--- Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database.
+-- Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this
+-- database.
 --
 -- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
 -- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
@@ -6150,7 +6152,7 @@ END
 $create_base_roles$;
 
 COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean)
-  IS 'Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this '
+  IS 'Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this '
      'database';
 
 REVOKE ALL ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) FROM PUBLIC;
@@ -6225,12 +6227,12 @@ END
 $create_client_role$;
 
 COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean)
-  IS 'Makes a restricted group role for clients: a member of the authenticated role whose statements time out';
+  IS 'Creates a restricted group role for clients: a member of the authenticated role whose statements time out';
 
 REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_test_users.sql
--- Makes the two test users of local development: app_user, and app_admin who is an administrator too.
+-- Creates the two test users for local development: app_user, and app_admin, which is also an administrator.
 --
 -- Raises a WARNING: the default passwords are known to everybody.
 CREATE FUNCTION rolecall.create_test_users(
@@ -6309,12 +6311,12 @@ END
 $create_test_users$;
 
 COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean)
-  IS 'Makes the two test users of local development: app_user, and app_admin who is an administrator too';
+  IS 'Creates the two test users for local development: app_user, and app_admin, which is also an administrator';
 
 REVOKE ALL ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_user.sql
--- Makes a role that can log in and is a member of the anonymous and authenticated roles.
+-- Creates a role that can log in and is a member of the anonymous and authenticated roles.
 --
 -- A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
 -- password is hashed in the database before any statement is built from it.
@@ -6377,14 +6379,14 @@ END
 $create_user$;
 
 COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean)
-  IS 'Makes a role that can log in and is a member of the anonymous and authenticated roles';
+  IS 'Creates a role that can log in and is a member of the anonymous and authenticated roles';
 
 REVOKE ALL ON FUNCTION rolecall.create_user(text, text, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/create_user_with_grants.sql
--- Makes a role that can log in and is a member of the roles given.
+-- Creates a role that can log in and is a member of the roles given.
 --
--- As create_user(), with other roles than the anonymous and authenticated ones.
+-- Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
 CREATE FUNCTION rolecall.create_user_with_grants(
   username text,
   password text,
@@ -6457,12 +6459,12 @@ END
 $create_user_with_grants$;
 
 COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean)
-  IS 'Makes a role that can log in and is a member of the roles given';
+  IS 'Creates a role that can log in and is a member of the roles given';
 
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/drift.sql
--- The steps that would restore everything that this database's calls have established.
+-- Lists the steps that would restore everything that the calls of this database have established.
 --
 -- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators, as
 -- the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
@@ -6509,12 +6511,12 @@ END
 $drift$;
 
 COMMENT ON FUNCTION rolecall.drift()
-  IS 'The steps that would restore everything that this database''s calls have established';
+  IS 'Lists the steps that would restore everything that the calls of this database have established';
 
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
 -- sql/6-functions/generate_password.sql
--- A random password of 24 letters and digits.
+-- Generates a random password of 24 letters and digits.
 --
 -- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in
 -- a connection string or in a password file.
@@ -6547,12 +6549,12 @@ BEGIN
 END
 $generate_password$;
 
-COMMENT ON FUNCTION rolecall.generate_password() IS 'A random password of 24 letters and digits';
+COMMENT ON FUNCTION rolecall.generate_password() IS 'Generates a random password of 24 letters and digits';
 
 REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 
 -- sql/6-functions/get_secret.sql
--- A secret that was stored with set_secret() or set_secret_if_absent().
+-- Returns a secret that was stored by set_secret() or set_secret_if_absent().
 --
 -- A secret that was stored before there was an encryption key is encrypted in passing where the session has one,
 -- unless the transaction is READ ONLY or the caller may only read.
@@ -6592,16 +6594,17 @@ EXCEPTION
 END
 $get_secret$;
 
-COMMENT ON FUNCTION rolecall.get_secret(text) IS 'A secret that was stored with set_secret() or set_secret_if_absent()';
+COMMENT ON FUNCTION rolecall.get_secret(text)
+  IS 'Returns a secret that was stored by set_secret() or set_secret_if_absent()';
 
 REVOKE ALL ON FUNCTION rolecall.get_secret(text) FROM PUBLIC;
 
 -- sql/6-functions/grant_role.sql
--- Makes one role a member of another, with the options asked for.
+-- Makes one role a member of another, with the options given.
 --
 -- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option, and
--- an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for having
--- made it is left alone.
+-- an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created the
+-- other one is left alone.
 CREATE FUNCTION rolecall.grant_role(
   role_name text,
   username text,
@@ -6658,12 +6661,12 @@ END
 $grant_role$;
 
 COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)
-  IS 'Makes one role a member of another, with the options asked for';
+  IS 'Makes one role a member of another, with the options given';
 
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_role.sql
--- Makes one read-only role that logs in with a derived password and reads every table of some schemas.
+-- Creates a read-only role that logs in with a derived password and reads every table of some schemas.
 --
 -- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
 -- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
@@ -6739,15 +6742,15 @@ END
 $provision_reporting_role$;
 
 COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
-  IS 'Makes one read-only role that logs in with a derived password and reads every table of some schemas';
+  IS 'Creates a read-only role that logs in with a derived password and reads every table of some schemas';
 
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
   FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_roles.sql
--- Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data.
+-- Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data.
 --
--- Each is as provision_reporting_role() makes it.
+-- Each role is what provision_reporting_role() creates.
 CREATE FUNCTION rolecall.provision_reporting_roles(
   reporting_role text DEFAULT NULL,
   raw_role text DEFAULT NULL,
@@ -6822,7 +6825,7 @@ $provision_reporting_roles$;
 COMMENT ON FUNCTION rolecall.provision_reporting_roles(
   text, text, text, text, text[], text[], interval, boolean, boolean
 )
-  IS 'Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data';
+  IS 'Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data';
 
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
   text, text, text, text, text[], text[], interval, boolean, boolean
@@ -6960,15 +6963,16 @@ EXCEPTION
 END
 $reporting_role_password$;
 
-COMMENT ON FUNCTION rolecall.reporting_role_password(text) IS 'The derived password that a reporting role logs in with';
+COMMENT ON FUNCTION rolecall.reporting_role_password(text)
+  IS 'Returns the derived password that a reporting role logs in with';
 
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
 -- sql/6-functions/revoke_role.sql
--- Ends the membership of one role in another, whoever granted it.
+-- Revokes the membership of one role in another, whoever granted it.
 --
--- PostgreSQL 16 and newer keep a membership per grantor; each is named. The ADMIN OPTION that the creator of a role
--- has for having made it is left alone.
+-- PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
+-- because it created the other one is left alone.
 CREATE FUNCTION rolecall.revoke_role(
   role_name text,
   username text,
@@ -7020,12 +7024,12 @@ END
 $revoke_role$;
 
 COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
-  IS 'Ends the membership of one role in another, whoever granted it';
+  IS 'Revokes the membership of one role in another, whoever granted it';
 
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/role_name.sql
--- The name that a base role has in this database.
+-- Returns the name of a base role in this database.
 --
 -- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`, and
 -- the default role is the anonymous one.
@@ -7074,7 +7078,7 @@ EXCEPTION
 END
 $role_name$;
 
-COMMENT ON FUNCTION rolecall.role_name(text) IS 'The name that a base role has in this database';
+COMMENT ON FUNCTION rolecall.role_name(text) IS 'Returns the name of a base role in this database';
 
 REVOKE ALL ON FUNCTION rolecall.role_name(text) FROM PUBLIC;
 
@@ -7157,10 +7161,10 @@ COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/6-functions/scram_sha_256.sql
--- A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it.
+-- Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it.
 --
--- Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the
--- server and libpq prepare it (SASLprep), so that it logs in through any of them.
+-- It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
+-- and libpq prepare it (SASLprep), so that it logs in through any of them.
 CREATE FUNCTION rolecall.scram_sha_256(
   password text,
   iterations integer DEFAULT 4096
@@ -7208,7 +7212,7 @@ END
 $scram_sha_256$;
 
 COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer)
-  IS 'A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
+  IS 'Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
 
 REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
 
@@ -7404,7 +7408,8 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 -- sql/6-functions/user_dependencies.sql
--- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
+-- Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it
+-- there.
 --
 -- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been
 -- granted some. What is in another database has its name only there; here it is the oid, for which `SELECT
@@ -7469,12 +7474,13 @@ END
 $user_dependencies$;
 
 COMMENT ON FUNCTION rolecall.user_dependencies(text)
-  IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+  IS 'Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it '
+     'there';
 
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
 -- sql/6-functions/watch_new_tables.sql
--- Has reporting roles read, or not read, a new table from the moment anyone makes it.
+-- Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it.
 --
 -- Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
 -- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped
@@ -7541,6 +7547,6 @@ END
 $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
-  IS 'Has reporting roles read, or not read, a new table from the moment anyone makes it';
+  IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
 
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;

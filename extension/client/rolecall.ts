@@ -110,12 +110,12 @@ export class Rolecall {
   }
 
   /**
-   * Lets a role that is no superuser call every function of the extension in this database
+   * Lets a non-superuser call every function of the extension in this database
    *
-   * Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An operator
-   * reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
-   * its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
-   * CREATE on the database, and to grant on tables that it does not own their owners' membership.
+   * Grants USAGE on the schemas of the extension, EXECUTE on its functions, and privileges on its tables. An operator can
+   * read the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What its
+   * calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on the database
+   * to create schemas, and membership in the owner of a table to grant privileges on it.
    *
    * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
    * caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
@@ -142,7 +142,7 @@ export class Rolecall {
   }
 
   /**
-   * Every way that a role can write, take on more power, or read what is withheld from it
+   * Lists every way that a role can write, gain power, or read what is withheld from it
    *
    * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
    * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
@@ -163,7 +163,7 @@ export class Rolecall {
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
-   * @returns one row per way, the most serious first
+   * @returns one row per finding, the most serious first
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws undefined_object - the role does not exist
@@ -179,9 +179,9 @@ export class Rolecall {
   }
 
   /**
-   * Restores everything that this database's calls have established
+   * Restores everything that the calls of this database have established
    *
-   * Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
+   * Executes the steps that drift() lists. After a dump is restored into another cluster, it creates the roles again: the
    * reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
    * are not recorded.
    *
@@ -199,7 +199,7 @@ export class Rolecall {
   }
 
   /**
-   * Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database
+   * Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database
    *
    * The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
    * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
@@ -229,7 +229,7 @@ export class Rolecall {
   }
 
   /**
-   * Makes a restricted group role for clients: a member of the authenticated role whose statements time out
+   * Creates a restricted group role for clients: a member of the authenticated role whose statements time out
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null
@@ -252,7 +252,7 @@ export class Rolecall {
   }
 
   /**
-   * Makes the two test users of local development: app_user, and app_admin who is an administrator too
+   * Creates the two test users for local development: app_user, and app_admin, which is also an administrator
    *
    * Raises a WARNING: the default passwords are known to everybody.
    *
@@ -280,7 +280,7 @@ export class Rolecall {
   }
 
   /**
-   * Makes a role that can log in and is a member of the anonymous and authenticated roles
+   * Creates a role that can log in and is a member of the anonymous and authenticated roles
    *
    * A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
    * password is hashed in the database before any statement is built from it.
@@ -308,9 +308,9 @@ export class Rolecall {
   }
 
   /**
-   * Makes a role that can log in and is a member of the roles given
+   * Creates a role that can log in and is a member of the roles given
    *
-   * As create_user(), with other roles than the anonymous and authenticated ones.
+   * Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
    *
    * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
    * @throws null_value_not_allowed - a name is null
@@ -338,7 +338,7 @@ export class Rolecall {
   }
 
   /**
-   * The steps that would restore everything that this database's calls have established
+   * Lists the steps that would restore everything that the calls of this database have established
    *
    * Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
    * as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
@@ -356,7 +356,7 @@ export class Rolecall {
   }
 
   /**
-   * A random password of 24 letters and digits
+   * Generates a random password of 24 letters and digits
    *
    * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
    * connection string or in a password file.
@@ -368,7 +368,7 @@ export class Rolecall {
   }
 
   /**
-   * A secret that was stored with set_secret() or set_secret_if_absent()
+   * Returns a secret that was stored by set_secret() or set_secret_if_absent()
    *
    * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
    * the transaction is READ ONLY or the caller may only read.
@@ -390,11 +390,11 @@ export class Rolecall {
   }
 
   /**
-   * Makes one role a member of another, with the options asked for
+   * Makes one role a member of another, with the options given
    *
    * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
-   * and an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for
-   * having made it is left alone.
+   * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
+   * the other one is left alone.
    *
    * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
    * @throws null_value_not_allowed - a name is null
@@ -424,7 +424,7 @@ export class Rolecall {
   }
 
   /**
-   * Makes one read-only role that logs in with a derived password and reads every table of some schemas
+   * Creates a read-only role that logs in with a derived password and reads every table of some schemas
    *
    * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
    * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
@@ -474,9 +474,9 @@ export class Rolecall {
   }
 
   /**
-   * Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data
+   * Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data
    *
-   * Each is as provision_reporting_role() makes it.
+   * Each role is what provision_reporting_role() creates.
    *
    * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
@@ -531,9 +531,9 @@ export class Rolecall {
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws invalid_parameter_value - reassign_to is the role itself
-   * @throws undefined_object - there is no role reassign_to
+   * @throws undefined_object - the role reassign_to does not exist
    * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped
-   * @throws object_in_use - the role is the one that makes the call
+   * @throws object_in_use - the role is the caller
    * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
    */
   async remove_user(
@@ -556,7 +556,7 @@ export class Rolecall {
   }
 
   /**
-   * The derived password that a reporting role logs in with
+   * Returns the derived password that a reporting role logs in with
    *
    * @returns the password: 64 hexadecimal digits
    * @throws null_value_not_allowed - the name is null
@@ -577,10 +577,10 @@ export class Rolecall {
   }
 
   /**
-   * Ends the membership of one role in another, whoever granted it
+   * Revokes the membership of one role in another, whoever granted it
    *
-   * PostgreSQL 16 and newer keep a membership per grantor; each is named. The ADMIN OPTION that the creator of a role
-   * has for having made it is left alone.
+   * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
+   * because it created the other one is left alone.
    *
    * @returns one row per grantor; none where there is no such membership, or no such role
    * @throws null_value_not_allowed - a name is null
@@ -603,7 +603,7 @@ export class Rolecall {
   }
 
   /**
-   * The name that a base role has in this database
+   * Returns the name of a base role in this database
    *
    * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
    * and the default role is the anonymous one.
@@ -647,9 +647,9 @@ export class Rolecall {
   }
 
   /**
-   * A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
+   * Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
    *
-   * Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
+   * It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
    * and libpq prepare it (SASLprep), so that it logs in through any of them.
    *
    * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
@@ -750,7 +750,7 @@ export class Rolecall {
   }
 
   /**
-   * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
+   * Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
    *
    * An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
    * What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the
@@ -777,7 +777,7 @@ export class Rolecall {
   }
 
   /**
-   * Has reporting roles read, or not read, a new table from the moment anyone makes it
+   * Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it
    *
    * Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
    * provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and

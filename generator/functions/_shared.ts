@@ -5,7 +5,7 @@ import { desired, type DesiredState } from '../model/resources.ts';
 import type { Bool, Text } from '../model/types.ts';
 import { sql, text, type Sql } from '../sql/template.ts';
 
-/** The name that a base role has in this database. */
+/** Returns the name of a base role in this database. */
 export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator' | 'default'): Sql {
   return sql`rolecall.role_name(${text(key)})`;
 }

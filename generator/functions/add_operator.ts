@@ -3,12 +3,12 @@ import { establish } from './_shared.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Lets a role that is no superuser call every function of the extension in this database
+ * Lets a non-superuser call every function of the extension in this database
  *
- * Grants USAGE on the schema, EXECUTE on its functions, and SELECT, INSERT, UPDATE and DELETE on its tables. An operator
- * reads the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What
- * its calls may change in the cluster depends on the role itself: to create roles it needs CREATEROLE, to make schemas
- * CREATE on the database, and to grant on tables that it does not own their owners' membership.
+ * Grants USAGE on the schemas of the extension, EXECUTE on its functions, and privileges on its tables. An operator can
+ * read the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What its
+ * calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on the database
+ * to create schemas, and membership in the owner of a table to grant privileges on it.
  *
  * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
  * caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.

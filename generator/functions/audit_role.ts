@@ -2,7 +2,7 @@ import type { Table, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Every way that a role can write, take on more power, or read what is withheld from it
+ * Lists every way that a role can write, gain power, or read what is withheld from it
  *
  * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
  * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
@@ -24,7 +24,7 @@ import { sql } from '../sql/template.ts';
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
  * @param role_name name of the role
- * @returns one row per way, the most serious first
+ * @returns one row per finding, the most serious first
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws undefined_object - the role does not exist

@@ -3,9 +3,9 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Restores everything that this database's calls have established
+ * Restores everything that the calls of this database have established
  *
- * Makes the steps that drift() lists. After a dump is restored into another cluster it makes the roles again: the
+ * Executes the steps that drift() lists. After a dump is restored into another cluster, it creates the roles again: the
  * reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
  * are not recorded.
  *

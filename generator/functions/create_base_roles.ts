@@ -3,7 +3,7 @@ import { raw, sql } from '../sql/template.ts';
 import { established, groupRole } from './_shared.ts';
 
 /**
- * Makes the three group roles anonymous, authenticated and administrator, and remembers their names for this database
+ * Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database
  *
  * The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
  * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the

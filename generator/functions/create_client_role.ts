@@ -3,7 +3,7 @@ import { raw, sql } from '../sql/template.ts';
 import { baseRole, established, groupRole } from './_shared.ts';
 
 /**
- * Makes a restricted group role for clients: a member of the authenticated role whose statements time out
+ * Creates a restricted group role for clients: a member of the authenticated role whose statements time out
  *
  * @param role_name name of the role; null: `authenticated_client`
  * @param statement_timeout longest time for one statement, in PostgreSQL's units, such as `15s`; it holds in sessions of the role itself

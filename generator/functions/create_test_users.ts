@@ -3,7 +3,7 @@ import { raw, sql } from '../sql/template.ts';
 import { baseRole, established, user } from './_shared.ts';
 
 /**
- * Makes the two test users of local development: app_user, and app_admin who is an administrator too
+ * Creates the two test users for local development: app_user, and app_admin, which is also an administrator
  *
  * Raises a WARNING: the default passwords are known to everybody.
  *

@@ -2,7 +2,7 @@ import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { advisoryLock, baseRole, establish, user } from './_shared.ts';
 
 /**
- * Makes a role that can log in and is a member of the anonymous and authenticated roles
+ * Creates a role that can log in and is a member of the anonymous and authenticated roles
  *
  * A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
  * password is hashed in the database before any statement is built from it.

@@ -3,9 +3,9 @@ import { raw, sql } from '../sql/template.ts';
 import { advisoryLock, established, user } from './_shared.ts';
 
 /**
- * Makes a role that can log in and is a member of the roles given
+ * Creates a role that can log in and is a member of the roles given
  *
- * As create_user(), with other roles than the anonymous and authenticated ones.
+ * Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
  *
  * @param username name of the role
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text; null: no password

@@ -3,7 +3,7 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * The steps that would restore everything that this database's calls have established
+ * Lists the steps that would restore everything that the calls of this database have established
  *
  * Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators,
  * as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.

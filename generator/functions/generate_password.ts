@@ -2,7 +2,7 @@ import type { Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * A random password of 24 letters and digits
+ * Generates a random password of 24 letters and digits
  *
  * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
  * connection string or in a password file.

@@ -2,7 +2,7 @@ import type { Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * A secret that was stored with set_secret() or set_secret_if_absent()
+ * Returns a secret that was stored by set_secret() or set_secret_if_absent()
  *
  * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
  * the transaction is READ ONLY or the caller may only read.

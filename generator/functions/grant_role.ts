@@ -2,11 +2,11 @@ import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { establish } from './_shared.ts';
 
 /**
- * Makes one role a member of another, with the options asked for
+ * Makes one role a member of another, with the options given
  *
  * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
- * and an option that is not wanted is taken from each of them. The ADMIN OPTION that the creator of a role has for
- * having made it is left alone.
+ * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
+ * the other one is left alone.
  *
  * @param role_name role to be a member of
  * @param username role that becomes the member

@@ -3,7 +3,7 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Makes one read-only role that logs in with a derived password and reads every table of some schemas
+ * Creates a read-only role that logs in with a derived password and reads every table of some schemas
  *
  * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
  * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and

@@ -3,9 +3,9 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Makes the usual pair of read-only roles: one for the reporting schema, one for the raw data
+ * Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data
  *
- * Each is as provision_reporting_role() makes it.
+ * Each role is what provision_reporting_role() creates.
  *
  * @param reporting_role role that reads the reporting schema; null: the name of the database followed by `_reporting`
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`

@@ -28,9 +28,9 @@ import { advisoryLock, establish } from './_shared.ts';
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws invalid_parameter_value - reassign_to is the role itself
- * @throws undefined_object - there is no role reassign_to
+ * @throws undefined_object - the role reassign_to does not exist
  * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped
- * @throws object_in_use - the role is the one that makes the call
+ * @throws object_in_use - the role is the caller
  * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
  * @example SELECT operation, statement, status, note FROM rolecall.remove_user('alice', dry_run => true);
  */

@@ -3,7 +3,7 @@ import type { Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * The derived password that a reporting role logs in with
+ * Returns the derived password that a reporting role logs in with
  *
  * @param role_name name of a role that was provisioned in this database
  * @returns the password: 64 hexadecimal digits

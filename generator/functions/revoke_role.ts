@@ -2,10 +2,10 @@ import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { establish } from './_shared.ts';
 
 /**
- * Ends the membership of one role in another, whoever granted it
+ * Revokes the membership of one role in another, whoever granted it
  *
- * PostgreSQL 16 and newer keep a membership per grantor; each is named. The ADMIN OPTION that the creator of a role
- * has for having made it is left alone.
+ * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
+ * because it created the other one is left alone.
  *
  * @param role_name role that the other is a member of
  * @param username the member

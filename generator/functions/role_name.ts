@@ -2,7 +2,7 @@ import type { Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * The name that a base role has in this database
+ * Returns the name of a base role in this database
  *
  * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
  * and the default role is the anonymous one.

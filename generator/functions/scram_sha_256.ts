@@ -2,9 +2,9 @@ import type { Integer, Returns, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
+ * Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
  *
- * Made from core functions only, with a random salt of 16 bytes. A password that is not ASCII is prepared as the server
+ * It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
  * and libpq prepare it (SASLprep), so that it logs in through any of them.
  *
  * @param password plain text

@@ -2,7 +2,7 @@ import type { Table, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
+ * Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
  *
  * An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
  * What is in another database has its name only there; here it is the oid, for which `SELECT 16384::regclass` gives the

@@ -3,7 +3,7 @@ import { establish } from './_shared.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Has reporting roles read, or not read, a new table from the moment anyone makes it
+ * Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it
  *
  * Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
  * provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and

@@ -69,6 +69,6 @@ END
 $create_client_role$;
 
 COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean)
-  IS 'Makes a restricted group role for clients: a member of the authenticated role whose statements time out';
+  IS 'Creates a restricted group role for clients: a member of the authenticated role whose statements time out';
 
 REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;

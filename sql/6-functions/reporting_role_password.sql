@@ -52,6 +52,7 @@ EXCEPTION
 END
 $reporting_role_password$;
 
-COMMENT ON FUNCTION rolecall.reporting_role_password(text) IS 'The derived password that a reporting role logs in with';
+COMMENT ON FUNCTION rolecall.reporting_role_password(text)
+  IS 'Returns the derived password that a reporting role logs in with';
 
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;

@@ -10,7 +10,7 @@ SELECT is(
 );
 SELECT is(pg_get_function_result('rolecall.create_base_roles'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT volatility_is('rolecall', 'create_base_roles', ARRAY['text', 'text', 'text', 'text', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.create_base_roles'::regproc, 'pg_proc'), '^Makes the three group roles', 'its comment');
+SELECT matches(obj_description('rolecall.create_base_roles'::regproc, 'pg_proc'), '^Creates the three group roles', 'its comment');
 SELECT function_privs_are(
   'rolecall', 'create_base_roles', ARRAY['text', 'text', 'text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
 );

@@ -9,7 +9,7 @@ SELECT is(
 );
 SELECT is(pg_get_function_result('rolecall.create_client_role'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT volatility_is('rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.create_client_role'::regproc, 'pg_proc'), '^Makes a restricted group role', 'its comment');
+SELECT matches(obj_description('rolecall.create_client_role'::regproc, 'pg_proc'), '^Creates a restricted group role', 'its comment');
 SELECT function_privs_are(
   'rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
 );

@@ -12,7 +12,7 @@ SELECT is(pg_get_function_result('rolecall.create_test_users'::regproc), 'SETOF 
 SELECT volatility_is(
   'rolecall', 'create_test_users', ARRAY['text', 'text', 'text', 'text', 'boolean'], 'volatile', 'it is volatile'
 );
-SELECT matches(obj_description('rolecall.create_test_users'::regproc, 'pg_proc'), '^Makes the two test users', 'its comment');
+SELECT matches(obj_description('rolecall.create_test_users'::regproc, 'pg_proc'), '^Creates the two test users', 'its comment');
 SELECT function_privs_are(
   'rolecall', 'create_test_users', ARRAY['text', 'text', 'text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
 );

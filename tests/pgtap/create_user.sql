@@ -9,7 +9,7 @@ SELECT is(
 );
 SELECT is(pg_get_function_result('rolecall.create_user'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT volatility_is('rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.create_user'::regproc, 'pg_proc'), '^Makes a role that can log in', 'its comment');
+SELECT matches(obj_description('rolecall.create_user'::regproc, 'pg_proc'), '^Creates a role that can log in', 'its comment');
 SELECT function_privs_are(
   'rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
 );

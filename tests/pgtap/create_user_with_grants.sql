@@ -12,7 +12,7 @@ SELECT volatility_is(
   'rolecall', 'create_user_with_grants', ARRAY['text', 'text', 'text[]', 'boolean', 'boolean'], 'volatile', 'it is volatile'
 );
 SELECT matches(
-  obj_description('rolecall.create_user_with_grants'::regproc, 'pg_proc'), '^Makes a role that can log in', 'its comment'
+  obj_description('rolecall.create_user_with_grants'::regproc, 'pg_proc'), '^Creates a role that can log in', 'its comment'
 );
 SELECT function_privs_are(
   'rolecall', 'create_user_with_grants', ARRAY['text', 'text', 'text[]', 'boolean', 'boolean'], 'public', ARRAY[]::text[],

@@ -4,7 +4,7 @@ SELECT plan(9);
 
 SELECT is(pg_get_function_arguments('rolecall.generate_password'::regproc), '', 'it has no arguments');
 SELECT is(pg_get_function_result('rolecall.generate_password'::regproc), 'text', 'what it returns');
-SELECT matches(obj_description('rolecall.generate_password'::regproc, 'pg_proc'), '^A random password', 'its comment');
+SELECT matches(obj_description('rolecall.generate_password'::regproc, 'pg_proc'), '^Generates a random password', 'its comment');
 SELECT function_privs_are('rolecall', 'generate_password', ARRAY[]::text[], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
 SELECT volatility_is('rolecall', 'generate_password', 'volatile', 'each call is another');
 

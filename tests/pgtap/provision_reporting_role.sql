@@ -11,7 +11,7 @@ SELECT is(
 );
 SELECT is(pg_get_function_result('rolecall.provision_reporting_role'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT matches(
-  obj_description('rolecall.provision_reporting_role'::regproc, 'pg_proc'), '^Makes one read-only role', 'its comment'
+  obj_description('rolecall.provision_reporting_role'::regproc, 'pg_proc'), '^Creates a read-only role', 'its comment'
 );
 SELECT function_privs_are(
   'rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'boolean'],

@@ -11,7 +11,7 @@ SELECT is(
 );
 SELECT is(pg_get_function_result('rolecall.provision_reporting_roles'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT matches(
-  obj_description('rolecall.provision_reporting_roles'::regproc, 'pg_proc'), '^Makes the usual pair of read-only roles', 'its comment'
+  obj_description('rolecall.provision_reporting_roles'::regproc, 'pg_proc'), '^Creates the usual pair of read-only roles', 'its comment'
 );
 SELECT function_privs_are(
   'rolecall', 'provision_reporting_roles',

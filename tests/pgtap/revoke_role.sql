@@ -7,7 +7,7 @@ SELECT is(
 );
 SELECT is(pg_get_function_result('rolecall.revoke_role'::regproc), 'SETOF rolecall.step', 'what it returns');
 SELECT volatility_is('rolecall', 'revoke_role', ARRAY['text', 'text', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.revoke_role'::regproc, 'pg_proc'), '^Ends the membership of one role in another', 'its comment');
+SELECT matches(obj_description('rolecall.revoke_role'::regproc, 'pg_proc'), '^Revokes the membership of one role in another', 'its comment');
 SELECT function_privs_are(
   'rolecall', 'revoke_role', ARRAY['text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
 );

@@ -6,7 +6,7 @@ SELECT is(pg_get_function_arguments('rolecall.user_dependencies'::regproc), 'use
 SELECT is(
   pg_get_function_result('rolecall.user_dependencies'::regproc), 'TABLE(database text, kind text, object text, remedy text)', 'what it returns'
 );
-SELECT matches(obj_description('rolecall.user_dependencies'::regproc, 'pg_proc'), '^What keeps a role', 'its comment');
+SELECT matches(obj_description('rolecall.user_dependencies'::regproc, 'pg_proc'), '^Lists what keeps a role', 'its comment');
 SELECT function_privs_are('rolecall', 'user_dependencies', ARRAY['text'], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
 
 CREATE ROLE "t ""x""" CREATEROLE;
