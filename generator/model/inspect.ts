@@ -61,7 +61,7 @@ export async function inspect(root: string): Promise<FunctionSpec[]> {
     if (source.getBaseName().startsWith('_')) continue; // what the specs share
     const module = (await import(pathToFileURL(source.getFilePath()).href)) as Record<string, unknown>;
     for (const declaration of source.getFunctions()) {
-      if (!declaration.isExported()) continue;
+      if (!declaration.hasExportKeyword()) continue; // isExported() would start the type checker, which takes seconds
       const name = declaration.getNameOrThrow();
       if (declaration.getJsDocs().length === 0) {
         // In the engine, such a function is one of the generator itself.
@@ -151,15 +151,16 @@ function readArgument(parameter: ParameterDeclaration): Argument {
   if (initializer.isKind(SyntaxKind.ArrayLiteralExpression))
     return { name: parameter.getName(), type, default: `'{}'` };
   if (initializer.isKind(SyntaxKind.NullKeyword)) return { name: parameter.getName(), type, default: 'NULL' };
-  const value = initializer.isKind(SyntaxKind.TrueKeyword)
-    ? true
-    : initializer.isKind(SyntaxKind.FalseKeyword)
-      ? false
-      : initializer.getType().getLiteralValue();
-  if (value === undefined || typeof value === 'object') {
-    throw new SpecError(parameter, `${parameter.getName()}: default is not a literal`);
-  }
-  return { name: parameter.getName(), type, default: literal(value) };
+  // Its type would tell too, but to ask for it loads the compiler's libraries, which takes seconds.
+  const literals = [
+    SyntaxKind.StringLiteral,
+    SyntaxKind.NumericLiteral,
+    SyntaxKind.TrueKeyword,
+    SyntaxKind.FalseKeyword,
+  ] as const;
+  const value = literals.map((kind) => initializer.asKind(kind)).find((one) => one !== undefined);
+  if (value === undefined) throw new SpecError(parameter, `${parameter.getName()}: default is not a literal`);
+  return { name: parameter.getName(), type, default: literal(value.getLiteralValue()) };
 }
 
 function readReturns(declaration: FunctionDeclaration): string {
