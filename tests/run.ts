@@ -3,11 +3,12 @@
  * JOBS (how many files at a time). Argument: another folder of tests, for the tests of this file.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { inspect } from 'node:util';
-import { type Cluster, makeDirectory, prepare, root, startCluster, versions } from './support/cluster.ts';
+import { type Cluster, prepare, root, runDirectory, startCluster, versions } from './support/cluster.ts';
 import { type Result, runTap } from './support/tap.ts';
 
 /** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
@@ -48,30 +49,53 @@ function chooseVersions(): number[] {
 
 const processes = new Set<ChildProcess>();
 
-/** Runs one file of node:test in a process group of its own. */
+// A failed test can leave connections open, which would keep its process waiting for ever. (The flag is from 20.14.)
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const forceExit = major > 20 || minor >= 14 ? ['--test-force-exit'] : [];
+
+/** Runs one file of node:test in a process group of its own, which is told the version by PG. */
 function runNodeTest(file: string, version: number): Promise<Result> {
-  const command = ['--import', 'tsx', join(root, 'tests/support/run-file.ts'), file];
-  const environment: NodeJS.ProcessEnv = { ...process.env, PG: String(version) };
+  const results = join(runDirectory(), `results-${randomUUID()}`);
+  const reporter = [`--test-reporter=${join(root, 'tests/support/reporter.ts')}`, '--test-reporter-destination=stdout'];
+  const command = ['--import', 'tsx', ...forceExit, ...reporter, file];
+  const environment: NodeJS.ProcessEnv = { ...process.env, PG: String(version), RESULTS: results };
   delete environment.NODE_TEST_CONTEXT; // Set where this runner is itself under test; it would silence the inner one.
   const child = spawn(process.execPath, command, { cwd: root, env: environment, detached: true });
   processes.add(child);
+  const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGTERM'), fileTimeout);
   let output = '';
-  let errors = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  const collect = (text: string) => (output += text);
+  child.stdout.setEncoding('utf8').on('data', collect);
+  child.stderr.setEncoding('utf8').on('data', collect);
   return new Promise((done) => {
     child.once('error', (error) => done(failure(error)));
     child.once('close', (code, signal) => {
+      clearTimeout(timer);
       processes.delete(child);
-      try {
-        const result = JSON.parse(output) as Result;
-        if (code !== 0 && result.failed === 0) throw new Error(`exit status ${code ?? signal}`);
-        done(result);
-      } catch (error) {
-        done(failure(`${file}: ${String(error)}\n${output}${errors}`));
-      }
+      const result = readResults(results);
+      if (result.failed === 0 && code !== 0) Object.assign(result, failure(`exit status ${code ?? signal}`));
+      if (result.failed > 0 && output !== '') result.failures.push(`output:\n${output.trimEnd()}`);
+      done(result);
     });
   });
+}
+
+/** Adds up what the reporter wrote. A file without tests writes nothing, one that ends before its tests no last line. */
+function readResults(file: string): Result {
+  const result: Result = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const lines = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trimEnd().split('\n') : [];
+  for (const line of lines) {
+    const { passed = 0, failed = 0, skipped = 0, failures = [] } = JSON.parse(line) as Partial<Result>;
+    result.passed += passed;
+    result.failed += failed;
+    result.skipped += skipped;
+    result.failures.push(...failures);
+  }
+  if (lines.length > 0 && lines.at(-1) !== '{}') {
+    result.failed++;
+    result.failures.push('the process ended before its tests did');
+  }
+  return result;
 }
 
 /** Runs one pgTAP file in a database of its own; roles are the cluster's, so it must take its roles back. */
@@ -126,7 +150,8 @@ function plan(majors: number[]): Job[] {
 async function main(): Promise<boolean> {
   const majors = chooseVersions();
   const jobs = plan(majors);
-  process.env.ROLECALL_RUN_DIRECTORY = makeDirectory();
+  delete process.env.ROLECALL_RUN_DIRECTORY; // Set where this runner is itself under test: it makes its own.
+  runDirectory();
   const totals = new Map<string, Omit<Result, 'failures'>>();
   const prepared = new Map<number, Promise<boolean>>();
 
