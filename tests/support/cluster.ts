@@ -1,12 +1,12 @@
 /**
  * Throwaway PostgreSQL servers for the tests and the demo, from the npm packages `postgresql-<major>-<platform>`.
  *
- * One run directory in the system's temp folder holds, per version, a copy of the server with the extension installed
- * and an initialised data directory; every cluster is a copy of the latter. When the process that made a directory
- * ends, however it ends, the servers in it are killed and the directory is removed.
+ * One run directory, in shared memory or the system's temp folder, holds for each version a copy of the server with
+ * the extension installed and an initialised data directory; every cluster is a copy of the latter. When the process
+ * that made a directory ends, however it ends, the servers in it are killed and the directory is removed.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, createHmac, pbkdf2Sync, randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -212,6 +212,9 @@ export function runDirectory(): string {
   return (process.env.ROLECALL_RUN_DIRECTORY ??= makeDirectory());
 }
 
+/** Where the templates are: the run directory, or that of a process which runs tests of this very file, say. */
+const templates = (): string => (process.env.ROLECALL_TEMPLATES ??= runDirectory());
+
 // The server's files, and the template that clusters are copied from.
 
 async function installServer(version: number, extension: string, directory: string): Promise<void> {
@@ -247,15 +250,18 @@ function extract(tar: Buffer, name: string): Buffer {
 
 const literal = (value: string | number | boolean) => `'${String(value).replaceAll("'", "''")}'`;
 
-/** Makes, once, `<home>/template-…` with the server, the data directory and its template databases; returns its path. */
-export async function prepare(version: number, extension?: string, home = runDirectory()): Promise<string> {
+/** Makes, once, `template-…` with the server, the data directory and its template databases; returns its path. */
+export async function prepare(version: number, extension?: string, home = templates()): Promise<string> {
   const source = fs.realpathSync(extension ?? process.env.ROLECALL_EXTENSION ?? join(root, 'extension'));
-  const template = join(home, `template-${version}-${createHash('sha256').update(source).digest('hex').slice(0, 8)}`);
+  const name = `template-${version}-${createHash('sha256').update(source).digest('hex').slice(0, 8)}`;
+  const template = join(home, name);
   if (fs.existsSync(template)) return template;
 
   const directory = fs.mkdtempSync(join(home, 'build-'));
+  const elsewhere = join(process.env.ROLECALL_TEMPLATES ?? home, name);
   try {
-    await build(version, source, directory);
+    if (fs.existsSync(elsewhere)) await run('cp', ['-Rp', `${elsewhere}/.`, directory]);
+    else await build(version, source, directory);
     fs.renameSync(directory, template);
   } catch (error) {
     await stopCluster(directory);
@@ -264,9 +270,18 @@ export async function prepare(version: number, extension?: string, home = runDir
   return template;
 }
 
+/** With one iteration instead of 4096: logging in is what the tests do most. */
+function cheapVerifier(secret: string): string {
+  const salt = Buffer.from('salt');
+  const salted = pbkdf2Sync(secret, salt, 1, 32, 'sha256');
+  const key = (name: string) => createHmac('sha256', salted).update(name).digest();
+  const stored = createHash('sha256').update(key('Client Key')).digest('base64');
+  return `SCRAM-SHA-256$1:${salt.toString('base64')}$${stored}:${key('Server Key').toString('base64')}`;
+}
+
 async function build(version: number, extension: string, directory: string): Promise<void> {
   await installServer(version, extension, directory);
-  fs.writeFileSync(join(directory, 'password'), password);
+  fs.writeFileSync(join(directory, 'password'), cheapVerifier(password));
   await handOver(directory);
   const where = ['-D', join(directory, 'data'), '--pwfile', join(directory, 'password')];
   // A data directory begins with a whole segment of WAL: 1 MB instead of 16.
@@ -458,7 +473,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     if (!options.detach) own(home);
     await handOver(home);
   }
-  const template = await prepare(version, options.extension, home);
+  const template = await prepare(version, options.extension, options.directory);
   const directory = options.directory ?? fs.mkdtempSync(join(home, 'cluster-'));
   if (options.directory === undefined) own(directory);
   await handOver(directory);
