@@ -3626,7 +3626,8 @@ COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_passwords.sql
--- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it.
+-- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their
+-- ends.
 --
 -- The document has the mask where there is a password, and the passwords are beside it: see run().
 CREATE FUNCTION rolecall_internal.plan_passwords(
@@ -3675,11 +3676,12 @@ BEGIN
       v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
     END IF;
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
+    -- Where the password is right it stays out: a new verifier of it would break poolers that keep the present one.
     v_changes := v_changes || ROW(
-      'set_password', v_name,
+      CASE WHEN v_wanted THEN 'set_password' ELSE 'alter_role' END, v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
-                format('PASSWORD %L', '********')),
-      '********', ARRAY[v_name], NULL, NULL
+                CASE WHEN v_wanted THEN format('PASSWORD %L', '********') END),
+      CASE WHEN v_wanted THEN '********' END, ARRAY[v_name], NULL, NULL
     )::rolecall_internal.change;
   END LOOP;
   RETURN v_changes;
@@ -3687,7 +3689,8 @@ END
 $plan_passwords$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
-  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it';
+  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their '
+     'ends';
 
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
@@ -4492,6 +4495,24 @@ COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
 
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
 
+-- sql/5-internal/passwords/refuse_hash.sql
+CREATE FUNCTION rolecall_internal.refuse_hash()
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refuse_hash$
+BEGIN
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_parameter_value',
+    MESSAGE = 'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier',
+    HINT = 'Pass the password itself, or a complete SCRAM-SHA-256 verifier of it.';
+END
+$refuse_hash$;
+
+COMMENT ON FUNCTION rolecall_internal.refuse_hash() IS 'Refuses a password that is a hash which cannot be stored';
+
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_hash() FROM PUBLIC;
+
 -- sql/5-internal/reading/refuse_other_database.sql
 CREATE FUNCTION rolecall_internal.refuse_other_database(
   role_name text,
@@ -4786,6 +4807,7 @@ DECLARE
   v_change rolecall_internal.change;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_section text;
+  v_is_hash boolean := false;
 BEGIN
   -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
@@ -4797,6 +4819,11 @@ BEGIN
       IF v_resource ->> 'password' <> '' THEN
         v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
         v_values := v_values || (v_resource ->> 'password');
+        v_is_hash := v_is_hash OR (
+          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        );
         v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
       END IF;
       v_masked := v_resource || v_masked;
@@ -4805,6 +4832,9 @@ BEGIN
   END LOOP;
   v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall_internal.check_document(v_document);
+  IF v_is_hash THEN
+    PERFORM rolecall_internal.refuse_hash();
+  END IF;
   IF run.dry_run THEN
     FOREACH v_change IN ARRAY rolecall_internal.plan(v_document, v_passwords) LOOP
       v_steps := v_steps || rolecall_internal.step_of(
@@ -7185,6 +7215,12 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   ELSIF octet_length(scram_sha_256.password) = 0 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+  ELSIF (
+    scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
+      AND NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+  ) THEN
+    PERFORM rolecall_internal.refuse_hash();
   ELSIF scram_sha_256.iterations IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'iteration count must not be null';
   ELSIF scram_sha_256.iterations < 1 THEN
@@ -7220,8 +7256,9 @@ REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
 -- Sets the password of a role.
 --
 -- The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the
--- caller can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred
--- thousand iterations or more, which would take long to compare, counts as one of another password.
+-- caller can read the stored verifier and it is of this password already, it stays, and only valid_until is set where
+-- that differs; a verifier of a hundred thousand iterations or more, which would take long to compare, counts as one
+-- of another password.
 CREATE FUNCTION rolecall.set_password(
   username text,
   password text,

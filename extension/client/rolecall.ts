@@ -259,7 +259,7 @@ export class Rolecall {
    * @returns one row per change; none where all is as asked for
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the two names are the same, or a password is empty or a verifier of the empty one
+   * @throws invalid_parameter_value - the two names are the same, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
    */
   async create_test_users(
@@ -289,14 +289,14 @@ export class Rolecall {
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
+   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the two roles
    */
   async create_user(
     values: {
       /** name of the role */
       username: string;
-      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text; null: no password */
+      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password */
       password?: string | null | undefined;
       /** true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety */
       use_locks?: boolean | undefined;
@@ -316,7 +316,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
+   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
    * @throws invalid_grant_operation - the role would become a member of itself
    */
@@ -324,7 +324,7 @@ export class Rolecall {
     values: {
       /** name of the role */
       username: string;
-      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text; null: no password */
+      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password */
       password: string | null;
       /** roles that it becomes a member of, in this order; null or empty: none */
       roles_to_grant: readonly string[] | null;
@@ -654,7 +654,7 @@ export class Rolecall {
    *
    * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
    * @throws null_value_not_allowed - an argument is null
-   * @throws invalid_parameter_value - the password is empty, or iterations is less than 1
+   * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is less than 1
    */
   async scram_sha_256(
     values: {
@@ -671,14 +671,15 @@ export class Rolecall {
    * Sets the password of a role
    *
    * The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the caller
-   * can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred thousand
-   * iterations or more, which would take long to compare, counts as one of another password.
+   * can read the stored verifier and it is of this password already, it stays, and only valid_until is set where that
+   * differs; a verifier of a hundred thousand iterations or more, which would take long to compare, counts as one of
+   * another password.
    *
    * @returns one row, or none where all is as asked for
    * @throws null_value_not_allowed - an argument other than valid_until is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
+   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws undefined_object - the role does not exist
    * @throws insufficient_privilege - the caller may not alter the role
    */
@@ -686,7 +687,7 @@ export class Rolecall {
     values: {
       /** name of the role */
       username: string;
-      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text */
+      /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier */
       password: string;
       /** when the password stops to work for new logins; null: as it is */
       valid_until?: Date | string | null | undefined;

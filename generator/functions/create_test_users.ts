@@ -15,7 +15,7 @@ import { baseRole, established, user } from './_shared.ts';
  * @returns one row per change; none where all is as asked for
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
- * @throws invalid_parameter_value - the two names are the same, or a password is empty or a verifier of the empty one
+ * @throws invalid_parameter_value - the two names are the same, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
  * @example SELECT operation, target, status FROM rolecall.create_test_users();
  */

@@ -8,7 +8,7 @@ import { advisoryLock, established, user } from './_shared.ts';
  * Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
  *
  * @param username name of the role
- * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; an MD5 hash counts as plain text; null: no password
+ * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password
  * @param roles_to_grant roles that it becomes a member of, in this order; null or empty: none
  * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety
  * @param dry_run true: return the steps as planned and change nothing
@@ -16,7 +16,7 @@ import { advisoryLock, established, user } from './_shared.ts';
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
- * @throws invalid_parameter_value - the password is empty, or a verifier of the empty one
+ * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
  * @throws invalid_grant_operation - the role would become a member of itself
  * @example SELECT operation, statement, status FROM rolecall.create_user_with_grants('bob', NULL, ARRAY['authenticated']);

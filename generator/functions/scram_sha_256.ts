@@ -1,4 +1,5 @@
 import type { Integer, Returns, Text } from '../model/types.ts';
+import { isHash } from '../engine/passwords/scram.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -11,7 +12,7 @@ import { sql } from '../sql/template.ts';
  * @param iterations rounds of hashing; more are slower to guess, and slower to log in with
  * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
  * @throws null_value_not_allowed - an argument is null
- * @throws invalid_parameter_value - the password is empty, or iterations is less than 1
+ * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is less than 1
  * @example SELECT left(rolecall.scram_sha_256('correct horse battery staple'), 19);
  */
 export function scram_sha_256(password: Text, iterations: Integer = 4096): Returns<Text> {
@@ -21,6 +22,8 @@ export function scram_sha_256(password: Text, iterations: Integer = 4096): Retur
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
       ELSIF octet_length(${password}) = 0 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+      ELSIF ${isHash(password)} THEN
+        PERFORM rolecall_internal.refuse_hash();
       ELSIF ${iterations} IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'iteration count must not be null';
       ELSIF ${iterations} < 1 THEN

@@ -24,6 +24,12 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   ELSIF octet_length(scram_sha_256.password) = 0 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+  ELSIF (
+    scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
+      AND NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+  ) THEN
+    PERFORM rolecall_internal.refuse_hash();
   ELSIF scram_sha_256.iterations IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'iteration count must not be null';
   ELSIF scram_sha_256.iterations < 1 THEN

@@ -3,8 +3,9 @@
 -- Sets the password of a role.
 --
 -- The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the
--- caller can read the stored verifier and it is of this password already, nothing is done; a verifier of a hundred
--- thousand iterations or more, which would take long to compare, counts as one of another password.
+-- caller can read the stored verifier and it is of this password already, it stays, and only valid_until is set where
+-- that differs; a verifier of a hundred thousand iterations or more, which would take long to compare, counts as one
+-- of another password.
 CREATE FUNCTION rolecall.set_password(
   username text,
   password text,

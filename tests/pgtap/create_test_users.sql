@@ -1,6 +1,6 @@
 -- create_test_users: the two users of local development. That they log in, and the warning, are tested in conformance/.
 BEGIN;
-SELECT plan(59);
+SELECT plan(63);
 
 SELECT is(
   pg_get_function_arguments('rolecall.create_test_users'::regproc),
@@ -145,6 +145,12 @@ SELECT throws_ok(
   $$SELECT * FROM rolecall.create_test_users('t_x', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$, '22023',
   'password must not be empty', 'a verifier of the empty password'
 );
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.create_test_users(%s => %L)', a.argument, p.password), '22023',
+  'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier', format('%s as %s', p.what, a.argument)
+)
+FROM unnest(ARRAY['app_password', 'admin_password']) AS a(argument),
+     (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password);
 SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('t_x', app_admin => 't_x')$$, '22023', NULL, 'the two cannot be one');
 SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('app_admin')$$, '22023', NULL, 'whether both are named or one');
 SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('t_anon')$$, '0LP01', NULL, 'a base role is no user');

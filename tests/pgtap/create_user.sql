@@ -1,6 +1,6 @@
 -- create_user: a role that logs in, in the anonymous and authenticated roles. Logging in is tested in security/.
 BEGIN;
-SELECT plan(88);
+SELECT plan(95);
 
 SELECT is(
   pg_get_function_arguments('rolecall.create_user'::regproc),
@@ -143,9 +143,6 @@ SELECT is(rolpassword, NULL, 'null is no password') FROM pg_authid WHERE rolname
 SELECT count(*) FROM rolecall.create_user('t_verifier', rolecall_internal.scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096));
 SELECT is(rolpassword, rolecall_internal.scram('pencil', '\x5b6d99689d12358eec0a04b141236fa8', 4096), 'a verifier is stored as it is')
 FROM pg_authid WHERE rolname = 't_verifier';
-SELECT count(*) FROM rolecall.create_user('t_md5', 'md5' || md5('x'));
-SELECT ok(rolecall_internal.password_matches('md5' || md5('x'), rolpassword), 'an MD5 hash is a plain password')
-FROM pg_authid WHERE rolname = 't_md5';
 SELECT count(*) FROM rolecall.create_user('t_quotes', E'it''s \\ %I $$ \n "é" 😀');
 SELECT ok(rolecall_internal.password_matches(E'it''s \\ %I $$ \n "é" 😀', rolpassword), 'a password can hold anything')
 FROM pg_authid WHERE rolname = 't_quotes';
@@ -187,6 +184,13 @@ SELECT throws_ok(
   $$SELECT * FROM rolecall.create_user('t_dave', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096))$$,
   '22023', 'password must not be empty', 'a verifier of the empty password'
 );
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.create_user(%L, %L, dry_run => %L)', name, password, dry_run), '22023',
+  'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier', format('%s for %s, dry_run => %s', what, name, dry_run)
+)
+FROM (VALUES ('t_dave'), ('t alice')) AS n(name),
+     (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password),
+     (VALUES (false), (true)) AS d(dry_run);
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t alice', '')$$, '22023', NULL, 'also for a role that would keep its own');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_auth')$$, '0LP01', NULL, 'a base role is no user');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_auth', dry_run => NULL)$$, '0LP01', NULL, 'a null dry_run is none');

@@ -1,6 +1,6 @@
 -- create_user_with_grants: a role that logs in, in the roles given.
 BEGIN;
-SELECT plan(63);
+SELECT plan(65);
 
 SELECT is(
   pg_get_function_arguments('rolecall.create_user_with_grants'::regproc),
@@ -181,6 +181,10 @@ SELECT throws_ok(
   $$SELECT * FROM rolecall.create_user_with_grants('t_dave', rolecall_internal.scram('', '\x5b6d99689d12358eec0a04b141236fa8', 4096), '{}')$$,
   '22023', 'password must not be empty', 'a verifier of the empty password'
 );
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.create_user_with_grants(%L, %L, %L)', 't_dave', password, '{}'), '22023',
+  'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier', what
+) FROM (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password);
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants('t_dave', NULL, ARRAY['t_dave'])$$, '0LP01', NULL, 'a member of itself');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants('t_a', NULL, ARRAY['t_alice'])$$, '0LP01', NULL, 'or of its own member');
 SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;

@@ -1,6 +1,6 @@
 -- scram_sha_256: verifiers, compared with the RFC's example and with the server's own.
 BEGIN;
-SELECT plan(26);
+SELECT plan(28);
 
 SELECT is(
   pg_get_function_arguments('rolecall.scram_sha_256'::regproc), 'password text, iterations integer DEFAULT 4096', 'its arguments'
@@ -11,6 +11,10 @@ SELECT function_privs_are('rolecall', 'scram_sha_256', ARRAY['text', 'integer'],
 
 SELECT throws_ok('SELECT rolecall.scram_sha_256(NULL)', '22004', NULL, 'a null password');
 SELECT throws_ok($$SELECT rolecall.scram_sha_256('')$$, '22023', NULL, 'an empty password');
+SELECT throws_ok(
+  format('SELECT rolecall.scram_sha_256(%L)', password), '22023',
+  'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier', what
+) FROM (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password);
 SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', NULL)$$, '22004', NULL, 'a null count');
 SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', 0)$$, '22023', NULL, 'no iterations');
 SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', -1)$$, '22023', NULL, 'fewer than none');

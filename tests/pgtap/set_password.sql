@@ -1,6 +1,6 @@
 -- set_password: what is stored, and what is not. That it logs in is tested in security/.
 BEGIN;
-SELECT plan(43);
+SELECT plan(58);
 
 SELECT is(
   pg_get_function_arguments('rolecall.set_password'::regproc),
@@ -87,8 +87,25 @@ SELECT results_eq(
 );
 SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret', '2100-01-01 00:00+00')$$), 0::bigint, 'once');
 SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'null leaves the end as it is');
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret', 'infinity')$$), 1::bigint, 'infinity takes it away');
+CREATE TEMPORARY TABLE before AS SELECT pg_temp.stored() AS stored;
+SELECT results_eq(
+  $$SELECT * FROM rolecall.set_password('t alice', 'secret', 'infinity', dry_run => true)$$,
+  $$VALUES ('alter_role', 't alice', 'ALTER ROLE "t alice" VALID UNTIL ''infinity''', 'planned', NULL::text, NULL::text)$$,
+  'the same password with another end leaves the verifier alone'
+);
+SELECT results_eq(
+  $$SELECT * FROM rolecall.set_password('t alice', 'secret', 'infinity')$$,
+  $$VALUES ('alter_role', 't alice', 'ALTER ROLE "t alice" VALID UNTIL ''infinity''', 'applied', NULL::text, NULL::text)$$,
+  'the call does too'
+);
 SELECT is(rolvaliduntil, 'infinity', 'so that there is none') FROM pg_roles WHERE rolname = 't alice';
+SELECT is(pg_temp.stored(), stored, 'and the verifier is the same') FROM before;
+SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret', 'infinity')$$), 0::bigint, 'once');
+SELECT is(
+  (SELECT count(*) FROM before, rolecall.set_password('t alice', stored, '2100-01-01') AS s WHERE s.operation = 'alter_role'), 1::bigint,
+  'a verifier that is stored already stays, too'
+);
+SELECT is(pg_temp.stored(), stored, 'as it is') FROM before;
 
 -- Texts that are, or look like, verifiers.
 
@@ -107,10 +124,37 @@ SELECT throws_ok(
 );
 SELECT is(pg_temp.stored(), good, 'the server does not clear the password') FROM verifier;
 
-SELECT lives_ok($$SELECT * FROM rolecall.set_password('t alice', 'md5' || md5('x'))$$, 'a text like an MD5 hash is a plain password');
-SELECT ok(rolecall_internal.password_matches('md5' || md5('x'), pg_temp.stored()), 'which is hashed');
-SELECT lives_ok($$SELECT * FROM rolecall.set_password('t alice', 'SCRAM-SHA-256$4096:salt$key')$$, 'so is one that only begins like a verifier');
-SELECT ok(rolecall_internal.password_matches('SCRAM-SHA-256$4096:salt$key', pg_temp.stored()), 'which is hashed');
+CREATE TEMPORARY TABLE no_password (what text, password text);
+INSERT INTO no_password
+SELECT 'an MD5 hash', 'md5' || md5('x')
+UNION ALL SELECT 'what only begins like a verifier', 'SCRAM-SHA-256$4096:salt$key'
+UNION ALL SELECT 'a verifier with its end cut off', left(good, -1) FROM verifier;
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.set_password(%L, %L, dry_run => %L)', 't alice', password, dry_run), '22023',
+  'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier', format('%s is refused, dry_run => %s', what, dry_run)
+) FROM no_password, (VALUES (false), (true)) AS d(dry_run);
+DO $$
+BEGIN
+  PERFORM FROM rolecall.set_password('t alice', 'md5' || md5('x'));
+EXCEPTION
+  WHEN invalid_parameter_value THEN
+    DECLARE
+      v_hint text;
+    BEGIN
+      GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
+      PERFORM set_config('t.hint', v_hint, true);
+    END;
+END
+$$;
+SELECT is(
+  current_setting('t.hint'), 'Pass the password itself, or a complete SCRAM-SHA-256 verifier of it.', 'with a hint'
+);
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.set_password('', 'md5' || md5('x'))$$, '42602', NULL, 'an impossible name comes before it'
+);
+SELECT is(pg_temp.stored(), good, 'none of them is stored') FROM verifier;
+SELECT is((SELECT count(*) FROM rolecall.set_password('t alice', p.password)), 1::bigint, p.password || ' is a plain password')
+FROM (VALUES ('md5'), ('md5' || upper(md5('x'))), ('SCRAM-SHA-256')) AS p(password);
 
 -- What a role may set for itself must not keep the next caller busy: this one would take half an hour to compare.
 UPDATE pg_authid SET rolpassword = replace(good, '$4096:', '$2147483647:') FROM verifier WHERE rolname = 't alice';
@@ -122,6 +166,12 @@ RESET statement_timeout;
 
 SET LOCAL ROLE t_op;
 SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'pencil')$$), 1::bigint, 'who cannot compare sets it');
+SELECT is(
+  operation, 'set_password', 'with another end, too'
+) FROM rolecall.set_password('t alice', 'pencil', 'infinity');
+SELECT throws_ok(
+  format('SELECT * FROM rolecall.set_password(%L, %L)', 't alice', 'md5' || md5('x')), '22023', NULL, 'nor may it pass a hash'
+);
 SELECT throws_ok(
   $$SELECT * FROM rolecall.set_password('t alice', (SELECT empty FROM verifier))$$, '22023', 'password must not be empty',
   'and may not clear it either'

@@ -144,6 +144,10 @@ const functions: Readonly<Record<string, (role: Value, secret: string) => [text:
     `SELECT * FROM rolecall.set_password($1, $2, '2100-01-01', dry_run => true)`,
     [role, secret],
   ],
+  'set_password, half a verifier': (role, secret) => [
+    'SELECT * FROM rolecall.set_password($1, $2)',
+    [role, `SCRAM-SHA-256$${secret}`],
+  ],
   scram_sha_256: (_, secret) => ['SELECT rolecall.scram_sha_256($1)', [secret]],
   'scram_sha_256, no such count': (_, secret) => ['SELECT rolecall.scram_sha_256($1, 0)', [secret]],
   'scram_sha_256, not ASCII': (_, secret) => ['SELECT rolecall.scram_sha_256($1)', [`${secret} 😀é`]],

@@ -58,8 +58,8 @@ const plain: Readonly<Record<string, [given: string, prepared: string]>> = {
   // Not in Unicode 3.2, or against the rule for right-to-left text: taken as they are.
   'with emoji': ['😀🔑', '😀🔑'],
   'that mixes directions': ['\u0627a', '\u0627a'],
-  'that is an MD5 hash': [`md5${'0123456789abcdef'.repeat(2)}`, `md5${'0123456789abcdef'.repeat(2)}`],
-  'that begins like a verifier': ['SCRAM-SHA-256$4096:salt$key', 'SCRAM-SHA-256$4096:salt$key'],
+  'that is nearly an MD5 hash': [`md5${'0123456789ABCDEF'.repeat(2)}`, `md5${'0123456789ABCDEF'.repeat(2)}`],
+  'that is nearly a verifier': ['SCRAM-SHA-1$4096:salt$key', 'SCRAM-SHA-1$4096:salt$key'],
 };
 
 for (const [what, [given, prepared]] of Object.entries(plain)) {

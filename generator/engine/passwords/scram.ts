@@ -5,7 +5,7 @@
  * message has it, so neither the log, nor auto_explain, nor an error's CONTEXT can. Every text operator that depends on
  * a collation is given "C": the argument may carry a nondeterministic one.
  */
-import type { Bool, Bytea, Integer, Integers, Returns, Text, Texts, VarBit } from '../../model/types.ts';
+import type { Bool, Bytea, Integer, Integers, Nothing, Returns, Text, Texts, VarBit } from '../../model/types.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
 import { classRanges, stableRanges } from './_code-points.ts';
 
@@ -349,6 +349,31 @@ const isUsualVerifier = (verifier: Text) => sql`
   AND length(split_part(split_part(${verifier}, '$', 3), ':', 1)) = 44
   AND length(split_part(split_part(${verifier}, '$', 3), ':', 2)) = 44
 `;
+
+/**
+ * Whether a password is a hash that cannot be stored: an MD5 hash as the server knows it, or what begins like a
+ * SCRAM-SHA-256 verifier but is none. Taken for plain text, it would let nobody in who has the password.
+ */
+export const isHash = (password: Text) => sql`(
+  ${password} COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+  OR starts_with(${password} COLLATE "C", 'SCRAM-SHA-256$')
+    AND NOT rolecall_internal.is_scram_verifier(${password})
+)`;
+
+/**
+ * Refuses a password that is a hash which cannot be stored
+ * @volatility stable
+ */
+export function refuse_hash(): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier',
+        HINT = 'Pass the password itself, or a complete SCRAM-SHA-256 verifier of it.';
+    END
+  `;
+}
 
 /**
  * Whether this verifier is one of the empty password

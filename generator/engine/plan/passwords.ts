@@ -6,7 +6,7 @@ import type { Changes, Jsonb, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it
+ * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their ends
  *
  * The document has the mask where there is a password, and the passwords are beside it: see run().
  * @volatility stable
@@ -51,11 +51,12 @@ export function plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chang
           v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
         END IF;
         CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
+        -- Where the password is right it stays out: a new verifier of it would break poolers that keep the present one.
         v_changes := v_changes || ROW(
-          'set_password', v_name,
+          CASE WHEN v_wanted THEN 'set_password' ELSE 'alter_role' END, v_name,
           concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
-                    format('PASSWORD %L', ${mask})),
-          ${mask}, ARRAY[v_name], NULL, NULL
+                    CASE WHEN v_wanted THEN format('PASSWORD %L', ${mask}) END),
+          CASE WHEN v_wanted THEN ${mask} END, ARRAY[v_name], NULL, NULL
         )::rolecall_internal.change;
       END LOOP;
       RETURN v_changes;

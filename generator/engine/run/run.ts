@@ -7,6 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Changes, Jsonb, Returns, StepRow, Steps } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
+import { isHash } from '../passwords/scram.ts';
 
 /**
  * Establishes the desired state and returns the steps, as an array: it is called without a query
@@ -27,6 +28,7 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
       v_change rolecall_internal.change;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
       v_section text;
+      v_is_hash boolean := false;
     BEGIN
       -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
       FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
@@ -38,6 +40,7 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
           IF v_resource ->> 'password' <> '' THEN
             v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
             v_values := v_values || (v_resource ->> 'password');
+            v_is_hash := v_is_hash OR ${isHash(sql`(v_resource ->> 'password')`)};
             v_resource := jsonb_set(v_resource, '{password}', to_jsonb(${mask}::text));
           END IF;
           v_masked := v_resource || v_masked;
@@ -46,6 +49,9 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
       END LOOP;
       v_passwords := jsonb_object(v_names, v_values);
       PERFORM rolecall_internal.check_document(v_document);
+      IF v_is_hash THEN
+        PERFORM rolecall_internal.refuse_hash();
+      END IF;
       IF ${dry_run} THEN
         FOREACH v_change IN ARRAY rolecall_internal.plan(v_document, v_passwords) LOOP
           v_steps := v_steps || rolecall_internal.step_of(

@@ -23,6 +23,7 @@ DECLARE
   v_change rolecall_internal.change;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_section text;
+  v_is_hash boolean := false;
 BEGIN
   -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
@@ -34,6 +35,11 @@ BEGIN
       IF v_resource ->> 'password' <> '' THEN
         v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
         v_values := v_values || (v_resource ->> 'password');
+        v_is_hash := v_is_hash OR (
+          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        );
         v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
       END IF;
       v_masked := v_resource || v_masked;
@@ -42,6 +48,9 @@ BEGIN
   END LOOP;
   v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall_internal.check_document(v_document);
+  IF v_is_hash THEN
+    PERFORM rolecall_internal.refuse_hash();
+  END IF;
   IF run.dry_run THEN
     FOREACH v_change IN ARRAY rolecall_internal.plan(v_document, v_passwords) LOOP
       v_steps := v_steps || rolecall_internal.step_of(
