@@ -1,5 +1,5 @@
 import type { Integer, Returns, Text } from '../model/types.ts';
-import { isHash } from '../engine/passwords/scram.ts';
+import { isHash } from '../engine/passwords/verifiers.ts';
 import { sql } from '../sql/template.ts';
 
 /**

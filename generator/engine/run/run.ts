@@ -7,7 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Changes, Jsonb, Returns, StepRow, Steps } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
-import { isHash } from '../passwords/scram.ts';
+import { isHash } from '../passwords/verifiers.ts';
 
 /**
  * Establishes the desired state and returns the steps, as an array: it is called without a query

@@ -1,0 +1,185 @@
+/**
+ * Texts that are given as passwords or stored for them: which are verifiers, which are hashes that cannot be stored, which
+ * stand for the empty password, and whether one stands for a given password.
+ */
+import type { Bool, Integer, Nothing, Returns, Text, Texts } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * How many bytes the server's strict base64 decoder makes of a text; null where it refuses
+ *
+ * It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything
+ * of the alphabet is let through, and each group gives as many bytes as the one with that "=".
+ * @volatility immutable
+ * @strict
+ */
+export function base64_length(base64: Text): Returns<Integer> {
+  return sql`
+    DECLARE
+      v_groups CONSTANT integer := length(${base64}) / 4;
+      v_padding CONSTANT integer := strpos(${base64} COLLATE "C", '=') - 1;
+    BEGIN
+      IF ${base64} COLLATE "C" ~ '[^A-Za-z0-9+/=]'
+        OR length(${base64}) % 4 <> 0
+        OR v_padding % 4 IN (0, 1)
+      THEN
+        RETURN NULL;
+      ELSIF v_padding < 0 THEN
+        RETURN 3 * v_groups;
+      END IF;
+      RETURN 3 * (v_padding / 4) + (v_padding % 4 - 1) * (v_groups - v_padding / 4);
+    END
+  `;
+}
+
+/**
+ * The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt,
+ * stored key, server key
+ *
+ * It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before the
+ * iterations too, and their value is not looked at.
+ * @volatility immutable
+ */
+export function scram_fields(verifier: Text): Returns<Texts> {
+  return sql`
+    BEGIN
+      RETURN regexp_match(${verifier} COLLATE "C",
+        E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+    END
+  `;
+}
+
+/**
+ * Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier
+ *
+ * Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
+ * @volatility immutable
+ */
+export function is_scram_verifier(verifier: Text): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_fields text[];
+    BEGIN
+      -- As they are written everywhere, which is told in a fraction of the time.
+      IF ${isUsualVerifier(verifier)} THEN
+        RETURN true;
+      END IF;
+      v_fields := rolecall_internal.scram_fields(${verifier});
+      -- strtol() refuses what a long cannot hold.
+      RETURN v_fields IS NOT NULL
+        AND (v_fields[1] || v_fields[2])::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
+        AND rolecall_internal.base64_length(v_fields[3]) IS NOT NULL
+        AND rolecall_internal.base64_length(v_fields[4]) IS NOT DISTINCT FROM 32
+        AND rolecall_internal.base64_length(v_fields[5]) IS NOT DISTINCT FROM 32;
+    END
+  `;
+}
+
+/** Not every verifier: the server allows for odd spellings. */
+const isUsualVerifier = (verifier: Text) => sql`
+  ${verifier} COLLATE "C"
+    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
+  AND length(split_part(split_part(${verifier}, '$', 2), ':', 2)) % 4 = 0
+  AND length(split_part(split_part(${verifier}, '$', 3), ':', 1)) = 44
+  AND length(split_part(split_part(${verifier}, '$', 3), ':', 2)) = 44
+`;
+
+/**
+ * Whether a password is a hash that cannot be stored: an MD5 hash as the server knows it, or what begins like a
+ * SCRAM-SHA-256 verifier but is none. Taken for plain text, it would let nobody in who has the password.
+ */
+export const isHash = (password: Text) => sql`(
+  ${password} COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+  OR starts_with(${password} COLLATE "C", 'SCRAM-SHA-256$')
+    AND NOT rolecall_internal.is_scram_verifier(${password})
+)`;
+
+/**
+ * Refuses a password that is a hash which cannot be stored
+ * @volatility stable
+ */
+export function refuse_hash(): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier',
+        HINT = 'Pass the password itself, or a complete SCRAM-SHA-256 verifier of it.';
+    END
+  `;
+}
+
+/**
+ * Whether this verifier is one of the empty password
+ *
+ * The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
+ * @volatility stable
+ */
+export function is_empty_verifier(verifier: Text): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_fields CONSTANT text[] := rolecall_internal.scram_fields(${verifier});
+    BEGIN
+      IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
+        RETURN true;
+      END IF;
+      RETURN decode(v_fields[5], 'base64') = decode(split_part(
+        -- An int gets the lower half of what strtol() read.
+        rolecall_internal.scram(
+          '', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer
+        ),
+        ':', 3
+      ), 'base64');
+    END
+  `;
+}
+
+/**
+ * Whether this stored verifier stands for this password
+ *
+ * Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
+ * with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
+ * a role to keep its administrator's session busy: it can set its own.
+ * @volatility stable
+ */
+export function password_matches(password: Text, verifier: Text): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_fields text[];
+    BEGIN
+      IF ${password} IS NULL OR NOT rolecall_internal.is_scram_verifier(${verifier}) THEN
+        RETURN false;
+      ELSIF ${password} COLLATE "C" = ${verifier} COLLATE "C" THEN
+        RETURN true;
+      ELSIF rolecall_internal.is_scram_verifier(${password}) THEN
+        RETURN false;
+      END IF;
+      v_fields := regexp_match(
+        ${verifier} COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]'
+      );
+      IF v_fields IS NULL THEN
+        RETURN false;
+      END IF;
+      RETURN ${verifier} COLLATE "C"
+        = rolecall_internal.scram(
+          ${password}, decode(v_fields[2], 'base64'), v_fields[1]::integer
+        ) COLLATE "C";
+    END
+  `;
+}
+
+/**
+ * Refuses a verifier of the empty password, for which the server stores none
+ * @volatility stable
+ */
+export function refuse_empty_verifier(): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be empty',
+        DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
+        HINT = 'Use null for a role without a password.';
+    END
+  `;
+}
