@@ -2146,6 +2146,36 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change)
 
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change) FROM PUBLIC;
 
+-- sql/5-internal/document/fitted_name.sql
+CREATE FUNCTION rolecall_internal.fitted_name(
+  name text,
+  suffix text
+)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $fitted_name$
+DECLARE
+  v_hash text := '_' || left(encode(sha256(convert_to(fitted_name.name, 'UTF8')), 'hex'), 8);
+  v_end text := fitted_name.suffix;
+  v_start text := fitted_name.name;
+BEGIN
+  IF octet_length(v_start || v_end) > 63 THEN
+    v_end := v_hash || v_end;
+    WHILE octet_length(v_start || v_end) > 63 LOOP
+      v_start := left(v_start, -1);
+    END LOOP;
+  END IF;
+  RETURN v_start || v_end;
+END
+$fitted_name$;
+
+COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
+  IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
+     'a hash';
+
+REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
+
 -- sql/5-internal/passwords/hmac_pad.sql
 -- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
 --
@@ -3104,6 +3134,37 @@ COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
 
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reading/plan_connect.sql
+CREATE FUNCTION rolecall_internal.plan_connect(
+  places rolecall_internal.place[]
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_connect$
+BEGIN
+  RETURN QUERY
+    SELECT 'grant_privilege', d.datname::text, format('GRANT CONNECT ON DATABASE %I TO %I', d.datname, t.role),
+           NULL::text, ARRAY[t.role], CASE WHEN NOT a.allowed THEN '42501' END,
+           CASE WHEN NOT a.allowed THEN 'only the owner may do this' END
+    FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_connect.places) AS p
+    ) AS t
+    JOIN pg_database AS d ON d.datname = current_database()
+    CROSS JOIN LATERAL (SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION')) AS a(allowed)
+    WHERE NOT EXISTS (
+      SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+      WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)
+    )
+    ORDER BY t.position;
+END
+$plan_connect$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
+  IS 'CONNECT on this database, where the role has it neither of its own nor through PUBLIC';
+
+REVOKE ALL ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[]) FROM PUBLIC;
+
 -- sql/5-internal/reading/plan_default_privileges.sql
 CREATE FUNCTION rolecall_internal.plan_default_privileges(
   places rolecall_internal.place[],
@@ -3709,6 +3770,7 @@ BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
   v_groups := rolecall_internal.table_groups();
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);
@@ -3974,7 +4036,8 @@ BEGIN
       SELECT n.oid, x.grantee
       FROM pg_namespace AS n
       CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(plan_schemas.places) AS p) AND x.privilege_type = 'USAGE'
+      WHERE x.privilege_type = 'USAGE'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(plan_schemas.places) AS p))
     ),
     found AS (
       SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
@@ -3989,7 +4052,9 @@ BEGIN
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
       FROM unnest(plan_schemas.places) AS p
-      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
+      WHERE NOT EXISTS (
+        SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)
+      )
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,
@@ -4000,7 +4065,7 @@ END
 $plan_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
-  IS 'Schemas that are missing, and USAGE that is missing on them';
+  IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
 
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
@@ -6805,8 +6870,12 @@ DECLARE
   v_hint text;
 BEGIN
   DECLARE
-    v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
-    v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+    v_reporting text := coalesce(
+      provision_reporting_roles.reporting_role, rolecall_internal.fitted_name(current_database(), '_reporting')
+    );
+    v_raw text := coalesce(
+      provision_reporting_roles.raw_role, rolecall_internal.fitted_name(current_database(), '_raw')
+    );
   BEGIN
     IF v_reporting = v_raw THEN
       RAISE EXCEPTION USING

@@ -480,16 +480,16 @@ export class Rolecall {
    *
    * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
-   * @throws invalid_name - a name is empty or longer than 63 bytes, also where it is made of the database's
+   * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
    * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
    */
   async provision_reporting_roles(
     values: {
-      /** role that reads the reporting schema; null: the name of the database followed by `_reporting` */
+      /** role that reads the reporting schema; null: the name of the database followed by `_reporting`; one too long for that is cut, and told apart by a hash */
       reporting_role?: string | null | undefined;
-      /** role that reads the raw schema; null: the name of the database followed by `_raw` */
+      /** role that reads the raw schema; null: the name of the database followed by `_raw`, likewise */
       raw_role?: string | null | undefined;
       /** schema of the reporting role, made where it is missing */
       reporting_schema?: string | undefined;

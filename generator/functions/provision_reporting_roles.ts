@@ -7,8 +7,8 @@ import { rows } from './_shared.ts';
  *
  * Each role is what provision_reporting_role() creates.
  *
- * @param reporting_role role that reads the reporting schema; null: the name of the database followed by `_reporting`
- * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`
+ * @param reporting_role role that reads the reporting schema; null: the name of the database followed by `_reporting`; one too long for that is cut, and told apart by a hash
+ * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`, likewise
  * @param reporting_schema schema of the reporting role, made where it is missing
  * @param raw_schema schema of the raw role
  * @param withheld_tables tables withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none
@@ -18,7 +18,7 @@ import { rows } from './_shared.ts';
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - a name in a list, or of a schema, is null
- * @throws invalid_name - a name is empty or longer than 63 bytes, also where it is made of the database's
+ * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
  * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
@@ -37,8 +37,12 @@ export function provision_reporting_roles(
 ): SetOf<StepRow> {
   return sql`
     DECLARE
-      v_reporting text := coalesce(${reporting_role}, current_database() || '_reporting');
-      v_raw text := coalesce(${raw_role}, current_database() || '_raw');
+      v_reporting text := coalesce(
+        ${reporting_role}, rolecall_internal.fitted_name(current_database(), '_reporting')
+      );
+      v_raw text := coalesce(
+        ${raw_role}, rolecall_internal.fitted_name(current_database(), '_raw')
+      );
     BEGIN
       IF v_reporting = v_raw THEN
         RAISE EXCEPTION USING

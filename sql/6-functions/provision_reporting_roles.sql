@@ -27,8 +27,12 @@ DECLARE
   v_hint text;
 BEGIN
   DECLARE
-    v_reporting text := coalesce(provision_reporting_roles.reporting_role, current_database() || '_reporting');
-    v_raw text := coalesce(provision_reporting_roles.raw_role, current_database() || '_raw');
+    v_reporting text := coalesce(
+      provision_reporting_roles.reporting_role, rolecall_internal.fitted_name(current_database(), '_reporting')
+    );
+    v_raw text := coalesce(
+      provision_reporting_roles.raw_role, rolecall_internal.fitted_name(current_database(), '_raw')
+    );
   BEGIN
     IF v_reporting = v_raw THEN
       RAISE EXCEPTION USING

@@ -1,7 +1,7 @@
 /**
  * Which names a role may have, and which roles no call may touch.
  */
-import type { Jsonb, Nothing, Text } from '../../model/types.ts';
+import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { Sql, join, sql, text } from '../../sql/template.ts';
 
 /**
@@ -112,3 +112,25 @@ const isSuperuser = (oid: Sql) => sql`
 
 /** Whether check_protected() refuses a role; in an expression, as calling it takes a query. */
 export const isProtected = (name: Text, oid: Sql) => sql`(${isCaller(name)} OR ${isSuperuser(oid)})`;
+
+/**
+ * A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by a hash
+ * @volatility immutable
+ */
+export function fitted_name(name: Text, suffix: Text): Returns<Text> {
+  return sql`
+    DECLARE
+      v_hash text := '_' || left(encode(sha256(convert_to(${name}, 'UTF8')), 'hex'), 8);
+      v_end text := ${suffix};
+      v_start text := ${name};
+    BEGIN
+      IF octet_length(v_start || v_end) > 63 THEN
+        v_end := v_hash || v_end;
+        WHILE octet_length(v_start || v_end) > 63 LOOP
+          v_start := left(v_start, -1);
+        END LOOP;
+      END IF;
+      RETURN v_start || v_end;
+    END
+  `;
+}

@@ -8,7 +8,7 @@
  */
 import type { ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { isOfGroup, numbered } from './tables.ts';
+import { isOfGroup, numbered, readers } from './tables.ts';
 
 /**
  * Differences in the read-only access of reporting roles
@@ -23,6 +23,7 @@ export function plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
       PERFORM rolecall_internal.check_provisioned_here(${resources});
       v_groups := rolecall_internal.table_groups();
       v_places := rolecall_internal.places(${resources}, v_groups);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);
@@ -93,7 +94,32 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
 }
 
 /**
- * Schemas that are missing, and USAGE that is missing on them
+ * CONNECT on this database, where the role has it neither of its own nor through PUBLIC
+ * @volatility stable
+ */
+export function plan_connect(places: Places): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'grant_privilege', d.datname::text, format('GRANT CONNECT ON DATABASE %I TO %I', d.datname, t.role),
+               NULL::text, ARRAY[t.role], CASE WHEN NOT a.allowed THEN '42501' END,
+               CASE WHEN NOT a.allowed THEN 'only the owner may do this' END
+        FROM (
+          ${readers(places)}
+        ) AS t
+        JOIN pg_database AS d ON d.datname = current_database()
+        CROSS JOIN LATERAL (SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION')) AS a(allowed)
+        WHERE NOT EXISTS (
+          SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+          WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)
+        )
+        ORDER BY t.position;
+    END
+  `;
+}
+
+/**
+ * Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC
  * @volatility stable
  */
 export function plan_schemas(places: Places): SetOf<ChangeRow> {
@@ -105,7 +131,8 @@ export function plan_schemas(places: Places): SetOf<ChangeRow> {
           SELECT n.oid, x.grantee
           FROM pg_namespace AS n
           CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-          WHERE x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p) AND x.privilege_type = 'USAGE'
+          WHERE x.privilege_type = 'USAGE'
+            AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p))
         ),
         found AS (
           SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
@@ -120,7 +147,9 @@ export function plan_schemas(places: Places): SetOf<ChangeRow> {
                  format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
                  p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
           FROM unnest(${places}) AS p
-          WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
+          WHERE NOT EXISTS (
+            SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)
+          )
         )
         SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
                CASE WHEN NOT f.allowed THEN '42501' END,

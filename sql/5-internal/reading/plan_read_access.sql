@@ -14,6 +14,7 @@ BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
   v_groups := rolecall_internal.table_groups();
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);

@@ -14,7 +14,8 @@ BEGIN
       SELECT n.oid, x.grantee
       FROM pg_namespace AS n
       CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(plan_schemas.places) AS p) AND x.privilege_type = 'USAGE'
+      WHERE x.privilege_type = 'USAGE'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(plan_schemas.places) AS p))
     ),
     found AS (
       SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
@@ -29,7 +30,9 @@ BEGIN
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
              p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
       FROM unnest(plan_schemas.places) AS p
-      WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.oid = p.schema_oid AND h.grantee = p.role_oid)
+      WHERE NOT EXISTS (
+        SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)
+      )
     )
     SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
            CASE WHEN NOT f.allowed THEN '42501' END,
@@ -40,6 +43,6 @@ END
 $plan_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
-  IS 'Schemas that are missing, and USAGE that is missing on them';
+  IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
 
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;

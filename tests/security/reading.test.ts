@@ -1,0 +1,97 @@
+/**
+ * What a provisioned reporting role reads, tried by logging in as it.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import type { NoticeMessage } from 'pg-protocol/dist/messages.js';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+
+let cluster: Cluster;
+
+before(async () => {
+  cluster = await startCluster();
+});
+
+after(() => cluster.stop());
+
+interface Step {
+  operation: string;
+  target: string;
+  statement: string;
+  status: string;
+  sqlstate: string | null;
+}
+
+let databases = 0;
+
+/** A database, a superuser in it, and the owner of the database, who has CREATEROLE. */
+async function makeDatabase(name = `reading${databases + 1}`) {
+  databases += 1;
+  const keeper = `keeper${databases}`;
+  const role = `reports${databases}`;
+  const superuser = await cluster.connect();
+  await superuser.query(`CREATE ROLE ${keeper} LOGIN CREATEROLE PASSWORD 'password'`);
+  await superuser.query(`CREATE DATABASE "${name}" OWNER ${keeper}`);
+  await superuser.end();
+  const admin = await cluster.connect({ database: name });
+  await admin.query('CREATE EXTENSION rolecall; REVOKE CREATE ON SCHEMA public FROM PUBLIC');
+  await admin.query(`SELECT FROM rolecall.add_operator('${keeper}')`);
+  const owner = await cluster.connect({ database: name, user: keeper, password: 'password' });
+  return { name, role, keeper, admin, owner };
+}
+
+/** The steps of a call, and what it says. */
+async function call(client: Client, arguments_: string, by = 'provision_reporting_role') {
+  const messages: string[] = [];
+  const listen = ({ severity, message = '' }: NoticeMessage) => messages.push(`${severity}: ${message}`);
+  client.on('notice', listen);
+  try {
+    const { rows } = await client.query<Step>(`SELECT * FROM rolecall.${by}(${arguments_})`);
+    return { steps: rows.filter(({ operation }) => operation !== 'set_password'), messages };
+  } finally {
+    client.off('notice', listen);
+  }
+}
+
+async function login(admin: Client, database: string, user: string): Promise<Client> {
+  const { rows } = await admin.query('SELECT rolecall.reporting_role_password($1) AS password', [user]);
+  return cluster.connect({ database, user, password: rows[0].password });
+}
+
+test('a role logs in where PUBLIC may not connect, whoever provisions it', async () => {
+  for (const by of ['admin', 'owner'] as const) {
+    const place = await makeDatabase();
+    await place.admin.query(`REVOKE ALL ON DATABASE ${place.name} FROM PUBLIC; CREATE TABLE public.visit (id integer)`);
+    await place.admin.query(`ALTER TABLE public.visit OWNER TO ${place.keeper}`);
+    const { steps } = await call(place[by], `'${place.role}', '{public}'`);
+    assert.ok(steps.some(({ statement }) => statement === `GRANT CONNECT ON DATABASE ${place.name} TO ${place.role}`));
+    const session = await login(place.admin, place.name, place.role);
+    assert.deepEqual((await session.query('SELECT * FROM public.visit')).rows, []);
+    await session.end();
+    // USAGE on public comes through PUBLIC, so a caller that does not own the schema has nothing to say either.
+    assert.deepEqual((await call(place[by], `'${place.role}', '{public}'`)).steps, []);
+    await Promise.all([place.admin.end(), place.owner.end()]);
+  }
+});
+
+test('the default names fit, whatever the length of the database name, and differ between databases', async () => {
+  const stem = 'prisma_migrate_shadow_db_1f0e9ab0-3c3b-4c1e-8f8e-d2f7f6f0a37';
+  const roles = new Set<string>();
+  for (const name of [`${stem}1`, `${stem}2`, 'é'.repeat(31), `x${'é'.repeat(31)}`, '🐘'.repeat(15), 'd'.repeat(53)]) {
+    const place = await makeDatabase(name);
+    const { steps } = await call(place.owner, '', 'provision_reporting_roles');
+    const made = steps.filter(({ operation }) => operation === 'create_role').map(({ target }) => target);
+    assert.equal(made.length, 2);
+    for (const role of made) {
+      assert.ok(Buffer.byteLength(role) <= 63, role);
+      assert.match(role, /(_reporting|_raw)$/);
+      assert.ok(role.startsWith(name.slice(0, 10)), role);
+      roles.add(role);
+      await (await login(place.admin, name, role)).end();
+    }
+    assert.deepEqual((await call(place.owner, '', 'provision_reporting_roles')).steps, []);
+    await Promise.all([place.admin.end(), place.owner.end()]);
+  }
+  assert.equal(roles.size, 12);
+});
