@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { architecturePage } from './emit/architecture.ts';
 import { clientFile } from './emit/client.ts';
 import { errorTests } from './emit/error-tests.ts';
 import { controlFile, installScript } from './emit/extension.ts';
@@ -47,8 +48,10 @@ async function outputs(): Promise<Outputs> {
   map.set('docs/reference.md', referencePage(specs));
   const problems = await verify(specs, map);
   if (problems.length > 0) return { files: map, problems };
-  const sql = [...map].filter(([path]) => path.startsWith('sql/'));
-  return { files: map, problems: callProblems(callGraph(sql)) };
+  const graph = callGraph([...map].filter(([path]) => path.startsWith('sql/')));
+  const page = 'docs/architecture.md';
+  map.set(page, architecturePage(readFileSync(join(root, page), 'utf8'), graph));
+  return { files: map, problems: callProblems(graph) };
 }
 
 function leftovers(map: ReadonlyMap<string, string>): string[] {

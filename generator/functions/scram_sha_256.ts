@@ -1,3 +1,4 @@
+import { newSalt, usualIterations } from '../engine/passwords/scram.ts';
 import type { Integer, Returns, Text } from '../model/types.ts';
 import { isHash } from '../engine/passwords/verifiers.ts';
 import { sql } from '../sql/template.ts';
@@ -15,7 +16,7 @@ import { sql } from '../sql/template.ts';
  * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is less than 1
  * @example SELECT left(rolecall.scram_sha_256('correct horse battery staple'), 19);
  */
-export function scram_sha_256(password: Text, iterations: Integer = 4096): Returns<Text> {
+export function scram_sha_256(password: Text, iterations: Integer = usualIterations): Returns<Text> {
   return sql`
     BEGIN
       IF ${password} IS NULL THEN
@@ -30,7 +31,7 @@ export function scram_sha_256(password: Text, iterations: Integer = 4096): Retur
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'iteration count must be at least 1';
       END IF;
       RETURN rolecall_internal.scram(
-        ${password}, substring(rolecall_internal.random_bytes() FOR 16), ${iterations}
+        ${password}, ${newSalt}, ${iterations}
       );
     END
   `;

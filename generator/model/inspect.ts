@@ -7,6 +7,7 @@ import { Project, type FunctionDeclaration, type ParameterDeclaration, SyntaxKin
 import { identifier, literal } from '../sql/quote.ts';
 import type { Argument } from '../sql/nodes.ts';
 import { raw, Sql } from '../sql/template.ts';
+import { rooms, type Room } from './rooms.ts';
 import { sqlTypes } from './types.ts';
 
 export interface Documented {
@@ -23,7 +24,7 @@ export interface DocumentedArgument extends Argument {
 export interface FunctionSpec {
   readonly name: string;
   /** The folder of generator/engine that it is in; null: a public function. */
-  readonly room: string | null;
+  readonly room: Room | null;
   readonly file: string;
   readonly line: number;
   readonly arguments: readonly DocumentedArgument[];
@@ -42,10 +43,12 @@ export interface FunctionSpec {
   readonly result: string;
   readonly errors: readonly Documented[];
   readonly examples: readonly string[];
+  /** Why the body is longer than others may be. */
+  readonly long?: string;
   readonly body: string;
 }
 
-const knownTags = new Set(['param', 'returns', 'throws', 'example', 'volatility', 'strict', 'probes']);
+const knownTags = new Set(['param', 'returns', 'throws', 'example', 'volatility', 'strict', 'probes', 'long']);
 
 export class SpecError extends Error {
   constructor(declaration: FunctionDeclaration | ParameterDeclaration, message: string) {
@@ -129,6 +132,7 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
         return { name: condition, text: oneLine(when) };
       }),
     examples: tags.filter(({ tag }) => tag === 'example').map(({ text }) => text.trim()),
+    ...(tags.some(({ tag }) => tag === 'long') ? { long: one('long') } : {}),
     body: make(...parameters.map((parameter) => raw(`${identifier(name)}.${identifier(parameter.getName())}`))).text,
   };
 }
@@ -137,9 +141,12 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
 const orNull = /\s*\|\s*null$/;
 
 /** generator/functions/ has the public functions, generator/engine/ a folder for each concern of the others. */
-function roomOf(declaration: FunctionDeclaration): string | null {
+function roomOf(declaration: FunctionDeclaration): Room | null {
   const folder = declaration.getSourceFile().getDirectory();
-  return folder.getParent()?.getBaseName() === 'engine' ? folder.getBaseName() : null;
+  if (folder.getParent()?.getBaseName() !== 'engine') return null;
+  const room = rooms.find(({ name }) => name === folder.getBaseName());
+  if (room === undefined) throw new SpecError(declaration, `model/rooms.ts has no ${folder.getBaseName()}`);
+  return room.name;
 }
 
 function readArgument(parameter: ParameterDeclaration): Argument {

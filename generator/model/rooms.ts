@@ -11,6 +11,7 @@ export const rooms = [
   { name: 'plan', purpose: 'what differs between a desired state and the catalogs' },
   { name: 'reading', purpose: 'what a reporting role reads, now and in tables made later' },
   { name: 'execute', purpose: 'one change, and what becomes of its errors' },
+  { name: 'catalogs', purpose: 'what several others read from the catalogs' },
   { name: 'record', purpose: 'what was asked for in this database' },
   { name: 'secrets', purpose: 'the store that no reporting role can read' },
   { name: 'passwords', purpose: 'verifiers, and what goes into them' },

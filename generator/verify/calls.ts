@@ -1,9 +1,9 @@
 /**
- * The graph of calls between our functions, and the checks of it: what is called exists and takes the arguments,
- * and a public function leads to every other one.
+ * The graph of calls between our functions, and the checks of it: what is called exists and takes the arguments, no call
+ * goes up, and a public function leads to every other one.
  */
 import { parseSync } from 'libpg-query';
-import { rooms, type Room } from '../model/rooms.ts';
+import { levelOf, rooms, type Room } from '../model/rooms.ts';
 import { lineAt, nameParts, nodesIn, type Problem, type Tree } from './problem.ts';
 import { bodyReferences, references, type Reference } from './references.ts';
 import { functionSource, isInput } from './statements.ts';
@@ -83,8 +83,13 @@ function parametersOf(node: Tree): Definition['parameters'] {
 
 export function callProblems(graph: CallGraph): Problem[] {
   const reached = reachable(graph);
+  const up = callsIn(graph).filter(isUp);
   const found = [
     ...graph.uses.flatMap((use) => useMessages(graph, use).map((message) => ({ ...placed(use), message }))),
+    ...up.map(({ caller, callee, use }) => ({
+      ...placed(use),
+      message: `${caller.name}: a call up, from ${caller.room} to ${callee.name} in ${callee.room}: move one of them, or have the caller pass its result`,
+    })),
     ...[...graph.functions.values()]
       .filter(({ name }) => !reached.has(name))
       .map((one) => ({ ...placed(one), message: `no public function leads to ${one.name}: call it, or remove it` })),
@@ -135,6 +140,11 @@ export function callsIn({ functions, uses }: CallGraph): Call[] {
     if (caller === undefined || callee === undefined || caller === callee) return [];
     return use.kind === 'mention' && callee.room === 'functions' ? [] : [{ caller, callee, use }];
   });
+}
+
+function isUp({ caller, callee }: Call): boolean {
+  const [from, to] = [levelOf(caller.room), levelOf(callee.room)];
+  return from !== undefined && to !== undefined && from > to;
 }
 
 /** Every function that a public one, a view or a default leads to. */

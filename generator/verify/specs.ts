@@ -8,14 +8,40 @@ import type { Problem } from './problem.ts';
 
 const publicFolder = 'generator/functions/';
 
+/** Lines of a body; more do not fit on a screen. */
+const bodyLength = 80;
+
 /** `loadModule()` of libpg-query must have been awaited. */
 export function specProblems(spec: FunctionSpec): Problem[] {
   const messages = spec.errors
     .filter(({ name }) => !(name in sqlstates))
     .map(({ name }) => `@throws ${name || '(no condition)'} is not in model/sqlstates.ts`);
   if (spec.summary === '') messages.push('no description');
+  messages.push(...lengthMessages(spec));
   if (spec.room === null) messages.push(...publicMessages(spec));
   return messages.map((message) => ({ file: spec.file, line: spec.line, message: `${spec.name}: ${message}` }));
+}
+
+/** Longer bodies that are there already, and their length: they do not grow. */
+const longer: Readonly<Record<string, number>> = {
+  apply_to_new_tables: 230,
+  plan_memberships: 89,
+  plan_other_excess: 180,
+  plan_removals: 87,
+  plan_watch: 86,
+  run_rounds: 120,
+  stringprep_class: 86,
+};
+
+function lengthMessages({ name, body, long }: FunctionSpec): string[] {
+  const lines = body.split('\n').length;
+  if (long === undefined) {
+    return lines <= (longer[name] ?? bodyLength)
+      ? []
+      : [`the body has ${lines} lines, more than ${bodyLength}: split it, or say in @long why it is in one piece`];
+  }
+  if (lines <= bodyLength) return [`the body has ${lines} lines, not more than ${bodyLength}: remove @long`];
+  return long === '' ? ['@long without a reason'] : [];
 }
 
 function publicMessages(spec: FunctionSpec): string[] {

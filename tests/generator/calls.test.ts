@@ -7,7 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadModule } from 'libpg-query';
-import { callGraph, callProblems } from '../../generator/verify/calls.ts';
+import { architecturePage } from '../../generator/emit/architecture.ts';
+import { callGraph, callProblems, callsIn } from '../../generator/verify/calls.ts';
 
 await loadModule();
 
@@ -63,6 +64,7 @@ function problems(change: readonly [file: string, from: string, to: string]): st
 }
 
 const run = 'sql/5-internal/run/run.sql';
+const spell = 'sql/5-internal/record/spell.sql';
 const say = 'sql/6-functions/say.sql';
 
 const refused: Record<string, [change: [file: string, from: string, to: string], problem: string]> = {
@@ -154,6 +156,14 @@ const refused: Record<string, [change: [file: string, from: string, to: string],
     [say, 'unnest(lower.run(a))', 'unnest(NULL::lower.pair[])'],
     `${run}:1: no public function leads to lower.run: call it, or remove it`,
   ],
+  'a call up': [
+    [spell, 'RETURN $1', 'RETURN lower.run(a)'],
+    `${spell}:4: lower.spell: a call up, from record to lower.run in run: move one of them, or have the caller pass its result`,
+  ],
+  'a call of what users call': [
+    [spell, 'RETURN $1', 'RETURN upper.say(a)'],
+    `${spell}:4: lower.spell: a call up, from record to upper.say in functions: move one of them, or have the caller pass its result`,
+  ],
 };
 
 test('sound files have no problem', () => {
@@ -173,8 +183,10 @@ const emitted = readdirSync(`${root}sql`, { recursive: true })
   .filter((path) => path.endsWith('.sql'))
   .map((path) => [path, readFileSync(root + path, 'utf8')] as const);
 
+const graph = callGraph(emitted);
+
 test('no call in what is emitted is overlooked, and each is found at its line', () => {
-  const { functions, uses } = callGraph(emitted);
+  const { functions, uses } = graph;
   for (const [path, text] of emitted) {
     const own = uses.filter(({ kind, file }) => file === path && (kind === 'call' || kind === 'mention'));
     const lines = text.split('\n');
@@ -186,4 +198,47 @@ test('no call in what is emitted is overlooked, and each is found at its line', 
       assert.ok(found >= times, `${path}: ${name} is written ${times} times, found ${found} times`);
     }
   }
+});
+
+/** The most functions that a call passes until one runs the statement of a change, itself and that one included. */
+function longestWay(name: string): number {
+  const calls = callsIn(graph);
+  const runsChanges = new Set(
+    calls.filter(({ callee }) => callee.name === 'rolecall_internal.statement_of').map(({ caller }) => caller.name),
+  );
+  const from = (one: string, before: readonly string[]): number => {
+    assert.ok(!before.includes(one), `a circle: ${[...before, one].join(' > ')}`);
+    if (runsChanges.has(one)) return before.length + 1;
+    const callees = calls.filter(({ caller }) => caller.name === one).map(({ callee }) => callee.name);
+    return Math.max(0, ...[...new Set(callees)].map((callee) => from(callee, [...before, one])));
+  };
+  return from(name, []);
+}
+
+for (const [name, most] of [
+  ['create_user', 5],
+  ['provision_reporting_role', 7],
+] as const) {
+  test(`at most ${most} functions lie between ${name}() and its statements, both ends included`, () => {
+    const way = longestWay(`rolecall.${name}`);
+    assert.ok(way > 1 && way <= most, `${way}`);
+  });
+}
+
+test('the picture has every call between groups once, and the rest of the page stays', () => {
+  const page = [
+    'before',
+    '<!-- begin of the picture that "make build" draws -->',
+    'an older picture',
+    '<!-- end of the picture -->',
+    'after',
+  ].join('\n');
+  const drawn = architecturePage(page, callGraph(Object.entries(files)));
+  assert.equal(architecturePage(drawn, callGraph(Object.entries(files))), drawn);
+  assert.ok(drawn.startsWith('before\n') && drawn.endsWith('\nafter') && !drawn.includes('older'));
+  assert.deepEqual(
+    drawn.split('\n').filter((line) => line.includes('-->|')),
+    ['  functions -->|1| run', '  functions -->|1| record', '  run -->|2| record'],
+  );
+  assert.throws(() => architecturePage('before', callGraph([])), /no line <!-- begin/);
 });

@@ -134,6 +134,12 @@ const incomplete: Record<string, [change: Partial<FunctionSpec>, message: string
     { file: 'generator/functions/other.ts' },
     'a public function belongs in generator/functions/sound.ts',
   ],
+  'a body that is too long': [
+    { body: 'x\n'.repeat(80) },
+    'the body has 81 lines, more than 80: split it, or say in @long why it is in one piece',
+  ],
+  'a long body without a reason': [{ body: 'x\n'.repeat(80), long: '' }, '@long without a reason'],
+  'a reason for a body that is not long': [{ long: 'why' }, 'the body has 1 lines, not more than 80: remove @long'],
   'no description': [{ summary: '' }, 'no description'],
   'an argument without text': [{ arguments: [{ name: 'word', type: 'text', text: '' }] }, 'no @param text for word'],
   'no @returns': [{ result: '' }, 'no @returns text'],
@@ -143,9 +149,11 @@ const incomplete: Record<string, [change: Partial<FunctionSpec>, message: string
 
 test('a documented spec has no problem', () => {
   assert.deepEqual(specProblems(spec), []);
+  assert.deepEqual(specProblems({ ...spec, body: 'x\n'.repeat(79) }), []);
+  assert.deepEqual(specProblems({ ...spec, body: 'x\n'.repeat(80), long: 'it belongs together' }), []);
   // What only the extension calls is documented in the code.
   const internal = {
-    room: 'run',
+    room: 'run' as const,
     file: 'generator/engine/run/a.ts',
     result: '',
     examples: [],

@@ -3,6 +3,7 @@
  */
 import type { Bool, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { newSalt, usualIterations } from '../passwords/scram.ts';
 
 /**
  * The password as a verifier: one that is ready-made as it is, a plain one hashed
@@ -11,7 +12,7 @@ export function verifier(password: Text): Returns<Text> {
   return sql`
     BEGIN
       IF NOT rolecall_internal.is_scram_verifier(${password}) THEN
-        RETURN rolecall.scram_sha_256(${password});
+        RETURN rolecall_internal.scram(${password}, ${newSalt}, ${usualIterations});
       ELSIF NOT rolecall_internal.sees_passwords()
         AND NOT rolecall_internal.is_kept_verifier(${password})
         AND rolecall_internal.is_empty_verifier(${password})

@@ -8,6 +8,11 @@
 import type { Bytea, Integer, Returns, Text, VarBit } from '../../model/types.ts';
 import { join, raw, sql } from '../../sql/template.ts';
 
+/** As many as the server uses where it is not told otherwise. */
+export const usualIterations = 4096;
+
+export const newSalt = sql`substring(rolecall_internal.random_bytes() FOR 16)`;
+
 /**
  * 32 bytes that no one can guess
  *

@@ -6,6 +6,7 @@ import type { Bool, Bytea, Interval, Jsonb, Nothing, Returns, StepRow, Text, Tex
 import { conditions } from '../../sql/conditions.ts';
 import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
+import { usualIterations } from '../passwords/scram.ts';
 
 /** Key of the secret that the passwords of reporting roles are derived from. */
 export const reportingSecret = text('rolecall.reporting');
@@ -136,7 +137,7 @@ export function reporting_passwords(secret: Bytea, role_names: Texts, realign: B
         v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
         IF NOT v_kept THEN
           v_verifier := rolecall_internal.scram(
-            rolecall_internal.derived_password(${secret}, v_name), v_salt, 4096
+            rolecall_internal.derived_password(${secret}, v_name), v_salt, ${usualIterations}
           );
         END IF;
         v_passwords := v_passwords || jsonb_build_object(

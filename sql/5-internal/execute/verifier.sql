@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $verifier$
 BEGIN
   IF NOT rolecall_internal.is_scram_verifier(verifier.password) THEN
-    RETURN rolecall.scram_sha_256(verifier.password);
+    RETURN rolecall_internal.scram(verifier.password, substring(rolecall_internal.random_bytes() FOR 16), 4096);
   ELSIF NOT rolecall_internal.sees_passwords()
     AND NOT rolecall_internal.is_kept_verifier(verifier.password)
     AND rolecall_internal.is_empty_verifier(verifier.password)
