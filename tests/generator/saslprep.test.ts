@@ -23,13 +23,13 @@ const theirs = createRequire(import.meta.url)('saslprep/lib/memory-code-points.j
 /** Table C.4 has these two noncharacters, and the server refuses them; the package left them out. */
 const forgotten = [0xffffe, 0xfffff];
 
-function theirClass(codePoint: number): string {
+function theirClass(codePoint: number): string | null {
   if (forgotten.includes(codePoint)) return 'forbidden';
   if (theirs.non_ASCII_space_characters.get(codePoint)) return 'space';
   if (theirs.commonly_mapped_to_nothing.get(codePoint)) return 'nothing';
   if (theirs.prohibited_characters.get(codePoint) || theirs.unassigned_code_points.get(codePoint)) return 'forbidden';
   if (theirs.bidirectional_r_al.get(codePoint)) return 'right_to_left';
-  return theirs.bidirectional_l.get(codePoint) ? 'left_to_right' : '';
+  return theirs.bidirectional_l.get(codePoint) ? 'left_to_right' : null;
 }
 
 /** The characters that compose with one before them, as the last ones of what composed characters decompose to. */
@@ -54,13 +54,22 @@ const few = (codePoints: number[]) => codePoints.slice(0, 20).map((codePoint) =>
 test('every code point is looked up as others do', async () => {
   const cluster = await startCluster();
   const client = await cluster.connect({ database: await cluster.createDatabase() });
-  const { rows } = await client.query<{ classes: string[]; stable: boolean[] }>(`
-    SELECT array_agg(coalesce(rolecall_internal.stringprep_class(c.code_point), '') ORDER BY c.code_point) AS classes,
-           array_agg(rolecall_internal.is_nfkc_stable(c.code_point) ORDER BY c.code_point) AS stable
-    FROM generate_series(0, 1114111) AS c(code_point)`);
+  // What each function returns, evaluated in one query: two million calls would take much longer.
+  const all = async <Value>(name: string): Promise<Value[]> => {
+    const { rows: bodies } = await client.query<{ body: string }>(
+      'SELECT p.prosrc AS body FROM pg_proc AS p WHERE p.oid = $1::regproc',
+      [`rolecall_internal.${name}`],
+    );
+    const returned = /^\s*BEGIN\s+RETURN ([^;]+);\s+END\s*$/.exec(bodies[0]?.body ?? '')?.[1];
+    const { rows } = await client.query<{ values: Value[] }>(
+      `SELECT array_agg(${returned} ORDER BY code_point) AS values FROM generate_series(0, 1114111) AS ${name}(code_point)`,
+    );
+    return rows[0]?.values ?? [];
+  };
+  const classes = await all<string | null>('stringprep_class');
+  const stable = await all<boolean>('is_nfkc_stable');
   await client.end();
   await cluster.stop();
-  const { classes = [], stable = [] } = rows[0] ?? {};
   assert.equal(classes.length, 0x110000);
 
   const codePoints = [...classes.keys()];
