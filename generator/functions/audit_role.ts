@@ -1,4 +1,5 @@
 import type { Table, Text } from '../model/types.ts';
+import { raiseNoRole } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -49,9 +50,7 @@ export function audit_role(role_name: Text): Table<{
       IF octet_length(${role_name}) BETWEEN 1 AND 63 IS NOT TRUE THEN
         PERFORM rolecall_internal.check_role_name(${role_name});
       ELSIF v_role IS NULL THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'undefined_object',
-          MESSAGE = format('role "%s" does not exist', ${role_name});
+        ${raiseNoRole(role_name)}
       END IF;
       v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
       v_schemas := rolecall_internal.audit_schemas(v_principals);

@@ -1,4 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
 import { raw, sql } from '../sql/template.ts';
 import { baseRole, established, groupRole } from './_shared.ts';
 
@@ -32,7 +33,7 @@ export function create_client_role(
       v_name text := coalesce(${role_name}, 'authenticated_client');
     BEGIN
       IF ${statement_timeout} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+        ${raiseNull('statement_timeout')}
       END IF;
       ${established(state, dry_run)}
     END

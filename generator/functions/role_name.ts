@@ -1,4 +1,5 @@
 import type { Returns, Text } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -18,7 +19,7 @@ export function role_name(key: Text): Returns<Text> {
   return sql`
     BEGIN
       IF ${key} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+        ${raiseNull('key')}
       ELSIF ${key} NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',

@@ -1,6 +1,7 @@
-import { newSalt, usualIterations } from '../engine/passwords/scram.ts';
-import type { Integer, Returns, Text } from '../model/types.ts';
+import { newSalt } from '../engine/passwords/scram.ts';
 import { isHash } from '../engine/passwords/verifiers.ts';
+import type { Integer, Returns, Text } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -16,17 +17,17 @@ import { sql } from '../sql/template.ts';
  * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is less than 1
  * @example SELECT left(rolecall.scram_sha_256('correct horse battery staple'), 19);
  */
-export function scram_sha_256(password: Text, iterations: Integer = usualIterations): Returns<Text> {
+export function scram_sha_256(password: Text, iterations: Integer = 4096): Returns<Text> {
   return sql`
     BEGIN
       IF ${password} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+        ${raiseNull('password')}
       ELSIF octet_length(${password}) = 0 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
       ELSIF ${isHash(password)} THEN
         PERFORM rolecall_internal.refuse_hash();
       ELSIF ${iterations} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'iteration count must not be null';
+        ${raiseNull('iteration count')}
       ELSIF ${iterations} < 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'iteration count must be at least 1';
       END IF;

@@ -1,4 +1,5 @@
 import type { Bool, SetOf, StepRow, Text, TimestampTz } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 import { establish } from './_shared.ts';
 
@@ -34,7 +35,7 @@ export function set_password(
     dry_run,
     sql`
       IF ${password} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+        ${raiseNull('password')}
       END IF;
     `,
   );

@@ -1,5 +1,6 @@
 import type { SetOf, StepRow, Text } from '../model/types.ts';
 import { mask } from '../model/resources.ts';
+import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -28,7 +29,7 @@ export function set_secret(key: Text, value: Text): SetOf<StepRow> {
     BEGIN
       PERFORM rolecall_internal.check_secret_key(${key});
       IF v_value IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+        ${raiseNull('value')}
       END IF;
       PERFORM rolecall_internal.encrypt_older(${key});
       IF rolecall_internal.read_secret(${key}, false) IS NOT DISTINCT FROM v_value THEN

@@ -1,4 +1,5 @@
 import type { Returns, Text } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -26,7 +27,7 @@ export function set_secret_if_absent(key: Text, value: Text): Returns<Text> {
     BEGIN
       PERFORM rolecall_internal.check_secret_key(${key});
       IF v_value IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+        ${raiseNull('value')}
       END IF;
       PERFORM rolecall_internal.encrypt_older(${key});
       LOOP

@@ -1,4 +1,5 @@
 import type { Table, Text } from '../model/types.ts';
+import { raiseNoRole } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -30,9 +31,7 @@ export function user_dependencies(username: Text): Table<{ database: Text; kind:
       PERFORM rolecall_internal.check_role_name(${username});
       v_role := to_regrole(quote_ident(${username}))::oid;
       IF v_role IS NULL THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'undefined_object',
-          MESSAGE = format('role "%s" does not exist', ${username});
+        ${raiseNoRole(username)}
       END IF;
       RETURN QUERY
         SELECT d.database, d.kind, d.object, d.remedy

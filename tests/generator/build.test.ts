@@ -53,17 +53,22 @@ test('--check finds one changed byte and a file that nothing generates, and writ
   writeFileSync(stray, '');
   const kept = ['0.0.1', '0.0.1--0.0.2'].map((version) => join(copy, `extension/rolecall--${version}.sql`));
   for (const path of kept) writeFileSync(path, '');
+  const page = join(copy, 'docs/architecture.md');
+  const written = readFileSync(page, 'utf8');
+  writeFileSync(page, written.replace('-->|', '-->|1'));
   const { status, output } = build('--check');
   assert.equal(status, 1);
   assert.deepEqual(output.trim().split('\n'), [
     'sql/6-functions/create_user.sql: differs from what the generator makes; run "make build"',
+    'docs/architecture.md: differs from what the generator makes; run "make build"',
     'sql/6-functions/left_over.sql: nothing generates this file',
     'extension/rolecall--.sql: nothing generates this file',
   ]);
   assert.ok(readFileSync(file, 'utf8').includes('BEGiN'));
 
-  assert.match(build().output, /, 1 written, 2 removed/);
+  assert.match(build().output, /, 2 written, 2 removed/);
   assert.equal(readFileSync(file, 'utf8'), text);
+  assert.equal(readFileSync(page, 'utf8'), written);
   assert.deepEqual([extra, stray, ...kept].map(existsSync), [false, false, true, true]);
 });
 

@@ -2,6 +2,7 @@
  * Which names a role may have, and which roles no call may touch.
  */
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
+import { raiseNull } from '../../sql/raise.ts';
 import { Sql, join, sql, text } from '../../sql/template.ts';
 
 /**
@@ -61,9 +62,7 @@ export function check_role_name(role_name: Text): Nothing {
   return sql`
     BEGIN
       IF ${role_name} IS NULL THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'null_value_not_allowed',
-          MESSAGE = 'role name must not be null';
+        ${raiseNull('role name')}
       ELSIF ${isOfWrongLength(role_name)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',

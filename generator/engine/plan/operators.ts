@@ -3,6 +3,7 @@
  */
 import { schemas } from '../../model/objects.ts';
 import type { ChangeRow, Jsonb, Nothing, SetOf, Text } from '../../model/types.ts';
+import { raiseNoRole } from '../../sql/raise.ts';
 import { join, sql, text } from '../../sql/template.ts';
 
 /**
@@ -69,9 +70,7 @@ export function check_operator(role_name: Text): Nothing {
       v_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'rolecall');
     BEGIN
       IF to_regrole(quote_ident(${role_name})) IS NULL THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'undefined_object',
-          MESSAGE = format('role "%s" does not exist', ${role_name});
+        ${raiseNoRole(role_name)}
       ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NOT NULL
             OR rolecall_internal.other_database(${role_name}) IS NOT NULL THEN
         RAISE EXCEPTION USING

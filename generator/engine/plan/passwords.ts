@@ -3,6 +3,7 @@
  */
 import { mask } from '../../model/resources.ts';
 import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import { raiseNoRole } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
@@ -35,9 +36,7 @@ export function plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chang
           CONTINUE WHEN jsonb_path_exists(
             ${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
           );
-          RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('role "%s" does not exist', v_name);
+          ${raiseNoRole(sql`v_name`)}
         END IF;
         -- Which database such a role belongs to cannot be seen, but that it was not made here can.
         IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN

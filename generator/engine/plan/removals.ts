@@ -5,6 +5,7 @@
  * other roles too, and would lock those while the role is locked, so that two calls could wait for each other.
  */
 import type { Change, ChangeRow, Jsonb, Nothing, Oid, SetOf } from '../../model/types.ts';
+import { raiseNoRole } from '../../sql/raise.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -50,9 +51,7 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
         END IF;
 
         IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
-          RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('role "%s" does not exist', v_wanted.reassign_to);
+          ${raiseNoRole(sql`v_wanted.reassign_to`)}
         END IF;
         SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
                coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,

@@ -11,6 +11,7 @@ import { sqlstates, watchedClasses } from '../../model/sqlstates.ts';
 import type { Bool, ChangeRow, EventTrigger, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
 import { anyOf } from '../../sql/conditions.ts';
 import { wrapped } from '../../sql/quote.ts';
+import { raiseNull } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
 import { isLostRace } from '../execute/execute.ts';
@@ -383,7 +384,7 @@ export function check_watch(enable: Bool, dry_run: Bool): Nothing {
   return sql`
     BEGIN
       IF ${enable} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
+        ${raiseNull('enable')}
       ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',

@@ -4,6 +4,7 @@
 import { schemas } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
 import type { Bool, Interval, Jsonb, Nothing, Returns, Steps, Text, Texts } from '../../model/types.ts';
+import { raiseNull } from '../../sql/raise.ts';
 import { join, sql, text } from '../../sql/template.ts';
 import { ownership } from '../reading/ownership.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
@@ -25,7 +26,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
           AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
       LOOP
         IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
-          RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
+          ${raiseNull('schemas')}
         ELSIF v_definition.schemas = '[]' THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
@@ -33,7 +34,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
         END IF;
         FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
           IF v_schema IS NULL THEN
-            RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
+            ${raiseNull('schema name')}
           ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
             RAISE EXCEPTION USING
               ERRCODE = 'invalid_name',
@@ -48,7 +49,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
         END LOOP;
         FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
           IF v_table IS NULL THEN
-            RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
+            ${raiseNull('name of a withheld table')}
           ELSIF cardinality(parse_ident(v_table)) > 2 THEN
             RAISE EXCEPTION USING
               ERRCODE = 'invalid_name',

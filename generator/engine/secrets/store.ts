@@ -8,6 +8,7 @@
  */
 import type { Bool, Bytea, Nothing, Returns, Text } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
+import { raiseNull } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
 
 /** Holds a value for the next statement of this function, which reads it by sealed(). */
@@ -21,7 +22,7 @@ export function check_secret_key(secret_key: Text): Nothing {
   return sql`
     BEGIN
       IF ${secret_key} IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+        ${raiseNull('key')}
       ELSIF ${secret_key} = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
       ELSIF starts_with(${secret_key}, 'rolecall.') THEN
