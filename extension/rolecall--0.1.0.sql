@@ -1656,9 +1656,7 @@ SET search_path = pg_catalog, pg_temp
 AS $check_role_name$
 BEGIN
   IF check_role_name.role_name IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'null_value_not_allowed',
-      MESSAGE = 'role name must not be null';
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'role name must not be null';
   ELSIF octet_length(check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
@@ -5816,7 +5814,7 @@ SET search_path = pg_catalog, pg_temp
 AS $verifier$
 BEGIN
   IF NOT rolecall_internal.is_scram_verifier(verifier.password) THEN
-    RETURN rolecall.scram_sha_256(verifier.password);
+    RETURN rolecall_internal.scram(verifier.password, substring(rolecall_internal.random_bytes() FOR 16), 4096);
   ELSIF NOT rolecall_internal.sees_passwords()
     AND NOT rolecall_internal.is_kept_verifier(verifier.password)
     AND rolecall_internal.is_empty_verifier(verifier.password)
