@@ -168,7 +168,11 @@ test('watched tables stay watched', async () => {
   const { privileges, trigger } = rows[0] as { privileges: string; trigger: string };
   for (const [database, statements, expected] of [
     ['watched', `${privileges}; ${trigger}`, []],
-    ['watched_unprivileged', trigger, ['grant_privilege rolecall', 'grant_privilege rolecall_watch.reporting_role']],
+    [
+      'watched_unprivileged',
+      trigger,
+      ['grant_privilege rolecall_watch', 'grant_privilege rolecall_watch.reporting_role'],
+    ],
     ['watched_untriggered', privileges, ['create_event_trigger rolecall_watch_new_tables']],
   ] as const) {
     const cluster = await startCluster();

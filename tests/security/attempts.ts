@@ -240,6 +240,7 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
         `DROP VIEW ${own}.early_view`,
         `DROP SCHEMA ${own} CASCADE`,
         `DROP SCHEMA rolecall CASCADE`,
+        `DROP SCHEMA rolecall_internal CASCADE`,
         `ALTER TABLE ${table} ADD COLUMN x integer`,
         `ALTER TABLE ${table} OWNER TO ${me}`,
         `ALTER TABLE ${table} RENAME TO x`,
@@ -271,7 +272,7 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
     const { own, other } = schemas[which];
     const { rows } = await sandbox.admin.query<{ name: string }>(
       `SELECT c.oid::regclass::text AS name FROM pg_class AS c
-       WHERE c.relnamespace = 'rolecall'::regnamespace AND c.relkind IN ('r', 'v', 'S')`,
+       WHERE c.relnamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) AND c.relkind IN ('r', 'v', 'S')`,
     );
     const tables = [
       ...['token', 'sessions', 'sessions_1'].map((name) => `${own}.${name}`),
@@ -344,13 +345,13 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
 
   'the functions of rolecall': async ({ sandbox, which }) => {
     const { rows } = await sandbox.admin.query<{ call: string }>(
-      `SELECT format('%s rolecall.%I(%s)', CASE p.prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END, p.proname,
+      `SELECT format('%s %s(%s)', CASE p.prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END, p.oid::regproc,
                      (SELECT string_agg('NULL::' || format_type(t.type, NULL), ', ' ORDER BY t.position)
                       FROM unnest(p.proargtypes) WITH ORDINALITY AS t(type, position))) AS call
-       FROM pg_proc AS p WHERE p.pronamespace = 'rolecall'::regnamespace ORDER BY 1`,
+       FROM pg_proc AS p WHERE p.pronamespace = ANY ('{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]) ORDER BY 1`,
     );
     const calls = rows.map(({ call }) => call);
-    if (calls.length < 30) throw new Error(calls.join());
+    if (calls.length < 100) throw new Error(calls.join());
     const me = pg.escapeLiteral(sandbox.role(which));
     return all([
       ...calls,
@@ -362,7 +363,7 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
     ]).concat(
       // A schema that may not be used is not searched either.
       after(['SET search_path = rolecall'], [`SELECT reporting_role_password(${me})`], '42883'),
-      after(['SET search_path = rolecall'], ['SELECT * FROM secret'], '42P01'),
+      after(['SET search_path = rolecall_internal'], ['SELECT * FROM secret'], '42P01'),
     );
   },
 

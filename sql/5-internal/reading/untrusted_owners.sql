@@ -13,7 +13,7 @@ BEGIN
     SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
     FROM (
       SELECT n.nspowner, format('SCHEMA %I', n.nspname)
-      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall_internal', 'rolecall_watch')
+      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
       UNION ALL
       SELECT p.proowner, 'FUNCTION rolecall_internal.apply_to_new_tables()'
       FROM pg_proc AS p WHERE p.oid = 'rolecall_internal.apply_to_new_tables()'::regprocedure
