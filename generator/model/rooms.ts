@@ -16,7 +16,6 @@ export const rooms = [
   { name: 'secrets', purpose: 'the store that no reporting role can read' },
   { name: 'passwords', purpose: 'verifiers, and what goes into them' },
   { name: 'document', purpose: 'names, and the shape of a desired state' },
-  { name: 'catalogs', purpose: 'what the catalogs of the server say, read the same way everywhere' },
 ] as const;
 
 export type Room = (typeof rooms)[number]['name'];
