@@ -1554,7 +1554,7 @@ DECLARE
 BEGIN
   FOR v_definition IN
     SELECT * FROM jsonb_to_recordset(check_read_access.definitions)
-      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb, search_path jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -1563,13 +1563,18 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
     END IF;
-    FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
+    FOR v_schema IN
+      SELECT jsonb_array_elements_text(v_definition.schemas)
+      UNION ALL SELECT jsonb_array_elements_text(nullif(v_definition.search_path, 'null'))
+    LOOP
       IF v_schema IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
       ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
           MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+      ELSIF NOT v_definition.schemas ? v_schema THEN
+        CONTINUE; -- of the search_path: any, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN
@@ -4098,7 +4103,9 @@ BEGIN
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                    CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+                    CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                         WHEN jsonb_typeof(s.value) = 'array' THEN v.stored
+                         ELSE quote_literal(v.stored) END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
         WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
@@ -4349,7 +4356,8 @@ CREATE FUNCTION rolecall_internal.read_access(
   role_name text,
   schemas text[],
   withheld text[],
-  owners text[]
+  owners text[],
+  search_path text[] DEFAULT NULL
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4361,14 +4369,15 @@ BEGIN
     'schemas', rolecall_internal.name_list(read_access.schemas),
     'withheld', coalesce(rolecall_internal.name_list(read_access.withheld), '[]'),
     'owners', rolecall_internal.name_list(read_access.owners),
+    'search_path', rolecall_internal.name_list(read_access.search_path),
     'caller', CASE WHEN read_access.owners IS NULL THEN current_user END
   );
 END
 $read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) IS 'A read_access resource';
+COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
 
-REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/read_secret.sql
 CREATE FUNCTION rolecall_internal.read_secret(
@@ -4417,6 +4426,35 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
 
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
+
+-- sql/5-internal/reporting/reader_path.sql
+CREATE FUNCTION rolecall_internal.reader_path(
+  definition jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reader_path$
+BEGIN
+  IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
+    -- A path of no schema is written as one that has no name.
+    RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
+  END IF;
+  RETURN reader_path.definition -> 'schemas' || coalesce((
+    SELECT jsonb_agg(DISTINCT n.nspname::text)
+    FROM pg_extension AS e
+    JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      AND NOT reader_path.definition -> 'schemas' ? n.nspname::text
+  ), '[]');
+END
+$reader_path$;
+
+COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
+  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
+     'of the installed extensions, whose operators and functions are found as everybody else finds them';
+
+REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/recorded_document.sql
 CREATE FUNCTION rolecall_internal.recorded_document()
@@ -4786,7 +4824,7 @@ BEGIN
       CROSS JOIN LATERAL (
         VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
                ('{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb),
-               (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+               (jsonb_build_object('name', 'search_path', 'value', rolecall_internal.reader_path(d)))
       ) AS s(setting)
     ),
     'read_access', reporting_state.definitions
@@ -6764,7 +6802,7 @@ REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean
 -- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
 -- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
 -- foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
--- `default_transaction_read_only = on` and `search_path` = its schemas.
+-- `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
 --
 -- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
 -- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
@@ -6786,6 +6824,7 @@ CREATE FUNCTION rolecall.provision_reporting_role(
   table_owners text[] DEFAULT NULL,
   rotate_after interval DEFAULT '90 days',
   realign_password boolean DEFAULT true,
+  search_path text[] DEFAULT NULL,
   dry_run boolean DEFAULT false
 )
 RETURNS SETOF rolecall.step
@@ -6807,7 +6846,8 @@ BEGIN
       jsonb_build_array(
         rolecall_internal.read_access(
           provision_reporting_role.role_name, provision_reporting_role.schemas,
-          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
+          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+          provision_reporting_role.search_path
         )
       ),
       provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
@@ -6834,10 +6874,12 @@ EXCEPTION
 END
 $provision_reporting_role$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)
   IS 'Creates a read-only role that logs in with a derived password and reads every table of some schemas';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(
+  text, text[], text[], text[], interval, boolean, text[], boolean
+)
   FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_roles.sql

@@ -429,7 +429,7 @@ export class Rolecall {
    * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
    * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
    * foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
-   * `default_transaction_read_only = on` and `search_path` = its schemas.
+   * `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
    *
    * From a role of that name that is there already everything else is taken away: attributes, memberships, and every
    * privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
@@ -466,11 +466,13 @@ export class Rolecall {
       rotate_after?: string | null | undefined;
       /** where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right */
       realign_password?: boolean | undefined;
+      /** schemas that the role's sessions look in; null: its schemas and, after them, those of the installed extensions */
+      search_path?: readonly string[] | null | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;
     },
   ): Promise<Step[]> {
-    return (await this.#rows('provision_reporting_role', ['role_name', 'schemas', 'withheld_tables', 'table_owners', 'rotate_after', 'realign_password', 'dry_run'], values, { rotate_after: 'interval' })) as Step[];
+    return (await this.#rows('provision_reporting_role', ['role_name', 'schemas', 'withheld_tables', 'table_owners', 'rotate_after', 'realign_password', 'search_path', 'dry_run'], values, { rotate_after: 'interval' })) as Step[];
   }
 
   /**

@@ -8,7 +8,7 @@ import { rows } from './_shared.ts';
  * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
  * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
  * foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
- * `default_transaction_read_only = on` and `search_path` = its schemas.
+ * `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
  *
  * From a role of that name that is there already everything else is taken away: attributes, memberships, and every
  * privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
@@ -29,6 +29,7 @@ import { rows } from './_shared.ts';
  * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
+ * @param search_path schemas that the role's sessions look in; null: its schemas and, after them, those of the installed extensions
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - a name is null
@@ -46,6 +47,7 @@ export function provision_reporting_role(
   table_owners: Texts | null = null,
   rotate_after: Interval | null = '90 days',
   realign_password: Bool = true,
+  search_path: Texts | null = null,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
   return sql`
@@ -55,7 +57,8 @@ export function provision_reporting_role(
         jsonb_build_array(
           rolecall_internal.read_access(
             ${role_name}, ${schemas},
-            ${withheld_tables}, ${table_owners}
+            ${withheld_tables}, ${table_owners},
+            ${search_path}
           )
         ),
         ${rotate_after}, ${realign_password},

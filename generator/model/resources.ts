@@ -76,6 +76,8 @@ export interface DesiredState {
     readonly owners: Value<readonly string[]>;
     /** Where owners is null: who asked, and is one of them. */
     readonly caller: Value<string>;
+    /** Null: the schemas, and those of the installed extensions. */
+    readonly search_path: Value<readonly string[]>;
   }[];
   /** Whether reporting roles get their privileges on a table as soon as anyone makes it: at most one resource. */
   readonly watch?: readonly { readonly key: 'new_tables'; readonly state: Sql }[];

@@ -5,7 +5,7 @@
 -- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
 -- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
 -- foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
--- `default_transaction_read_only = on` and `search_path` = its schemas.
+-- `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
 --
 -- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
 -- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
@@ -27,6 +27,7 @@ CREATE FUNCTION rolecall.provision_reporting_role(
   table_owners text[] DEFAULT NULL,
   rotate_after interval DEFAULT '90 days',
   realign_password boolean DEFAULT true,
+  search_path text[] DEFAULT NULL,
   dry_run boolean DEFAULT false
 )
 RETURNS SETOF rolecall.step
@@ -48,7 +49,8 @@ BEGIN
       jsonb_build_array(
         rolecall_internal.read_access(
           provision_reporting_role.role_name, provision_reporting_role.schemas,
-          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
+          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+          provision_reporting_role.search_path
         )
       ),
       provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
@@ -75,8 +77,10 @@ EXCEPTION
 END
 $provision_reporting_role$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)
   IS 'Creates a read-only role that logs in with a derived password and reads every table of some schemas';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(
+  text, text[], text[], text[], interval, boolean, text[], boolean
+)
   FROM PUBLIC;

@@ -128,7 +128,7 @@ ALTER ROLE t_report SET search_path = elsewhere;
 ALTER ROLE t_report SET work_mem = '1GB';
 SELECT results_eq(
   $$SELECT severity, object, detail, remedy FROM pg_temp.audit('t_report') WHERE path = 't_report -> setting'$$,
-  $$VALUES ('warning', 'search_path', 'is not as it was asked for', 'ALTER ROLE t_report SET search_path = t_app'),
+  $$VALUES ('warning', 'search_path', 'is not as it was asked for', 'ALTER ROLE t_report SET search_path = t_app, public'),
            ('info', 'work_mem', 'is 1GB, which nobody asked for here', 'ALTER ROLE t_report RESET work_mem')$$,
   'settings that it changed'
 );

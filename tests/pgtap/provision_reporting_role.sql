@@ -1,12 +1,13 @@
 -- provision_reporting_role: what a role may read, what is taken from it, and that a second call does nothing. Logging in
 -- as it, and roles that had more before, are tested in security/.
 BEGIN;
-SELECT plan(72);
+SELECT plan(81);
 
 SELECT is(
   pg_get_function_arguments('rolecall.provision_reporting_role'::regproc),
   'role_name text, schemas text[], withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], '
-  'rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, dry_run boolean DEFAULT false',
+  'rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, '
+  'search_path text[] DEFAULT NULL::text[], dry_run boolean DEFAULT false',
   'its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.provision_reporting_role'::regproc), 'SETOF rolecall.step', 'what it returns');
@@ -14,7 +15,7 @@ SELECT matches(
   obj_description('rolecall.provision_reporting_role'::regproc, 'pg_proc'), '^Creates a read-only role', 'its comment'
 );
 SELECT function_privs_are(
-  'rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'boolean'],
+  'rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'text[]', 'boolean'],
   'public', ARRAY[]::text[], 'it is not for PUBLIC'
 );
 
@@ -115,6 +116,8 @@ SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['a.b.c']$$, '42602', 
 SELECT pg_temp.refused(format('''t_report'', ARRAY[''t_app''], ARRAY[%L]', repeat('x', 64)), '42602', 'of 64 bytes');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY[NULL]::text[]$$, '22004', 'an owner of tables without a name');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY['']$$, '42602', 'with an empty one');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], search_path => ARRAY['t_app', NULL]$$, '22004', 'a null schema of the path');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], search_path => ARRAY['']$$, '42602', 'a schema of the path without a name');
 SELECT is(pg_temp.state(), (SELECT state FROM before), 'none of them changed anything');
 
 -- The first call.
@@ -148,7 +151,8 @@ SELECT is(
 SELECT set_eq(
   $$SELECT coalesce(d.datname, '') || ' ' || e FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS e
     LEFT JOIN pg_database AS d ON d.oid = s.setdatabase WHERE s.setrole = 't_report'::regrole$$,
-  ARRAY[' default_transaction_read_only=on', ' search_path=t_app, t_new', current_database() || ' default_transaction_read_only=on'],
+  ARRAY[' default_transaction_read_only=on', ' search_path=t_app, t_new, public', -- where pgTAP is
+        current_database() || ' default_transaction_read_only=on'],
   'its settings'
 );
 SELECT ok(rolecall_internal.password_matches(rolecall.reporting_role_password('t_report'),
@@ -179,6 +183,29 @@ SELECT is(
   '["t_new", "t_app"]', 'each schema counts once'
 );
 
+-- Its search_path.
+
+CREATE FUNCTION pg_temp.path_of(role text) RETURNS text LANGUAGE sql AS $$
+  SELECT e FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS e
+  WHERE s.setrole = to_regrole(role)::oid AND s.setdatabase = 0 AND starts_with(e, 'search_path=')
+$$;
+CREATE FUNCTION pg_temp.with_path(path text[]) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT statement FROM rolecall.provision_reporting_role('t_other', ARRAY['t_new', 't_app'], '{}', ARRAY['t_owner'], search_path => path)
+$$;
+SELECT results_eq(
+  $$SELECT pg_temp.with_path(ARRAY['t_app', '$user', 'T odd', 'pg_catalog'])$$,
+  $$VALUES ('ALTER ROLE t_other SET search_path = t_app, "$user", "T odd", pg_catalog')$$, 'the path that is given'
+);
+SELECT is_empty($$SELECT pg_temp.with_path(ARRAY['t_app', '$user', 'T odd', 'pg_catalog'])$$, 'is kept');
+SELECT results_eq('SELECT pg_temp.with_path(ARRAY[]::text[])', $$VALUES ('ALTER ROLE t_other SET search_path = ''''')$$, 'also an empty one');
+SELECT is_empty('SELECT pg_temp.with_path(ARRAY[]::text[])', 'twice');
+CREATE SCHEMA "t Extensions";
+CREATE EXTENSION pgcrypto SCHEMA "t Extensions";
+SELECT results_eq(
+  'SELECT pg_temp.with_path(NULL)', $$VALUES ('ALTER ROLE t_other SET search_path = t_new, t_app, public, "t Extensions"')$$,
+  'else its schemas, and then those of extensions'
+);
+
 -- What it gains meanwhile.
 
 CREATE ROLE t_group;
@@ -194,7 +221,8 @@ ALTER ROLE t_report SET default_transaction_read_only = off;
 SELECT set_eq(
   'SELECT statement FROM pg_temp.provision() WHERE operation <> ''revoke_role''',
   ARRAY[
-    'ALTER ROLE t_report NOCREATEDB NOBYPASSRLS', 'ALTER ROLE t_report SET default_transaction_read_only = ''on''',
+    'ALTER ROLE t_report NOCREATEDB NOBYPASSRLS', 'ALTER ROLE t_report SET search_path = t_app, t_new, public, "t Extensions"',
+    'ALTER ROLE t_report SET default_transaction_read_only = ''on''',
     'REVOKE INSERT, UPDATE ON t_app.patient FROM t_report CASCADE', 'REVOKE SELECT ON t_app.token FROM t_report CASCADE',
     'REVOKE GRANT OPTION FOR SELECT ON t_app."Odd name" FROM t_report CASCADE',
     'REVOKE USAGE ON SEQUENCE t_app.numbers FROM t_report CASCADE', 'REVOKE CREATE ON SCHEMA t_app FROM t_report CASCADE',

@@ -24,6 +24,8 @@ SELECT is(rolecall.reporting_role_password('t_report'), rolecall.reporting_role_
 -- pgcrypto's own HMAC says the same.
 CREATE SCHEMA t_crypto;
 CREATE EXTENSION pgcrypto SCHEMA t_crypto;
+-- The schema of an extension is one more to look in.
+SELECT FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app']);
 SELECT is(
   rolecall.reporting_role_password('t_report'),
   (SELECT encode(t_crypto.hmac('rolecall:t_report', s.value, 'sha256'), 'hex') FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting'),

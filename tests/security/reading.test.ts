@@ -95,3 +95,44 @@ test('the default names fit, whatever the length of the database name, and diffe
   }
   assert.equal(roles.size, 12);
 });
+
+test('operators and functions of extensions are found, and a path that is changed is put back', async () => {
+  const { name, role, admin, owner } = await makeDatabase();
+  await admin.query(`CREATE EXTENSION citext SCHEMA public; CREATE SCHEMA reporting; CREATE SCHEMA ext;
+    CREATE EXTENSION unaccent SCHEMA ext; GRANT USAGE ON SCHEMA ext TO PUBLIC;
+    CREATE TABLE public.person (email citext); INSERT INTO public.person VALUES ('Bob@x.org');
+    CREATE VIEW reporting.people AS SELECT email FROM public.person`);
+  const find = async () => {
+    const session = await login(admin, name, role);
+    const { rows } = await session.query("SELECT unaccent('é') AS e FROM people WHERE email = 'bob@x.org'");
+    await session.end();
+    return rows;
+  };
+  await call(admin, `'${role}', '{reporting}'`);
+  assert.deepEqual(await find(), [{ e: 'e' }]);
+
+  const session = await login(admin, name, role);
+  await session.query('SET default_transaction_read_only = off');
+  await session.query(`ALTER ROLE ${role} SET search_path = reporting;
+    ALTER ROLE ${role} IN DATABASE ${name} SET search_path = public`);
+  await session.end();
+  assert.deepEqual(
+    (await call(admin, `'${role}', '{reporting}'`)).steps.map(({ statement }) => statement),
+    [
+      `ALTER ROLE ${role} SET search_path = reporting, ext, public`,
+      `ALTER ROLE ${role} IN DATABASE ${name} RESET search_path`,
+    ],
+  );
+  assert.deepEqual(await find(), [{ e: 'e' }]);
+
+  // What is given instead is remembered.
+  await call(admin, `'${role}', '{reporting}', search_path => '{reporting,public}'`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+  await admin.query('SELECT FROM rolecall.converge()');
+  const { rows } = await admin.query(
+    'SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = 0 AND setrole = $1::regrole',
+    [role],
+  );
+  assert.match(rows[0].setconfig, /search_path=reporting, public/);
+  await Promise.all([admin.end(), owner.end()]);
+});

@@ -33,7 +33,9 @@ export function plan_settings(resources: Jsonb): SetOf<ChangeRow> {
           SELECT 1, NULL::name,
                  format('ALTER ROLE %I%s SET %I = %s', s.role,
                         CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                        CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+                        CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                             WHEN jsonb_typeof(s.value) = 'array' THEN v.stored
+                             ELSE quote_literal(v.stored) END)
           WHERE NOT EXISTS (
             SELECT FROM pg_db_role_setting AS p
             WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid

@@ -23,7 +23,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
     BEGIN
       FOR v_definition IN
         SELECT * FROM jsonb_to_recordset(${definitions})
-          AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+          AS d(role text, schemas jsonb, withheld jsonb, owners jsonb, search_path jsonb)
       LOOP
         IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
           ${raiseNull('schemas')}
@@ -32,13 +32,18 @@ export function check_read_access(definitions: Jsonb): Nothing {
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
         END IF;
-        FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
+        FOR v_schema IN
+          SELECT jsonb_array_elements_text(v_definition.schemas)
+          UNION ALL SELECT jsonb_array_elements_text(nullif(v_definition.search_path, 'null'))
+        LOOP
           IF v_schema IS NULL THEN
             ${raiseNull('schema name')}
           ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
             RAISE EXCEPTION USING
               ERRCODE = 'invalid_name',
               MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+          ELSIF NOT v_definition.schemas ? v_schema THEN
+            CONTINUE; -- of the search_path: any, as in SET
           ELSIF starts_with(v_schema, 'pg_')
             OR v_schema IN ('information_schema', ${join(Object.values(schemas).map(text))})
           THEN
@@ -188,7 +193,7 @@ export function reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<J
           CROSS JOIN LATERAL (
             VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
                    (${ownership}),
-                   (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+                   (jsonb_build_object('name', 'search_path', 'value', rolecall_internal.reader_path(d)))
           ) AS s(setting)
         ),
         'read_access', ${definitions}
@@ -198,10 +203,39 @@ export function reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<J
 }
 
 /**
+ * The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those of
+ * the installed extensions, whose operators and functions are found as everybody else finds them
+ * @volatility stable
+ */
+export function reader_path(definition: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      IF ${definition} ->> 'search_path' IS NOT NULL THEN
+        -- A path of no schema is written as one that has no name.
+        RETURN coalesce(nullif(${definition} -> 'search_path', '[]'), '[""]');
+      END IF;
+      RETURN ${definition} -> 'schemas' || coalesce((
+        SELECT jsonb_agg(DISTINCT n.nspname::text)
+        FROM pg_extension AS e
+        JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE n.nspname NOT IN ('pg_catalog', ${join(Object.values(schemas).map(text))})
+          AND NOT ${definition} -> 'schemas' ? n.nspname::text
+      ), '[]');
+    END
+  `;
+}
+
+/**
  * A read_access resource
  * @volatility stable
  */
-export function read_access(role_name: Text, schemas: Texts, withheld: Texts, owners: Texts): Returns<Jsonb> {
+export function read_access(
+  role_name: Text,
+  schemas: Texts,
+  withheld: Texts,
+  owners: Texts,
+  search_path: Texts | null = null,
+): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN jsonb_build_object(
@@ -209,6 +243,7 @@ export function read_access(role_name: Text, schemas: Texts, withheld: Texts, ow
         'schemas', rolecall_internal.name_list(${schemas}),
         'withheld', coalesce(rolecall_internal.name_list(${withheld}), '[]'),
         'owners', rolecall_internal.name_list(${owners}),
+        'search_path', rolecall_internal.name_list(${search_path}),
         'caller', CASE WHEN ${owners} IS NULL THEN current_user END
       );
     END

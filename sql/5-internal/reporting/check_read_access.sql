@@ -15,7 +15,7 @@ DECLARE
 BEGIN
   FOR v_definition IN
     SELECT * FROM jsonb_to_recordset(check_read_access.definitions)
-      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb, search_path jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -24,13 +24,18 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
     END IF;
-    FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
+    FOR v_schema IN
+      SELECT jsonb_array_elements_text(v_definition.schemas)
+      UNION ALL SELECT jsonb_array_elements_text(nullif(v_definition.search_path, 'null'))
+    LOOP
       IF v_schema IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
       ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
           MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+      ELSIF NOT v_definition.schemas ? v_schema THEN
+        CONTINUE; -- of the search_path: any, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN

@@ -4,7 +4,8 @@ CREATE FUNCTION rolecall_internal.read_access(
   role_name text,
   schemas text[],
   withheld text[],
-  owners text[]
+  owners text[],
+  search_path text[] DEFAULT NULL
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -16,11 +17,12 @@ BEGIN
     'schemas', rolecall_internal.name_list(read_access.schemas),
     'withheld', coalesce(rolecall_internal.name_list(read_access.withheld), '[]'),
     'owners', rolecall_internal.name_list(read_access.owners),
+    'search_path', rolecall_internal.name_list(read_access.search_path),
     'caller', CASE WHEN read_access.owners IS NULL THEN current_user END
   );
 END
 $read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) IS 'A read_access resource';
+COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
 
-REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;

@@ -32,7 +32,7 @@ BEGIN
       CROSS JOIN LATERAL (
         VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
                ('{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb),
-               (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+               (jsonb_build_object('name', 'search_path', 'value', rolecall_internal.reader_path(d)))
       ) AS s(setting)
     ),
     'read_access', reporting_state.definitions
