@@ -122,7 +122,7 @@ async function cleanUp(): Promise<void> {
       .join();
   if (left('schemas') !== '') await admin.query(`DROP SCHEMA ${left('schemas')} CASCADE`);
   if (left('roles') !== '') await admin.query(`DROP OWNED BY ${left('roles')}; DROP ROLE ${left('roles')}`);
-  await admin.query(`SELECT rolecall.create_base_roles('anonymous', 'authenticated', 'administrator', 'anonymous')`);
+  await admin.query(`SELECT rolecall.create_base_roles('anonymous', 'authenticated', 'administrator')`);
 }
 
 async function logIn(user: string, password: string): Promise<string> {
