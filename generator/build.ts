@@ -14,6 +14,7 @@ import { executors } from './engine/execute/execute.ts';
 import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
 import { stringprepFile } from './emit/stringprep.ts';
+import { plainScript, plainUninstall } from './emit/plain.ts';
 import { referencePage } from './emit/reference.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
@@ -42,6 +43,8 @@ async function outputs(): Promise<Outputs> {
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
   map.set('extension/client/rolecall.ts', clientFile(specs));
+  map.set(`extension/${product.name}.sql`, plainScript(files));
+  map.set(`extension/${product.name}-uninstall.sql`, plainUninstall());
   map.set('extension/client/stringprep.ts', stringprepFile(specs));
   map.set('META.json', metaFile());
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());

@@ -1,0 +1,296 @@
+/**
+ * extension/rolecall.sql and extension/rolecall-uninstall.sql: the same objects without CREATE EXTENSION. Each is one DO
+ * statement, so it is one transaction for psql, for a driver, and within the transaction of a migration tool.
+ */
+import { createHash } from 'node:crypto';
+import { schemas } from '../model/objects.ts';
+import { product } from '../model/product.ts';
+import type { CreateFunction, CreateTable, CreateType, Node } from '../sql/nodes.ts';
+import { print } from '../sql/print.ts';
+import { dollarQuoted, identifier, literal } from '../sql/quote.ts';
+import type { SqlFile } from './functions.ts';
+import { generatedHeader } from './header.ts';
+
+const ours = Object.values(schemas).map(literal).join(', ');
+const name = (node: { schema: string; name: string }) => `${identifier(node.schema)}.${identifier(node.name)}`;
+const indented = (text: string) => text.replaceAll(/^(?=.)/gm, '  ');
+
+export function plainScript(files: readonly SqlFile[]): string {
+  const nodes = files.map(({ node }) => node);
+  const objects = nodes.map(inPlace).join('\n\n');
+  const content = `${before(nodes)}\n\n${objects}\n\n${after}`;
+  const functions = nodes.filter(({ kind }) => kind === 'function').length;
+  const mark = `${product.version} by the plain script ${createHash('sha256').update(content).digest('hex')}`;
+  return script(
+    `Installs ${product.name} ${product.version} without CREATE EXTENSION, or updates an older version in place; what is
+remembered stays. The role that runs it needs CREATE on the database, and owns the objects. Run again, it does nothing.
+
+pg_dump carries the whole of a plain installation, the secrets included: dump with
+--exclude-table-data=${schemas.internal}.secret, or have the secrets encrypted (docs/secrets.md).`,
+    `DECLARE
+  v_path CONSTANT text := pg_catalog.current_setting('search_path');
+  v_types oid[];
+  v_granted text[];
+  v_grants text[];
+  v_statement text;
+BEGIN
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+${checks}
+  -- The same script has been here.
+  IF obj_description(to_regnamespace(${literal(schemas.internal)}), 'pg_namespace') = ${literal(mark)}
+    AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN (${ours}))
+      >= ${functions}
+  THEN
+    PERFORM set_config('search_path', v_path, true);
+    RETURN;
+  END IF;
+
+${content}
+
+  COMMENT ON SCHEMA ${schemas.internal} IS ${literal(mark)};
+  PERFORM set_config('search_path', v_path, true);
+END`,
+  );
+}
+
+export function plainUninstall(): string {
+  return script(
+    `Removes what ${product.name}.sql has made, with all that is remembered; the roles and their privileges stay. Where something
+else depends on it, nothing is removed. Where new tables are watched, call ${schemas.public}.watch_new_tables(false) first.`,
+    `DECLARE
+  v_path CONSTANT text := pg_catalog.current_setting('search_path');
+  v_statement text;
+BEGIN
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+${checks}
+${dropped(`
+    WHERE n.nspname IN (${ours}) AND ${isOurFunction}`)}
+  FOR v_statement IN
+    SELECT format('DROP %s %I.%I', k.kind, n.nspname, c.relname)
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN (VALUES ('v', 'VIEW', 1), ('r', 'TABLE', 2), ('c', 'TYPE', 3)) AS k(relkind, kind, position) ON k.relkind = c.relkind
+    WHERE n.nspname IN (${ours})
+    ORDER BY k.position, c.oid
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;
+  FOR v_statement IN
+    SELECT format('DROP SCHEMA %I', n.nspname) FROM pg_namespace AS n WHERE n.nspname IN (${ours})
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;
+  PERFORM set_config('search_path', v_path, true);
+END`,
+  );
+}
+
+function script(comment: string, body: string): string {
+  const lines = comment.split('\n').map((line) => `-- ${line}`.trimEnd());
+  return `${generatedHeader('--')}\n\n${lines.join('\n')}\n\nDO ${dollarQuoted(`${product.name}_plain`, body)};\n`;
+}
+
+/** Ours have their search_path pinned to this; a function that somebody else put into the schema stays. */
+const isOurFunction = `'search_path=pg_catalog, pg_temp' = ANY (p.proconfig)`;
+
+/** Who may run a script, and where: nobody adopts what another role made, as that role could go on to replace it. */
+const checks = `
+  -- Those who install in this database at the same moment wait for each other.
+  PERFORM pg_advisory_xact_lock(42, hashtext('${product.name} plain script'));
+
+  IF current_setting('server_version_num')::integer < ${product.servers[0]}0000 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'feature_not_supported',
+      MESSAGE = format('${product.name} needs PostgreSQL ${product.servers[0]} or newer, and this is %s', current_setting('server_version'));
+  ELSIF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = '${product.name}') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = '${product.name} is installed as an extension in this database',
+      HINT = 'Use ALTER EXTENSION ${product.name} UPDATE, or DROP EXTENSION ${product.name}, in place of this script.';
+  END IF;
+  SELECT format('schema "%s" belongs to role "%s"', n.nspname, n.nspowner::regrole) INTO v_statement
+  FROM pg_namespace AS n
+  WHERE n.nspname IN (${ours}) AND n.nspowner <> to_regrole(quote_ident(current_user));
+  IF v_statement IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = v_statement,
+      HINT = 'Run the script as that role, by SET ROLE where you are a member; or drop the schema, if it is not of ${product.name}.';
+  END IF;
+  SELECT format('%s belongs to role "%s"', o.name, o.owner::regrole) INTO v_statement
+  FROM (
+    SELECT p.oid::regprocedure::text, p.proowner, p.pronamespace FROM pg_proc AS p
+    UNION ALL
+    SELECT c.oid::regclass::text, c.relowner, c.relnamespace FROM pg_class AS c
+  ) AS o(name, owner, namespace)
+  JOIN pg_namespace AS n ON n.oid = o.namespace
+  WHERE n.nspname IN (${ours}) AND o.owner <> to_regrole(quote_ident(current_user))
+  LIMIT 1;
+  IF v_statement IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = v_statement,
+      HINT = 'One role owns all objects of ${product.name}, and only that role runs the script.';
+  ELSIF to_regprocedure('${schemas.public}.version()') IS NULL
+    AND EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname IN (${ours}))
+  THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'duplicate_schema',
+      MESSAGE = 'a schema with a name of ${product.name} exists, and is not of ${product.name}',
+      HINT = 'Rename or drop the schemas ${Object.values(schemas).join(', ')}.';
+  ELSIF NOT has_database_privilege(current_database(), 'CREATE') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('permission denied for database %I', current_database()),
+      HINT = format('This takes CREATE on the database: GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user);
+  END IF;
+`;
+
+/** What an older version made and this one makes otherwise, or not at all. */
+function before(nodes: readonly Node[]): string {
+  const functions = nodes.filter((node): node is CreateFunction => node.kind === 'function');
+  const types = nodes.filter((node): node is CreateType => node.kind === 'type');
+  return `  -- What was granted on what is made anew.
+  SELECT array_agg(g.name), array_agg(g.statement) INTO v_granted, v_grants
+  FROM (
+    SELECT o.name, format(
+      'GRANT %s ON %s %s TO %s', a.privilege_type, o.kind, o.name,
+      CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+      || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+    )
+    FROM (
+      SELECT 'FUNCTION', p.oid::regproc::text, p.pronamespace, p.proacl, p.proowner FROM pg_proc AS p
+      UNION ALL
+      SELECT 'TABLE', c.oid::regclass::text, c.relnamespace, c.relacl, c.relowner FROM pg_class AS c WHERE c.relkind = 'v'
+    ) AS o(kind, name, namespace, acl, owner)
+    JOIN pg_namespace AS n ON n.oid = o.namespace
+    CROSS JOIN aclexplode(o.acl) AS a
+    WHERE n.nspname IN (${ours}) AND a.grantee <> o.owner
+  ) AS g(name, statement);
+
+  SELECT array_agg(c.reltype) INTO v_types
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN (VALUES
+${types.map(expectedType).join(',\n')}
+  ) AS e(schema, name, columns) ON e.schema = n.nspname AND e.name = c.relname
+  WHERE n.nspname IN (${ours}) AND c.relkind = 'c' AND e.columns IS DISTINCT FROM (
+    SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+    FROM pg_attribute AS a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  );
+
+${dropped(`
+    LEFT JOIN (VALUES
+${functions.map(expectedFunction).join(',\n')}
+    ) AS e(schema, name, columns, returns, defaults) ON e.schema = n.nspname AND e.name = p.proname
+    WHERE n.nspname IN (${ours}) AND ${isOurFunction} AND (
+      e.columns IS DISTINCT FROM coalesce((
+        SELECT string_agg(concat_ws(' ', c.name, format_type(c.type, NULL)), ', ' ORDER BY c.position)
+        FROM unnest(p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[])) WITH ORDINALITY AS c(name, type, position)
+      ), '')
+      OR e.returns <> CASE WHEN p.proretset THEN 'SETOF ' ELSE '' END || format_type(p.prorettype, NULL)
+      OR e.defaults <> p.pronargdefaults
+      OR EXISTS (
+        SELECT
+        FROM pg_type AS t
+        JOIN pg_depend AS d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = t.oid
+        WHERE (t.oid = ANY (v_types) OR t.typelem = ANY (v_types))
+          AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      )
+    )`)}
+  FOR v_statement IN
+    SELECT format('DROP VIEW %I.%I', n.nspname, c.relname)
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname IN (${ours}) AND c.relkind = 'v'
+    UNION ALL
+    SELECT format('DROP TYPE %s', t.oid::regtype) FROM unnest(v_types) AS t(oid)
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;`;
+}
+
+const after = `  FOR v_statement IN
+    SELECT g.statement
+    FROM unnest(v_granted, v_grants) AS g(name, statement)
+    -- Not on what this version has no more.
+    WHERE to_regproc(g.name) IS NOT NULL OR to_regclass(g.name) IS NOT NULL
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;`;
+
+/** Drops the functions that the rest of a query from pg_proc finds, all at once, as some are used by others. */
+function dropped(rest: string): string {
+  return `  SELECT 'DROP FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ') INTO v_statement
+    FROM pg_proc AS p
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace${rest};
+  IF v_statement IS NOT NULL THEN
+    EXECUTE v_statement;
+  END IF;
+`;
+}
+
+/** A type as format_type() writes it, with nothing but pg_catalog in the search path. */
+function canonical(type: string): string {
+  return type.replace(/^timestamptz\b/, 'timestamp with time zone').replace(/^int4\b/, 'integer');
+}
+
+const listed = (columns: readonly { name: string; type: string }[]) =>
+  literal(columns.map((column) => `${column.name} ${canonical(column.type)}`).join(', '));
+
+function expectedType({ schema, name: type, columns }: CreateType): string {
+  return `    (${literal(schema)}, ${literal(type)},\n     ${listed(columns)})`;
+}
+
+function expectedFunction(node: CreateFunction): string {
+  const columns = node.returns.startsWith('TABLE')
+    ? [...node.returns.matchAll(/^ +"?(\w+)"? (.*?),?$/gm)].map(([, column = '', type = '']) => ({
+        name: column,
+        type,
+      }))
+    : [];
+  const all = [...node.arguments, ...columns];
+  // A function with one column of a table returns the type of it.
+  const returns =
+    columns.length === 0
+      ? canonical(node.returns)
+      : `SETOF ${columns.length === 1 ? canonical(columns[0]?.type ?? '') : 'record'}`;
+  return `      (${[
+    literal(node.schema),
+    literal(node.name),
+    `\n       ${listed(all)}`,
+    literal(returns),
+    node.arguments.filter((argument) => argument.default !== undefined).length,
+  ].join(', ')})`;
+}
+
+/** The statements of an object, made where it is missing and brought up to date where it is there. */
+function inPlace(node: Node): string {
+  switch (node.kind) {
+    case 'schema':
+      return missing(`to_regnamespace(${literal(node.name)})`, print(node));
+    case 'type':
+      return missing(`to_regtype(${literal(name(node))})`, print(node));
+    case 'table':
+      return `${missing(`to_regclass(${literal(name(node))})`, print({ ...node, dumped: false }))}\n${columnsOf(node)}`;
+    case 'view':
+      return print(node);
+    case 'function':
+      // A body has the same text in every kind of installation.
+      return print(node).replace(/^CREATE FUNCTION /m, 'CREATE OR REPLACE FUNCTION ');
+  }
+}
+
+function missing(found: string, text: string): string {
+  return `  IF ${found} IS NULL THEN\n${indented(indented(text))}\n  END IF;`;
+}
+
+/** Columns that an older version did not have. */
+function columnsOf(node: CreateTable): string {
+  const added = node.columns.map(
+    (column) =>
+      `    ADD COLUMN IF NOT EXISTS ${identifier(column.name)} ${column.type}${column.constraint ? ` ${column.constraint}` : ''}`,
+  );
+  return `  ALTER TABLE ${name(node)}\n${added.join(',\n')};`;
+}

@@ -1,0 +1,18 @@
+import { product } from '../model/product.ts';
+import type { Returns, Text } from '../model/types.ts';
+import { sql, text } from '../sql/template.ts';
+
+/**
+ * Returns the version of what is installed in this database, as an extension or by the plain script
+ *
+ * @returns the version, such as `1.2.3`
+ * @volatility stable
+ * @example SELECT rolecall.version();
+ */
+export function version(): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN ${text(product.version)};
+    END
+  `;
+}
