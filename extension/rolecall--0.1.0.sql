@@ -7625,6 +7625,26 @@ COMMENT ON FUNCTION rolecall.user_dependencies(text)
 
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
+-- sql/6-functions/version.sql
+CREATE FUNCTION rolecall.version()
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+AS $version$
+BEGIN
+  RETURN '0.1.0';
+END
+$version$;
+
+COMMENT ON FUNCTION rolecall.version()
+  IS 'Returns the version of what is installed in this database, as an extension or by the plain script';
+
+REVOKE ALL ON FUNCTION rolecall.version() FROM PUBLIC;
+
 -- sql/6-functions/watch_new_tables.sql
 -- Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it.
 --

@@ -67,9 +67,9 @@ BEGIN
   END IF;
 
   -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 20748d764824a3828c9806f85cf7a1358c397070376ad18f54b9e81727803fe4'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7168f791c76674a24ecf540ecdfe8b65cb9937a4f6e8af0036d358455df07d44'
     AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
-      >= 143
+      >= 144
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;
@@ -283,9 +283,11 @@ BEGIN
       ('rolecall_internal', 'random_bytes', 
        '', 'bytea', 0),
       ('rolecall_internal', 'read_access', 
-       'role_name text, schemas text[], withheld text[], owners text[]', 'jsonb', 0),
+       'role_name text, schemas text[], withheld text[], owners text[], search_path text[]', 'jsonb', 1),
       ('rolecall_internal', 'read_secret', 
        'secret_key text, strict boolean', 'bytea', 0),
+      ('rolecall_internal', 'reader_path', 
+       'definition jsonb', 'jsonb', 0),
       ('rolecall_internal', 'recorded_document', 
        '', 'jsonb', 0),
       ('rolecall_internal', 'records_of_removed', 
@@ -379,7 +381,7 @@ BEGIN
       ('rolecall', 'grant_role', 
        'role_name text, username text, admin_option boolean, inherit_option boolean, set_option boolean, dry_run boolean', 'SETOF rolecall.step', 4),
       ('rolecall', 'provision_reporting_role', 
-       'role_name text, schemas text[], withheld_tables text[], table_owners text[], rotate_after interval, realign_password boolean, dry_run boolean', 'SETOF rolecall.step', 5),
+       'role_name text, schemas text[], withheld_tables text[], table_owners text[], rotate_after interval, realign_password boolean, search_path text[], dry_run boolean', 'SETOF rolecall.step', 6),
       ('rolecall', 'provision_reporting_roles', 
        'reporting_role text, raw_role text, reporting_schema text, raw_schema text, withheld_tables text[], table_owners text[], rotate_after interval, realign_password boolean, dry_run boolean', 'SETOF rolecall.step', 9),
       ('rolecall', 'remove_user', 
@@ -1984,7 +1986,7 @@ DECLARE
 BEGIN
   FOR v_definition IN
     SELECT * FROM jsonb_to_recordset(check_read_access.definitions)
-      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb)
+      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb, search_path jsonb)
   LOOP
     IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
@@ -1993,13 +1995,18 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
     END IF;
-    FOR v_schema IN SELECT * FROM jsonb_array_elements_text(v_definition.schemas) LOOP
+    FOR v_schema IN
+      SELECT jsonb_array_elements_text(v_definition.schemas)
+      UNION ALL SELECT jsonb_array_elements_text(nullif(v_definition.search_path, 'null'))
+    LOOP
       IF v_schema IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
       ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
           MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+      ELSIF NOT v_definition.schemas ? v_schema THEN
+        CONTINUE; -- of the search_path: any, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN
@@ -2084,9 +2091,7 @@ SET search_path = pg_catalog, pg_temp
 AS $check_role_name$
 BEGIN
   IF check_role_name.role_name IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'null_value_not_allowed',
-      MESSAGE = 'role name must not be null';
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'role name must not be null';
   ELSIF octet_length(check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
@@ -4476,7 +4481,9 @@ BEGIN
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                    CASE jsonb_typeof(s.value) WHEN 'array' THEN v.stored ELSE quote_literal(v.stored) END)
+                    CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                         WHEN jsonb_typeof(s.value) = 'array' THEN v.stored
+                         ELSE quote_literal(v.stored) END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
         WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
@@ -4722,7 +4729,8 @@ CREATE OR REPLACE FUNCTION rolecall_internal.read_access(
   role_name text,
   schemas text[],
   withheld text[],
-  owners text[]
+  owners text[],
+  search_path text[] DEFAULT NULL
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4734,14 +4742,15 @@ BEGIN
     'schemas', rolecall_internal.name_list(read_access.schemas),
     'withheld', coalesce(rolecall_internal.name_list(read_access.withheld), '[]'),
     'owners', rolecall_internal.name_list(read_access.owners),
+    'search_path', rolecall_internal.name_list(read_access.search_path),
     'caller', CASE WHEN read_access.owners IS NULL THEN current_user END
   );
 END
 $read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) IS 'A read_access resource';
+COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
 
-REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.read_secret(
   secret_key text,
@@ -4789,6 +4798,34 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
 
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(
+  definition jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reader_path$
+BEGIN
+  IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
+    -- A path of no schema is written as one that has no name.
+    RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
+  END IF;
+  RETURN reader_path.definition -> 'schemas' || coalesce((
+    SELECT jsonb_agg(DISTINCT n.nspname::text)
+    FROM pg_extension AS e
+    JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      AND NOT reader_path.definition -> 'schemas' ? n.nspname::text
+  ), '[]');
+END
+$reader_path$;
+
+COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
+  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
+     'of the installed extensions, whose operators and functions are found as everybody else finds them';
+
+REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.recorded_document()
 RETURNS jsonb
@@ -5148,7 +5185,7 @@ BEGIN
       CROSS JOIN LATERAL (
         VALUES ('{"name": "default_transaction_read_only", "value": "on"}'::jsonb),
                ('{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb),
-               (jsonb_build_object('name', 'search_path', 'value', d -> 'schemas'))
+               (jsonb_build_object('name', 'search_path', 'value', rolecall_internal.reader_path(d)))
       ) AS s(setting)
     ),
     'read_access', reporting_state.definitions
@@ -6037,7 +6074,7 @@ BEGIN
     SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
     FROM (
       SELECT n.nspowner, format('SCHEMA %I', n.nspname)
-      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall_internal', 'rolecall_watch')
+      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
       UNION ALL
       SELECT p.proowner, 'FUNCTION rolecall_internal.apply_to_new_tables()'
       FROM pg_proc AS p WHERE p.oid = 'rolecall_internal.apply_to_new_tables()'::regprocedure
@@ -6155,7 +6192,7 @@ SET search_path = pg_catalog, pg_temp
 AS $verifier$
 BEGIN
   IF NOT rolecall_internal.is_scram_verifier(verifier.password) THEN
-    RETURN rolecall.scram_sha_256(verifier.password);
+    RETURN rolecall_internal.scram(verifier.password, substring(rolecall_internal.random_bytes() FOR 16), 4096);
   ELSIF NOT rolecall_internal.sees_passwords()
     AND NOT rolecall_internal.is_kept_verifier(verifier.password)
     AND rolecall_internal.is_empty_verifier(verifier.password)
@@ -7089,7 +7126,7 @@ REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean
 -- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
 -- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
 -- foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
--- `default_transaction_read_only = on` and `search_path` = its schemas.
+-- `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
 --
 -- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
 -- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
@@ -7111,6 +7148,7 @@ CREATE OR REPLACE FUNCTION rolecall.provision_reporting_role(
   table_owners text[] DEFAULT NULL,
   rotate_after interval DEFAULT '90 days',
   realign_password boolean DEFAULT true,
+  search_path text[] DEFAULT NULL,
   dry_run boolean DEFAULT false
 )
 RETURNS SETOF rolecall.step
@@ -7132,7 +7170,8 @@ BEGIN
       jsonb_build_array(
         rolecall_internal.read_access(
           provision_reporting_role.role_name, provision_reporting_role.schemas,
-          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners
+          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+          provision_reporting_role.search_path
         )
       ),
       provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
@@ -7159,10 +7198,12 @@ EXCEPTION
 END
 $provision_reporting_role$;
 
-COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)
   IS 'Creates a read-only role that logs in with a derived password and reads every table of some schemas';
 
-REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, boolean)
+REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(
+  text, text[], text[], text[], interval, boolean, text[], boolean
+)
   FROM PUBLIC;
 
 -- Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data.
@@ -7996,7 +8037,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 20748d764824a3828c9806f85cf7a1358c397070376ad18f54b9e81727803fe4';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7168f791c76674a24ecf540ecdfe8b65cb9937a4f6e8af0036d358455df07d44';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -780,6 +780,15 @@ export class Rolecall {
   }
 
   /**
+   * Returns the version of what is installed in this database, as an extension or by the plain script
+   *
+   * @returns the version, such as `1.2.3`
+   */
+  async version(): Promise<string> {
+    return (await this.#value('version', [], {})) as string;
+  }
+
+  /**
    * Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it
    *
    * Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
