@@ -1412,11 +1412,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.roles[*].name')
-  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.*[*].role')
-  || jsonb_path_query_array(check_document.document, '$.*[*].member')
-  || jsonb_path_query_array(check_document.document, '$.*[*].reassign_to ? (@ != null)');
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.roles[*].name')
+  || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
+  || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
+  || jsonb_path_query_array(check_document.document, '$.memberships[*].role')
+  || jsonb_path_query_array(check_document.document, '$.settings[*].role')
+  || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
@@ -3719,15 +3723,8 @@ BEGIN
     v_name := v_resource ->> 'role';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_until := (v_resource ->> 'valid_until')::timestamptz;
-    IF v_role IS NULL THEN
-      -- A role that the same call creates is created with its password.
-      CONTINUE WHEN jsonb_path_exists(
-        plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
-      );
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    END IF;
+    -- It may have been dropped meanwhile, or the same call creates it, with its password.
+    CONTINUE WHEN v_role IS NULL;
     -- Which database such a role belongs to cannot be seen, but that it was not made here can.
     IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
       PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
@@ -3976,7 +3973,11 @@ BEGIN
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    IF v_role IS NULL THEN
+    IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_name);
+    ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
       v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
       v_present := '{}'::jsonb;
@@ -4490,12 +4491,12 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL
-        AND (n.section IN ('read_access', 'base_roles', 'watch')
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-        AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
         ))
-        AND (n.section <> 'memberships' OR NOT EXISTS (
+        AND (n.section NOT IN ('memberships') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
         ))
       GROUP BY n.section
@@ -4540,7 +4541,7 @@ BEGIN
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                    (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
           ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-          WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
+          WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
           UNION ALL
           SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
         ) AS p
@@ -4669,16 +4670,21 @@ BEGIN
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
-               WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
-               WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
-               WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-               WHEN 'settings'
-                 THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
-                      || coalesce(r.resource -> 'here', '[]')
-               WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
-               WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
-               WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
-             END,
+        WHEN 'base_roles'
+          THEN jsonb_build_array(r.resource -> 'key')
+        WHEN 'roles'
+          THEN jsonb_build_array(r.resource -> 'name')
+        WHEN 'memberships'
+          THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+        WHEN 'settings'
+          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+        WHEN 'read_access'
+          THEN jsonb_build_array(r.resource -> 'role')
+        WHEN 'watch'
+          THEN jsonb_build_array(r.resource -> 'key')
+        WHEN 'operators'
+          THEN jsonb_build_array(r.resource -> 'role')
+      END,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
       OFFSET 0 -- Each is worked out once, not wherever it is used.
@@ -4688,7 +4694,9 @@ BEGIN
       WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
     ) AS p ON true
-    WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+    WHERE v.key IS NOT NULL AND NOT (
+      r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
+    ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
@@ -7393,6 +7401,9 @@ BEGIN
     v_step rolecall.step;
   BEGIN
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object('name', set_password.username, 'state', 'existing')
+      ),
       'passwords', jsonb_build_array(
         jsonb_build_object(
           'role', set_password.username,

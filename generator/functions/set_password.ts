@@ -31,7 +31,7 @@ export function set_password(
   dry_run: Bool = false,
 ): SetOf<StepRow> {
   return establish(
-    { passwords: [{ role: username, password, valid_until }] },
+    { roles: [{ name: username, state: 'existing' }], passwords: [{ role: username, password, valid_until }] },
     dry_run,
     sql`
       IF ${password} IS NULL THEN

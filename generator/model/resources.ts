@@ -16,29 +16,75 @@ export interface Attributes {
   readonly bypassrls?: boolean;
 }
 
+/** Fields that would be ignored: an object that has one of them does not type-check. */
+type Ignored<Fields extends string> = { readonly [Field in Fields]?: never };
+
+/** A role that is there: made where it is missing. */
+interface PresentRole extends Ignored<'reassign_to' | 'drop_owned' | 'terminate_sessions'> {
+  readonly name: Value<string>;
+  readonly state?: never;
+  /** Always as given. */
+  readonly attributes?: Attributes;
+  /** As given when the role is made; an existing role keeps its own. */
+  readonly initial?: Attributes;
+  /** When the role is made: plain or a verifier. */
+  readonly password?: Value<string>;
+  /** What to say where it has to be made. */
+  readonly note?: Value<string>;
+  /** Refuse a superuser, and the role that makes the call. */
+  readonly protected?: true;
+}
+
+/** A role that must be there already: 42704 where it is missing. */
+interface ExistingRole {
+  readonly name: Value<string>;
+  readonly state: 'existing';
+  readonly attributes?: Attributes;
+  readonly protected?: true;
+}
+
+interface AbsentRole {
+  readonly name: Value<string>;
+  readonly state: 'absent';
+  /** Who is to own what the role owns here, if anybody. */
+  readonly reassign_to?: Value<string>;
+  /** Drop what the role owns here. */
+  readonly drop_owned?: Value<boolean>;
+  /** End its sessions first. */
+  readonly terminate_sessions?: Value<boolean>;
+}
+
+export type Role = PresentRole | ExistingRole | AbsentRole;
+
+interface PresentMembership extends Ignored<'every'> {
+  readonly role: Value<string>;
+  readonly member: Value<string>;
+  readonly state?: never;
+  /** An option that is left out, or null, is not asked for. */
+  readonly admin?: Value<boolean>;
+  readonly inherit?: Value<boolean>;
+  readonly set?: Value<boolean>;
+}
+
+interface AbsentMembership {
+  readonly role: Value<string>;
+  readonly member: Value<string>;
+  readonly state: 'absent';
+}
+
+/** The member is in no role. */
+interface NoMembership {
+  readonly every: true;
+  readonly member: Value<string>;
+  readonly state: 'absent';
+}
+
+export type Membership = PresentMembership | AbsentMembership | NoMembership;
+
 export interface DesiredState {
   /** Which role is the anonymous, the authenticated, ... one in this database. */
   readonly base_roles?: readonly { readonly key: string; readonly name: Sql }[];
-  readonly roles?: readonly {
-    readonly name: Value<string>;
-    /** Always as given. */
-    readonly attributes?: Attributes;
-    /** As given when the role is made; an existing role keeps its own. */
-    readonly initial?: Attributes;
-    /** When the role is made: plain or a verifier. */
-    readonly password?: Value<string>;
-    /** What to say where it has to be made. */
-    readonly note?: Value<string>;
-    /** Refuse a superuser, and the role that makes the call. */
-    readonly protected?: true;
-    readonly state?: 'absent';
-    /** With state absent: who is to own what the role owns here, if anybody. */
-    readonly reassign_to?: Value<string>;
-    /** With state absent: drop what the role owns here. */
-    readonly drop_owned?: Value<boolean>;
-    /** With state absent: end its sessions first. */
-    readonly terminate_sessions?: Value<boolean>;
-  }[];
+  readonly roles?: readonly Role[];
   readonly passwords?: readonly {
     readonly role: Value<string>;
     readonly password: Value<string>;
@@ -48,20 +94,7 @@ export interface DesiredState {
     /** It is the first that a provisioning run of this database sets for a role of that name. */
     readonly first?: Value<boolean>;
   }[];
-  readonly memberships?:
-    | readonly {
-        /** Left out where `every` is true. */
-        readonly role?: Value<string>;
-        /** With state absent: in every role. */
-        readonly every?: true;
-        readonly member: Value<string>;
-        /** Left out: not asked for. */
-        readonly admin?: Value<boolean>;
-        readonly inherit?: Value<boolean>;
-        readonly set?: Value<boolean>;
-        readonly state?: 'absent';
-      }[]
-    | Sql;
+  readonly memberships?: readonly Membership[] | Sql;
   readonly settings?: readonly {
     readonly role: Value<string>;
     readonly name: string;

@@ -31,6 +31,9 @@ BEGIN
     v_step rolecall.step;
   BEGIN
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object('name', set_password.username, 'state', 'existing')
+      ),
       'passwords', jsonb_build_array(
         jsonb_build_object(
           'role', set_password.username,

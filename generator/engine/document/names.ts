@@ -1,9 +1,10 @@
 /**
  * Which names a role may have, and which roles no call may touch.
  */
+import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { raiseNull } from '../../sql/raise.ts';
-import { Sql, join, sql, text } from '../../sql/template.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that has an empty password
@@ -12,7 +13,7 @@ import { Sql, join, sql, text } from '../../sql/template.ts';
 export function check_document(document: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_names jsonb := ${namesOf(document)};
+      v_names jsonb := ${namesIn(document)};
     BEGIN
       PERFORM rolecall_internal.check_role_name(n.name)
       FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
@@ -25,19 +26,6 @@ export function check_document(document: Jsonb): Nothing {
     END
   `;
 }
-
-/** Every name of a role in a document. */
-const namesOf = (document: Jsonb) =>
-  join(
-    [
-      '$.roles[*].name',
-      '$.base_roles[*].name ? (@ != null)',
-      '$.*[*].role',
-      '$.*[*].member',
-      '$.*[*].reassign_to ? (@ != null)',
-    ].map((path) => sql`jsonb_path_query_array(${document}, ${text(path)})`),
-    '\n|| ',
-  );
 
 /** The server would cut a longer name without an error, and every later comparison would miss the role. */
 const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;

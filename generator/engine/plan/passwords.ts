@@ -3,7 +3,6 @@
  */
 import { mask } from '../../model/resources.ts';
 import type { Changes, Jsonb, Returns } from '../../model/types.ts';
-import { raiseNoRole } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
@@ -31,13 +30,8 @@ export function plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chang
         v_name := v_resource ->> 'role';
         v_role := to_regrole(quote_ident(v_name))::oid;
         v_until := (v_resource ->> 'valid_until')::timestamptz;
-        IF v_role IS NULL THEN
-          -- A role that the same call creates is created with its password.
-          CONTINUE WHEN jsonb_path_exists(
-            ${document}, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
-          );
-          ${raiseNoRole(sql`v_name`)}
-        END IF;
+        -- It may have been dropped meanwhile, or the same call creates it, with its password.
+        CONTINUE WHEN v_role IS NULL;
         -- Which database such a role belongs to cannot be seen, but that it was not made here can.
         IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
           PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');

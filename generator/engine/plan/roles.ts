@@ -7,6 +7,7 @@
  */
 import { mask } from '../../model/resources.ts';
 import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
 import { isProtected } from '../document/names.ts';
 
@@ -38,7 +39,9 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
         END IF;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
-        IF v_role IS NULL THEN
+        IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+          ${raiseNoRole(sql`v_name`)}
+        ELSIF v_role IS NULL THEN
           v_statement := format('CREATE ROLE %I', v_name);
           v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
           v_present := '{}'::jsonb;

@@ -1,6 +1,7 @@
 /**
  * What the calls of this database have asked for, as one desired state.
  */
+import { derivedSections, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
@@ -39,12 +40,12 @@ export function recorded_document(): Returns<Jsonb> {
             END::jsonb
           ) AS w(warning)
           WHERE n.resource IS NOT NULL
-            AND (n.section IN ('read_access', 'base_roles', 'watch')
+            AND (n.section NOT IN (${derivedSections})
                  OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-            AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+            AND (n.section NOT IN (${sectionsOfRole(0)}) OR NOT EXISTS (
               SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
             ))
-            AND (n.section <> 'memberships' OR NOT EXISTS (
+            AND (n.section NOT IN (${sectionsOfRole(1)}) OR NOT EXISTS (
               SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
             ))
           GROUP BY n.section

@@ -1,6 +1,7 @@
 /**
  * What this database's calls have asked for, so that it can be asked for again.
  */
+import { forgottenFields, isPrecondition, keyOf, sectionsOfRole } from '../../model/sections.ts';
 import type { Bool, Jsonb, Nothing, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
@@ -31,19 +32,9 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
         FROM jsonb_each(v_document) AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
-          SELECT CASE s.section
-                   WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
-                   WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
-                   WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-                   WHEN 'settings'
-                     THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
-                          || coalesce(r.resource -> 'here', '[]')
-                   WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
-                   WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
-                   WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
-                 END,
+          SELECT ${keyOf(sql`s.section`, sql`r.resource`)},
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                      ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
+                      ELSE jsonb_strip_nulls(r.resource - ${forgottenFields}::text[]) END
           OFFSET 0 -- Each is worked out once, not wherever it is used.
         ) AS v(key, resource)
         LEFT JOIN LATERAL (
@@ -51,7 +42,7 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
           WHERE p.section = s.section AND p.key = v.key
           ORDER BY p.recorded_at DESC LIMIT 1
         ) AS p ON true
-        WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+        WHERE v.key IS NOT NULL AND NOT ${isPrecondition(sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;
@@ -104,7 +95,7 @@ export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
                        (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                        (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
               ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-              WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
+              WHERE p.section IN (${sectionsOfRole(0)}) AND p.section <> 'roles'
               UNION ALL
               SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
             ) AS p

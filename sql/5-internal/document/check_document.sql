@@ -8,11 +8,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.roles[*].name')
-  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.*[*].role')
-  || jsonb_path_query_array(check_document.document, '$.*[*].member')
-  || jsonb_path_query_array(check_document.document, '$.*[*].reassign_to ? (@ != null)');
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.roles[*].name')
+  || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
+  || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
+  || jsonb_path_query_array(check_document.document, '$.memberships[*].role')
+  || jsonb_path_query_array(check_document.document, '$.settings[*].role')
+  || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (

@@ -29,15 +29,8 @@ BEGIN
     v_name := v_resource ->> 'role';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_until := (v_resource ->> 'valid_until')::timestamptz;
-    IF v_role IS NULL THEN
-      -- A role that the same call creates is created with its password.
-      CONTINUE WHEN jsonb_path_exists(
-        plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
-      );
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    END IF;
+    -- It may have been dropped meanwhile, or the same call creates it, with its password.
+    CONTINUE WHEN v_role IS NULL;
     -- Which database such a role belongs to cannot be seen, but that it was not made here can.
     IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
       PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');

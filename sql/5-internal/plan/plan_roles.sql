@@ -31,7 +31,11 @@ BEGIN
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    IF v_role IS NULL THEN
+    IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_name);
+    ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
       v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
       v_present := '{}'::jsonb;

@@ -33,12 +33,12 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL
-        AND (n.section IN ('read_access', 'base_roles', 'watch')
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-        AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
         ))
-        AND (n.section <> 'memberships' OR NOT EXISTS (
+        AND (n.section NOT IN ('memberships') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
         ))
       GROUP BY n.section

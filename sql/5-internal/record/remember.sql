@@ -30,16 +30,21 @@ BEGIN
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
-               WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
-               WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
-               WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-               WHEN 'settings'
-                 THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
-                      || coalesce(r.resource -> 'here', '[]')
-               WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
-               WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
-               WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
-             END,
+        WHEN 'base_roles'
+          THEN jsonb_build_array(r.resource -> 'key')
+        WHEN 'roles'
+          THEN jsonb_build_array(r.resource -> 'name')
+        WHEN 'memberships'
+          THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+        WHEN 'settings'
+          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+        WHEN 'read_access'
+          THEN jsonb_build_array(r.resource -> 'role')
+        WHEN 'watch'
+          THEN jsonb_build_array(r.resource -> 'key')
+        WHEN 'operators'
+          THEN jsonb_build_array(r.resource -> 'role')
+      END,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
       OFFSET 0 -- Each is worked out once, not wherever it is used.
@@ -49,7 +54,9 @@ BEGIN
       WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
     ) AS p ON true
-    WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+    WHERE v.key IS NOT NULL AND NOT (
+      r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
+    ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;

@@ -1,0 +1,172 @@
+/**
+ * The sections of the desired state, in the order in which their differences have to be made up for. The plan, what is
+ * remembered and what a removal forgets of it, and which names are checked, are all rendered from this table.
+ */
+import { join, type Sql, sql, text } from '../sql/template.ts';
+
+/** What a planner is given. */
+interface Input {
+  readonly document: Sql;
+  /** Beside the document, by the name of the role: see run(). */
+  readonly passwords: Sql;
+}
+
+export interface Section {
+  /**
+   * The fields that tell its resources apart: the key of what is remembered. A field with a question mark is left out
+   * where the resource has none. A section without a key is not remembered.
+   */
+  readonly key?: readonly string[];
+  /** The fields that name roles; one with a question mark may be null. A removal forgets what it finds by one in a key. */
+  readonly names: readonly string[];
+  /** Fields that are not remembered. */
+  readonly forgets?: readonly string[];
+  /** Worked out afresh for a reporting role, from the definition of what it reads. */
+  readonly derived?: true;
+  /** The differences, as an array of changes; a section without them is only remembered. */
+  readonly plan?: (input: Input) => Sql;
+  /** Where a resource is to be absent: what comes after the differences of every section. */
+  readonly planAbsent?: (input: Input) => Sql;
+}
+
+const rows = (planner: Sql) => sql`
+  ARRAY(
+    SELECT p FROM ${planner} AS p
+  )
+`;
+
+export const sections = {
+  base_roles: {
+    key: ['key'],
+    names: ['name?'],
+  },
+  roles: {
+    key: ['name'],
+    names: ['name', 'reassign_to?'],
+    forgets: ['password', 'note'],
+    derived: true,
+    plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
+    planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_removals(${document} -> 'roles')`),
+  },
+  passwords: {
+    names: ['role'],
+    plan: ({ document, passwords }) => sql`rolecall_internal.plan_passwords(${document}, ${passwords})`,
+  },
+  memberships: {
+    key: ['member', 'role'],
+    names: ['member', 'role'],
+    derived: true,
+    plan: ({ document }) => sql`rolecall_internal.plan_memberships(${document})`,
+  },
+  settings: {
+    key: ['role', 'name', 'here?'],
+    names: ['role'],
+    derived: true,
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document} -> 'settings')`),
+  },
+  read_access: {
+    key: ['role'],
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access')`),
+  },
+  watch: {
+    key: ['key'],
+    names: [],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_watch(${document} -> 'watch')`),
+  },
+  operators: {
+    key: ['role'],
+    names: ['role'],
+    derived: true,
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_operators(${document})`),
+  },
+} as const satisfies Readonly<Record<string, Section>>;
+
+export type SectionName = keyof typeof sections;
+
+const entries = Object.entries(sections as Readonly<Record<string, Section>>);
+const named = (matches: (section: Section) => boolean): Sql =>
+  join(entries.filter(([, section]) => matches(section)).map(([name]) => text(name)));
+const isOptional = (field: string) => field.endsWith('?');
+const bare = (field: string) => field.replace('?', '');
+
+/** Where the role, or one of two, stands in the key of a section; a removal forgets what it finds there. */
+const rolesInKey = (section: Section): number[] =>
+  (section.key ?? []).flatMap((field, position) => (section.names.includes(field) ? [position] : []));
+
+/** The names of sections whose key has a role in that place. */
+export const sectionsOfRole = (position: 0 | 1): Sql => named((section) => rolesInKey(section).includes(position));
+
+/** The names of sections that are worked out afresh for a reporting role. */
+export const derivedSections: Sql = named(({ derived }) => derived === true);
+
+/** The names of sections that are remembered. */
+export const rememberedSections: Sql = named(({ key }) => key !== undefined);
+
+/** Statements that append the differences of each section to `changes`. */
+export function planning(changes: Sql, input: Input): readonly Sql[] {
+  const append = (differences: Sql) => sql`${changes} := ${changes} || ${differences};`;
+  return [
+    ...entries.flatMap(([name, { plan }]) =>
+      plan === undefined
+        ? []
+        : [
+            sql`
+        IF ${input.document} ? ${text(name)} THEN
+          ${append(plan(input))}
+        END IF;
+      `,
+          ],
+    ),
+    ...entries.flatMap(([name, { planAbsent }]) =>
+      planAbsent === undefined
+        ? []
+        : [
+            sql`
+        IF ${input.document} @? ${text(`$.${name}[*] ? (@.state == "absent")`)} THEN
+          ${append(planAbsent(input))}
+        END IF;
+      `,
+          ],
+    ),
+  ];
+}
+
+/** The key of a resource; null where its section is not remembered. */
+export function keyOf(section: Sql, resource: Sql): Sql {
+  const cases = entries.flatMap(([name, { key }]) => {
+    if (key === undefined) return [];
+    const fields = key.filter((field) => !isOptional(field)).map((field) => sql`${resource} -> ${text(field)}`);
+    const optional = key.filter(isOptional).map((field) => sql`coalesce(${resource} -> ${text(bare(field))}, '[]')`);
+    return [
+      sql`
+        WHEN ${text(name)}
+          THEN ${join([sql`jsonb_build_array(${join(fields)})`, ...optional], ' || ')}
+      `,
+    ];
+  });
+  return sql`
+    CASE ${section}
+      ${cases}
+    END
+  `;
+}
+
+/** What is not remembered of any resource. */
+export const forgottenFields: Sql = text(`{${entries.flatMap(([, { forgets = [] }]) => forgets).join()}}`);
+
+/** Whether a resource only says that a role must be there; that asks for nothing. */
+export const isPrecondition = (resource: Sql): Sql => sql`(
+  ${resource} @> '{"state": "existing"}' AND NOT ${resource} ? 'attributes'
+)`;
+
+/** Every name of a role in a document. */
+export function namesIn(document: Sql): Sql {
+  const paths = entries.flatMap(([name, { names }]) =>
+    names.map((field) => `$.${name}[*].${bare(field)}${isOptional(field) ? ' ? (@ != null)' : ''}`),
+  );
+  return join(
+    paths.map((path) => sql`jsonb_path_query_array(${document}, ${text(path)})`),
+    '\n|| ',
+  );
+}
