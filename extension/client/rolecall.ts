@@ -513,6 +513,35 @@ export class Rolecall {
   }
 
   /**
+   * Takes away again what `add_operator()` grants
+   *
+   * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and remembers the role
+   * as an operator no more. What the role is otherwise, and the roles that it has made, stay. An operator knows the secret
+   * that the passwords of the reporting roles are derived from: where it may have kept that, call
+   * `rotate_reporting_secret()` too.
+   *
+   * A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is
+   * skipped with 42501, and says whose it is to revoke.
+   *
+   * @returns one row per statement; none where the role has none of it, or does not exist
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws reserved_name - the name belongs to PostgreSQL
+   * @throws insufficient_privilege - the caller could not have added an operator
+   * @throws dependent_objects_still_exist - the role has added other operators, who would lose their privileges with it
+   */
+  async remove_operator(
+    values: {
+      /** name of the role */
+      role_name: string;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('remove_operator', ['role_name', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * Drops a role, with its memberships, and what it owns where that is asked for
    *
    * A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after

@@ -115,7 +115,7 @@ export interface DesiredState {
   /** Whether reporting roles get their privileges on a table as soon as anyone makes it: at most one resource. */
   readonly watch?: readonly { readonly key: 'new_tables'; readonly state: Sql }[];
   /** Who may call every function of the extension. */
-  readonly operators?: readonly { readonly role: Value<string> }[];
+  readonly operators?: readonly { readonly role: Value<string>; readonly state?: 'absent' }[];
 }
 
 /** What stands for a password wherever a statement is shown, and in a document. */

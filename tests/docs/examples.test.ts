@@ -19,6 +19,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   drift: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
   get_secret: ['set_secret'],
   grant_role: ['create_base_roles', 'CREATE ROLE alice'],
+  remove_operator: ['CREATE ROLE alice', "SELECT FROM rolecall.add_operator('alice')"],
   remove_user: ['create_base_roles', 'create_user'],
   reporting_role_password: ['provision_reporting_role'],
   revoke_role: ['create_base_roles', 'create_user'],

@@ -38,17 +38,17 @@ SELECT is_empty('SELECT * FROM rolecall.drift()', 'and nothing has drifted');
 SELECT schema_privs_are('rolecall', 't op', ARRAY['USAGE'], 'the operator may use the schema');
 SELECT is_empty(
   $$SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'rolecall'::regnamespace AND NOT has_function_privilege('t op', oid, 'EXECUTE')$$,
+    WHERE pronamespace = ANY ('{rolecall,rolecall_internal}'::regnamespace[]) AND NOT has_function_privilege('t op', oid, 'EXECUTE')$$,
   'may call every function'
 );
 SELECT is_empty(
   $$SELECT oid::regclass, p FROM pg_class CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS p
-    WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'v') AND NOT has_table_privilege('t op', oid, p)$$,
+    WHERE relnamespace = ANY ('{rolecall_internal,rolecall_watch}'::regnamespace[]) AND relkind IN ('r', 'v') AND NOT has_table_privilege('t op', oid, p)$$,
   'and use every table'
 );
 SELECT is_empty(
   $$SELECT x.* FROM pg_class AS c CROSS JOIN aclexplode(c.relacl) AS x
-    WHERE c.relnamespace = 'rolecall'::regnamespace AND x.grantee = '"t op"'::regrole
+    WHERE c.relnamespace = ANY ('{rolecall_internal,rolecall_watch}'::regnamespace[]) AND x.grantee = '"t op"'::regrole
       AND (x.is_grantable OR x.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))$$,
   'no more than that'
 );
@@ -60,7 +60,7 @@ SELECT isnt_empty($$SELECT * FROM rolecall.provision_reporting_role('t_report', 
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'it sees that nothing has drifted');
 SELECT is_empty('SELECT * FROM rolecall.converge()', 'or restores it');
 SELECT throws_ok(
-  $$SELECT * FROM rolecall.add_operator('t_nobody')$$, '42501', 'only the owner of the extension''s objects can add an operator',
+  $$SELECT * FROM rolecall.add_operator('t_nobody')$$, '42501', 'only the installer of the extension and the owner of its objects can add or remove operators',
   'but it makes no other operators'
 );
 RESET ROLE;

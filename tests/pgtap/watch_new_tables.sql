@@ -385,11 +385,12 @@ SELECT throws_ok(
   'SELECT * FROM rolecall.watch_new_tables()', '55000', 'the extension''s objects belong to a role that is no superuser', 'so it must not be others'''
 );
 SELECT is(
-  rolecall_internal.untrusted_owners(), 'ALTER SCHEMA rolecall_internal OWNER TO CURRENT_USER; ALTER VIEW rolecall_watch.reporting_role OWNER TO CURRENT_USER',
-  'the hint says how to take it over'
+  rolecall_internal.untrusted_owners(), 'SCHEMA rolecall_internal of t_operator, VIEW rolecall_watch.reporting_role of t_operator',
+  'the detail says what that is'
 );
 SELECT is_empty($$SELECT * FROM rolecall.watch_new_tables(false, true) WHERE status = 'skipped'$$, 'it can still be stopped');
-DO $$BEGIN EXECUTE 'ALTER SCHEMA rolecall_internal OWNER TO CURRENT_USER; ALTER VIEW rolecall_watch.reporting_role OWNER TO CURRENT_USER'; END$$;
+ALTER SCHEMA rolecall_internal OWNER TO CURRENT_USER;
+ALTER VIEW rolecall_watch.reporting_role OWNER TO CURRENT_USER;
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables()', 'then nothing is left to do');
 
 -- What it costs does not grow with the tables that are there.

@@ -1,61 +1,144 @@
 /**
- * What is missing for operators: roles that may call every function of the extension without being superusers.
+ * What is missing for operators, who may call every function of the extension without being superusers, and what is left
+ * of one that is to be none any more.
+ *
+ * The objects belong to the bootstrap superuser. Whoever installed the extension has the privileges WITH GRANT OPTION,
+ * and so adds operators too.
  */
 import { schemas } from '../../model/objects.ts';
 import type { ChangeRow, Jsonb, Nothing, SetOf, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
-import { join, sql, text } from '../../sql/template.ts';
+import { join, raw, sql, text } from '../../sql/template.ts';
+import { literal, wrapped } from '../../sql/quote.ts';
+import { serverVersion } from '../catalogs/server.ts';
+
+/** One privilege that one of the objects lacks is reason enough for the statement about all objects of the kind. */
+const kinds = [
+  { privileges: ['USAGE'], on: `SCHEMA ${Object.values(schemas).join(', ')}` },
+  { privileges: ['EXECUTE'], on: `ALL FUNCTIONS IN SCHEMA ${schemas.public}, ${schemas.internal}` },
+  {
+    privileges: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+    on: `ALL TABLES IN SCHEMA ${schemas.internal}, ${schemas.watch}`,
+  },
+];
+
+/** Formats of the statements that grant an operator what it needs. */
+export const operatorGrants = kinds.map(({ privileges, on }) => `GRANT ${privileges.join(', ')} ON ${on} TO %I`);
+
+const kindRows = join(
+  kinds.map(
+    ({ privileges, on }, at) => sql`
+      (${at + 1}, ${text(`{${privileges.join()}}`)}::text[],
+       ${raw(wrapped(operatorGrants[at] as string, 90))},
+       ${text(`REVOKE ALL ON ${on} FROM %I`)})
+    `,
+  ),
+  ',\n',
+);
+
+/** The names of our schemas, as SQL takes a list of them. */
+export const ownSchemas = raw(Object.values(schemas).map(literal).join(', '));
+
+/** What operators use, by kind, owner and ACL. */
+const objects = sql`
+  SELECT DISTINCT o.kind, o.owner,
+         coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+  FROM pg_namespace AS n
+  CROSS JOIN LATERAL (
+    SELECT 1, n.nspowner, n.nspacl
+    UNION ALL
+    SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+    UNION ALL
+    SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+  ) AS o(kind, owner, acl)
+  WHERE n.nspname IN (${ownSchemas})
+`;
 
 /**
- * Privileges on the extension's own objects that operators are missing
+ * Privileges on the extension's own objects that operators are missing, and those that are to be taken away again
  * @volatility stable
  */
 export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH extension AS (
-          SELECT n.oid, n.nspowner, pg_has_role(n.nspowner, 'USAGE') AS owned,
-                 coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-          FROM pg_namespace AS n WHERE n.nspname IN (${join(Object.values(schemas).map(text))})
+        WITH object AS MATERIALIZED (
+          ${objects}
         ),
-        -- Each statement grants on all objects of one kind. One privilege that one of them lacks is reason enough.
-        privilege AS (
-          SELECT 1 AS phase, e.nspowner, e.owned, 'USAGE' AS needed,
-                 'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I' AS statement, e.acl
-          FROM extension AS e
-          UNION ALL
-          SELECT DISTINCT 2, e.nspowner, e.owned, 'EXECUTE',
-                 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
-                 coalesce(p.proacl, acldefault('f', p.proowner))
-          FROM extension AS e JOIN pg_proc AS p ON p.pronamespace = e.oid
-          UNION ALL
-          SELECT DISTINCT 3, e.nspowner, e.owned, w.privilege,
-                 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO %I',
-                 coalesce(c.relacl, acldefault('r', c.relowner))
-          FROM extension AS e
-          JOIN pg_class AS c ON c.relnamespace = e.oid AND c.relkind IN ('r', 'v')
-          CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS w(privilege)
+        missing AS (
+          SELECT w.position, w.role, r.role_oid, k.kind, k.grant_format,
+                 bool_and(m.may) AS may, min(pg_get_userbyid(o.owner)::text) AS owner
+          FROM ROWS FROM (jsonb_to_recordset(${document} -> 'operators') AS (role text, state text))
+               WITH ORDINALITY AS w(role, state, position)
+          CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+          CROSS JOIN (
+            VALUES ${kindRows}
+          ) AS k(kind, privileges, grant_format)
+          JOIN object AS o ON o.kind = k.kind
+          CROSS JOIN unnest(k.privileges) AS p(privilege)
+          CROSS JOIN LATERAL (
+            SELECT coalesce(bool_or(a.grantee = r.role_oid), false),
+                   pg_has_role(o.owner, 'USAGE') OR coalesce(bool_or(
+                     a.is_grantable AND CASE WHEN a.grantee <> 0 THEN pg_has_role(a.grantee, 'USAGE') END
+                   ), false)
+            FROM aclexplode(o.acl) AS a WHERE a.privilege_type = p.privilege
+          ) AS m(present, may)
+          WHERE w.state IS NULL AND NOT m.present
+          GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
         )
-        SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
-               CASE WHEN r.absent THEN '42704' WHEN NOT p.owned THEN '42501' END,
-               CASE WHEN r.absent THEN 'the role does not exist'
-                    WHEN NOT p.owned
-                      THEN format('the objects of the extension are owned by %I', pg_get_userbyid(p.nspowner)) END
-        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'operators') AS (role text))
-             WITH ORDINALITY AS o(role, position)
+        SELECT 'grant_privilege', m.role, format(m.grant_format, m.role), NULL::text, ARRAY[m.role],
+               CASE WHEN a.absent THEN '42704' WHEN NOT m.may THEN '42501' END,
+               CASE WHEN a.absent THEN 'the role does not exist'
+                    WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
+        FROM missing AS m
         CROSS JOIN LATERAL (
-          SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
-                   ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
-                 ) AS absent
-          FROM (SELECT to_regrole(quote_ident(o.role))::oid) AS i(role_oid)
-        ) AS r
-        CROSS JOIN privilege AS p
-        WHERE NOT EXISTS (
-          SELECT FROM aclexplode(p.acl) AS a WHERE a.grantee = r.role_oid AND a.privilege_type = p.needed
-        )
-        GROUP BY o.position, o.role, r.role_oid, r.absent, p.phase, p.statement, p.owned, p.nspowner
-        ORDER BY o.position, p.phase;
+          SELECT m.role_oid IS NULL AND NOT coalesce(
+            ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+          )
+        ) AS a(absent)
+        ORDER BY m.position, m.kind;
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(${document} -> 'operators');
+    END
+  `;
+}
+
+/**
+ * The steps that take from operators what they have, where their state is absent
+ * @volatility stable
+ */
+export function plan_former_operators(operators: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_caller oid := to_regrole(quote_ident(current_user))::oid;
+      -- Who calls in a role that it has set goes on in it.
+      v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
+      v_become text := CASE WHEN ${serverVersion} < 16 THEN 'MEMBER' ELSE 'SET' END;
+    BEGIN
+      RETURN QUERY
+        SELECT 'revoke_privilege', e.role,
+               CASE WHEN e.delegated
+                      THEN format('SET LOCAL ROLE %I; %s; SET LOCAL ROLE %s', e.grantor, e.statement, v_back)
+                    ELSE e.statement END,
+               NULL::text, ARRAY[e.role],
+               CASE WHEN e.delegated AND NOT e.may THEN '42501' END,
+               CASE WHEN e.delegated THEN format('granted by %I', e.grantor) END
+        FROM (
+          SELECT DISTINCT w.role, k.kind, format(k.revoke_format, w.role) AS statement,
+                 pg_get_userbyid(a.grantor)::text AS grantor, pg_has_role(a.grantor, v_become) AS may,
+                 -- REVOKE takes what the owner granted where the caller has the owner's rights, else what the caller did.
+                 a.grantor <> CASE WHEN pg_has_role(o.owner, 'USAGE') THEN o.owner ELSE v_caller END AS delegated
+          FROM jsonb_to_recordset(${operators}) AS w(role text, state text)
+          CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+          CROSS JOIN (
+            VALUES ${kindRows}
+          ) AS k(kind, privileges, grant_format, revoke_format)
+          JOIN (
+            ${objects}
+          ) AS o ON o.kind = k.kind AND o.owner <> r.role_oid
+          CROSS JOIN LATERAL aclexplode(o.acl) AS a
+          WHERE w.state = 'absent' AND a.grantee = r.role_oid
+        ) AS e
+        ORDER BY e.role, e.kind, e.grantor;
     END
   `;
 }
@@ -66,8 +149,6 @@ export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
  */
 export function check_operator(role_name: Text): Nothing {
   return sql`
-    DECLARE
-      v_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'rolecall');
     BEGIN
       IF to_regrole(quote_ident(${role_name})) IS NULL THEN
         ${raiseNoRole(role_name)}
@@ -78,11 +159,53 @@ export function check_operator(role_name: Text): Nothing {
           MESSAGE = format('role "%s" is a reporting role', ${role_name}),
           HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
                  'derived from.';
-      ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
+      END IF;
+      PERFORM rolecall_internal.check_may_add_operators();
+    END
+  `;
+}
+
+/**
+ * Refuses a caller that could neither make nor unmake an operator
+ * @volatility stable
+ */
+export function check_may_add_operators(): Nothing {
+  return sql`
+    BEGIN
+      IF NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION') THEN
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',
-          MESSAGE = 'only the owner of the extension''s objects can add an operator',
-          HINT = format('Have "%s", or a superuser, make the call.', pg_get_userbyid(v_owner));
+          MESSAGE = 'only the installer of the extension and the owner of its objects can add or remove operators',
+          HINT = format('Have "%s", or another superuser, make the call.', (
+            SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+          ));
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Refuses to remove an operator that has added others, who would lose their privileges with it
+ * @volatility stable
+ */
+export function check_no_operators_of(role_name: Text): Nothing {
+  return sql`
+    DECLARE
+      v_role oid := to_regrole(quote_ident(${role_name}))::oid;
+      v_others text;
+    BEGIN
+      SELECT string_agg(DISTINCT pg_get_userbyid(a.grantee)::text, ', ') INTO v_others
+      FROM (
+        ${objects}
+      ) AS o
+      CROSS JOIN LATERAL aclexplode(o.acl) AS a
+      WHERE a.grantor = v_role AND a.grantee NOT IN (0, v_role) AND o.owner <> v_role;
+      IF v_others IS NOT NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'dependent_objects_still_exist',
+          MESSAGE = format('role "%s" has added other operators', ${role_name}),
+          DETAIL = format('Their privileges would end with its own: %s.', v_others),
+          HINT = 'Remove those operators first with rolecall.remove_operator(), and add them again afterwards.';
       END IF;
     END
   `;

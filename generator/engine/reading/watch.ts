@@ -347,7 +347,7 @@ export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * The statements that give what the trigger uses to a superuser; null where it is one's already
+ * What the trigger uses that belongs to a role that is no superuser; null where nothing does
  *
  * Every role uses it that makes a table, superusers included.
  * @volatility stable
@@ -356,7 +356,7 @@ export function untrusted_owners(): Returns<Text> {
   return sql`
     BEGIN
       RETURN (
-        SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
+        SELECT string_agg(format('%s of %I', o.object, r.rolname), ', ' ORDER BY o.object)
         FROM (
           SELECT n.nspowner, format('SCHEMA %I', n.nspname)
           FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
@@ -394,9 +394,10 @@ export function check_watch(enable: Bool, dry_run: Bool): Nothing {
         RAISE EXCEPTION USING
           ERRCODE = 'object_not_in_prerequisite_state',
           MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-          DETAIL = 'Whoever makes a table, superusers included, would run what that role puts in their place.',
-          HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
-                        rolecall_internal.untrusted_owners());
+          DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+                          rolecall_internal.untrusted_owners()),
+          -- Not to take them over: what is in them may be that role's already.
+          HINT = 'Have a superuser remove rolecall from this database and install it again.';
       END IF;
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM pg_advisory_xact_lock(

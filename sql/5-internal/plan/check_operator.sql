@@ -7,8 +7,6 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_operator$
-DECLARE
-  v_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'rolecall');
 BEGIN
   IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
     RAISE EXCEPTION USING
@@ -21,12 +19,8 @@ BEGIN
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
       HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
              'derived from.';
-  ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'insufficient_privilege',
-      MESSAGE = 'only the owner of the extension''s objects can add an operator',
-      HINT = format('Have "%s", or a superuser, make the call.', pg_get_userbyid(v_owner));
   END IF;
+  PERFORM rolecall_internal.check_may_add_operators();
 END
 $check_operator$;
 

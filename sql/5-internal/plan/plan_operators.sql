@@ -9,52 +9,65 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_operators$
 BEGIN
   RETURN QUERY
-    WITH extension AS (
-      SELECT n.oid, n.nspowner, pg_has_role(n.nspowner, 'USAGE') AS owned,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+    WITH object AS MATERIALIZED (
+      SELECT DISTINCT o.kind, o.owner,
+             coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+      FROM pg_namespace AS n
+      CROSS JOIN LATERAL (
+        SELECT 1, n.nspowner, n.nspacl
+        UNION ALL
+        SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+        UNION ALL
+        SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+      ) AS o(kind, owner, acl)
+      WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
     ),
-    -- Each statement grants on all objects of one kind. One privilege that one of them lacks is reason enough.
-    privilege AS (
-      SELECT 1 AS phase, e.nspowner, e.owned, 'USAGE' AS needed,
-             'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I' AS statement, e.acl
-      FROM extension AS e
-      UNION ALL
-      SELECT DISTINCT 2, e.nspowner, e.owned, 'EXECUTE',
-             'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
-             coalesce(p.proacl, acldefault('f', p.proowner))
-      FROM extension AS e JOIN pg_proc AS p ON p.pronamespace = e.oid
-      UNION ALL
-      SELECT DISTINCT 3, e.nspowner, e.owned, w.privilege,
-             'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO %I',
-             coalesce(c.relacl, acldefault('r', c.relowner))
-      FROM extension AS e
-      JOIN pg_class AS c ON c.relnamespace = e.oid AND c.relkind IN ('r', 'v')
-      CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS w(privilege)
+    missing AS (
+      SELECT w.position, w.role, r.role_oid, k.kind, k.grant_format,
+             bool_and(m.may) AS may, min(pg_get_userbyid(o.owner)::text) AS owner
+      FROM ROWS FROM (jsonb_to_recordset(plan_operators.document -> 'operators') AS (role text, state text))
+           WITH ORDINALITY AS w(role, state, position)
+      CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+      CROSS JOIN (
+        VALUES (1, '{USAGE}'::text[],
+         'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I',
+         'REVOKE ALL ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM %I'),
+        (2, '{EXECUTE}'::text[],
+         'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
+         'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal FROM %I'),
+        (3, '{SELECT,INSERT,UPDATE,DELETE}'::text[],
+         'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, '
+         'rolecall_watch TO %I',
+         'REVOKE ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch FROM %I')
+      ) AS k(kind, privileges, grant_format)
+      JOIN object AS o ON o.kind = k.kind
+      CROSS JOIN unnest(k.privileges) AS p(privilege)
+      CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(a.grantee = r.role_oid), false),
+               pg_has_role(o.owner, 'USAGE') OR coalesce(bool_or(
+                 a.is_grantable AND CASE WHEN a.grantee <> 0 THEN pg_has_role(a.grantee, 'USAGE') END
+               ), false)
+        FROM aclexplode(o.acl) AS a WHERE a.privilege_type = p.privilege
+      ) AS m(present, may)
+      WHERE w.state IS NULL AND NOT m.present
+      GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
     )
-    SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
-           CASE WHEN r.absent THEN '42704' WHEN NOT p.owned THEN '42501' END,
-           CASE WHEN r.absent THEN 'the role does not exist'
-                WHEN NOT p.owned
-                  THEN format('the objects of the extension are owned by %I', pg_get_userbyid(p.nspowner)) END
-    FROM ROWS FROM (jsonb_to_recordset(plan_operators.document -> 'operators') AS (role text))
-         WITH ORDINALITY AS o(role, position)
+    SELECT 'grant_privilege', m.role, format(m.grant_format, m.role), NULL::text, ARRAY[m.role],
+           CASE WHEN a.absent THEN '42704' WHEN NOT m.may THEN '42501' END,
+           CASE WHEN a.absent THEN 'the role does not exist'
+                WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
+    FROM missing AS m
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
-               plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
-             ) AS absent
-      FROM (SELECT to_regrole(quote_ident(o.role))::oid) AS i(role_oid)
-    ) AS r
-    CROSS JOIN privilege AS p
-    WHERE NOT EXISTS (
-      SELECT FROM aclexplode(p.acl) AS a WHERE a.grantee = r.role_oid AND a.privilege_type = p.needed
-    )
-    GROUP BY o.position, o.role, r.role_oid, r.absent, p.phase, p.statement, p.owned, p.nspowner
-    ORDER BY o.position, p.phase;
+      SELECT m.role_oid IS NULL AND NOT coalesce(
+        plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+      )
+    ) AS a(absent)
+    ORDER BY m.position, m.kind;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(plan_operators.document -> 'operators');
 END
 $plan_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
-  IS 'Privileges on the extension''s own objects that operators are missing';
+  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
 
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;

@@ -24,9 +24,10 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-      DETAIL = 'Whoever makes a table, superusers included, would run what that role puts in their place.',
-      HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
-                    rolecall_internal.untrusted_owners());
+      DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+                      rolecall_internal.untrusted_owners()),
+      -- Not to take them over: what is in them may be that role's already.
+      HINT = 'Have a superuser remove rolecall from this database and install it again.';
   END IF;
   IF check_watch.dry_run IS NOT TRUE THEN
     PERFORM pg_advisory_xact_lock(
