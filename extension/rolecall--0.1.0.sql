@@ -469,6 +469,34 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
 
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
+-- sql/5-internal/plan/attribute_clauses.sql
+CREATE FUNCTION rolecall_internal.attribute_clauses(
+  present jsonb,
+  wanted jsonb
+)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $attribute_clauses$
+DECLARE
+  v_clauses text := '';
+  v_word text;
+BEGIN
+  FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
+    CONTINUE WHEN NOT attribute_clauses.wanted ? v_word
+      OR attribute_clauses.wanted -> v_word = attribute_clauses.present -> v_word;
+    v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
+      || upper(v_word COLLATE "C");
+  END LOOP;
+  RETURN v_clauses;
+END
+$attribute_clauses$;
+
+COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
+  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
+
+REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/audit/audit_catalogs.sql
 CREATE FUNCTION rolecall_internal.audit_catalogs(
   principals rolecall_internal.principal[]
@@ -2158,7 +2186,8 @@ BEGIN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
+      HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
+               ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
@@ -4098,7 +4127,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_word text;
+  v_withheld text;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
     v_resource := plan_roles.resources -> v_position;
@@ -4113,6 +4142,8 @@ BEGIN
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
+    v_statement := format('ALTER ROLE %I', v_name);
+    v_withheld := NULL;
     IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
@@ -4123,7 +4154,6 @@ BEGIN
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
-      v_statement := format('ALTER ROLE %I', v_name);
       v_present := (
         SELECT jsonb_build_object(
           'superuser', a.rolsuper,
@@ -4139,21 +4169,27 @@ BEGIN
       -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
-      IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
-        v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
-          || upper(v_word COLLATE "C");
+    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+      v_withheld := rolecall_internal.why_no_bypassrls(v_role);
+      IF v_withheld IS NOT NULL THEN
+        v_wanted := v_wanted - 'bypassrls';
       END IF;
-    END LOOP;
-    IF v_role IS NOT NULL THEN
+    END IF;
+    v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+    IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
-    ELSE
+    ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+      )::rolecall_internal.change;
+    END IF;
+    IF v_withheld IS NOT NULL THEN
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
       )::rolecall_internal.change;
     END IF;
   END LOOP;
@@ -6083,6 +6119,36 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
 
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+-- sql/5-internal/plan/why_no_bypassrls.sql
+-- Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can.
+--
+-- A superuser gives it, and from PostgreSQL 16 a role that has it, to roles that it may change.
+CREATE FUNCTION rolecall_internal.why_no_bypassrls(
+  role_oid oid
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $why_no_bypassrls$
+BEGIN
+  RETURN (
+    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    FROM pg_roles AS c
+    WHERE c.rolname = current_user AND NOT c.rolsuper
+      AND NOT (
+        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
+        AND (why_no_bypassrls.role_oid IS NULL OR pg_has_role(why_no_bypassrls.role_oid, 'MEMBER WITH ADMIN OPTION'))
+      )
+    LIMIT 1
+  );
+END
+$why_no_bypassrls$;
+
+COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
+  IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
+
+REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
+
 -- sql/5-internal/secrets/write_secret.sql
 CREATE FUNCTION rolecall_internal.write_secret(
   secret_key text,
@@ -6340,6 +6406,9 @@ REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
 -- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
 -- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
 -- former one as they are.
+--
+-- A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a
+-- skipped row that has the statement for who can.
 CREATE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
   authenticated text DEFAULT NULL,

@@ -67,9 +67,9 @@ BEGIN
   END IF;
 
   -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 68e585217efce29d9950198867ad61cc82655a566af31dda2ff1c3b04c9833e0'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 5638dfb642943e3d33a8cbedc6f64f98d241a2e3a40e85c45f2185cc616d2292'
     AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
-      >= 148
+      >= 150
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;
@@ -122,6 +122,8 @@ BEGIN
     LEFT JOIN (VALUES
       ('rolecall_internal', 'apply_to_new_tables', 
        '', 'event_trigger', 0),
+      ('rolecall_internal', 'attribute_clauses', 
+       'present jsonb, wanted jsonb', 'text', 0),
       ('rolecall_internal', 'audit_catalogs', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_columns', 
@@ -360,6 +362,8 @@ BEGIN
        'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'warn_about_public', 
        '', 'void', 0),
+      ('rolecall_internal', 'why_no_bypassrls', 
+       'role_oid oid', 'text', 0),
       ('rolecall_internal', 'write_secret', 
        'secret_key text, secret bytea, replace boolean', 'boolean', 0),
       ('rolecall', 'add_operator', 
@@ -930,6 +934,33 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
      'away the rest';
 
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(
+  present jsonb,
+  wanted jsonb
+)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $attribute_clauses$
+DECLARE
+  v_clauses text := '';
+  v_word text;
+BEGIN
+  FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
+    CONTINUE WHEN NOT attribute_clauses.wanted ? v_word
+      OR attribute_clauses.wanted -> v_word = attribute_clauses.present -> v_word;
+    v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
+      || upper(v_word COLLATE "C");
+  END LOOP;
+  RETURN v_clauses;
+END
+$attribute_clauses$;
+
+COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
+  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
+
+REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_catalogs(
   principals rolecall_internal.principal[]
@@ -2584,7 +2615,8 @@ BEGIN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
+      HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
+               ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
@@ -4483,7 +4515,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_word text;
+  v_withheld text;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
     v_resource := plan_roles.resources -> v_position;
@@ -4498,6 +4530,8 @@ BEGIN
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
+    v_statement := format('ALTER ROLE %I', v_name);
+    v_withheld := NULL;
     IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
@@ -4508,7 +4542,6 @@ BEGIN
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
-      v_statement := format('ALTER ROLE %I', v_name);
       v_present := (
         SELECT jsonb_build_object(
           'superuser', a.rolsuper,
@@ -4524,21 +4557,27 @@ BEGIN
       -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
-      IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
-        v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
-          || upper(v_word COLLATE "C");
+    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+      v_withheld := rolecall_internal.why_no_bypassrls(v_role);
+      IF v_withheld IS NOT NULL THEN
+        v_wanted := v_wanted - 'bypassrls';
       END IF;
-    END LOOP;
-    IF v_role IS NOT NULL THEN
+    END IF;
+    v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+    IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
-    ELSE
+    ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+      )::rolecall_internal.change;
+    END IF;
+    IF v_withheld IS NOT NULL THEN
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
       )::rolecall_internal.change;
     END IF;
   END LOOP;
@@ -6426,6 +6465,35 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
 
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+-- Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can.
+--
+-- A superuser gives it, and from PostgreSQL 16 a role that has it, to roles that it may change.
+CREATE OR REPLACE FUNCTION rolecall_internal.why_no_bypassrls(
+  role_oid oid
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $why_no_bypassrls$
+BEGIN
+  RETURN (
+    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    FROM pg_roles AS c
+    WHERE c.rolname = current_user AND NOT c.rolsuper
+      AND NOT (
+        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
+        AND (why_no_bypassrls.role_oid IS NULL OR pg_has_role(why_no_bypassrls.role_oid, 'MEMBER WITH ADMIN OPTION'))
+      )
+    LIMIT 1
+  );
+END
+$why_no_bypassrls$;
+
+COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
+  IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
+
+REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(
   secret_key text,
   secret bytea,
@@ -6678,6 +6746,9 @@ REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
 -- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
 -- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
 -- former one as they are.
+--
+-- A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a
+-- skipped row that has the statement for who can.
 CREATE OR REPLACE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
   authenticated text DEFAULT NULL,
@@ -8254,7 +8325,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 68e585217efce29d9950198867ad61cc82655a566af31dda2ff1c3b04c9833e0';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 5638dfb642943e3d33a8cbedc6f64f98d241a2e3a40e85c45f2185cc616d2292';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

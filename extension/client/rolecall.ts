@@ -205,11 +205,14 @@ export class Rolecall {
    * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
    * former one as they are.
    *
-   * @returns one row per change; none where all is as asked for
+   * A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
+   * row that has the statement for who can.
+   *
+   * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
    * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws insufficient_privilege - the caller may not create roles, or not with BYPASSRLS
+   * @throws insufficient_privilege - the caller may not create or change the roles
    */
   async create_base_roles(
     values: {

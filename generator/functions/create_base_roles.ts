@@ -9,16 +9,19 @@ import { established, groupRole } from './_shared.ts';
  * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
  * former one as they are.
  *
+ * A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
+ * row that has the statement for who can.
+ *
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
  * @param authenticated name of the role for authenticated access; null: the remembered name, else `authenticated`
  * @param administrator name of the role that bypasses row-level security; null: the remembered name, else `administrator`
  * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for
+ * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
  * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
- * @throws insufficient_privilege - the caller may not create roles, or not with BYPASSRLS
+ * @throws insufficient_privilege - the caller may not create or change the roles
  * @example SELECT operation, target, status FROM rolecall.create_base_roles();
  */
 export function create_base_roles(

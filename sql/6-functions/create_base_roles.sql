@@ -6,6 +6,9 @@
 -- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
 -- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
 -- former one as they are.
+--
+-- A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a
+-- skipped row that has the statement for who can.
 CREATE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
   authenticated text DEFAULT NULL,

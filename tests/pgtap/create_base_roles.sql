@@ -1,6 +1,6 @@
 -- create_base_roles: the three group roles, and that their names are remembered.
 BEGIN;
-SELECT plan(94);
+SELECT plan(102);
 
 SELECT is(
   pg_get_function_arguments('rolecall.create_base_roles'::regproc),
@@ -197,31 +197,75 @@ SELECT ok(rolsuper, 'it stays a superuser') FROM pg_roles WHERE rolname = 't_adm
 ALTER ROLE t_admin NOSUPERUSER;
 SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
 
--- A plain caller: BYPASSRLS takes a superuser, or from 16 a caller that has it.
+-- A plain caller: to give BYPASSRLS takes a superuser, or from 16 a caller that has it.
 
-CREATE ROLE t_op CREATEROLE;
+CREATE ROLE t_op CREATEROLE; CREATE ROLE t_plain;
 SELECT count(*) FROM rolecall.add_operator('t_op');
-SET LOCAL ROLE t_op;
+SELECT count(*) FROM rolecall.add_operator('t_plain');
+CREATE TEMPORARY TABLE no_bypassrls AS
+SELECT 'alter_role' AS operation, 'o_admin' AS target, 'ALTER ROLE o_admin BYPASSRLS' AS statement, 'skipped' AS status, '42501' AS sqlstate,
+       'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself' AS note;
+GRANT SELECT ON no_bypassrls TO t_op;
+SET LOCAL ROLE t_plain;
 SELECT is(
   pg_temp.error($$SELECT FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin')$$),
   '42501 This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.',
-  'without BYPASSRLS it makes no administrator, and is told who does'
+  'without CREATEROLE no role is made'
+);
+SET LOCAL ROLE t_op;
+SELECT results_eq(
+  $$SELECT target, statement, status, sqlstate FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin', dry_run => true)$$,
+  $$VALUES ('o_anon', 'CREATE ROLE o_anon NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS', 'planned', NULL),
+           ('o_auth', 'CREATE ROLE o_auth NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS', 'planned', NULL),
+           ('o_admin', 'CREATE ROLE o_admin NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION', 'planned', NULL),
+           ('o_admin', 'ALTER ROLE o_admin BYPASSRLS', 'skipped', '42501')$$,
+  'who cannot give BYPASSRLS sees so in a dry run'
+);
+SELECT is(
+  (SELECT string_agg(concat_ws(' ', operation, target, status, sqlstate), ', ') FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin')),
+  'create_role o_anon applied, create_role o_auth applied, create_role o_admin applied, alter_role o_admin skipped 42501',
+  'it gets the three roles'
 );
 SELECT throws_ok($$SELECT * FROM rolecall.create_base_roles('t_op')$$, '22023', NULL, 'it is no base role itself');
 RESET ROLE;
-SELECT is_empty($$SELECT pg_temp.roles('o_anon', 'o_auth', 'o_admin')$$, 'then the other two are not made either');
+SELECT results_eq($$SELECT pg_temp.roles('o_anon', 'o_auth', 'o_admin')$$, ARRAY['o_anon', 'o_auth', 'o_admin'], 'the administrator without BYPASSRLS');
+SET LOCAL ROLE t_op;
+SELECT results_eq('SELECT * FROM rolecall.create_base_roles()', 'TABLE no_bypassrls', 'a second call has what is still missing');
+SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_base_roles()'), 0::numeric, 'and writes nothing');
+SELECT results_eq(
+  $$SELECT * FROM rolecall.drift() WHERE target = 'o_admin'$$, 'TABLE no_bypassrls', 'drift() says so too'
+);
+RESET ROLE;
+ALTER ROLE o_admin LOGIN;
+SET LOCAL ROLE t_op;
+SELECT results_eq(
+  'SELECT statement, status FROM rolecall.create_base_roles()',
+  $$VALUES ('ALTER ROLE o_admin NOLOGIN', 'applied'), ('ALTER ROLE o_admin BYPASSRLS', 'skipped')$$,
+  'other attributes are brought in line'
+);
+RESET ROLE;
 ALTER ROLE t_op BYPASSRLS;
 SET LOCAL ROLE t_op;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin')$$),
-  CASE WHEN current_setting('server_version_num')::integer < 160000
-    THEN '42501 This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.'
-    ELSE 'none' END,
-  'with BYPASSRLS it does, from 16'
+  (SELECT string_agg(concat_ws(' ', statement, status), ', ') FROM rolecall.create_base_roles()),
+  'ALTER ROLE o_admin BYPASSRLS ' || CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'skipped' ELSE 'applied' END,
+  'a caller that has BYPASSRLS gives it, from 16'
+);
+SELECT is(
+  (SELECT count(*) FROM rolecall.create_base_roles('o_anon_2', 'o_auth_2', 'o_admin_2') WHERE status = 'applied'), 3::bigint,
+  'and makes such roles'
 );
 RESET ROLE;
-ALTER ROLE t_op NOBYPASSRLS;
+CREATE ROLE o_foreign;
+SET LOCAL ROLE t_op;
+SELECT is(
+  (SELECT string_agg(concat_ws(' ', statement, status), ', ') FROM rolecall.create_base_roles(administrator => 'o_foreign')),
+  'ALTER ROLE o_foreign BYPASSRLS skipped', 'but not to a role that it may not change'
+);
 SELECT count(*) FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin');
+RESET ROLE;
+ALTER ROLE t_op NOBYPASSRLS;
+ALTER ROLE o_admin BYPASSRLS;
 SET LOCAL ROLE t_op;
 SELECT is_empty('SELECT * FROM rolecall.create_base_roles()', 'where the roles are there, every operator can call it');
 RESET ROLE;

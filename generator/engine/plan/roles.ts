@@ -6,9 +6,10 @@
  * transaction has replaced meanwhile, and the one by which this transaction replaced that.
  */
 import { mask } from '../../model/resources.ts';
-import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import type { Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 
 /**
@@ -26,7 +27,7 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
       v_wanted jsonb;
       v_present jsonb;
       v_statement text;
-      v_word text;
+      v_withheld text;
     BEGIN
       FOR v_position IN 0 .. jsonb_array_length(${resources}) - 1 LOOP
         v_resource := ${resources} -> v_position;
@@ -39,6 +40,8 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
         END IF;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
+        v_statement := format('ALTER ROLE %I', v_name);
+        v_withheld := NULL;
         IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
           ${raiseNoRole(sql`v_name`)}
         ELSIF v_role IS NULL THEN
@@ -47,7 +50,6 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
           v_present := '{}'::jsonb;
         ELSE
           CONTINUE WHEN v_wanted = '{}';
-          v_statement := format('ALTER ROLE %I', v_name);
           v_present := (
             SELECT jsonb_build_object(
               ${present}
@@ -57,16 +59,17 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
           -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
           CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
         END IF;
-        FOREACH v_word IN ARRAY ${words}::text[] LOOP
-          IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
-            v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
-              || upper(v_word COLLATE "C");
+        IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+          v_withheld := rolecall_internal.why_no_bypassrls(v_role);
+          IF v_withheld IS NOT NULL THEN
+            v_wanted := v_wanted - 'bypassrls';
           END IF;
-        END LOOP;
-        IF v_role IS NOT NULL THEN
+        END IF;
+        v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+        IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
           v_changes := v_changes
             || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
-        ELSE
+        ELSIF v_role IS NULL THEN
           v_changes := v_changes || ROW(
             'create_role', v_name,
             v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
@@ -74,8 +77,57 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
             v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
           )::rolecall_internal.change;
         END IF;
+        IF v_withheld IS NOT NULL THEN
+          v_changes := v_changes || ROW(
+            'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
+          )::rolecall_internal.change;
+        END IF;
       END LOOP;
       RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each
+ * @volatility immutable
+ */
+export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> {
+  return sql`
+    DECLARE
+      v_clauses text := '';
+      v_word text;
+    BEGIN
+      FOREACH v_word IN ARRAY ${words}::text[] LOOP
+        CONTINUE WHEN NOT ${wanted} ? v_word
+          OR ${wanted} -> v_word = ${present} -> v_word;
+        v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
+          || upper(v_word COLLATE "C");
+      END LOOP;
+      RETURN v_clauses;
+    END
+  `;
+}
+
+/**
+ * Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can
+ *
+ * A superuser gives it, and from PostgreSQL 16 a role that has it, to roles that it may change.
+ * @volatility stable
+ */
+export function why_no_bypassrls(role_oid: Oid | null): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+        FROM pg_roles AS c
+        WHERE c.rolname = current_user AND NOT c.rolsuper
+          AND NOT (
+            ${serverVersion} >= 16 AND c.rolbypassrls AND c.rolcreaterole
+            AND (${role_oid} IS NULL OR pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION'))
+          )
+        LIMIT 1
+      );
     END
   `;
 }

@@ -22,7 +22,8 @@ BEGIN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
+      HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
+               ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP

@@ -16,7 +16,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_word text;
+  v_withheld text;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
     v_resource := plan_roles.resources -> v_position;
@@ -31,6 +31,8 @@ BEGIN
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
+    v_statement := format('ALTER ROLE %I', v_name);
+    v_withheld := NULL;
     IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
@@ -41,7 +43,6 @@ BEGIN
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
-      v_statement := format('ALTER ROLE %I', v_name);
       v_present := (
         SELECT jsonb_build_object(
           'superuser', a.rolsuper,
@@ -57,21 +58,27 @@ BEGIN
       -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
-      IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
-        v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
-          || upper(v_word COLLATE "C");
+    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+      v_withheld := rolecall_internal.why_no_bypassrls(v_role);
+      IF v_withheld IS NOT NULL THEN
+        v_wanted := v_wanted - 'bypassrls';
       END IF;
-    END LOOP;
-    IF v_role IS NOT NULL THEN
+    END IF;
+    v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+    IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
-    ELSE
+    ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+      )::rolecall_internal.change;
+    END IF;
+    IF v_withheld IS NOT NULL THEN
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
       )::rolecall_internal.change;
     END IF;
   END LOOP;
