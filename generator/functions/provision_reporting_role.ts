@@ -7,7 +7,8 @@ import { rows } from './_shared.ts';
  *
  * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
  * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
- * foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
+ * foreign table in them that is not withheld, and on every sequence that does not belong to a withheld table, also on
+ * those made later by one of the table owners. It has the settings
  * `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
  *
  * From a role of that name that is there already everything else is taken away: attributes, memberships, and every

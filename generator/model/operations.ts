@@ -213,6 +213,13 @@ export const operations = {
 
 export type OperationName = keyof typeof operations;
 
+/** Changes of which one that fails does not keep a reporting role from the others. */
+export const privileges = [
+  'grant_privilege',
+  'revoke_privilege',
+  'default_privilege',
+] as const satisfies readonly OperationName[];
+
 /** What else a step can be: a change of the extension's own tables, which no executor makes. */
 export const recorded = ['rotate_secret', 'set_secret'] as const;
 

@@ -67,7 +67,8 @@ export const sections = {
   read_access: {
     key: ['role'],
     names: ['role'],
-    plan: ({ document }) => rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access')`),
+    plan: ({ document }) =>
+      rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`),
   },
   watch: {
     key: ['key'],

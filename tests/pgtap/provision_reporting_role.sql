@@ -132,7 +132,9 @@ SELECT results_eq('SELECT DISTINCT status FROM dry', $$VALUES ('planned')$$, 'as
 SELECT results_eq(
   'SELECT operation, target FROM done WHERE operation <> ''rotate_secret''',
   $$VALUES ('create_role', 't_report'), ('set_config', 't_report'), ('set_config', 't_report'), ('set_config', 't_report'),
-           ('create_schema', 't_new'), ('grant_privilege', 't_app'), ('grant_privilege', 't_new'), ('grant_privilege', 't_app'),
+           ('create_schema', 't_new'), ('grant_privilege', 't_app'), ('grant_privilege', 't_new'),
+           ('grant_privilege', 't_app'), ('grant_privilege', 't_app'),
+           ('default_privilege', 't_report'), ('default_privilege', 't_report'),
            ('default_privilege', 't_report'), ('default_privilege', 't_report')$$,
   'the call makes it'
 );
@@ -140,8 +142,8 @@ SELECT is_empty('SELECT * FROM pg_temp.provision()', 'a second one has nothing t
 SELECT has_schema('t_new', 'a missing schema is made');
 SELECT results_eq(
   'SELECT * FROM pg_temp.rights()',
-  ARRAY['Odd name SELECT', 'foreign_table SELECT', 'part SELECT', 'parted SELECT', 'patient SELECT', 'stored SELECT', 'summary SELECT'],
-  'it reads tables of every kind and name, but those withheld and their partitions'
+  ARRAY['Odd name SELECT', 'foreign_table SELECT', 'numbers SELECT', 'part SELECT', 'parted SELECT', 'patient SELECT', 'stored SELECT', 'summary SELECT'],
+  'it reads tables of every kind and name, and sequences, but those withheld and their partitions'
 );
 SELECT schema_privs_are('t_app', 't_report', ARRAY['USAGE'], 'uses the schema');
 SELECT is(
@@ -172,8 +174,11 @@ SELECT results_eq(
 SELECT results_eq(
   $$SELECT operation, statement, status, sqlstate FROM rolecall.provision_reporting_role('t_other', ARRAY['t_new'], '{}', ARRAY['t_nobody', 't_owner'])
     WHERE operation = 'default_privilege'$$,
-  $$VALUES ('default_privilege', 'ALTER DEFAULT PRIVILEGES FOR ROLE t_nobody IN SCHEMA t_new GRANT SELECT ON TABLES TO t_other', 'skipped', '42704'),
-           ('default_privilege', 'ALTER DEFAULT PRIVILEGES FOR ROLE t_owner IN SCHEMA t_new GRANT SELECT ON TABLES TO t_other', 'applied', NULL)$$,
+  $$SELECT 'default_privilege', format('ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA t_new GRANT SELECT ON %s TO t_other', o.name, k),
+           o.status, o.sqlstate
+    FROM (VALUES ('t_nobody', 'skipped', '42704'), ('t_owner', 'applied', NULL)) AS o(name, status, sqlstate),
+         (VALUES ('SEQUENCES'), ('TABLES')) AS k(k)
+    ORDER BY 2$$,
   'an owner of tables that does not exist is skipped'
 );
 SELECT FROM rolecall.provision_reporting_role('t_other', ARRAY[['t_new', 't_app'], ['t_new', 't_app']], '{}', ARRAY['t_owner']);
@@ -232,7 +237,7 @@ SELECT set_eq(
 );
 SELECT results_eq(
   'SELECT * FROM pg_temp.rights()',
-  ARRAY['Odd name SELECT', 'foreign_table SELECT', 'part SELECT', 'parted SELECT', 'patient SELECT', 'stored SELECT', 'summary SELECT', 'visit SELECT'],
+  ARRAY['Odd name SELECT', 'foreign_table SELECT', 'numbers SELECT', 'part SELECT', 'parted SELECT', 'patient SELECT', 'stored SELECT', 'summary SELECT', 'visit SELECT'],
   'it reads again, and no more'
 );
 SELECT isnt_member_of('t_group', 't_report', 'it is a member of nothing');

@@ -1,6 +1,6 @@
 -- watch_new_tables(): what reporting roles may read of a table from the moment that anyone makes or moves it.
 BEGIN;
-SELECT plan(125);
+SELECT plan(131);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_nobody;
@@ -135,7 +135,26 @@ SELECT lives_ok('SELECT * FROM rolecall_watch.reporting_role WHERE pg_temp.peeks
 
 -- Each way to make a table.
 SELECT is(pg_temp.after('CREATE TABLE t_app.made (id integer PRIMARY KEY, at serial)', 't_app.made'), 'SELECT', 'CREATE TABLE');
-SELECT is(pg_temp.held('t_app.made_at_seq', 't_report'), 'nothing', 'its sequence is not for reports');
+SELECT is(pg_temp.held('t_app.made_at_seq', 't_report'), 'SELECT', 'its sequence, too');
+SELECT is(pg_temp.after('CREATE SEQUENCE t_app.series', 't_app.series'), 'SELECT', 'a sequence');
+SELECT is(
+  pg_temp.after('ALTER SEQUENCE t_app.series RENAME TO secret_series; CREATE TABLE t_app.token (id serial, n integer GENERATED ALWAYS AS IDENTITY)', 't_app.token_id_seq'),
+  'nothing', 'not one of a withheld table'
+);
+SELECT is(pg_temp.held('t_app.token_n_seq', 't_report'), 'nothing', 'nor that of an identity column');
+SELECT is(
+  pg_temp.after('ALTER SEQUENCE t_app.secret_series OWNED BY t_app.token.id', 't_app.secret_series'), 'nothing', 'nor one that is given to it'
+);
+SELECT is(
+  pg_temp.after('DROP TABLE t_app.token; CREATE TABLE t_app.fresh (id integer); ALTER TABLE t_app.fresh ADD COLUMN n serial', 't_app.fresh_n_seq'),
+  'SELECT', 'one of a column that is added'
+);
+SELECT is(
+  pg_temp.after('CREATE TABLE t_app.fresh2 (id serial); ALTER TABLE t_app.fresh2 RENAME TO token', 't_app.fresh2_id_seq'),
+  'nothing', 'that of a table that is given a withheld name'
+);
+DROP TABLE t_app.token, t_app.fresh;
+
 SELECT is(pg_temp.after('CREATE TABLE IF NOT EXISTS t_app.made (id integer)', 't_app.made'), 'SELECT', 'CREATE TABLE IF NOT EXISTS');
 SELECT is(pg_temp.held('t_app.made', 't "Report"'), 'SELECT', 'for each reporting role');
 SELECT is(pg_temp.after('CREATE TABLE t_app.made_as AS SELECT 1 AS id', 't_app.made_as'), 'SELECT', 'CREATE TABLE AS');

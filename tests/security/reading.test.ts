@@ -136,3 +136,86 @@ test('operators and functions of extensions are found, and a path that is change
   assert.match(rows[0].setconfig, /search_path=reporting, public/);
   await Promise.all([admin.end(), owner.end()]);
 });
+
+test('a table that takes no grant is skipped, and the others of its batch are granted', async () => {
+  const { name, role, keeper, admin, owner } = await makeDatabase();
+  await admin.query(`SET client_min_messages = error; DO $$ BEGIN
+    FOR i IN 1 .. 3100 LOOP EXECUTE format('CREATE ROLE filler_%s', i); END LOOP; END $$; RESET client_min_messages`);
+  await owner.query(`CREATE SCHEMA app; CREATE SCHEMA more; CREATE TABLE more.one (id serial)`);
+  await owner.query(
+    `DO $$ BEGIN FOR i IN 1 .. 30 LOOP EXECUTE format('CREATE TABLE app.t%s (id integer)', i); END LOOP; END $$`,
+  );
+  await owner.query('CREATE TABLE app.full (id integer)');
+  // As many grants as its row has room for.
+  let granted = 0;
+  for (const step of [1024, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1]) {
+    const list = Array.from({ length: step }, (_, i) => `filler_${granted + i + 1}`).join(', ');
+    await owner.query(`GRANT SELECT ON app.full TO ${list}`).then(
+      () => (granted += step),
+      ({ code }) => assert.equal(code, '54000'),
+    );
+  }
+  for (let run = 0; run < 2; run++) {
+    const { steps, messages } = await call(owner, `'${role}', '{app,more}', table_owners => '{${keeper}}'`);
+    const skipped = steps.filter(({ status }) => status === 'skipped');
+    assert.deepEqual(
+      skipped.map(({ statement, sqlstate, target }) => [statement, sqlstate, target]),
+      [[`GRANT SELECT ON app."full" TO ${role}`, '54000', 'app."full"']],
+    );
+    assert.equal(messages.filter((text) => text.startsWith('WARNING: skipped')).length, 1);
+  }
+  const session = await login(admin, name, role);
+  for (let i = 1; i <= 30; i++) await session.query(`SELECT * FROM app.t${i}`);
+  await session.query('SELECT * FROM more.one');
+  await session.end();
+  await Promise.all([admin.end(), owner.end()]);
+});
+
+test('a foreign table among very many that is withheld, or readable already, does not keep the role from the others', async () => {
+  const { name, role, keeper, admin, owner } = await makeDatabase();
+  await owner.query('CREATE SCHEMA app');
+  await owner.query(
+    `DO $$ BEGIN FOR i IN 1 .. 1100 LOOP EXECUTE format('CREATE TABLE app.t%s (id serial)', i); END LOOP; END $$`,
+  );
+  await admin.query('CREATE TABLE app.foreign1 (id serial); CREATE TABLE app.foreign2 (id integer)');
+  await owner.query(`CREATE ROLE ${role}`);
+  await admin.query(`GRANT SELECT ON app.foreign2 TO ${role}`);
+  const { steps } = await call(owner, `'${role}', '{app}', '{foreign1}', '{${keeper}}'`).catch((error) =>
+    assert.fail(error),
+  );
+  assert.deepEqual(
+    steps.filter(({ status }) => status === 'skipped'),
+    [],
+  );
+  const { rows } = await admin.query(
+    `SELECT count(*)::integer AS unreadable FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'S')
+     AND NOT has_table_privilege($1, oid, 'SELECT')`,
+    [role],
+  );
+  assert.deepEqual(rows, [{ unreadable: 2 }]);
+  assert.deepEqual((await call(owner, `'${role}', '{app}', '{foreign1}', '{${keeper}}'`)).steps, []);
+  await Promise.all([admin.end(), owner.end()]);
+  assert.ok(name);
+});
+
+test('pg_dump works as the role, but for what is withheld', async () => {
+  const { name, role, admin, owner } = await makeDatabase();
+  await owner.query(`CREATE SCHEMA app; CREATE SEQUENCE app.alone; CREATE TABLE app.token (id serial);
+    CREATE TABLE app.visit (id serial, other integer GENERATED ALWAYS AS IDENTITY)`);
+  await call(owner, `'${role}', '{app}', '{token}'`);
+  const session = await login(admin, name, role);
+  // What pg_dump asks for: a lock on each table, its rows, and where each sequence is.
+  await session.query('BEGIN READ ONLY');
+  await session.query('LOCK TABLE app.visit IN ACCESS SHARE MODE');
+  for (const relation of ['visit', 'alone', 'visit_id_seq', 'visit_other_seq'])
+    await session.query(`SELECT * FROM app.${relation}`);
+  await session.query('ROLLBACK');
+  for (const statement of [
+    'SELECT * FROM app.token_id_seq',
+    'SELECT nextval($$app.alone$$)',
+    'SELECT setval($$app.visit_id_seq$$, 1)',
+  ])
+    await assert.rejects(session.query(statement), { code: /42501|25006/ });
+  await session.end();
+  await Promise.all([admin.end(), owner.end()]);
+});

@@ -4,7 +4,7 @@
  * again, a secret that cannot be decrypted. The event trigger has a policy of its own, in model/sqlstates.ts.
  */
 import type { FunctionSpec } from '../../model/inspect.ts';
-import { type Operation, hintFormat, operations, retriedMessages } from '../../model/operations.ts';
+import { type Operation, hintFormat, operations, privileges, retriedMessages } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { type Condition, errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Change, Returns, StepRow, Text } from '../../model/types.ts';
@@ -170,7 +170,7 @@ function execute(): FunctionSpec {
   );
   return internal(
     'execute_change',
-    'Makes one change, by the error policy of its operation; null where it has to be planned again',
+    'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that cannot be given or taken is an error or, where that is asked for, a step that has failed',
     sql`
       DECLARE
         v_attempts integer := 0;
@@ -204,7 +204,11 @@ function execute(): FunctionSpec {
             WHEN ${anyOf(Object.values(errorClasses))} THEN
               v_attempts := v_attempts + 1;
               v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
-              IF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= ${attempts} THEN
+              IF v_verdict IS NULL AND lenient
+                AND change.operation IN (${join(privileges.map(text))})
+              THEN
+                RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
+              ELSIF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= ${attempts} THEN
                 ${surfaceCall}
               END IF;
               PERFORM rolecall_internal.refresh_caches();
@@ -226,7 +230,12 @@ function execute(): FunctionSpec {
         RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
       END
     `,
-    {},
+    {
+      arguments: [
+        { name: 'change', type: 'rolecall_internal.change', text: '' },
+        { name: 'lenient', type: 'boolean', text: '' },
+      ],
+    },
   );
 }
 

@@ -8,7 +8,8 @@ import { sql } from '../../sql/template.ts';
 /**
  * The differences between the desired state and the catalogs, in the order in which they have to be made
  *
- * The document has the mask where there is a password; the passwords are beside it, by the name of the role.
+ * The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
+ * key `singly` each privilege that a reporting role lacks has a change of its own.
  * @volatility stable
  */
 export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {

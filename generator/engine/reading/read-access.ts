@@ -6,19 +6,21 @@
  * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
  * are taken away.
  */
-import type { ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
+import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { belongings } from './withheld.ts';
 import { isOfGroup, numbered, readers } from './tables.ts';
 
 /**
- * Differences in the read-only access of reporting roles
+ * Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is asked for
  * @volatility stable
  */
-export function plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
+export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRow> {
   return sql`
     DECLARE
       v_groups rolecall_internal.table_group[];
       v_places rolecall_internal.place[];
+      v_missing jsonb;
     BEGIN
       PERFORM rolecall_internal.check_provisioned_here(${resources});
       v_groups := rolecall_internal.table_groups();
@@ -26,7 +28,10 @@ export function plan_read_access(resources: Jsonb): SetOf<ChangeRow> {
       RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);
+      v_missing := rolecall_internal.missing_groups(v_places, v_groups, ${singly});
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
+        v_places, v_groups, v_missing, ${singly}
+      );
       RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
     END
@@ -70,8 +75,12 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
           JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
           WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
           UNION
-          -- Its partitions hold its rows.
-          SELECT w.position, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+          -- Its partitions hold its rows, and its sequences tell how many they are.
+          SELECT w.position, i.oid
+          FROM withheld AS w
+          CROSS JOIN LATERAL (
+            ${belongings(sql`w.table_oid`)}
+          ) AS i
         ),
         found AS (
           SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,

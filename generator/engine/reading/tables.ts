@@ -1,10 +1,13 @@
 /**
- * What differs about the privileges of reporting roles on tables.
+ * What differs about the privileges of reporting roles on tables and sequences.
+ *
+ * A sequence is read like a table: pg_dump needs it. GRANT takes it among tables, but not as one of ALL TABLES.
  *
  * Few ACLs are shared by many tables, so tables go by groups: of one schema, kind, owner and ACL. pg_class is read once
  * for the groups, and again only where single tables of a group have to be known.
  */
 import type {
+  Bool,
   ChangeRow,
   Integer,
   Integers,
@@ -35,6 +38,9 @@ export const isOfGroup = sql`
   g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
   AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
 `;
+
+/** What a group, g, is part of in GRANT ... ON ALL. */
+const kindOf = sql`CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END`;
 
 /** The roles that are to read the places. */
 export const readers = (places: Sql) => sql`
@@ -82,26 +88,31 @@ export function tables_of(
 }
 
 /**
- * SELECT that is missing on tables
+ * SELECT that is missing on the tables of the groups that missing_groups() found
  * @volatility stable
  */
-export function plan_missing_tables(places: Places, groups: TableGroups): SetOf<ChangeRow> {
+export function plan_missing_tables(
+  places: Places,
+  groups: TableGroups,
+  missing: Jsonb,
+  singly: Bool,
+): SetOf<ChangeRow> {
   return sql`
-    DECLARE
-      v_missing jsonb := rolecall_internal.missing_groups(${places}, ${groups});
     BEGIN
-      IF v_missing IS NULL THEN
+      IF ${missing} IS NULL THEN
         RETURN;
       END IF;
       RETURN QUERY
         WITH missing AS (
-          SELECT p.position, p.place, p.role, p.schema, p.withheld, m.number, m.owner, m.allowed, m.whole
-          FROM jsonb_to_recordset(v_missing)
-            AS m(position bigint, place bigint, number integer, owner oid, allowed boolean, whole boolean)
+          SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
+                 m.kind
+          FROM jsonb_to_recordset(${missing})
+            AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
           JOIN unnest(${places}) AS p USING (position, place)
         ),
         whole AS (
-          SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld FROM missing AS m WHERE m.whole
+          SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld, m.withheld_in, m.kind
+          FROM missing AS m WHERE m.whole
         ),
         named AS (
           SELECT m.*, t.table_oid, t.name
@@ -114,20 +125,21 @@ export function plan_missing_tables(places: Places, groups: TableGroups): SetOf<
         found AS (
           SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
                  string_agg(w.schema, ', ' ORDER BY w.place) AS target,
-                 format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %I',
+                 format('GRANT SELECT ON ALL %s IN SCHEMA %s TO %I', w.kind,
                         string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
                  w.role, NULL::text AS note
           FROM whole AS w
-          GROUP BY w.position, w.role
+          GROUP BY w.position, w.role, w.kind
           UNION ALL
-          SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
+          SELECT n.position, 1, n.place, n.part, 'grant_privilege',
+                 CASE WHEN ${singly} THEN min(format('%I.%I', n.schema, n.name)) ELSE n.schema END,
                  format('GRANT SELECT ON %s TO %I',
                         string_agg(format('%I.%I', n.schema, n.name), ', ' ORDER BY n.name COLLATE "C"), n.role),
                  n.role, NULL
           FROM (
             SELECT a.*, (row_number() OVER (
                      PARTITION BY a.position, a.place ORDER BY a.name COLLATE "C"
-                   ) - 1) / ${batch} AS part
+                   ) - 1) / CASE WHEN ${singly} THEN 1 ELSE ${batch} END AS part
             FROM named AS a WHERE a.allowed
           ) AS n
           GROUP BY n.position, n.place, n.part, n.schema, n.role
@@ -142,7 +154,9 @@ export function plan_missing_tables(places: Places, groups: TableGroups): SetOf<
           SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
                  format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
           FROM whole AS w
-          CROSS JOIN LATERAL unnest(w.withheld) AS t(oid)
+          CROSS JOIN LATERAL unnest(w.withheld, w.withheld_in) AS t(oid, number)
+          JOIN ${numbered(groups)}
+            ON g.number = t.number AND ${kindOf} = w.kind
           GROUP BY w.position, w.place, w.schema, w.role
         )
         SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
@@ -157,10 +171,10 @@ export function plan_missing_tables(places: Places, groups: TableGroups): SetOf<
  * The groups with tables that a role is to read and does not, for each place; null where there are none
  *
  * Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at once:
- * where that is right, and cheaper than to name them.
+ * where the caller may grant on each of them, and that is cheaper than to name them.
  * @volatility stable
  */
-export function missing_groups(places: Places, groups: TableGroups): Returns<Jsonb> {
+export function missing_groups(places: Places, groups: TableGroups, singly: Bool): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
@@ -172,16 +186,16 @@ export function missing_groups(places: Places, groups: TableGroups): Returns<Jso
           WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p)
         ),
         held AS MATERIALIZED (
-          SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.sample, g.size,
-                 r.number IS NOT NULL AS reads
+          SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
+                 ${kindOf} AS kind, r.number IS NOT NULL AS reads,
+                 has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION') AS allowed
           FROM unnest(${places}) AS p
           JOIN ${numbered(groups)}
-            ON g.schema = p.schema_oid AND g.kind <> 'S'
+            ON g.schema = p.schema_oid
           LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
         ),
         missing AS (
-          SELECT h.position, h.place, h.number, h.owner, m.tables,
-                 has_table_privilege(h.sample, 'SELECT WITH GRANT OPTION') AS allowed
+          SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed
           FROM held AS h
           CROSS JOIN LATERAL (
             SELECT h.size - count(*) FROM unnest(h.withheld_in) AS w(number) WHERE w.number = h.number
@@ -189,26 +203,26 @@ export function missing_groups(places: Places, groups: TableGroups): Returns<Jso
           WHERE NOT h.reads AND h.owner IS DISTINCT FROM h.role_oid AND m.tables > 0
         ),
         manner AS (
-          SELECT m.position, m.place,
-                 m.allowed AND (
+          SELECT m.position, m.place, m.kind,
+                 h.allowed AND NOT ${singly} AND (
                    m.tables = h.tables
-                   OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema) > ${longList}
+                   OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema, m.kind) > ${longList}
                  ) AS whole
           FROM (
-            SELECT m.position, m.place, bool_and(m.allowed) AS allowed, sum(m.tables) AS tables
-            FROM missing AS m GROUP BY m.position, m.place
+            SELECT m.position, m.place, m.kind, sum(m.tables) AS tables
+            FROM missing AS m GROUP BY m.position, m.place, m.kind
           ) AS m
           JOIN (
-            SELECT h.position, h.place, h.schema, sum(h.size) AS tables
-            FROM held AS h GROUP BY h.position, h.place, h.schema
-          ) AS h USING (position, place)
+            SELECT h.position, h.place, h.kind, h.schema, bool_and(h.allowed) AS allowed, sum(h.size) AS tables
+            FROM held AS h GROUP BY h.position, h.place, h.kind, h.schema
+          ) AS h USING (position, place, kind)
         )
         SELECT jsonb_agg(jsonb_build_object(
-                 'position', m.position, 'place', m.place, 'number', m.number, 'owner', m.owner::bigint,
-                 'allowed', m.allowed, 'whole', n.whole
+                 'position', m.position, 'place', m.place, 'kind', m.kind, 'number', m.number,
+                 'owner', m.owner::bigint, 'allowed', m.allowed, 'whole', n.whole
                ))
         FROM missing AS m
-        JOIN manner AS n USING (position, place)
+        JOIN manner AS n USING (position, place, kind)
       );
     END
   `;
@@ -228,7 +242,7 @@ export function plan_table_excess(places: Places, groups: TableGroups): SetOf<Ch
       END IF;
       RETURN QUERY
         WITH suspect AS (
-          SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
+          SELECT s.*, p.position IS NOT NULL AS reported, coalesce(p.withheld, '{}') AS withheld
           FROM jsonb_to_recordset(v_suspect)
             AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
                  passes_on boolean, writes text)
@@ -290,7 +304,7 @@ export function suspect_groups(places: Places, groups: TableGroups): Returns<Jso
           ${readers(places)}
         ) AS t ON t.role_oid = e.grantee
         LEFT JOIN unnest(${places}) AS p ON p.position = t.position AND p.schema_oid = e.schema
-        WHERE e.writes IS NOT NULL OR e.passes_on OR e.kind = 'S' OR p.position IS NULL OR e.number = ANY (p.withheld_in)
+        WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)
       );
     END
   `;

@@ -15,6 +15,7 @@ import { raiseNull } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
 import { isLostRace } from '../execute/execute.ts';
+import { belongings, belongsTo } from './withheld.ts';
 
 const trigger = text('rolecall_watch_new_tables');
 export const handler = sql`'rolecall_internal.apply_to_new_tables()'::regprocedure`;
@@ -25,12 +26,14 @@ const tags = [
   'ALTER FOREIGN TABLE',
   'ALTER MATERIALIZED VIEW',
   'ALTER SCHEMA',
+  'ALTER SEQUENCE',
   'ALTER TABLE',
   'ALTER VIEW',
   'CREATE EXTENSION',
   'CREATE FOREIGN TABLE',
   'CREATE MATERIALIZED VIEW',
   'CREATE SCHEMA',
+  'CREATE SEQUENCE',
   'CREATE TABLE',
   'CREATE TABLE AS',
   'CREATE VIEW',
@@ -128,7 +131,8 @@ export function apply_to_new_tables(): EventTrigger {
             SELECT l.table_oid, i.parent
             FROM lineage AS l
             CROSS JOIN LATERAL (
-              SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+              ${belongsTo(sql`l.ancestor`)}
+              OFFSET 0
             ) AS i
           ),
           withheld AS (
@@ -142,11 +146,11 @@ export function apply_to_new_tables(): EventTrigger {
             WHERE c.relname = p.parts[cardinality(p.parts)]
               AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
             UNION
-            -- Its partitions hold its rows.
-            SELECT w.role_oid, i.child
+            SELECT w.role_oid, i.oid
             FROM withheld AS w
             CROSS JOIN LATERAL (
-              SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+              ${belongings(sql`w.table_oid`)}
+              OFFSET 0
             ) AS i
           ),
           subject AS (
@@ -173,7 +177,7 @@ export function apply_to_new_tables(): EventTrigger {
             FROM subject AS s
             CROSS JOIN LATERAL (
               SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
-              WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+              WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
               OFFSET 0
             ) AS c
             CROSS JOIN LATERAL (

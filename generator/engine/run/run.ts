@@ -90,6 +90,7 @@ export function run_rounds(document: Jsonb, passwords: Jsonb): Returns<Steps> {
       v_locked text[];
       v_again boolean;
       v_seen text;
+      v_document jsonb := ${document};
     BEGIN
       <<attempts>>
       LOOP
@@ -109,7 +110,7 @@ export function run_rounds(document: Jsonb, passwords: Jsonb): Returns<Steps> {
                 HINT = 'Try again.';
             END IF;
             v_seen := pg_current_snapshot()::text;
-            v_changes := rolecall_internal.plan(${document}, ${passwords});
+            v_changes := rolecall_internal.plan(v_document, ${passwords});
             IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
               -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
               -- passwords does not see that the roles made here have theirs.
@@ -128,7 +129,6 @@ export function run_rounds(document: Jsonb, passwords: Jsonb): Returns<Steps> {
               PERFORM rolecall_internal.remember(${document}, cardinality(v_steps) > 0);
               EXIT attempts;
             END IF;
-
             v_created := '{}'::rolecall.step[];
             v_again := false;
             FOREACH v_change IN ARRAY rolecall_internal.missing_roles(v_changes) LOOP
@@ -171,11 +171,11 @@ export function run_rounds(document: Jsonb, passwords: Jsonb): Returns<Steps> {
 
             FOREACH v_change IN ARRAY v_changes LOOP
               CONTINUE WHEN v_change.operation = 'create_role';
-              IF v_change.password IS NOT NULL THEN
-                -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-                v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
+              v_step := rolecall_internal.execute_planned(v_change, ${passwords}, v_document);
+              IF v_step.status = 'failed' THEN
+                v_document := v_document || '{"singly": true}';
+                v_step := NULL;
               END IF;
-              v_step := rolecall_internal.execute_change(v_change);
               EXIT WHEN v_step IS NULL;
               v_steps := v_steps || v_step;
               v_done := v_done || v_change.statement;
@@ -194,6 +194,33 @@ export function run_rounds(document: Jsonb, passwords: Jsonb): Returns<Steps> {
         END;
       END LOOP;
       RETURN v_steps;
+    END
+  `;
+}
+
+/**
+ * Makes one change of a plan; null where it has to be planned again
+ *
+ * One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
+ * failed, and is to be planned for each object alone. Then the one that fails is skipped.
+ */
+export function execute_planned(change: Change, passwords: Jsonb, document: Jsonb): Returns<StepRow> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change := ${change};
+      v_step rolecall.step;
+    BEGIN
+      IF v_change.password IS NOT NULL THEN
+        -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+        v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
+      END IF;
+      v_step := rolecall_internal.execute_change(v_change, ${document} ? 'read_access');
+      IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
+        v_change.sqlstate := v_step.sqlstate;
+        v_change.note := v_step.note;
+        RETURN rolecall_internal.execute_change(v_change, false);
+      END IF;
+      RETURN v_step;
     END
   `;
 }
@@ -224,17 +251,17 @@ export function create_missing_role(change: Change, passwords: Jsonb): Returns<S
         END IF;
       END IF;
       IF v_change.password IS NULL THEN
-        RETURN rolecall_internal.execute_change(v_change);
+        RETURN rolecall_internal.execute_change(v_change, false);
       END IF;
       v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal(${mask})));
       v_change.password := NULL;
-      v_step := rolecall_internal.execute_change(v_change);
+      v_step := rolecall_internal.execute_change(v_change, false);
       IF v_step.status = 'applied' THEN
         v_change.operation := 'set_password';
         v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, ${mask});
         v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
         -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-        v_step.note := (rolecall_internal.execute_change(v_change)).note;
+        v_step.note := (rolecall_internal.execute_change(v_change, false)).note;
       END IF;
       v_step.statement := ${change}.statement;
       RETURN v_step;

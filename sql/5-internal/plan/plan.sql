@@ -2,7 +2,8 @@
 
 -- The differences between the desired state and the catalogs, in the order in which they have to be made.
 --
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role.
+-- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
+-- key `singly` each privilege that a reporting role lacks has a change of its own.
 CREATE FUNCTION rolecall_internal.plan(
   document jsonb,
   passwords jsonb
@@ -30,7 +31,7 @@ BEGIN
   END IF;
   IF plan.document ? 'read_access' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access') AS p
+      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
     );
   END IF;
   IF plan.document ? 'watch' THEN

@@ -91,7 +91,14 @@ BEGIN
         SELECT l.table_oid, i.parent
         FROM lineage AS l
         CROSS JOIN LATERAL (
-          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
+          UNION ALL
+          SELECT d.refobjid
+          FROM pg_depend AS d
+          JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          WHERE d.objid = l.ancestor
+            AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          OFFSET 0
         ) AS i
       ),
       withheld AS (
@@ -105,11 +112,17 @@ BEGIN
         WHERE c.relname = p.parts[cardinality(p.parts)]
           AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
         UNION
-        -- Its partitions hold its rows.
-        SELECT w.role_oid, i.child
+        SELECT w.role_oid, i.oid
         FROM withheld AS w
         CROSS JOIN LATERAL (
-          SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+          SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+          UNION ALL
+          SELECT d.objid
+          FROM pg_depend AS d
+          JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          WHERE d.refobjid = w.table_oid
+            AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          OFFSET 0
         ) AS i
       ),
       subject AS (
@@ -136,7 +149,7 @@ BEGIN
         FROM subject AS s
         CROSS JOIN LATERAL (
           SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
-          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
           OFFSET 0
         ) AS c
         CROSS JOIN LATERAL (

@@ -3,10 +3,11 @@
 -- The groups with tables that a role is to read and does not, for each place; null where there are none.
 --
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
--- once: where that is right, and cheaper than to name them.
+-- once: where the caller may grant on each of them, and that is cheaper than to name them.
 CREATE FUNCTION rolecall_internal.missing_groups(
   places rolecall_internal.place[],
-  groups rolecall_internal.table_group[]
+  groups rolecall_internal.table_group[],
+  singly boolean
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -22,16 +23,16 @@ BEGIN
       WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p)
     ),
     held AS MATERIALIZED (
-      SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.sample, g.size,
-             r.number IS NOT NULL AS reads
+      SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
+             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, r.number IS NOT NULL AS reads,
+             has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION') AS allowed
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
-        ON g.schema = p.schema_oid AND g.kind <> 'S'
+        ON g.schema = p.schema_oid
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
     ),
     missing AS (
-      SELECT h.position, h.place, h.number, h.owner, m.tables,
-             has_table_privilege(h.sample, 'SELECT WITH GRANT OPTION') AS allowed
+      SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed
       FROM held AS h
       CROSS JOIN LATERAL (
         SELECT h.size - count(*) FROM unnest(h.withheld_in) AS w(number) WHERE w.number = h.number
@@ -39,32 +40,36 @@ BEGIN
       WHERE NOT h.reads AND h.owner IS DISTINCT FROM h.role_oid AND m.tables > 0
     ),
     manner AS (
-      SELECT m.position, m.place,
-             m.allowed AND (
+      SELECT m.position, m.place, m.kind,
+             h.allowed AND NOT missing_groups.singly AND (
                m.tables = h.tables
-               OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema) > 1000
+               OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema, m.kind) > 1000
              ) AS whole
       FROM (
-        SELECT m.position, m.place, bool_and(m.allowed) AS allowed, sum(m.tables) AS tables
-        FROM missing AS m GROUP BY m.position, m.place
+        SELECT m.position, m.place, m.kind, sum(m.tables) AS tables
+        FROM missing AS m GROUP BY m.position, m.place, m.kind
       ) AS m
       JOIN (
-        SELECT h.position, h.place, h.schema, sum(h.size) AS tables
-        FROM held AS h GROUP BY h.position, h.place, h.schema
-      ) AS h USING (position, place)
+        SELECT h.position, h.place, h.kind, h.schema, bool_and(h.allowed) AS allowed, sum(h.size) AS tables
+        FROM held AS h GROUP BY h.position, h.place, h.kind, h.schema
+      ) AS h USING (position, place, kind)
     )
     SELECT jsonb_agg(jsonb_build_object(
-             'position', m.position, 'place', m.place, 'number', m.number, 'owner', m.owner::bigint,
-             'allowed', m.allowed, 'whole', n.whole
+             'position', m.position, 'place', m.place, 'kind', m.kind, 'number', m.number,
+             'owner', m.owner::bigint, 'allowed', m.allowed, 'whole', n.whole
            ))
     FROM missing AS m
-    JOIN manner AS n USING (position, place)
+    JOIN manner AS n USING (position, place, kind)
   );
 END
 $missing_groups$;
 
-COMMENT ON FUNCTION rolecall_internal.missing_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+COMMENT ON FUNCTION rolecall_internal.missing_groups(
+  rolecall_internal.place[], rolecall_internal.table_group[], boolean
+)
   IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
 
-REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
+  rolecall_internal.place[], rolecall_internal.table_group[], boolean
+)
   FROM PUBLIC;

@@ -39,8 +39,18 @@ BEGIN
       JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
       WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
       UNION
-      -- Its partitions hold its rows.
-      SELECT w.position, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+      -- Its partitions hold its rows, and its sequences tell how many they are.
+      SELECT w.position, i.oid
+      FROM withheld AS w
+      CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+        UNION ALL
+        SELECT d.objid
+        FROM pg_depend AS d
+        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+        WHERE d.refobjid = w.table_oid
+          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+      ) AS i
     ),
     found AS (
       SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,

@@ -22,7 +22,7 @@ BEGIN
     ),
     present AS (
       SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
-             d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
+             d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
                AND EXISTS (
                  SELECT FROM unnest(plan_default_privileges.places) AS p
                  WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
@@ -35,17 +35,18 @@ BEGIN
     ),
     change AS (
       SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
-             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
-                    o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
+             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON %s TO %I', o.owner,
+                    string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
       FROM unnest(plan_default_privileges.places) AS p
       JOIN owner AS o USING (position)
+      CROSS JOIN (VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)
       WHERE o.owner <> p.role
         AND NOT EXISTS (
           SELECT FROM present AS d
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
-            AND d.defaclnamespace = p.schema_oid
+            AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
-      GROUP BY p.position, p.role, o.owner, o.owner_oid
+      GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',

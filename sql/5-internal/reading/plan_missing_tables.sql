@@ -2,27 +2,29 @@
 
 CREATE FUNCTION rolecall_internal.plan_missing_tables(
   places rolecall_internal.place[],
-  groups rolecall_internal.table_group[]
+  groups rolecall_internal.table_group[],
+  missing jsonb,
+  singly boolean
 )
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_missing_tables$
-DECLARE
-  v_missing jsonb := rolecall_internal.missing_groups(plan_missing_tables.places, plan_missing_tables.groups);
 BEGIN
-  IF v_missing IS NULL THEN
+  IF plan_missing_tables.missing IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
     WITH missing AS (
-      SELECT p.position, p.place, p.role, p.schema, p.withheld, m.number, m.owner, m.allowed, m.whole
-      FROM jsonb_to_recordset(v_missing)
-        AS m(position bigint, place bigint, number integer, owner oid, allowed boolean, whole boolean)
+      SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
+             m.kind
+      FROM jsonb_to_recordset(plan_missing_tables.missing)
+        AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
       JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
     ),
     whole AS (
-      SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld FROM missing AS m WHERE m.whole
+      SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld, m.withheld_in, m.kind
+      FROM missing AS m WHERE m.whole
     ),
     named AS (
       SELECT m.*, t.table_oid, t.name
@@ -35,20 +37,21 @@ BEGIN
     found AS (
       SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
              string_agg(w.schema, ', ' ORDER BY w.place) AS target,
-             format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %I',
+             format('GRANT SELECT ON ALL %s IN SCHEMA %s TO %I', w.kind,
                     string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
              w.role, NULL::text AS note
       FROM whole AS w
-      GROUP BY w.position, w.role
+      GROUP BY w.position, w.role, w.kind
       UNION ALL
-      SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
+      SELECT n.position, 1, n.place, n.part, 'grant_privilege',
+             CASE WHEN plan_missing_tables.singly THEN min(format('%I.%I', n.schema, n.name)) ELSE n.schema END,
              format('GRANT SELECT ON %s TO %I',
                     string_agg(format('%I.%I', n.schema, n.name), ', ' ORDER BY n.name COLLATE "C"), n.role),
              n.role, NULL
       FROM (
         SELECT a.*, (row_number() OVER (
                  PARTITION BY a.position, a.place ORDER BY a.name COLLATE "C"
-               ) - 1) / 500 AS part
+               ) - 1) / CASE WHEN plan_missing_tables.singly THEN 1 ELSE 500 END AS part
         FROM named AS a WHERE a.allowed
       ) AS n
       GROUP BY n.position, n.place, n.part, n.schema, n.role
@@ -63,7 +66,9 @@ BEGIN
       SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
              format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
       FROM whole AS w
-      CROSS JOIN LATERAL unnest(w.withheld) AS t(oid)
+      CROSS JOIN LATERAL unnest(w.withheld, w.withheld_in) AS t(oid, number)
+      JOIN unnest(plan_missing_tables.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+        ON g.number = t.number AND CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END = w.kind
       GROUP BY w.position, w.place, w.schema, w.role
     )
     SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
@@ -73,8 +78,12 @@ BEGIN
 END
 $plan_missing_tables$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'SELECT that is missing on tables';
+COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
+  rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
+)
+  IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
 
-REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(rolecall_internal.place[], rolecall_internal.table_group[])
+REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(
+  rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
+)
   FROM PUBLIC;

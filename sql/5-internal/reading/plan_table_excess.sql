@@ -16,7 +16,7 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH suspect AS (
-      SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
+      SELECT s.*, p.position IS NOT NULL AS reported, coalesce(p.withheld, '{}') AS withheld
       FROM jsonb_to_recordset(v_suspect)
         AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
              passes_on boolean, writes text)

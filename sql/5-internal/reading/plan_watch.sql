@@ -32,12 +32,14 @@ BEGIN
           'ALTER FOREIGN TABLE',
           'ALTER MATERIALIZED VIEW',
           'ALTER SCHEMA',
+          'ALTER SEQUENCE',
           'ALTER TABLE',
           'ALTER VIEW',
           'CREATE EXTENSION',
           'CREATE FOREIGN TABLE',
           'CREATE MATERIALIZED VIEW',
           'CREATE SCHEMA',
+          'CREATE SEQUENCE',
           'CREATE TABLE',
           'CREATE TABLE AS',
           'CREATE VIEW',
@@ -73,9 +75,9 @@ BEGIN
                'EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
                'rolecall_watch_new_tables',
                '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
-               '''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
-               'MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', '
-               '''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
+               '''ALTER SEQUENCE'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN '
+               'TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE SEQUENCE'', ''CREATE TABLE'', '
+               '''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL

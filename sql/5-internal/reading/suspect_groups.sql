@@ -33,7 +33,7 @@ BEGIN
       SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(suspect_groups.places) AS p
     ) AS t ON t.role_oid = e.grantee
     LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
-    WHERE e.writes IS NOT NULL OR e.passes_on OR e.kind = 'S' OR p.position IS NULL OR e.number = ANY (p.withheld_in)
+    WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)
   );
 END
 $suspect_groups$;

@@ -28,17 +28,17 @@ BEGIN
     END IF;
   END IF;
   IF v_change.password IS NULL THEN
-    RETURN rolecall_internal.execute_change(v_change);
+    RETURN rolecall_internal.execute_change(v_change, false);
   END IF;
   v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal('********')));
   v_change.password := NULL;
-  v_step := rolecall_internal.execute_change(v_change);
+  v_step := rolecall_internal.execute_change(v_change, false);
   IF v_step.status = 'applied' THEN
     v_change.operation := 'set_password';
     v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
     v_change.password := rolecall_internal.verifier(create_missing_role.passwords ->> v_change.target);
     -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-    v_step.note := (rolecall_internal.execute_change(v_change)).note;
+    v_step.note := (rolecall_internal.execute_change(v_change, false)).note;
   END IF;
   v_step.statement := create_missing_role.change.statement;
   RETURN v_step;

@@ -28,6 +28,7 @@ DECLARE
   v_locked text[];
   v_again boolean;
   v_seen text;
+  v_document jsonb := run_rounds.document;
 BEGIN
   <<attempts>>
   LOOP
@@ -47,7 +48,7 @@ BEGIN
             HINT = 'Try again.';
         END IF;
         v_seen := pg_current_snapshot()::text;
-        v_changes := rolecall_internal.plan(run_rounds.document, run_rounds.passwords);
+        v_changes := rolecall_internal.plan(v_document, run_rounds.passwords);
         IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
           -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
           -- passwords does not see that the roles made here have theirs.
@@ -66,7 +67,6 @@ BEGIN
           PERFORM rolecall_internal.remember(run_rounds.document, cardinality(v_steps) > 0);
           EXIT attempts;
         END IF;
-
         v_created := '{}'::rolecall.step[];
         v_again := false;
         FOREACH v_change IN ARRAY rolecall_internal.missing_roles(v_changes) LOOP
@@ -109,11 +109,11 @@ BEGIN
 
         FOREACH v_change IN ARRAY v_changes LOOP
           CONTINUE WHEN v_change.operation = 'create_role';
-          IF v_change.password IS NOT NULL THEN
-            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-            v_change.password := rolecall_internal.verifier(run_rounds.passwords ->> v_change.target);
+          v_step := rolecall_internal.execute_planned(v_change, run_rounds.passwords, v_document);
+          IF v_step.status = 'failed' THEN
+            v_document := v_document || '{"singly": true}';
+            v_step := NULL;
           END IF;
-          v_step := rolecall_internal.execute_change(v_change);
           EXIT WHEN v_step IS NULL;
           v_steps := v_steps || v_step;
           v_done := v_done || v_change.statement;

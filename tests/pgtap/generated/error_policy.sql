@@ -18,7 +18,7 @@ BEGIN
       'DO $do$ BEGIN IF nextval(''pg_temp.attempts'') = 1 OR NOT %L THEN RAISE EXCEPTION USING ERRCODE = %L, MESSAGE = %L; END IF; END $do$',
       once, code, message
     ), NULL, ARRAY['target', 'granted'], NULL, NULL
-  )::rolecall_internal.change) AS s;
+  )::rolecall_internal.change, false) AS s;
   RETURN coalesce(concat_ws(' ', v_step.status, v_step.sqlstate) || coalesce(': ' || v_step.note, ''), '');
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
