@@ -17,13 +17,14 @@ include $(PGXS)
 # A server, and a superuser's connection to it by way of PGHOST and the like, with pgTAP installed; pg_prove.
 PG_PROVE ?= pg_prove
 TAP_FLAGS ?=
-TESTS ?= $(sort $(shell find tests/pgtap -name '*.sql'))
+HELPERS = tests/pgtap/helpers.sql
+TESTS ?= $(sort $(filter-out $(HELPERS),$(shell find tests/pgtap -name '*.sql')))
 TEST_DATABASE ?= rolecall_installcheck
 
 .PHONY: installcheck
 installcheck:
 	'$(bindir)/dropdb' --if-exists $(TEST_DATABASE)
 	'$(bindir)/createdb' $(TEST_DATABASE)
-	'$(bindir)/psql' -X -q -v ON_ERROR_STOP=1 -d $(TEST_DATABASE) -c 'CREATE EXTENSION rolecall' -c 'CREATE EXTENSION pgtap'
+	'$(bindir)/psql' -X -q -v ON_ERROR_STOP=1 -d $(TEST_DATABASE) -c 'CREATE EXTENSION rolecall' -c 'CREATE EXTENSION pgtap' -f $(HELPERS)
 	$(PG_PROVE) $(TAP_FLAGS) --psql-bin '$(bindir)/psql' --dbname $(TEST_DATABASE) $(TESTS)
 	'$(bindir)/dropdb' $(TEST_DATABASE)

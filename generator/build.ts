@@ -16,10 +16,12 @@ import { metaFile } from './emit/meta.ts';
 import { stringprepFile } from './emit/stringprep.ts';
 import { plainScript, plainUninstall } from './emit/plain.ts';
 import { referencePage } from './emit/reference.ts';
+import { signatureTests } from './emit/signature-tests.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
 import { callGraph, callProblems } from './verify/calls.ts';
 import type { Problem } from './verify/problem.ts';
+import { testProblems } from './verify/tests.ts';
 import { verify } from './verify/verify.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -29,6 +31,8 @@ const owned = ['sql', 'extension', 'tests/pgtap/generated'];
 
 /** Scripts of released versions, and upgrades between them, stay as they are. */
 const released = /^extension\/\w+--\d+\.\d+\.\d+(--\d+\.\d+\.\d+)?\.sql$/;
+
+const checking = process.argv.includes('--check');
 
 interface Outputs {
   readonly files: ReadonlyMap<string, string>;
@@ -48,13 +52,16 @@ async function outputs(): Promise<Outputs> {
   map.set('extension/client/stringprep.ts', stringprepFile(specs));
   map.set('META.json', metaFile());
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
+  map.set('tests/pgtap/generated/signatures.sql', signatureTests(specs));
   map.set('docs/reference.md', referencePage(specs));
   const problems = await verify(specs, map);
   if (problems.length > 0) return { files: map, problems };
   const graph = callGraph([...map].filter(([path]) => path.startsWith('sql/')));
   const page = 'docs/architecture.md';
   map.set(page, architecturePage(readFileSync(join(root, page), 'utf8'), graph));
-  return { files: map, problems: callProblems(graph) };
+  // A test may come after what it tests; a commit has both.
+  const untested = checking ? testProblems(specs, (path) => existsSync(join(root, path))) : [];
+  return { files: map, problems: [...callProblems(graph), ...untested] };
 }
 
 function leftovers(map: ReadonlyMap<string, string>): string[] {
@@ -75,7 +82,7 @@ async function main(): Promise<void> {
     ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
   );
   const extra = leftovers(map);
-  if (process.argv.includes('--check')) {
+  if (checking) {
     for (const [path] of stale) console.error(`${path}: differs from what the generator makes; run "make build"`);
     for (const path of extra) console.error(`${path}: nothing generates this file`);
     process.exitCode = stale.length + extra.length > 0 ? 1 : 0;

@@ -126,7 +126,7 @@ function plan(majors: number[]): Job[] {
     .filter((path) => relative(root, join(tests, path)).includes(process.env.ONLY ?? ''))
     .filter((path) => !elsewhere.includes(path.split('/')[0] ?? '') && !path.includes('node_modules/'))
     .sort();
-  const pgTap = files.filter((path) => /^pgtap\/.*\.sql$/.test(path));
+  const pgTap = files.filter((path) => /^pgtap\/.*\.sql$/.test(path) && path !== 'pgtap/helpers.sql');
   const node = files.filter((path) => path.endsWith('.test.ts'));
   const job = (path: string, version?: number): Job => ({
     ...(version === undefined ? {} : { version }),

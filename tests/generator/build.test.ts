@@ -18,7 +18,7 @@ before(() => {
     'sql',
     'extension',
     'docs',
-    'tests/pgtap/generated',
+    'tests/pgtap',
     'META.json',
     'package.json',
     'tsconfig.json',

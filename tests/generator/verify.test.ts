@@ -7,6 +7,7 @@ import { loadModule } from 'libpg-query';
 import type { FunctionSpec } from '../../generator/model/inspect.ts';
 import { specProblems } from '../../generator/verify/specs.ts';
 import { sqlProblems } from '../../generator/verify/statements.ts';
+import { testProblems } from '../../generator/verify/tests.ts';
 import { longLines } from '../../generator/verify/verify.ts';
 
 await loadModule();
@@ -168,3 +169,19 @@ for (const [what, [change, message]] of Object.entries(incomplete)) {
     assert.deepEqual(specProblems({ ...spec, ...change }), [{ file, line, message: `sound: ${message}` }]);
   });
 }
+
+test('a public function without a pgTAP file is refused, with the place of its spec', () => {
+  const spec = (name: string, room: string | null) =>
+    ({ name, room, file: `generator/functions/${name}.ts`, line: 7 }) as FunctionSpec;
+  const specs = [spec('tested', null), spec('untested', null), spec('inner', 'run')];
+  assert.deepEqual(
+    testProblems(specs, (path) => path === 'tests/pgtap/tested.sql'),
+    [
+      {
+        file: 'generator/functions/untested.ts',
+        line: 7,
+        message: 'untested: there is no tests/pgtap/untested.sql',
+      },
+    ],
+  );
+});

@@ -1,59 +1,6 @@
 -- create_base_roles: the three group roles, and that their names are remembered.
 BEGIN;
-SELECT plan(102);
-
-SELECT is(
-  pg_get_function_arguments('rolecall.create_base_roles'::regproc),
-  'anonymous text DEFAULT NULL::text, authenticated text DEFAULT NULL::text, administrator text DEFAULT NULL::text, '
-    'default_role text DEFAULT NULL::text, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.create_base_roles'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT volatility_is('rolecall', 'create_base_roles', ARRAY['text', 'text', 'text', 'text', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.create_base_roles'::regproc, 'pg_proc'), '^Creates the three group roles', 'its comment');
-SELECT function_privs_are(
-  'rolecall', 'create_base_roles', ARRAY['text', 'text', 'text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
-
--- What calls change: roles, memberships, settings, comments, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
--- The error of a call, with its hint.
-CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
-END
-$$;
+SELECT plan(97);
 
 -- What a role is, in words; roles that do not exist give no row.
 CREATE FUNCTION pg_temp.roles(VARIADIC names text[]) RETURNS SETOF text LANGUAGE sql AS $$
@@ -66,7 +13,7 @@ $$;
 
 -- The first call.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 SELECT results_eq(
   'SELECT * FROM rolecall.create_base_roles(dry_run => true)',
   $$VALUES ('create_role', 'anonymous', 'CREATE ROLE anonymous NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS', 'planned', NULL::text, NULL::text),
@@ -74,8 +21,8 @@ SELECT results_eq(
            ('create_role', 'administrator', 'CREATE ROLE administrator NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION BYPASSRLS', 'planned', NULL, NULL)$$,
   'a dry run gives the statements'
 );
-SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_base_roles(dry_run => true)'), 0::numeric, 'writes no WAL');
-SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT is(test.least_wal('SELECT FROM rolecall.create_base_roles(dry_run => true)'), 0::numeric, 'writes no WAL');
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
 SELECT results_eq(
   'SELECT * FROM rolecall.create_base_roles()',
   $$VALUES ('create_role', 'anonymous', 'CREATE ROLE anonymous NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS', 'applied', NULL::text, NULL::text),
@@ -95,7 +42,7 @@ SELECT is_empty('SELECT * FROM rolecall.create_base_roles()', 'a second call has
 SELECT is_empty(
   $$SELECT * FROM rolecall.create_base_roles('anonymous', 'authenticated', 'administrator')$$, 'nor has one with the same names'
 );
-SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_base_roles()'), 0::numeric, 'nothing is written');
+SELECT is(test.least_wal('SELECT FROM rolecall.create_base_roles()'), 0::numeric, 'nothing is written');
 
 -- Roles that are there already.
 
@@ -160,7 +107,7 @@ SELECT is_empty(
   $$SELECT * FROM rolecall.create_base_roles(default_role => 't_nobody')$$, 'the default role is a name: no role is made for it'
 );
 SELECT is(rolecall.role_name('default'), 't_nobody', 'it is remembered');
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.create_base_roles(default_role => 't_nobody')$$), 0::numeric, 'once');
+SELECT is(test.least_wal($$SELECT FROM rolecall.create_base_roles(default_role => 't_nobody')$$), 0::numeric, 'once');
 SELECT results_eq(
   'SELECT target FROM rolecall.create_base_roles(repeat(''é'', 31))', $$VALUES (repeat('é', 31))$$, 'a name can have 62 bytes'
 );
@@ -175,7 +122,7 @@ CREATE TEMPORARY TABLE wrong_name (code text, name text);
 INSERT INTO wrong_name VALUES
   ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
   ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 SELECT throws_ok(format('SELECT * FROM rolecall.create_base_roles(%s => %L)', a.argument, w.name), w.code, NULL, a.argument || ' => ' || w.name)
 FROM wrong_name AS w, unnest(ARRAY['anonymous', 'authenticated', 'administrator', 'default_role']) AS a(argument);
 SELECT throws_ok($$SELECT * FROM rolecall.create_base_roles('t_x', 't_x')$$, '22023', NULL, 'two base roles cannot be one');
@@ -195,7 +142,7 @@ SELECT throws_ok('SELECT * FROM rolecall.create_base_roles()', '22023', NULL, 'n
 SELECT throws_ok('SELECT * FROM rolecall.create_base_roles(dry_run => true)', '22023', NULL, 'in a dry run too');
 SELECT ok(rolsuper, 'it stays a superuser') FROM pg_roles WHERE rolname = 't_admin';
 ALTER ROLE t_admin NOSUPERUSER;
-SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 
 -- A plain caller: to give BYPASSRLS takes a superuser, or from 16 a caller that has it.
 
@@ -208,7 +155,7 @@ SELECT 'alter_role' AS operation, 'o_admin' AS target, 'ALTER ROLE o_admin BYPAS
 GRANT SELECT ON no_bypassrls TO t_op;
 SET LOCAL ROLE t_plain;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin')$$),
+  test.error($$SELECT FROM rolecall.create_base_roles('o_anon', 'o_auth', 'o_admin')$$),
   '42501 This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.',
   'without CREATEROLE no role is made'
 );
@@ -231,7 +178,7 @@ RESET ROLE;
 SELECT results_eq($$SELECT pg_temp.roles('o_anon', 'o_auth', 'o_admin')$$, ARRAY['o_anon', 'o_auth', 'o_admin'], 'the administrator without BYPASSRLS');
 SET LOCAL ROLE t_op;
 SELECT results_eq('SELECT * FROM rolecall.create_base_roles()', 'TABLE no_bypassrls', 'a second call has what is still missing');
-SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_base_roles()'), 0::numeric, 'and writes nothing');
+SELECT is(test.least_wal('SELECT FROM rolecall.create_base_roles()'), 0::numeric, 'and writes nothing');
 SELECT results_eq(
   $$SELECT * FROM rolecall.drift() WHERE target = 'o_admin'$$, 'TABLE no_bypassrls', 'drift() says so too'
 );

@@ -1,58 +1,6 @@
 -- create_client_role: a restricted role, in the authenticated one, whose statements time out.
 BEGIN;
-SELECT plan(54);
-
-SELECT is(
-  pg_get_function_arguments('rolecall.create_client_role'::regproc),
-  'role_name text DEFAULT ''authenticated_client''::text, statement_timeout text DEFAULT ''15s''::text, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.create_client_role'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT volatility_is('rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.create_client_role'::regproc, 'pg_proc'), '^Creates a restricted group role', 'its comment');
-SELECT function_privs_are(
-  'rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
-
--- What calls change: roles, memberships, settings, comments, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
--- The error of a call, with its hint.
-CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
-END
-$$;
+SELECT plan(49);
 
 CREATE FUNCTION pg_temp.settings(role text) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(concat_ws(': ', d.datname, array_to_string(s.setconfig, ' ')), '; ' ORDER BY d.datname NULLS FIRST)
@@ -63,7 +11,7 @@ SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 
 -- The first call.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 SELECT results_eq(
   'SELECT * FROM rolecall.create_client_role(dry_run => true)',
   $$VALUES ('create_role', 'authenticated_client',
@@ -72,8 +20,8 @@ SELECT results_eq(
            ('set_config', 'authenticated_client', 'ALTER ROLE authenticated_client SET statement_timeout = ''15s''', 'planned', NULL, NULL)$$,
   'a dry run gives the statements'
 );
-SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_client_role(dry_run => true)'), 0::numeric, 'writes no WAL');
-SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT is(test.least_wal('SELECT FROM rolecall.create_client_role(dry_run => true)'), 0::numeric, 'writes no WAL');
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
 SELECT results_eq(
   'SELECT * FROM rolecall.create_client_role()',
   $$VALUES ('create_role', 'authenticated_client',
@@ -97,7 +45,7 @@ SELECT is(pg_temp.settings('authenticated_client'), 'statement_timeout=15s', 'it
 
 SELECT is_empty('SELECT * FROM rolecall.create_client_role()', 'a second call has nothing to do');
 SELECT is_empty('SELECT * FROM rolecall.create_client_role(NULL)', 'a null name is the usual one');
-SELECT is(pg_temp.least_wal('SELECT FROM rolecall.create_client_role()'), 0::numeric, 'nothing is written');
+SELECT is(test.least_wal('SELECT FROM rolecall.create_client_role()'), 0::numeric, 'nothing is written');
 
 -- A role that is there already.
 
@@ -136,7 +84,7 @@ CREATE TEMPORARY TABLE wrong_name (code text, name text);
 INSERT INTO wrong_name VALUES
   ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
   ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 SELECT throws_ok(format('SELECT * FROM rolecall.create_client_role(%L)', name), code, NULL, 'the name ' || name) FROM wrong_name;
 SELECT throws_ok(
   $$SELECT * FROM rolecall.create_client_role('t_x', NULL)$$, '22004', 'statement_timeout must not be null', 'a null timeout'
@@ -152,7 +100,7 @@ SELECT throws_ok(
 );
 DROP ROLE t_super;
 SELECT throws_ok($$SELECT * FROM rolecall.create_client_role('t_auth')$$, '0LP01', NULL, 'nor is the authenticated role');
-SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 
 -- A plain caller. From 16 it takes ADMIN OPTION on the authenticated role.
 
@@ -160,7 +108,7 @@ CREATE ROLE t_op CREATEROLE;
 SELECT count(*) FROM rolecall.add_operator('t_op');
 SET LOCAL ROLE t_op;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.create_client_role('o_client')$$),
+  test.error($$SELECT FROM rolecall.create_client_role('o_client')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
     '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
     'run GRANT t_auth TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
@@ -173,7 +121,7 @@ SET LOCAL ROLE t_op;
 SELECT lives_ok($$SELECT * FROM rolecall.create_client_role('o_client')$$, 'with it, it makes the role');
 SELECT is_empty($$SELECT * FROM rolecall.create_client_role('o_client')$$, 'once');
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.create_client_role('authenticated_client', '5s')$$),
+  test.error($$SELECT FROM rolecall.create_client_role('authenticated_client', '5s')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
     '42501 On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT authenticated_client TO t_op '
     'WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 '

@@ -1,63 +1,6 @@
 -- create_user: a role that logs in, in the anonymous and authenticated roles. Logging in is tested in security/.
 BEGIN;
-SELECT plan(95);
-
-SELECT is(
-  pg_get_function_arguments('rolecall.create_user'::regproc),
-  'username text, password text DEFAULT NULL::text, use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.create_user'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT volatility_is('rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.create_user'::regproc, 'pg_proc'), '^Creates a role that can log in', 'its comment');
-SELECT function_privs_are(
-  'rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
-
--- What calls change: roles, memberships, settings, comments, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
--- The error of a call, with its hint.
-CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
-END
-$$;
-
-CREATE FUNCTION pg_temp.groups(username text) RETURNS text LANGUAGE sql AS $$
-  SELECT string_agg(roleid::regrole::text, ' ' ORDER BY roleid::regrole::text) FROM pg_auth_members
-  WHERE member = quote_ident(username)::regrole
-$$;
+SELECT plan(90);
 
 -- Without the base roles the user is made, and the rows say what is missing.
 
@@ -77,7 +20,7 @@ SELECT results_eq(
 
 -- A new user.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 SELECT results_eq(
   $$SELECT * FROM rolecall.create_user('t alice', 'secret', dry_run => true)$$,
   $$VALUES ('create_role', 't alice', 'CREATE ROLE "t alice" LOGIN PASSWORD ''********''', 'planned', NULL::text, NULL::text),
@@ -85,8 +28,8 @@ SELECT results_eq(
            ('grant_role', 't alice', 'GRANT t_auth TO "t alice"', 'planned', NULL, NULL)$$,
   'a dry run gives the statements, without the password'
 );
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.create_user('t alice', 'secret', dry_run => true)$$), 0::numeric, 'writes no WAL');
-SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT is(test.least_wal($$SELECT FROM rolecall.create_user('t alice', 'secret', dry_run => true)$$), 0::numeric, 'writes no WAL');
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
 SELECT results_eq(
   $$SELECT * FROM rolecall.create_user('t alice', 'secret')$$,
   $$VALUES ('create_role', 't alice', 'CREATE ROLE "t alice" LOGIN PASSWORD ''********''', 'applied', NULL::text, NULL::text),
@@ -100,7 +43,7 @@ SELECT results_eq(
   $$VALUES (true, true, false, -1, NULL::timestamptz)$$,
   'the user logs in, and has no power'
 );
-SELECT is(pg_temp.groups('t alice'), 't_anon t_auth', 'it is a member of the two roles');
+SELECT is(test.groups('t alice'), 't_anon t_auth', 'it is a member of the two roles');
 SELECT is_empty(
   $$SELECT FROM pg_auth_members WHERE member = '"t alice"'::regrole AND admin_option$$, 'which it may not grant on'
 );
@@ -115,7 +58,7 @@ SELECT is(shobj_description('"t alice"'::regrole, 'pg_authid'), NULL, 'no commen
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'secret')$$, 'a second call has nothing to do');
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice', 'another')$$, 'nor has one with another password');
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t alice')$$, 'or with none');
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.create_user('t alice', 'another')$$), 0::numeric, 'nothing is written');
+SELECT is(test.least_wal($$SELECT FROM rolecall.create_user('t alice', 'another')$$), 0::numeric, 'nothing is written');
 SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't alice';
 
 -- A role that is there already.
@@ -128,7 +71,7 @@ SELECT results_eq(
   $$SELECT statement FROM rolecall.create_user('t_bob', 'secret')$$, $$VALUES ('GRANT t_anon TO t_bob')$$,
   'an existing role gains the membership that it lacks'
 );
-SELECT is(pg_temp.groups('t_bob'), 't_admin t_anon t_auth', 'and keeps its others');
+SELECT is(test.groups('t_bob'), 't_admin t_anon t_auth', 'and keeps its others');
 SELECT is(r::text, bob.role, 'its attributes, and that it has no password') FROM pg_authid AS r, bob WHERE rolname = 't_bob';
 SELECT is(shobj_description('t_bob'::regrole, 'pg_authid'), 'as it was', 'and its comment');
 REVOKE t_anon FROM "t alice";
@@ -155,15 +98,10 @@ SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and has it
 
 -- use_locks.
 
-CREATE FUNCTION pg_temp.locks(username text) RETURNS bigint LANGUAGE sql AS $$
-  SELECT count(*) FROM pg_locks
-  WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 2
-    AND classid = 42 AND objid = (hashtext(username)::bigint & 4294967295)::oid
-$$;
 SELECT count(*) FROM rolecall.create_user('t_carol', use_locks => NULL);
-SELECT is(pg_temp.locks('t_carol'), 0::bigint, 'no advisory lock is taken that others know, unless it is asked for');
+SELECT is(test.locks('t_carol'), 0::bigint, 'no advisory lock is taken that others know, unless it is asked for');
 SELECT is_empty($$SELECT * FROM rolecall.create_user('t_carol', use_locks => true)$$, 'asking for it changes nothing else');
-SELECT is(pg_temp.locks('t_carol'), 1::bigint, 'it is held to the end of the transaction');
+SELECT is(test.locks('t_carol'), 1::bigint, 'it is held to the end of the transaction');
 
 -- Errors.
 
@@ -171,7 +109,7 @@ CREATE TEMPORARY TABLE wrong_name (code text, name text);
 INSERT INTO wrong_name VALUES
   ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
   ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 SELECT throws_ok('SELECT * FROM rolecall.create_user(NULL)', '22004', 'role name must not be null', 'a null name');
 SELECT throws_ok('SELECT * FROM rolecall.create_user(NULL, use_locks => true)', '22004', NULL, 'with a lock, too');
 SELECT throws_ok(format('SELECT * FROM rolecall.create_user(%L)', name), code, NULL, 'the name ' || name) FROM wrong_name;
@@ -194,7 +132,7 @@ FROM (VALUES ('t_dave'), ('t alice')) AS n(name),
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t alice', '')$$, '22023', NULL, 'also for a role that would keep its own');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_auth')$$, '0LP01', NULL, 'a base role is no user');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user('t_auth', dry_run => NULL)$$, '0LP01', NULL, 'a null dry_run is none');
-SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 
 -- Names that look wrong and are not.
 
@@ -214,10 +152,10 @@ CREATE ROLE t_op CREATEROLE;
 SELECT count(*) FROM rolecall.add_operator('t_nobody');
 SELECT count(*) FROM rolecall.add_operator('t_op');
 SET LOCAL ROLE t_nobody;
-SELECT matches(pg_temp.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$), '^42501 This takes CREATEROLE\.', 'without CREATEROLE no user is made');
+SELECT matches(test.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$), '^42501 This takes CREATEROLE\.', 'without CREATEROLE no user is made');
 SET LOCAL ROLE t_op;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$),
+  test.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
     '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
     'run GRANT t_anon TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
@@ -235,7 +173,7 @@ SELECT throws_ok(
   '22023', 'password must not be empty', 'and knows a verifier of the empty password'
 );
 RESET ROLE;
-SELECT is(pg_temp.groups('t_frank'), 't_anon t_auth', 'they are members of the two roles');
+SELECT is(test.groups('t_frank'), 't_anon t_auth', 'they are members of the two roles');
 SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and have the first password') FROM pg_authid WHERE rolname = 't_frank';
 SELECT is(
   (SELECT count(*) FROM pg_auth_members WHERE roleid = 't_frank'::regrole),

@@ -1,73 +1,12 @@
 -- create_user_with_grants: a role that logs in, in the roles given.
 BEGIN;
-SELECT plan(65);
+SELECT plan(60);
 
-SELECT is(
-  pg_get_function_arguments('rolecall.create_user_with_grants'::regproc),
-  'username text, password text, roles_to_grant text[], use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.create_user_with_grants'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT volatility_is(
-  'rolecall', 'create_user_with_grants', ARRAY['text', 'text', 'text[]', 'boolean', 'boolean'], 'volatile', 'it is volatile'
-);
-SELECT matches(
-  obj_description('rolecall.create_user_with_grants'::regproc, 'pg_proc'), '^Creates a role that can log in', 'its comment'
-);
-SELECT function_privs_are(
-  'rolecall', 'create_user_with_grants', ARRAY['text', 'text', 'text[]', 'boolean', 'boolean'], 'public', ARRAY[]::text[],
-  'it is not for PUBLIC'
-);
-
--- What calls change: roles, memberships, settings, comments, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
--- The error of a call, with its hint.
-CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
-END
-$$;
-
-CREATE FUNCTION pg_temp.groups(username text) RETURNS text LANGUAGE sql AS $$
-  SELECT string_agg(roleid::regrole::text, ' ' ORDER BY roleid::regrole::text) FROM pg_auth_members
-  WHERE member = quote_ident(username)::regrole
-$$;
 CREATE ROLE t_b; CREATE ROLE t_a; CREATE ROLE "t C";
 
 -- A new user.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 SELECT results_eq(
   $$SELECT * FROM rolecall.create_user_with_grants('t_alice', 'secret', ARRAY['t_b', 't C', 't_a'], dry_run => true)$$,
   $$VALUES ('create_role', 't_alice', 'CREATE ROLE t_alice LOGIN PASSWORD ''********''', 'planned', NULL::text, NULL::text),
@@ -77,9 +16,9 @@ SELECT results_eq(
   'a dry run gives the statements, in the order of the roles'
 );
 SELECT is(
-  pg_temp.least_wal($$SELECT FROM rolecall.create_user_with_grants('t_alice', 'secret', ARRAY['t_b'], dry_run => true)$$), 0::numeric, 'writes no WAL'
+  test.least_wal($$SELECT FROM rolecall.create_user_with_grants('t_alice', 'secret', ARRAY['t_b'], dry_run => true)$$), 0::numeric, 'writes no WAL'
 );
-SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
 SELECT results_eq(
   $$SELECT * FROM rolecall.create_user_with_grants('t_alice', 'secret', ARRAY['t_b', 't C', 't_a'])$$,
   $$VALUES ('create_role', 't_alice', 'CREATE ROLE t_alice LOGIN PASSWORD ''********''', 'applied', NULL::text, NULL::text),
@@ -88,7 +27,7 @@ SELECT results_eq(
            ('grant_role', 't_alice', 'GRANT t_a TO t_alice', 'applied', NULL, NULL)$$,
   'the call runs them'
 );
-SELECT is(pg_temp.groups('t_alice'), '"t C" t_a t_b', 'it is a member of these roles and no others');
+SELECT is(test.groups('t_alice'), '"t C" t_a t_b', 'it is a member of these roles and no others');
 SELECT is_empty($$SELECT FROM pg_auth_members WHERE member = 't_alice'::regrole AND admin_option$$, 'which it may not grant on');
 SELECT ok(rolcanlogin AND rolecall_internal.password_matches('secret', rolpassword), 'it logs in with its password')
 FROM pg_authid WHERE rolname = 't_alice';
@@ -101,7 +40,7 @@ SELECT is_empty(
 );
 SELECT is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_alice', NULL, ARRAY['t_a'])$$, 'with fewer roles, none is taken away');
 SELECT is(
-  pg_temp.least_wal($$SELECT FROM rolecall.create_user_with_grants('t_alice', 'another', ARRAY['t_a', 't_b'])$$), 0::numeric, 'nothing is written'
+  test.least_wal($$SELECT FROM rolecall.create_user_with_grants('t_alice', 'another', ARRAY['t_a', 't_b'])$$), 0::numeric, 'nothing is written'
 );
 SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'the password stays') FROM pg_authid WHERE rolname = 't_alice';
 
@@ -151,14 +90,9 @@ SELECT results_eq(
 
 -- use_locks.
 
-CREATE FUNCTION pg_temp.locks(username text) RETURNS bigint LANGUAGE sql AS $$
-  SELECT count(*) FROM pg_locks
-  WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 2
-    AND classid = 42 AND objid = (hashtext(username)::bigint & 4294967295)::oid
-$$;
-SELECT is(pg_temp.locks('t_carol'), 0::bigint, 'no advisory lock is taken that others know, unless it is asked for');
+SELECT is(test.locks('t_carol'), 0::bigint, 'no advisory lock is taken that others know, unless it is asked for');
 SELECT is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_carol', NULL, ARRAY['t_a'], use_locks => true)$$, 'asking for it changes nothing else');
-SELECT is(pg_temp.locks('t_carol'), 1::bigint, 'it is held to the end of the transaction');
+SELECT is(test.locks('t_carol'), 1::bigint, 'it is held to the end of the transaction');
 
 -- Errors.
 
@@ -166,7 +100,7 @@ CREATE TEMPORARY TABLE wrong_name (code text, name text);
 INSERT INTO wrong_name VALUES
   ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
   ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants(NULL, NULL, '{}')$$, '22004', NULL, 'a null name');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants('t_dave', NULL, ARRAY['t_a', NULL])$$, '22004', NULL, 'a null role');
 SELECT throws_ok(format('SELECT * FROM rolecall.create_user_with_grants(%L, NULL, NULL)', name), code, NULL, 'the name ' || name)
@@ -187,7 +121,7 @@ SELECT throws_ok(
 ) FROM (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password);
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants('t_dave', NULL, ARRAY['t_dave'])$$, '0LP01', NULL, 'a member of itself');
 SELECT throws_ok($$SELECT * FROM rolecall.create_user_with_grants('t_a', NULL, ARRAY['t_alice'])$$, '0LP01', NULL, 'or of its own member');
-SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 
 -- A plain caller. From 16 it takes ADMIN OPTION on each of the roles.
 
@@ -196,7 +130,7 @@ SELECT count(*) FROM rolecall.add_operator('t_op');
 GRANT t_a TO t_op WITH ADMIN OPTION;
 SET LOCAL ROLE t_op;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.create_user_with_grants('t_erin', 'secret', ARRAY['t_a', 't C'])$$),
+  test.error($$SELECT FROM rolecall.create_user_with_grants('t_erin', 'secret', ARRAY['t_a', 't C'])$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
     '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
     'run GRANT "t C" TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
@@ -207,7 +141,7 @@ SELECT is(
 );
 SELECT is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_frank', 'another', ARRAY['t_a'])$$, 'once');
 RESET ROLE;
-SELECT is(pg_temp.groups('t_frank'), 't_a', 'with their roles');
+SELECT is(test.groups('t_frank'), 't_a', 'with their roles');
 
 SET LOCAL transaction_read_only = on;
 SELECT is_empty(

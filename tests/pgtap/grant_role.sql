@@ -1,69 +1,11 @@
 -- grant_role: one membership, with its options.
 BEGIN;
-SELECT plan(91);
+SELECT plan(86);
 
-SELECT is(
-  pg_get_function_arguments('rolecall.grant_role'::regproc),
-  'role_name text, username text, admin_option boolean DEFAULT false, inherit_option boolean DEFAULT NULL::boolean, '
-    'set_option boolean DEFAULT NULL::boolean, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.grant_role'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT volatility_is(
-  'rolecall', 'grant_role', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean'], 'volatile', 'it is volatile'
-);
-SELECT matches(obj_description('rolecall.grant_role'::regproc, 'pg_proc'), '^Makes one role a member of another', 'its comment');
-SELECT function_privs_are(
-  'rolecall', 'grant_role', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean'], 'public', ARRAY[]::text[],
-  'it is not for PUBLIC'
-);
-
--- What calls change: roles, memberships, settings, comments, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
--- The error of a call, with its hint.
-CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
-END
-$$;
-
-CREATE FUNCTION pg_temp.is_16() RETURNS boolean LANGUAGE sql AS $$SELECT current_setting('server_version_num')::integer >= 160000$$;
-CREATE FUNCTION pg_temp.superuser() RETURNS text LANGUAGE sql AS $$SELECT quote_ident(pg_get_userbyid(10))$$;
 -- The rows of a membership, with the options that they have: from 16 one for each grantor.
 CREATE FUNCTION pg_temp.edges(role text, username text) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(
-    concat_ws(' ', CASE WHEN pg_temp.is_16() THEN CASE m.grantor WHEN 10 THEN 'superuser' ELSE m.grantor::regrole::text END ELSE 'anybody' END,
+    concat_ws(' ', CASE WHEN test.is_16() THEN CASE m.grantor WHEN 10 THEN 'superuser' ELSE m.grantor::regrole::text END ELSE 'anybody' END,
               CASE WHEN m.admin_option THEN 'admin' END,
               CASE WHEN (to_jsonb(m) -> 'inherit_option')::boolean THEN 'inherit' END,
               CASE WHEN (to_jsonb(m) -> 'set_option')::boolean THEN 'set' END),
@@ -78,25 +20,25 @@ COMMENT ON ROLE "t group" IS 'as it was, too';
 
 -- A new membership.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 SELECT results_eq(
   $$SELECT * FROM rolecall.grant_role('t group', 't_alice', dry_run => true)$$,
   $$VALUES ('grant_role', 't_alice', 'GRANT "t group" TO t_alice', 'planned', NULL::text, NULL::text)$$,
   'a dry run gives the statement'
 );
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.grant_role('t group', 't_alice', dry_run => true)$$), 0::numeric, 'writes no WAL');
-SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT is(test.least_wal($$SELECT FROM rolecall.grant_role('t group', 't_alice', dry_run => true)$$), 0::numeric, 'writes no WAL');
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
 SELECT results_eq(
   $$SELECT * FROM rolecall.grant_role('t group', 't_alice')$$,
   $$VALUES ('grant_role', 't_alice', 'GRANT "t group" TO t_alice', 'applied', NULL::text, NULL::text)$$,
   'the call runs it'
 );
 SELECT is(
-  pg_temp.edges('t group', 't_alice'), CASE WHEN pg_temp.is_16() THEN 'superuser inherit set' ELSE 'anybody' END,
+  pg_temp.edges('t group', 't_alice'), CASE WHEN test.is_16() THEN 'superuser inherit set' ELSE 'anybody' END,
   'the membership is one as GRANT makes it'
 );
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t group', 't_alice')$$, 'a second call has nothing to do');
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.grant_role('t group', 't_alice')$$), 0::numeric, 'nothing is written');
+SELECT is(test.least_wal($$SELECT FROM rolecall.grant_role('t group', 't_alice')$$), 0::numeric, 'nothing is written');
 SELECT is(
   shobj_description('t_alice'::regrole, 'pg_authid') || ', ' || shobj_description('"t group"'::regrole, 'pg_authid'),
   'as it was, as it was, too', 'both roles keep their comments'
@@ -106,21 +48,21 @@ SELECT is(
 
 SELECT results_eq(
   $$SELECT statement FROM rolecall.grant_role('t group', 't_alice', true)$$,
-  $$SELECT 'GRANT "t group" TO t_alice WITH ADMIN OPTION' || CASE WHEN pg_temp.is_16() THEN ', INHERIT TRUE, SET TRUE' ELSE '' END$$,
+  $$SELECT 'GRANT "t group" TO t_alice WITH ADMIN OPTION' || CASE WHEN test.is_16() THEN ', INHERIT TRUE, SET TRUE' ELSE '' END$$,
   'a member is given the ADMIN OPTION'
 );
 SELECT is(
-  pg_temp.edges('t group', 't_alice'), CASE WHEN pg_temp.is_16() THEN 'superuser admin inherit set' ELSE 'anybody admin' END, 'and has it'
+  pg_temp.edges('t group', 't_alice'), CASE WHEN test.is_16() THEN 'superuser admin inherit set' ELSE 'anybody admin' END, 'and has it'
 );
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t group', 't_alice', true)$$, 'once');
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t group', 't_alice', NULL)$$, 'null leaves it as it is');
 SELECT results_eq(
   $$SELECT operation, statement FROM rolecall.grant_role('t group', 't_alice')$$,
-  $$SELECT 'revoke_role', 'REVOKE ADMIN OPTION FOR "t group" FROM t_alice' || CASE WHEN pg_temp.is_16() THEN ' GRANTED BY ' || pg_temp.superuser() ELSE '' END$$,
+  $$SELECT 'revoke_role', 'REVOKE ADMIN OPTION FOR "t group" FROM t_alice' || CASE WHEN test.is_16() THEN ' GRANTED BY ' || test.superuser() ELSE '' END$$,
   'without it being asked for it is taken away'
 );
 SELECT is(
-  pg_temp.edges('t group', 't_alice'), CASE WHEN pg_temp.is_16() THEN 'superuser inherit set' ELSE 'anybody' END, 'and the membership stays'
+  pg_temp.edges('t group', 't_alice'), CASE WHEN test.is_16() THEN 'superuser inherit set' ELSE 'anybody' END, 'and the membership stays'
 );
 CREATE ROLE t_bob;
 SELECT results_eq(
@@ -145,7 +87,7 @@ BEGIN
 END
 $$;
 CREATE ROLE t_carol;
-SELECT CASE WHEN pg_temp.is_16() THEN pass(s.options) ELSE throws_ok(
+SELECT CASE WHEN test.is_16() THEN pass(s.options) ELSE throws_ok(
   format('SELECT pg_temp.granted(%L)', s.options), '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer',
   'before 16' || s.options
 ) END
@@ -166,9 +108,9 @@ INSERT INTO option_step (options, statements, edges, description) VALUES
   (', set_option => true, inherit_option => false', 'REVOKE ADMIN OPTION FOR "t group" FROM t_carol GRANTED BY {10}; '
    'REVOKE INHERIT OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT FALSE, SET TRUE', 'superuser set', 'all three are changed'),
   (', inherit_option => true, set_option => true', 'GRANT "t group" TO t_carol WITH INHERIT TRUE, SET TRUE', 'superuser inherit set', 'INHERIT is given again');
-SELECT CASE WHEN pg_temp.is_16() THEN is(
+SELECT CASE WHEN test.is_16() THEN is(
   concat_ws(' => ', pg_temp.granted(s.options), pg_temp.edges('t group', 't_carol')),
-  concat_ws(' => ', replace(s.statements, '{10}', pg_temp.superuser()), s.edges), s.description || s.options
+  concat_ws(' => ', replace(s.statements, '{10}', test.superuser()), s.edges), s.description || s.options
 ) ELSE pass(s.description) END
 FROM option_step AS s ORDER BY s.position;
 
@@ -177,7 +119,7 @@ SELECT results_eq(
   $$SELECT statement FROM rolecall.grant_role('t group', 't_apart')$$, $$VALUES ('GRANT "t group" TO t_apart')$$, 'a role that does not inherit'
 );
 SELECT is(
-  pg_temp.edges('t group', 't_apart'), CASE WHEN pg_temp.is_16() THEN 'superuser set' ELSE 'anybody' END, 'is a member that does not'
+  pg_temp.edges('t group', 't_apart'), CASE WHEN test.is_16() THEN 'superuser set' ELSE 'anybody' END, 'is a member that does not'
 );
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t group', 't_apart')$$, 'and stays one');
 
@@ -192,19 +134,19 @@ SET LOCAL ROLE t_op; GRANT "t group" TO t_alice WITH ADMIN OPTION;
 RESET ROLE;
 SELECT is(
   pg_temp.edges('t group', 't_alice'),
-  CASE WHEN pg_temp.is_16() THEN 'superuser inherit set, t_op admin inherit set, t_other admin inherit set' ELSE 'anybody admin' END,
+  CASE WHEN test.is_16() THEN 'superuser inherit set, t_op admin inherit set, t_other admin inherit set' ELSE 'anybody admin' END,
   'from 16 there is one membership for each grantor'
 );
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t group', 't_alice', true)$$, 'one ADMIN OPTION is enough');
 SELECT results_eq(
   $$SELECT statement FROM rolecall.grant_role('t group', 't_alice')$$,
-  $$SELECT unnest(CASE WHEN pg_temp.is_16() THEN ARRAY['REVOKE ADMIN OPTION FOR "t group" FROM t_alice GRANTED BY t_op', 'REVOKE ADMIN OPTION FOR "t group" FROM t_alice GRANTED BY t_other']
+  $$SELECT unnest(CASE WHEN test.is_16() THEN ARRAY['REVOKE ADMIN OPTION FOR "t group" FROM t_alice GRANTED BY t_op', 'REVOKE ADMIN OPTION FOR "t group" FROM t_alice GRANTED BY t_other']
      ELSE ARRAY['REVOKE ADMIN OPTION FOR "t group" FROM t_alice'] END)$$,
   'it is taken from each'
 );
 SELECT is(
   pg_temp.edges('t group', 't_alice'),
-  CASE WHEN pg_temp.is_16() THEN 'superuser inherit set, t_op inherit set, t_other inherit set' ELSE 'anybody' END,
+  CASE WHEN test.is_16() THEN 'superuser inherit set, t_op inherit set, t_other inherit set' ELSE 'anybody' END,
   'the memberships stay'
 );
 
@@ -212,24 +154,24 @@ SELECT is(
 
 SET LOCAL ROLE t_op; CREATE ROLE t_made; RESET ROLE;
 SELECT is(
-  pg_temp.edges('t_made', 't_op'), CASE WHEN pg_temp.is_16() THEN 'superuser admin' END, 'it can grant the role on, from 16'
+  pg_temp.edges('t_made', 't_op'), CASE WHEN test.is_16() THEN 'superuser admin' END, 'it can grant the role on, from 16'
 );
 SELECT results_eq(
   $$SELECT statement FROM rolecall.grant_role('t_made', 't_op')$$,
-  $$SELECT 'GRANT t_made TO t_op' || CASE WHEN pg_temp.is_16() THEN ' WITH INHERIT TRUE, SET TRUE GRANTED BY t_op' ELSE '' END$$,
+  $$SELECT 'GRANT t_made TO t_op' || CASE WHEN test.is_16() THEN ' WITH INHERIT TRUE, SET TRUE GRANTED BY t_op' ELSE '' END$$,
   'that is no membership that would do'
 );
 SELECT is(
-  pg_temp.edges('t_made', 't_op'), CASE WHEN pg_temp.is_16() THEN 'superuser admin, t_op inherit set' ELSE 'anybody' END,
+  pg_temp.edges('t_made', 't_op'), CASE WHEN test.is_16() THEN 'superuser admin, t_op inherit set' ELSE 'anybody' END,
   'what is granted is beside it, and the maker keeps what it had'
 );
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t_made', 't_op')$$, 'once');
-SELECT CASE WHEN pg_temp.is_16() THEN is_empty($$SELECT * FROM rolecall.grant_role('t_made', 't_op', true)$$, 'it has ADMIN OPTION')
+SELECT CASE WHEN test.is_16() THEN is_empty($$SELECT * FROM rolecall.grant_role('t_made', 't_op', true)$$, 'it has ADMIN OPTION')
   ELSE isnt_empty($$SELECT * FROM rolecall.grant_role('t_made', 't_op', true)$$, 'it has no ADMIN OPTION') END;
 SET LOCAL ROLE t_op; CREATE ROLE t_made_too;
 SELECT lives_ok($$SELECT * FROM rolecall.grant_role('t_made_too', 't_op', true)$$, 'the maker makes itself a member');
 SELECT is(
-  pg_temp.edges('t_made_too', 't_op'), CASE WHEN pg_temp.is_16() THEN 'superuser admin, t_op inherit set' ELSE 'anybody admin' END, 'in the same way'
+  pg_temp.edges('t_made_too', 't_op'), CASE WHEN test.is_16() THEN 'superuser admin, t_op inherit set' ELSE 'anybody admin' END, 'in the same way'
 );
 RESET ROLE;
 
@@ -259,20 +201,20 @@ CREATE TEMPORARY TABLE wrong_name (code text, name text);
 INSERT INTO wrong_name VALUES
   ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
   ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.grant_role(NULL, 't_alice')$$, '22004', NULL, 'a null role');
 SELECT throws_ok($$SELECT * FROM rolecall.grant_role('t group', NULL)$$, '22004', NULL, 'a null member');
 SELECT throws_ok(format('SELECT * FROM rolecall.grant_role(%L, %L)', name, 't_alice'), code, NULL, 'the role ' || name) FROM wrong_name;
 SELECT throws_ok(format('SELECT * FROM rolecall.grant_role(%L, %L)', 't group', name), code, NULL, 'the member ' || name) FROM wrong_name;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.grant_role('t group', 't group')$$), '0LP01 A role cannot be a member of itself, directly or through others.',
+  test.error($$SELECT FROM rolecall.grant_role('t group', 't group')$$), '0LP01 A role cannot be a member of itself, directly or through others.',
   'a role is no member of itself'
 );
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.grant_role('t_alice', 't group')$$), '0LP01 A role cannot be a member of itself, directly or through others.',
+  test.error($$SELECT FROM rolecall.grant_role('t_alice', 't group')$$), '0LP01 A role cannot be a member of itself, directly or through others.',
   'nor of its own member'
 );
-SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 
 -- Plain callers. Below 16 CREATEROLE is enough; from 16 it takes ADMIN OPTION, and no CREATEROLE.
 
@@ -281,20 +223,20 @@ SELECT count(*) FROM rolecall.add_operator('t_nobody');
 CREATE FUNCTION pg_temp.missing(caller text) RETURNS text LANGUAGE sql AS $$
   SELECT format(
     '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
-    'run GRANT %s TO %s WITH ADMIN OPTION. Before, CREATEROLE is enough.', CASE WHEN pg_temp.is_16() THEN 't_closed' ELSE '...' END, caller
+    'run GRANT %s TO %s WITH ADMIN OPTION. Before, CREATEROLE is enough.', CASE WHEN test.is_16() THEN 't_closed' ELSE '...' END, caller
   )
 $$;
 SET LOCAL ROLE t_nobody;
-SELECT is(pg_temp.error($$SELECT FROM rolecall.grant_role('t_closed', 't_alice')$$), pg_temp.missing('t_nobody'), 'a caller without rights');
+SELECT is(test.error($$SELECT FROM rolecall.grant_role('t_closed', 't_alice')$$), pg_temp.missing('t_nobody'), 'a caller without rights');
 SET LOCAL ROLE t_op;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.grant_role('t_closed', 't_alice')$$),
-  CASE WHEN pg_temp.is_16() THEN pg_temp.missing('t_op') ELSE 'none' END, 'CREATEROLE is enough below 16'
+  test.error($$SELECT FROM rolecall.grant_role('t_closed', 't_alice')$$),
+  CASE WHEN test.is_16() THEN pg_temp.missing('t_op') ELSE 'none' END, 'CREATEROLE is enough below 16'
 );
 RESET ROLE;
 SELECT is(
   (SELECT coalesce(string_agg(rolname, ' '), 'none') FROM pg_roles WHERE rolname = 't_alice' AND pg_has_role(oid, 't_closed', 'MEMBER')),
-  CASE WHEN pg_temp.is_16() THEN 'none' ELSE 't_alice' END, 'what is refused is not done'
+  CASE WHEN test.is_16() THEN 'none' ELSE 't_alice' END, 'what is refused is not done'
 );
 GRANT t_closed TO t_nobody WITH ADMIN OPTION;
 SET LOCAL ROLE t_nobody;
@@ -308,13 +250,13 @@ SELECT is(
 RESET ROLE;
 GRANT t_closed TO t_bob WITH ADMIN OPTION;
 SET LOCAL ROLE t_nobody;
-SELECT CASE WHEN pg_temp.is_16() THEN matches(
-  pg_temp.error($$SELECT FROM rolecall.grant_role('t_closed', 't_bob')$$), '^42501 .* the grantor whom the statement names',
+SELECT CASE WHEN test.is_16() THEN matches(
+  test.error($$SELECT FROM rolecall.grant_role('t_closed', 't_bob')$$), '^42501 .* the grantor whom the statement names',
   'but not what another grantor gave'
-) ELSE is(pg_temp.error($$SELECT FROM rolecall.grant_role('t_closed', 't_bob')$$), 'none', 'what others gave, too') END;
+) ELSE is(test.error($$SELECT FROM rolecall.grant_role('t_closed', 't_bob')$$), 'none', 'what others gave, too') END;
 RESET ROLE;
 SELECT is(
-  pg_temp.edges('t_closed', 't_bob'), CASE WHEN pg_temp.is_16() THEN 'superuser admin inherit set, t_nobody inherit set' ELSE 'anybody' END,
+  pg_temp.edges('t_closed', 't_bob'), CASE WHEN test.is_16() THEN 'superuser admin inherit set, t_nobody inherit set' ELSE 'anybody' END,
   'from 16 it is there, by both grantors'
 );
 

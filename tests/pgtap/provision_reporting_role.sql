@@ -1,23 +1,7 @@
 -- provision_reporting_role: what a role may read, what is taken from it, and that a second call does nothing. Logging in
 -- as it, and roles that had more before, are tested in security/.
 BEGIN;
-SELECT plan(81);
-
-SELECT is(
-  pg_get_function_arguments('rolecall.provision_reporting_role'::regproc),
-  'role_name text, schemas text[], withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], '
-  'rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, '
-  'search_path text[] DEFAULT NULL::text[], dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.provision_reporting_role'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT matches(
-  obj_description('rolecall.provision_reporting_role'::regproc, 'pg_proc'), '^Creates a read-only role', 'its comment'
-);
-SELECT function_privs_are(
-  'rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'text[]', 'boolean'],
-  'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
+SELECT plan(77);
 
 CREATE ROLE t_owner;
 CREATE SCHEMA t_app;
@@ -53,42 +37,11 @@ CREATE FUNCTION pg_temp.rights() RETURNS SETOF text LANGUAGE sql AS $$
   GROUP BY c.relname ORDER BY c.relname COLLATE "C"
 $$;
 
--- What calls change: roles, memberships, settings, privileges, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT n::text FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
-    UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
-    UNION ALL SELECT d::text FROM pg_default_acl AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-    UNION ALL SELECT p::text FROM rolecall_internal.secret AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-    EXIT WHEN v_least = 0;
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
 -- Errors, before anything changes.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 CREATE ROLE t_super SUPERUSER;
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 CREATE FUNCTION pg_temp.refused(arguments text, code text, what text) RETURNS SETOF text LANGUAGE sql AS $$
   SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_role(%s, dry_run => %L)', arguments, dry_run), code, NULL,
                    what || CASE WHEN dry_run THEN ', also in a dry run' ELSE '' END)
@@ -118,12 +71,12 @@ SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY[NULL]::text[]$$
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY['']$$, '42602', 'with an empty one');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], search_path => ARRAY['t_app', NULL]$$, '22004', 'a null schema of the path');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], search_path => ARRAY['']$$, '42602', 'a schema of the path without a name');
-SELECT is(pg_temp.state(), (SELECT state FROM before), 'none of them changed anything');
+SELECT is(test.state(), (SELECT state FROM before), 'none of them changed anything');
 
 -- The first call.
 
 CREATE TEMPORARY TABLE dry AS SELECT * FROM pg_temp.provision(true);
-SELECT is(pg_temp.state(), (SELECT state FROM before), 'a dry run changes nothing');
+SELECT is(test.state(), (SELECT state FROM before), 'a dry run changes nothing');
 CREATE TEMPORARY TABLE done AS SELECT * FROM pg_temp.provision();
 SELECT results_eq(
   'SELECT operation, target, statement FROM dry', 'SELECT operation, target, statement FROM done', 'and says what the call does'
@@ -247,7 +200,7 @@ SELECT is_empty($$SELECT FROM pg_roles WHERE rolname = 't_report' AND (rolbypass
 -- Nothing to do.
 
 SELECT is_empty('SELECT * FROM pg_temp.provision()', 'then nothing is left to do');
-SELECT is(pg_temp.least_wal('SELECT FROM pg_temp.provision()'), 0::numeric, 'which writes nothing');
+SELECT is(test.least_wal('SELECT FROM pg_temp.provision()'), 0::numeric, 'which writes nothing');
 SET LOCAL transaction_read_only = on;
 SELECT is_empty('SELECT * FROM pg_temp.provision()', 'and works in a READ ONLY transaction');
 

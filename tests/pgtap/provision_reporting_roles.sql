@@ -1,51 +1,6 @@
 -- provision_reporting_roles: the usual pair. What each of the two is like is tested with provision_reporting_role.
 BEGIN;
-SELECT plan(40);
-
-SELECT is(
-  pg_get_function_arguments('rolecall.provision_reporting_roles'::regproc),
-  'reporting_role text DEFAULT NULL::text, raw_role text DEFAULT NULL::text, reporting_schema text DEFAULT ''reporting''::text, '
-  'raw_schema text DEFAULT ''public''::text, withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], '
-  'rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.provision_reporting_roles'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT matches(
-  obj_description('rolecall.provision_reporting_roles'::regproc, 'pg_proc'), '^Creates the usual pair of read-only roles', 'its comment'
-);
-SELECT function_privs_are(
-  'rolecall', 'provision_reporting_roles',
-  ARRAY['text', 'text', 'text', 'text', 'text[]', 'text[]', 'interval', 'boolean', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
-
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT n::text FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
-    UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
-    UNION ALL SELECT d::text FROM pg_default_acl AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-    UNION ALL SELECT p::text FROM rolecall_internal.secret AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-    EXIT WHEN v_least = 0;
-  END LOOP;
-  RETURN v_least;
-END
-$$;
+SELECT plan(36);
 
 CREATE TABLE public.patient (id integer);
 CREATE TABLE public.token (id integer);
@@ -54,7 +9,7 @@ CREATE ROLE t_super SUPERUSER;
 -- Errors, before anything changes.
 
 CREATE TEMPORARY TABLE before (state text);
-INSERT INTO before VALUES (pg_temp.state());
+INSERT INTO before VALUES (test.state());
 CREATE FUNCTION pg_temp.refused(arguments text, code text, what text) RETURNS SETOF text LANGUAGE sql AS $$
   SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_roles(%s, dry_run => %L)', arguments, dry_run), code, NULL,
                    what || CASE WHEN dry_run THEN ', also in a dry run' ELSE '' END)
@@ -70,12 +25,12 @@ SELECT pg_temp.refused('reporting_schema => NULL', '22004', 'a null schema');
 SELECT pg_temp.refused($$raw_schema => 'information_schema'$$, '42939', 'a schema of the server''s');
 SELECT pg_temp.refused($$withheld_tables => ARRAY['two words']$$, '22023', 'a withheld table that is not quoted where it has to be');
 SELECT pg_temp.refused($$table_owners => ARRAY['pg_owner']$$, '42939', 'a reserved name of an owner of tables');
-SELECT is(pg_temp.state(), (SELECT state FROM before), 'none of them changed anything');
+SELECT is(test.state(), (SELECT state FROM before), 'none of them changed anything');
 
 -- By default.
 
 CREATE TEMPORARY TABLE dry AS SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'], dry_run => true);
-SELECT is(pg_temp.state(), (SELECT state FROM before), 'a dry run changes nothing');
+SELECT is(test.state(), (SELECT state FROM before), 'a dry run changes nothing');
 CREATE TEMPORARY TABLE done AS SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token']);
 SELECT results_eq(
   'SELECT operation, target, statement FROM dry', 'SELECT operation, target, statement FROM done', 'and says what the call does'
@@ -111,7 +66,7 @@ SELECT isnt(rolecall.reporting_role_password('t_one'), rolecall.reporting_role_p
 
 SELECT is_empty($$SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$, 'then nothing is left to do');
 SELECT is(
-  pg_temp.least_wal($$SELECT FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$), 0::numeric, 'which writes nothing'
+  test.least_wal($$SELECT FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])$$), 0::numeric, 'which writes nothing'
 );
 SET LOCAL transaction_read_only = on;
 SELECT is_empty(

@@ -1,63 +1,11 @@
 -- revoke_role: the end of a membership, whoever granted it.
 BEGIN;
-SELECT plan(65);
+SELECT plan(60);
 
-SELECT is(
-  pg_get_function_arguments('rolecall.revoke_role'::regproc), 'role_name text, username text, dry_run boolean DEFAULT false', 'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.revoke_role'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT volatility_is('rolecall', 'revoke_role', ARRAY['text', 'text', 'boolean'], 'volatile', 'it is volatile');
-SELECT matches(obj_description('rolecall.revoke_role'::regproc, 'pg_proc'), '^Revokes the membership of one role in another', 'its comment');
-SELECT function_privs_are(
-  'rolecall', 'revoke_role', ARRAY['text', 'text', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
-
--- What calls change: roles, memberships, settings, comments, and what is remembered.
-CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
-  SELECT md5(string_agg(s.entry, ',' ORDER BY s.entry))
-  FROM (
-    SELECT a::text FROM pg_authid AS a
-    UNION ALL SELECT m::text FROM pg_auth_members AS m
-    UNION ALL SELECT r::text FROM pg_db_role_setting AS r
-    UNION ALL SELECT d::text FROM pg_shdescription AS d
-    UNION ALL SELECT p::text FROM rolecall_internal.resource AS p
-  ) AS s(entry)
-$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
--- The error of a call, with its hint.
-CREATE FUNCTION pg_temp.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
-END
-$$;
-
-CREATE FUNCTION pg_temp.is_16() RETURNS boolean LANGUAGE sql AS $$SELECT current_setting('server_version_num')::integer >= 160000$$;
 -- Only from 16 a membership is one grantor's.
 CREATE FUNCTION pg_temp.granted_by(grantor text) RETURNS text LANGUAGE sql AS $$
-  SELECT CASE WHEN pg_temp.is_16() THEN ' GRANTED BY ' || grantor ELSE '' END
+  SELECT CASE WHEN test.is_16() THEN ' GRANTED BY ' || grantor ELSE '' END
 $$;
-CREATE FUNCTION pg_temp.superuser() RETURNS text LANGUAGE sql AS $$SELECT quote_ident(pg_get_userbyid(10))$$;
 CREATE FUNCTION pg_temp.grantors(role text, username text) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(CASE m.grantor WHEN 10 THEN 'superuser' ELSE m.grantor::regrole::text END, ' ' ORDER BY m.grantor)
   FROM pg_auth_members AS m
@@ -71,17 +19,17 @@ GRANT t_bob TO t_alice;
 
 -- One membership.
 
-CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 SELECT results_eq(
   $$SELECT * FROM rolecall.revoke_role('t group', 't_alice', dry_run => true)$$,
-  $$SELECT 'revoke_role', 't_alice', 'REVOKE "t group" FROM t_alice' || pg_temp.granted_by(pg_temp.superuser()), 'planned', NULL::text, NULL::text$$,
+  $$SELECT 'revoke_role', 't_alice', 'REVOKE "t group" FROM t_alice' || pg_temp.granted_by(test.superuser()), 'planned', NULL::text, NULL::text$$,
   'a dry run gives the statement'
 );
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.revoke_role('t group', 't_alice', dry_run => true)$$), 0::numeric, 'writes no WAL');
-SELECT is(pg_temp.state(), state, 'and changes nothing') FROM before;
+SELECT is(test.least_wal($$SELECT FROM rolecall.revoke_role('t group', 't_alice', dry_run => true)$$), 0::numeric, 'writes no WAL');
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
 SELECT results_eq(
   $$SELECT * FROM rolecall.revoke_role('t group', 't_alice')$$,
-  $$SELECT 'revoke_role', 't_alice', 'REVOKE "t group" FROM t_alice' || pg_temp.granted_by(pg_temp.superuser()), 'applied', NULL::text, NULL::text$$,
+  $$SELECT 'revoke_role', 't_alice', 'REVOKE "t group" FROM t_alice' || pg_temp.granted_by(test.superuser()), 'applied', NULL::text, NULL::text$$,
   'the call runs it'
 );
 SELECT is(pg_temp.grantors('t group', 't_alice'), NULL, 'the membership is gone');
@@ -91,7 +39,7 @@ SELECT is(
   't_alice in t_bob, t_bob in "t group"', 'others are not'
 );
 SELECT is_empty($$SELECT * FROM rolecall.revoke_role('t group', 't_alice')$$, 'a second call has nothing to do');
-SELECT is(pg_temp.least_wal($$SELECT FROM rolecall.revoke_role('t group', 't_alice')$$), 0::numeric, 'nothing is written');
+SELECT is(test.least_wal($$SELECT FROM rolecall.revoke_role('t group', 't_alice')$$), 0::numeric, 'nothing is written');
 SELECT is(
   shobj_description('t_alice'::regrole, 'pg_authid') || ', ' || shobj_description('"t group"'::regrole, 'pg_authid'),
   'as it was, as it was, too', 'both roles keep their comments'
@@ -120,7 +68,7 @@ RESET ROLE;
 DROP ROLE t_former;
 SELECT results_eq(
   $$SELECT statement FROM rolecall.revoke_role('t group', 't_alice')$$,
-  $$SELECT unnest(CASE WHEN pg_temp.is_16() THEN ARRAY['REVOKE "t group" FROM t_alice GRANTED BY ' || pg_temp.superuser(),
+  $$SELECT unnest(CASE WHEN test.is_16() THEN ARRAY['REVOKE "t group" FROM t_alice GRANTED BY ' || test.superuser(),
                                                        'REVOKE "t group" FROM t_alice GRANTED BY t_op',
                                                        'REVOKE "t group" FROM t_alice GRANTED BY "t other"']
                   ELSE ARRAY['REVOKE "t group" FROM t_alice'] END)$$,
@@ -138,8 +86,8 @@ SELECT is(
   (SELECT string_agg(status, ' ') FROM rolecall.revoke_role('t group', 't_alice', dry_run => true)), 'planned', 'a dry run does not see that'
 );
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.revoke_role('t group', 't_alice')$$),
-  CASE WHEN pg_temp.is_16() THEN '2BP01 The member granted the role on. Revoke those memberships first; DETAIL names them.' ELSE 'none' END,
+  test.error($$SELECT FROM rolecall.revoke_role('t group', 't_alice')$$),
+  CASE WHEN test.is_16() THEN '2BP01 The member granted the role on. Revoke those memberships first; DETAIL names them.' ELSE 'none' END,
   'what it granted is not taken from others'
 );
 SELECT is(pg_temp.grantors('t group', 't_carol'), 't_alice', 'the other membership stays');
@@ -151,14 +99,14 @@ SELECT is(pg_temp.grantors('t group', 't_alice'), NULL, 'and is');
 
 SET LOCAL ROLE t_op; CREATE ROLE t_made; RESET ROLE;
 SELECT is_empty($$SELECT * FROM rolecall.revoke_role('t_made', 't_op')$$, 'who made a role is no member of it');
-SELECT is(pg_temp.grantors('t_made', 't_op'), CASE WHEN pg_temp.is_16() THEN 'superuser' END, 'and keeps its ADMIN OPTION');
+SELECT is(pg_temp.grantors('t_made', 't_op'), CASE WHEN test.is_16() THEN 'superuser' END, 'and keeps its ADMIN OPTION');
 SELECT count(*) FROM rolecall.grant_role('t_made', 't_op');
 SELECT results_eq(
   $$SELECT statement FROM rolecall.revoke_role('t_made', 't_op')$$,
   $$SELECT 'REVOKE t_made FROM t_op' || pg_temp.granted_by('t_op')$$,
   'a membership beside it is ended'
 );
-SELECT is(pg_temp.grantors('t_made', 't_op'), CASE WHEN pg_temp.is_16() THEN 'superuser' END, 'alone');
+SELECT is(pg_temp.grantors('t_made', 't_op'), CASE WHEN test.is_16() THEN 'superuser' END, 'alone');
 
 -- Errors.
 
@@ -166,12 +114,12 @@ CREATE TEMPORARY TABLE wrong_name (code text, name text);
 INSERT INTO wrong_name VALUES
   ('42602', ''), ('42602', repeat('x', 64)), ('42602', repeat('é', 32)), ('42939', 'public'), ('42939', 'none'),
   ('42939', 'current_user'), ('42939', 'session_user'), ('42939', 'current_role'), ('42939', 'pg_monitor'), ('42939', 'pg_mine');
-UPDATE before SET state = pg_temp.state();
+UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.revoke_role(NULL, 't_alice')$$, '22004', NULL, 'a null role');
 SELECT throws_ok($$SELECT * FROM rolecall.revoke_role('t group', NULL)$$, '22004', NULL, 'a null member');
 SELECT throws_ok(format('SELECT * FROM rolecall.revoke_role(%L, %L)', name, 't_alice'), code, NULL, 'the role ' || name) FROM wrong_name;
 SELECT throws_ok(format('SELECT * FROM rolecall.revoke_role(%L, %L)', 't group', name), code, NULL, 'the member ' || name) FROM wrong_name;
-SELECT is(pg_temp.state(), state, 'nothing was changed, or remembered') FROM before;
+SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 
 -- Plain callers. Below 16 CREATEROLE is enough; from 16 it takes ADMIN OPTION, and the privileges of the grantor.
 
@@ -182,19 +130,19 @@ CREATE FUNCTION pg_temp.missing(caller text) RETURNS text LANGUAGE sql AS $$
   SELECT format(
     '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %s TO %s WITH ADMIN OPTION gives it, and the '
     'privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.',
-    CASE WHEN pg_temp.is_16() THEN 't_closed' ELSE '...' END, caller
+    CASE WHEN test.is_16() THEN 't_closed' ELSE '...' END, caller
   )
 $$;
 SET LOCAL ROLE t_nobody;
-SELECT is(pg_temp.error($$SELECT FROM rolecall.revoke_role('t_closed', 't_alice')$$), pg_temp.missing('t_nobody'), 'a caller without rights');
+SELECT is(test.error($$SELECT FROM rolecall.revoke_role('t_closed', 't_alice')$$), pg_temp.missing('t_nobody'), 'a caller without rights');
 SET LOCAL ROLE t_op;
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.revoke_role('t_closed', 't_alice')$$),
-  CASE WHEN pg_temp.is_16() THEN pg_temp.missing('t_op') ELSE 'none' END, 'CREATEROLE is enough below 16'
+  test.error($$SELECT FROM rolecall.revoke_role('t_closed', 't_alice')$$),
+  CASE WHEN test.is_16() THEN pg_temp.missing('t_op') ELSE 'none' END, 'CREATEROLE is enough below 16'
 );
 RESET ROLE;
 SELECT is(
-  pg_temp.grantors('t_closed', 't_alice'), CASE WHEN pg_temp.is_16() THEN 'superuser' END, 'what is refused is not done'
+  pg_temp.grantors('t_closed', 't_alice'), CASE WHEN test.is_16() THEN 'superuser' END, 'what is refused is not done'
 );
 GRANT t_closed TO t_nobody WITH ADMIN OPTION;
 SET LOCAL ROLE t_nobody;
@@ -203,12 +151,12 @@ SELECT is(
   (SELECT string_agg(status, ' ') FROM rolecall.revoke_role('t_closed', 't_carol')), 'applied', 'ADMIN OPTION is enough for what the caller granted'
 );
 SELECT is(
-  pg_temp.error($$SELECT FROM rolecall.revoke_role('t_closed', 't_bob')$$),
-  CASE WHEN pg_temp.is_16() THEN pg_temp.missing('t_nobody') ELSE 'none' END, 'but not for what another grantor did, from 16'
+  test.error($$SELECT FROM rolecall.revoke_role('t_closed', 't_bob')$$),
+  CASE WHEN test.is_16() THEN pg_temp.missing('t_nobody') ELSE 'none' END, 'but not for what another grantor did, from 16'
 );
 RESET ROLE;
 SELECT is(
-  concat(pg_temp.grantors('t_closed', 't_carol'), pg_temp.grantors('t_closed', 't_bob')), CASE WHEN pg_temp.is_16() THEN 'superuser' ELSE '' END,
+  concat(pg_temp.grantors('t_closed', 't_carol'), pg_temp.grantors('t_closed', 't_bob')), CASE WHEN test.is_16() THEN 'superuser' ELSE '' END,
   'so that is left'
 );
 GRANT t_closed TO t_bob;

@@ -1,17 +1,6 @@
 -- set_password: what is stored, and what is not. That it logs in is tested in security/.
 BEGIN;
-SELECT plan(58);
-
-SELECT is(
-  pg_get_function_arguments('rolecall.set_password'::regproc),
-  'username text, password text, valid_until timestamp with time zone DEFAULT NULL::timestamp with time zone, dry_run boolean DEFAULT false',
-  'its arguments'
-);
-SELECT is(pg_get_function_result('rolecall.set_password'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT matches(obj_description('rolecall.set_password'::regproc, 'pg_proc'), '^Sets the password', 'its comment');
-SELECT function_privs_are(
-  'rolecall', 'set_password', ARRAY['text', 'text', 'timestamptz', 'boolean'], 'public', ARRAY[]::text[], 'it is not for PUBLIC'
-);
+SELECT plan(54);
 
 CREATE ROLE t_op CREATEROLE;
 GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_op;
@@ -23,24 +12,6 @@ RESET ROLE;
 COMMENT ON ROLE "t alice" IS 'as it was';
 
 CREATE FUNCTION pg_temp.stored() RETURNS text LANGUAGE sql AS $$SELECT rolpassword FROM pg_authid WHERE rolname = 't alice'$$;
-CREATE FUNCTION pg_temp.rows(call text) RETURNS bigint LANGUAGE plpgsql AS
-$$DECLARE v_rows bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || call INTO v_rows; RETURN v_rows; END$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE 'SELECT FROM ' || call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
 SELECT throws_ok($$SELECT * FROM rolecall.set_password(NULL, 'x')$$, '22004', NULL, 'a null name');
 SELECT throws_ok($$SELECT * FROM rolecall.set_password('', 'x')$$, '42602', NULL, 'an empty name');
 SELECT throws_ok(format('SELECT * FROM rolecall.set_password(%L, %L)', repeat('x', 64), 'x'), '42602', NULL, 'a name of 64 bytes');
@@ -65,18 +36,18 @@ SELECT results_eq(
 );
 SELECT matches(pg_temp.stored(), '^SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$', 'a verifier is stored');
 SELECT is(shobj_description('"t alice"'::regrole, 'pg_authid'), 'as it was', 'the role keeps its comment');
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'the same again is nothing to do');
-SELECT is(pg_temp.least_wal($$rolecall.set_password('t alice', 'secret')$$), 0::numeric, 'and writes no WAL');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'the same again is nothing to do');
+SELECT is(test.least_wal($$SELECT FROM rolecall.set_password('t alice', 'secret')$$), 0::numeric, 'and writes no WAL');
 SAVEPOINT read_only;
 SET TRANSACTION READ ONLY;
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'it works in a READ ONLY transaction');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'it works in a READ ONLY transaction');
 SELECT throws_ok($$SELECT * FROM rolecall.set_password('t alice', 'other')$$, '25006', NULL, 'where no password can be set');
 ROLLBACK TO SAVEPOINT read_only;
 ALTER ROLE "t alice" PASSWORD 'of the server''s making';
 SELECT is(
-  pg_temp.rows($$rolecall.set_password('t alice', 'of the server''s making')$$), 0::bigint, 'a verifier that the server made is compared'
+  test.rows($$rolecall.set_password('t alice', 'of the server''s making')$$), 0::bigint, 'a verifier that the server made is compared'
 );
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'Of the server''s making')$$), 1::bigint, 'another password is another');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'Of the server''s making')$$), 1::bigint, 'another password is another');
 
 -- Until when.
 
@@ -85,8 +56,8 @@ SELECT results_eq(
   $$SELECT format('ALTER ROLE "t alice" VALID UNTIL %L PASSWORD ''********''', '2100-01-01 00:00+00'::timestamptz)$$,
   'with an end'
 );
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret', '2100-01-01 00:00+00')$$), 0::bigint, 'once');
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'null leaves the end as it is');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'secret', '2100-01-01 00:00+00')$$), 0::bigint, 'once');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'secret')$$), 0::bigint, 'null leaves the end as it is');
 CREATE TEMPORARY TABLE before AS SELECT pg_temp.stored() AS stored;
 SELECT results_eq(
   $$SELECT * FROM rolecall.set_password('t alice', 'secret', 'infinity', dry_run => true)$$,
@@ -100,7 +71,7 @@ SELECT results_eq(
 );
 SELECT is(rolvaliduntil, 'infinity', 'so that there is none') FROM pg_roles WHERE rolname = 't alice';
 SELECT is(pg_temp.stored(), stored, 'and the verifier is the same') FROM before;
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'secret', 'infinity')$$), 0::bigint, 'once');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'secret', 'infinity')$$), 0::bigint, 'once');
 SELECT is(
   (SELECT count(*) FROM before, rolecall.set_password('t alice', stored, '2100-01-01') AS s WHERE s.operation = 'alter_role'), 1::bigint,
   'a verifier that is stored already stays, too'
@@ -116,7 +87,7 @@ GRANT SELECT ON verifier TO t_op;
 SELECT is((SELECT count(*) FROM verifier, rolecall.set_password('t alice', good)), 1::bigint, 'a verifier is taken');
 SELECT is(pg_temp.stored(), good, 'as it is') FROM verifier;
 SELECT is((SELECT count(*) FROM verifier, rolecall.set_password('t alice', good)), 0::bigint, 'once');
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'pencil')$$), 0::bigint, 'it is one of its password');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'pencil')$$), 0::bigint, 'it is one of its password');
 
 SELECT throws_ok(
   $$SELECT * FROM rolecall.set_password('t alice', (SELECT empty FROM verifier))$$, '22023', 'password must not be empty',
@@ -159,13 +130,13 @@ FROM (VALUES ('md5'), ('md5' || upper(md5('x'))), ('SCRAM-SHA-256')) AS p(passwo
 -- What a role may set for itself must not keep the next caller busy: this one would take half an hour to compare.
 UPDATE pg_authid SET rolpassword = replace(good, '$4096:', '$2147483647:') FROM verifier WHERE rolname = 't alice';
 SET LOCAL statement_timeout = '60s';
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'pencil')$$), 1::bigint, 'a verifier of absurdly many iterations differs');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'pencil')$$), 1::bigint, 'a verifier of absurdly many iterations differs');
 RESET statement_timeout;
 
 -- A caller who cannot read what is stored.
 
 SET LOCAL ROLE t_op;
-SELECT is(pg_temp.rows($$rolecall.set_password('t alice', 'pencil')$$), 1::bigint, 'who cannot compare sets it');
+SELECT is(test.rows($$rolecall.set_password('t alice', 'pencil')$$), 1::bigint, 'who cannot compare sets it');
 SELECT is(
   operation, 'set_password', 'with another end, too'
 ) FROM rolecall.set_password('t alice', 'pencil', 'infinity');

@@ -1,11 +1,7 @@
 -- set_secret: what it stores, and how, where the session has an encryption key.
 BEGIN;
-SELECT plan(35);
+SELECT plan(31);
 
-SELECT is(pg_get_function_arguments('rolecall.set_secret'::regproc), 'key text, value text', 'its arguments');
-SELECT is(pg_get_function_result('rolecall.set_secret'::regproc), 'SETOF rolecall.step', 'what it returns');
-SELECT matches(obj_description('rolecall.set_secret'::regproc, 'pg_proc'), '^Stores a secret', 'its comment');
-SELECT function_privs_are('rolecall', 'set_secret', ARRAY['text', 'text'], 'public', ARRAY[]::text[], 'it is not for PUBLIC');
 SELECT table_privs_are('rolecall_internal', 'secret', 'public', ARRAY[]::text[], 'nor is the table');
 
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret(NULL, 'x')$$, '22004', NULL, 'a null key');
@@ -14,35 +10,17 @@ SELECT throws_ok($$SELECT * FROM rolecall.set_secret('', 'x')$$, '22023', NULL, 
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('rolecall.reporting', 'x')$$, '42939', NULL, 'a key of the extension''s own');
 SELECT is_empty('TABLE rolecall_internal.secret', 'none of them stored anything');
 
-CREATE FUNCTION pg_temp.rows(call text) RETURNS bigint LANGUAGE plpgsql AS
-$$DECLARE v_rows bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || call INTO v_rows; RETURN v_rows; END$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE 'SELECT FROM ' || call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
-
 SELECT results_eq(
   $$SELECT * FROM rolecall.set_secret('it''s', 'first')$$,
   $$VALUES ('set_secret', 'it''s', 'SELECT * FROM rolecall.set_secret(''it''''s'', ''********'')', 'applied', NULL::text, NULL::text)$$,
   'it returns a row, which does not show the secret'
 );
 SELECT is(rolecall.get_secret('it''s'), 'first', 'the secret is stored');
-SELECT is(pg_temp.rows($$rolecall.set_secret('it''s', 'first')$$), 0::bigint, 'the same again is nothing to do');
-SELECT is(pg_temp.least_wal($$rolecall.set_secret('it''s', 'first')$$), 0::numeric, 'and writes no WAL');
-SELECT is(pg_temp.rows($$rolecall.set_secret('it''s', 'second')$$), 1::bigint, 'another value is');
+SELECT is(test.rows($$rolecall.set_secret('it''s', 'first')$$), 0::bigint, 'the same again is nothing to do');
+SELECT is(test.least_wal($$SELECT FROM rolecall.set_secret('it''s', 'first')$$), 0::numeric, 'and writes no WAL');
+SELECT is(test.rows($$rolecall.set_secret('it''s', 'second')$$), 1::bigint, 'another value is');
 SELECT is(rolecall.get_secret('it''s'), 'second', 'it replaces the first one');
-SELECT is(pg_temp.rows($$rolecall.set_secret('empty', '')$$), 1::bigint, 'a secret may be empty');
+SELECT is(test.rows($$rolecall.set_secret('empty', '')$$), 1::bigint, 'a secret may be empty');
 SELECT is(rolecall.get_secret('empty'), '', 'which is not null');
 SELECT lives_ok($$SELECT * FROM rolecall.set_secret('odd', E'naïve 😀 \\ '' " \n %s $do$')$$, 'any text is a secret');
 SELECT is(rolecall.get_secret('odd'), E'naïve 😀 \\ '' " \n %s $do$', 'and comes back as it was');
@@ -50,7 +28,7 @@ SELECT is(coalesce(current_setting('rolecall.plain', true), ''), '', 'no secret 
 
 SAVEPOINT read_only;
 SET TRANSACTION READ ONLY;
-SELECT is(pg_temp.rows($$rolecall.set_secret('it''s', 'second')$$), 0::bigint, 'nothing to do works in a READ ONLY transaction');
+SELECT is(test.rows($$rolecall.set_secret('it''s', 'second')$$), 0::bigint, 'nothing to do works in a READ ONLY transaction');
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('it''s', 'third')$$, '25006', NULL, 'a change does not');
 ROLLBACK TO SAVEPOINT read_only;
 
@@ -63,7 +41,7 @@ CREATE SCHEMA "t pgcrypto";
 CREATE FUNCTION public.pgp_sym_encrypt_bytea(bytea, text, text) RETURNS bytea LANGUAGE sql AS 'SELECT $1';
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('new', 'x')$$, '55000', NULL, 'nor is another function taken for it');
 CREATE EXTENSION pgcrypto SCHEMA "t pgcrypto";
-SELECT is(pg_temp.rows($$rolecall.set_secret('new', 'hidden')$$), 1::bigint, 'with pgcrypto, in whatever schema, it stores');
+SELECT is(test.rows($$rolecall.set_secret('new', 'hidden')$$), 1::bigint, 'with pgcrypto, in whatever schema, it stores');
 SELECT ok(
   s.encrypted AND strpos(encode(s.value, 'escape'), 'hidden') = 0
   -- 4: a symmetric key packet; then its length, its version 4, and 9 for AES-256.
@@ -72,13 +50,13 @@ SELECT ok(
 ) FROM rolecall_internal.secret AS s WHERE s.key = 'new';
 SELECT is("t pgcrypto".pgp_sym_decrypt_bytea(s.value, 'key one'), 'hidden'::bytea, 'as pgcrypto itself reads it')
 FROM rolecall_internal.secret AS s WHERE s.key = 'new';
-SELECT is(pg_temp.least_wal($$rolecall.set_secret('new', 'hidden')$$), 0::numeric, 'the same again writes nothing');
+SELECT is(test.least_wal($$SELECT FROM rolecall.set_secret('new', 'hidden')$$), 0::numeric, 'the same again writes nothing');
 
-SELECT is(pg_temp.rows($$rolecall.set_secret('it''s', 'second')$$), 0::bigint, 'a plain one of the same value is no other');
+SELECT is(test.rows($$rolecall.set_secret('it''s', 'second')$$), 0::bigint, 'a plain one of the same value is no other');
 SELECT ok(s.encrypted, 'but is encrypted in passing') FROM rolecall_internal.secret AS s WHERE s.key = 'it''s';
 
 SET LOCAL rolecall.encryption_key = 'key two';
-SELECT is(pg_temp.rows($$rolecall.set_secret('new', 'hidden')$$), 1::bigint, 'under another key it is encrypted anew');
+SELECT is(test.rows($$rolecall.set_secret('new', 'hidden')$$), 1::bigint, 'under another key it is encrypted anew');
 SELECT is(rolecall.get_secret('new'), 'hidden', 'and read with that one');
 
 SET LOCAL rolecall.encryption_key = '';

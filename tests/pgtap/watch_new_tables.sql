@@ -1,6 +1,6 @@
 -- watch_new_tables(): what reporting roles may read of a table from the moment that anyone makes or moves it.
 BEGIN;
-SELECT plan(131);
+SELECT plan(126);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_nobody;
@@ -9,35 +9,6 @@ CREATE SCHEMA "t Other" AUTHORIZATION t_maker;
 CREATE FOREIGN DATA WRAPPER t_wrapper;
 CREATE SERVER t_server FOREIGN DATA WRAPPER t_wrapper;
 GRANT USAGE ON FOREIGN SERVER t_server TO t_maker;
-
-SELECT has_function('rolecall', 'watch_new_tables', ARRAY['boolean', 'boolean']);
-SELECT function_returns('rolecall', 'watch_new_tables', ARRAY['boolean', 'boolean'], 'setof rolecall.step');
-SELECT is(
-  pg_get_function_arguments('rolecall.watch_new_tables(boolean, boolean)'::regprocedure),
-  'enable boolean DEFAULT true, dry_run boolean DEFAULT false', 'its arguments'
-);
-SELECT isnt(obj_description('rolecall.watch_new_tables(boolean, boolean)'::regprocedure, 'pg_proc'), NULL, 'it has a comment');
-SELECT ok(
-  NOT has_function_privilege('t_nobody', 'rolecall.watch_new_tables(boolean, boolean)', 'EXECUTE'), 'PUBLIC may not call it'
-);
-
-CREATE FUNCTION pg_temp.rows(call text) RETURNS bigint LANGUAGE plpgsql AS
-$$DECLARE v_rows bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || call INTO v_rows; RETURN v_rows; END$$;
-
--- The server writes WAL of its own now and then: twenty quiet calls in a row do not all meet it.
-CREATE FUNCTION pg_temp.least_wal(call text) RETURNS numeric LANGUAGE plpgsql AS $$
-DECLARE
-  v_before pg_lsn;
-  v_least numeric;
-BEGIN
-  FOR i IN 1 .. 20 LOOP
-    v_before := pg_current_wal_insert_lsn();
-    EXECUTE 'SELECT FROM ' || call;
-    v_least := least(v_least, pg_current_wal_insert_lsn() - v_before);
-  END LOOP;
-  RETURN v_least;
-END
-$$;
 
 -- What a role has on a table: SELECT, where it reads it and does nothing else.
 CREATE FUNCTION pg_temp.held(tables text, role text) RETURNS text LANGUAGE sql AS $$
@@ -88,9 +59,9 @@ SELECT results_eq(
 SELECT is_empty('SELECT FROM pg_event_trigger', 'and does nothing');
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables(false)', 'there is nothing to stop yet');
 SELECT is_empty($$SELECT FROM rolecall_internal.resource WHERE section = 'watch'$$, 'nor anything to forget');
-SELECT is(pg_temp.rows($$rolecall.watch_new_tables() WHERE status = 'applied'$$), 3::bigint, 'the call makes three steps');
+SELECT is(test.rows($$rolecall.watch_new_tables() WHERE status = 'applied'$$), 3::bigint, 'the call makes three steps');
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables()', 'once');
-SELECT is(pg_temp.least_wal('rolecall.watch_new_tables()'), 0::numeric, 'called again it writes no WAL');
+SELECT is(test.least_wal('SELECT FROM rolecall.watch_new_tables()'), 0::numeric, 'called again it writes no WAL');
 SELECT is_empty(
   $$SELECT * FROM rolecall.drift() WHERE target <> 't_app'$$, 'it has not drifted'
 );
@@ -383,7 +354,7 @@ SELECT results_eq(
   'somebody else''s trigger of that name is left alone'
 );
 DROP EVENT TRIGGER rolecall_watch_new_tables;
-SELECT is(pg_temp.rows('rolecall.watch_new_tables()'), 1::bigint, 'until it is gone');
+SELECT is(test.rows('rolecall.watch_new_tables()'), 1::bigint, 'until it is gone');
 CREATE ROLE t_operator CREATEROLE;
 SELECT count(*) FROM rolecall.add_operator('t_operator');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'an operator may be given the view');
@@ -433,9 +404,9 @@ SELECT results_eq(
            ('REVOKE USAGE ON SCHEMA rolecall_watch FROM PUBLIC', 'planned')$$,
   'a dry run says what stopping takes'
 );
-SELECT is(pg_temp.rows($$rolecall.watch_new_tables(false) WHERE status = 'applied'$$), 3::bigint, 'the call does it');
+SELECT is(test.rows($$rolecall.watch_new_tables(false) WHERE status = 'applied'$$), 3::bigint, 'the call does it');
 SELECT is_empty('SELECT * FROM rolecall.watch_new_tables(false)', 'once');
-SELECT is(pg_temp.least_wal('rolecall.watch_new_tables(false)'), 0::numeric, 'called again it writes no WAL');
+SELECT is(test.least_wal('SELECT FROM rolecall.watch_new_tables(false)'), 0::numeric, 'called again it writes no WAL');
 SELECT is(rolecall_internal.newest_record('watch', '["new_tables"]'), NULL, 'it is forgotten');
 SELECT is_empty($$SELECT * FROM rolecall.drift() WHERE target LIKE 'rolecall%'$$, 'and not missed');
 SELECT ok(NOT has_schema_privilege('t_nobody', 'rolecall_watch', 'USAGE'), 'the schema is closed');
@@ -448,7 +419,7 @@ SELECT is_empty('SELECT FROM pg_event_trigger', 'which it then is');
 SELECT lives_ok('CREATE TABLE t_app.afterwards (id integer)', 'tables can be made');
 ROLLBACK TO SAVEPOINT cascaded;
 SET TRANSACTION READ ONLY;
-SELECT is(pg_temp.rows('rolecall.watch_new_tables()'), 0::bigint, 'with nothing to do it works in a READ ONLY transaction');
+SELECT is(test.rows('rolecall.watch_new_tables()'), 0::bigint, 'with nothing to do it works in a READ ONLY transaction');
 
 SELECT * FROM finish();
 ROLLBACK;

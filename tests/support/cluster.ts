@@ -303,6 +303,7 @@ async function build(version: number, extension: string, directory: string): Pro
     const database = await cluster.createDatabase(`${name}_template`, 'template1');
     const client = await cluster.connect({ database });
     for (const each of extensions) await client.query(`CREATE EXTENSION ${each}`);
+    if (name === 'pgtap') await client.query(fs.readFileSync(join(root, 'tests/pgtap/helpers.sql'), 'utf8'));
     await client.end();
     await superuser.query(`ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`);
   }

@@ -1,0 +1,54 @@
+/**
+ * tests/pgtap/generated/signatures.sql: which functions users call, and what each has of its spec in the catalog, for
+ * nobody but its owner until somebody is given it.
+ */
+import type { FunctionSpec } from '../model/inspect.ts';
+import { identifier, literal } from '../sql/quote.ts';
+import { generatedHeader } from './header.ts';
+
+export function signatureTests(specs: readonly FunctionSpec[]): string {
+  const functions = specs.filter(({ room }) => room === null);
+  const names = functions.map(({ name }) => literal(name)).join(', ');
+  return `${generatedHeader('--')}
+
+BEGIN;
+SELECT plan(${1 + 5 * functions.length});
+
+SELECT functions_are('rolecall', ARRAY[${names}]);
+
+${functions.map(testsOf).join('\n\n')}
+
+SELECT * FROM finish();
+ROLLBACK;
+`;
+}
+
+function testsOf(spec: FunctionSpec): string {
+  const { name, volatility, summary } = spec;
+  const types = spec.arguments.map(({ type }) => type);
+  const procedure = `${literal(`rolecall.${identifier(name)}(${types.join(', ')})`)}::regprocedure`;
+  const array = `ARRAY[${types.map(literal).join(', ')}]::text[]`;
+  return `SELECT is(
+  pg_get_function_arguments(${procedure}),
+  ${literal(spec.arguments.map(described).join(', '))},
+  ${literal(`${name}: its arguments`)}
+);
+SELECT is(pg_get_function_result(${procedure}), ${literal(onOneLine(spec.returns))}, ${literal(`${name}: what it returns`)});
+SELECT volatility_is('rolecall', ${literal(name)}, ${array}, ${literal(volatility.toLowerCase())});
+SELECT is(obj_description(${procedure}, 'pg_proc'), ${literal(summary)}, ${literal(`${name}: its comment`)});
+SELECT function_privs_are('rolecall', ${literal(name)}, ${array}, 'public', ARRAY[]::text[], ${literal(`${name}: it is not for PUBLIC`)});`;
+}
+
+/** As the server writes it: types by their long names, and a default that is a string or NULL with its type. */
+function described({ name, type, default: value }: FunctionSpec['arguments'][number]): string {
+  const long = type.replace('timestamptz', 'timestamp with time zone');
+  if (value === undefined) return `${identifier(name)} ${long}`;
+  return `${identifier(name)} ${long} DEFAULT ${value}${/^(NULL|'.*')$/s.test(value) ? `::${long}` : ''}`;
+}
+
+const onOneLine = (returns: string): string =>
+  returns
+    .replace(/\(\s+/, '(')
+    .replace(/\s+\)/, ')')
+    .replace(/,\s+/g, ', ')
+    .replace(/TABLE /, 'TABLE');
