@@ -13,6 +13,7 @@ import { sqlFiles } from './emit/functions.ts';
 import { executors } from './engine/execute/execute.ts';
 import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
+import { tleScript, type Upgrade } from './emit/tle.ts';
 import { stringprepFile } from './emit/stringprep.ts';
 import { plainScript, plainUninstall } from './emit/plain.ts';
 import { referencePage } from './emit/reference.ts';
@@ -47,6 +48,7 @@ async function outputs(): Promise<Outputs> {
   map.set(`extension/${product.name}.control`, controlFile());
   map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
   map.set('extension/client/rolecall.ts', clientFile(specs));
+  map.set(`extension/${product.name}-tle.sql`, tleScript(installScript(files), upgrades()));
   map.set(`extension/${product.name}.sql`, plainScript(files));
   map.set(`extension/${product.name}-uninstall.sql`, plainUninstall());
   map.set('extension/client/stringprep.ts', stringprepFile(specs));
@@ -62,6 +64,15 @@ async function outputs(): Promise<Outputs> {
   // A test may come after what it tests; a commit has both.
   const untested = checking ? testProblems(specs, (path) => existsSync(join(root, path))) : [];
   return { files: map, problems: [...callProblems(graph), ...untested] };
+}
+
+/** The upgrade scripts of released versions, in their order. */
+function upgrades(): Upgrade[] {
+  return readdirSync(join(root, 'extension')).flatMap((name) => {
+    const [, from, to] = /^\w+--([\d.]+)--([\d.]+)\.sql$/.exec(name) ?? [];
+    if (from === undefined || to === undefined) return [];
+    return [{ from, to, text: readFileSync(join(root, 'extension', name), 'utf8') }];
+  });
 }
 
 function leftovers(map: ReadonlyMap<string, string>): string[] {

@@ -44,7 +44,7 @@ const inserver = extension.map((name): [string, string] => [
 ]);
 writeFileSync(join(target, 'rolecall.tar.gz'), tarball(new Map(inserver)));
 for (const name of files(join(root, 'extension'), '.sql').filter((name) => !extension.includes(name)))
-  cpSync(join(root, 'extension', name), join(target, name));
+  cpSync(join(root, 'extension', name), join(target, 'lib/extension', name));
 for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(target, name));
 cpSync(join(root, 'package/README.md'), join(target, 'README.md'));
 writeFileSync(join(target, 'package.json'), npmManifest());

@@ -4,3 +4,4 @@
 export * from '../extension/client/rolecall.ts';
 export * from './adapters.ts';
 export { verifier } from './verifier.ts';
+export { install, type Installation, type Way } from './install.ts';

@@ -26,7 +26,7 @@ export function npmManifest(): string {
       './pglite': entry('package/pglite'),
       './package.json': './package.json',
       './rolecall.tar.gz': './rolecall.tar.gz',
-      './*.sql': './*.sql',
+      './*.sql': './lib/extension/*.sql',
       './extension/*': './extension/*',
     },
   };

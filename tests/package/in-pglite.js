@@ -2,11 +2,12 @@
 // runs it in a fresh project.
 import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
-import { isCondition, Rolecall } from 'rolecall';
+import { install, isCondition, Rolecall } from 'rolecall';
 import { rolecall as extension } from 'rolecall/pglite';
 
 const pglite = await PGlite.create({ extensions: { rolecall: extension } });
-await pglite.exec('CREATE EXTENSION rolecall; CREATE TABLE tokens (token text); CREATE SCHEMA reporting');
+assert.equal((await install(pglite)).via, 'extension');
+await pglite.exec('CREATE TABLE tokens (token text); CREATE SCHEMA reporting');
 await pglite.exec('CREATE TABLE reporting.counts AS SELECT 42 AS patients');
 const rolecall = new Rolecall(pglite);
 await rolecall.create_base_roles();
@@ -22,4 +23,13 @@ for (const statement of ['SELECT * FROM tokens', 'INSERT INTO reporting.counts V
   await assert.rejects(pglite.query(statement), (error) => isCondition(error, 'insufficient_privilege'), statement);
 }
 await pglite.close();
+
+// Without the archive: the plain script.
+if (process.argv[2] === 'plain') {
+  const plain = await PGlite.create();
+  assert.deepEqual({ ...(await install(plain)), version: '' }, { via: 'plain', version: '', changed: true });
+  assert.equal((await install(plain)).changed, false);
+  assert.equal((await new Rolecall(plain).create_base_roles({ dry_run: true })).length, 3);
+  await plain.close();
+}
 console.log(`${process.version} reads reporting.counts, and nothing else`);

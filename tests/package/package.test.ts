@@ -54,6 +54,10 @@ test('it is small, has no dependencies, and holds what the ways to install need'
     const original = readFileSync(join(root, 'extension', name));
     assert.ok(readFileSync(join(installed, 'extension', name)).equals(original), name);
   }
+  for (const name of ['rolecall', 'rolecall-uninstall', 'rolecall-tle']) {
+    const found = run(process.execPath, ['-p', `require.resolve('rolecall/${name}.sql')`]).trim();
+    assert.ok(readFileSync(found).equals(readFileSync(join(root, `extension/${name}.sql`))), name);
+  }
   const members = run('tar', ['-tzf', join(installed, 'rolecall.tar.gz')])
     .trim()
     .split('\n');
@@ -67,7 +71,7 @@ test('it is small, has no dependencies, and holds what the ways to install need'
 test('a strict TypeScript project compiles against it', () => {
   writeFileSync(
     join(project, 'strict.ts'),
-    `import { fromKnex, isCondition, Rolecall, verifier, type Condition, type Queryable, type Step } from 'rolecall';
+    `import { fromKnex, install, isCondition, Rolecall, verifier, type Condition, type Installation, type Queryable, type Step } from 'rolecall';
 import { rolecall as extension } from 'rolecall/pglite';
 
 declare const database: Queryable;
@@ -81,6 +85,8 @@ export const condition: Condition = 'invalid_name';
 export const found: boolean = isCondition(new Error('x'), condition);
 export const made: string = verifier('x');
 export const name: string = extension.name;
+export const installed: Installation = await install(database, { via: 'plain' });
+if (installed.via === 'plain') console.log(installed.version);
 export const through: Queryable = fromKnex({ raw: async (text: string, values: string[]) => ({ rows: [text, values] }) });
 for (const { status } of steps) {
   // @ts-expect-error There is no such status.
@@ -112,7 +118,7 @@ for (const major of [20, 22, 24]) {
   const skip = existsSync(node) ? false : `there is no Node ${major} here`;
   test(`plain JavaScript runs it on Node ${major}, in PGlite`, { skip }, () => {
     assert.match(
-      run(node, ['in-pglite.js']),
+      run(node, ['in-pglite.js', ...(major === 24 ? ['plain'] : [])]),
       new RegExp(`^v${major}\\..* reads reporting.counts, and nothing else\n$`),
     );
   });

@@ -1,0 +1,100 @@
+/**
+ * Installs rolecall in a database, by the way that the server has.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Queryable } from '../extension/client/rolecall.ts';
+
+/** As an extension from the server's files, as one that pg_tle keeps, or without one by the plain script. */
+export type Way = 'extension' | 'pg_tle' | 'plain';
+
+export interface Installation {
+  readonly via: Way;
+  /** The version that the database has now. */
+  readonly version: string;
+  /** Whether anything was changed: false where all was there. */
+  readonly changed: boolean;
+}
+
+interface Found {
+  /** Version of the extension in this database. */
+  readonly extension: string | null;
+  /** Version that CREATE EXTENSION would make, from the server's files. */
+  readonly files: string | null;
+  /** Whether the files lead from the one to the other. */
+  readonly update: boolean;
+  /** Whether pg_tle is there, and the caller may add an extension to it. */
+  readonly tle: boolean;
+  /** What the plain script has left. */
+  readonly plain: string | null;
+}
+
+const read = (name: string): Promise<string> => readFile(new URL(`../extension/${name}`, import.meta.url), 'utf8');
+
+/** Asks catalogs that everybody may read; a function such as to_regprocedure() fails in a schema without USAGE. */
+const look = `SELECT e.extversion AS extension, a.default_version AS files,
+  EXISTS (
+    SELECT FROM pg_catalog.pg_extension_update_paths(a.name) AS u
+    WHERE u.source = e.extversion AND u.target = a.default_version AND u.path IS NOT NULL
+  ) AS update,
+  EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'pgtle' AND p.proname = 'install_extension'
+      AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+  ) AS tle,
+  pg_catalog.obj_description(pg_catalog.to_regnamespace('rolecall_internal'), 'pg_namespace') AS plain
+FROM (SELECT) AS one
+LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'rolecall'
+LEFT JOIN pg_catalog.pg_available_extensions AS a ON a.name = 'rolecall'`;
+
+/**
+ * CREATE EXTENSION IF NOT EXISTS fails where several sessions come at once. Ours wait for each other; what another one
+ * has made without waiting is there when it has failed.
+ */
+const createExtension = `DO $do$
+BEGIN
+  PERFORM pg_catalog.pg_advisory_xact_lock(42, pg_catalog.hashtext('rolecall plain script'));
+  CREATE EXTENSION IF NOT EXISTS rolecall;
+EXCEPTION
+  WHEN unique_violation OR duplicate_object OR duplicate_schema THEN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname = 'rolecall') THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+    END IF;
+END
+$do$`;
+
+/**
+ * Installs rolecall where it is missing, updates it where it is older, and else does nothing. Many processes may call it
+ * at once, and within a transaction.
+ *
+ * It is installed as an extension where the server has its files, or else where it has pg_tle and the caller may use it;
+ * else by the plain script, which takes CREATE on the database alone. Where it is there already, it stays what it is.
+ *
+ * @param options.via this way and no other
+ */
+export async function install(
+  database: Queryable,
+  options: { readonly via?: Way | undefined } = {},
+): Promise<Installation> {
+  const find = async (): Promise<Found> => (await database.query(look, [])).rows[0] as Found;
+  const before = await find();
+  const via = options.via ?? chosen(before);
+  if (via === 'plain') {
+    const script = await read('rolecall.sql');
+    const mark = /'(\S+ by the plain script \w+)'/.exec(script)?.[1] ?? '';
+    const changed = before.plain !== mark;
+    if (changed) await database.query(script, []);
+    return { via, version: mark.split(' ')[0] ?? '', changed };
+  }
+  if (via === 'pg_tle') await database.query(await read('rolecall-tle.sql'), []);
+  if (before.extension === null) await database.query(createExtension, []);
+  else if (before.update || via === 'pg_tle') await database.query('ALTER EXTENSION rolecall UPDATE', []);
+  const version = (await find()).extension ?? '';
+  return { via, version, changed: version !== before.extension };
+}
+
+function chosen({ extension, files, tle, plain }: Found): Way {
+  if (extension !== null) return files !== null || !tle ? 'extension' : 'pg_tle';
+  if (plain !== null) return 'plain';
+  if (files !== null) return 'extension';
+  return tle ? 'pg_tle' : 'plain';
+}
