@@ -477,6 +477,34 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
 
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
+-- sql/5-internal/plan/attribute_clauses.sql
+CREATE FUNCTION rolecall_internal.attribute_clauses(
+  present jsonb,
+  wanted jsonb
+)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $attribute_clauses$
+DECLARE
+  v_clauses text := '';
+  v_word text;
+BEGIN
+  FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
+    CONTINUE WHEN NOT attribute_clauses.wanted ? v_word
+      OR attribute_clauses.wanted -> v_word = attribute_clauses.present -> v_word;
+    v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
+      || upper(v_word COLLATE "C");
+  END LOOP;
+  RETURN v_clauses;
+END
+$attribute_clauses$;
+
+COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
+  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
+
+REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/audit/audit_catalogs.sql
 CREATE FUNCTION rolecall_internal.audit_catalogs(
   principals rolecall_internal.principal[]
@@ -1420,11 +1448,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.roles[*].name')
-  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.*[*].role')
-  || jsonb_path_query_array(check_document.document, '$.*[*].member')
-  || jsonb_path_query_array(check_document.document, '$.*[*].reassign_to ? (@ != null)');
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.roles[*].name')
+  || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
+  || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
+  || jsonb_path_query_array(check_document.document, '$.memberships[*].role')
+  || jsonb_path_query_array(check_document.document, '$.settings[*].role')
+  || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
@@ -1447,6 +1479,72 @@ COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
 
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/check_may_add_operators.sql
+CREATE FUNCTION rolecall_internal.check_may_add_operators()
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_may_add_operators$
+BEGIN
+  IF NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = 'only the installer of the extension and the owner of its objects can add or remove operators',
+      HINT = format('Have "%s", or another superuser, make the call.', (
+        SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+      ));
+  END IF;
+END
+$check_may_add_operators$;
+
+COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
+  IS 'Refuses a caller that could neither make nor unmake an operator';
+
+REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;
+
+-- sql/5-internal/plan/check_no_operators_of.sql
+CREATE FUNCTION rolecall_internal.check_no_operators_of(
+  role_name text
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_no_operators_of$
+DECLARE
+  v_role oid := to_regrole(quote_ident(check_no_operators_of.role_name))::oid;
+  v_others text;
+BEGIN
+  SELECT string_agg(DISTINCT pg_get_userbyid(a.grantee)::text, ', ') INTO v_others
+  FROM (
+    SELECT DISTINCT o.kind, o.owner,
+           coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+    FROM pg_namespace AS n
+    CROSS JOIN LATERAL (
+      SELECT 1, n.nspowner, n.nspacl
+      UNION ALL
+      SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+      UNION ALL
+      SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+    ) AS o(kind, owner, acl)
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+  ) AS o
+  CROSS JOIN LATERAL aclexplode(o.acl) AS a
+  WHERE a.grantor = v_role AND a.grantee NOT IN (0, v_role) AND o.owner <> v_role;
+  IF v_others IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'dependent_objects_still_exist',
+      MESSAGE = format('role "%s" has added other operators', check_no_operators_of.role_name),
+      DETAIL = format('Their privileges would end with its own: %s.', v_others),
+      HINT = 'Remove those operators first with rolecall.remove_operator(), and add them again afterwards.';
+  END IF;
+END
+$check_no_operators_of$;
+
+COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
+  IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
+
+REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
+
 -- sql/5-internal/plan/check_operator.sql
 CREATE FUNCTION rolecall_internal.check_operator(
   role_name text
@@ -1455,8 +1553,6 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_operator$
-DECLARE
-  v_owner oid := (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'rolecall');
 BEGIN
   IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
     RAISE EXCEPTION USING
@@ -1469,12 +1565,8 @@ BEGIN
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
       HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
              'derived from.';
-  ELSIF NOT pg_has_role(v_owner, 'USAGE') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'insufficient_privilege',
-      MESSAGE = 'only the owner of the extension''s objects can add an operator',
-      HINT = format('Have "%s", or a superuser, make the call.', pg_get_userbyid(v_owner));
   END IF;
+  PERFORM rolecall_internal.check_may_add_operators();
 END
 $check_operator$;
 
@@ -1760,9 +1852,10 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-      DETAIL = 'Whoever makes a table, superusers included, would run what that role puts in their place.',
-      HINT = format('A superuser may take them over, and let the role go on with rolecall.add_operator(): %s',
-                    rolecall_internal.untrusted_owners());
+      DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+                      rolecall_internal.untrusted_owners()),
+      -- Not to take them over: what is in them may be that role's already.
+      HINT = 'Have a superuser remove rolecall from this database and install it again.';
   END IF;
   IF check_watch.dry_run IS NOT TRUE THEN
     PERFORM pg_advisory_xact_lock(
@@ -2101,7 +2194,8 @@ BEGIN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = 'Ask the owner, or a superuser, to run: ' || change.statement;
+      HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
+               ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
@@ -3254,6 +3348,72 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_default_privileges(
 )
   FROM PUBLIC;
 
+-- sql/5-internal/plan/plan_former_operators.sql
+CREATE FUNCTION rolecall_internal.plan_former_operators(
+  operators jsonb
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_former_operators$
+DECLARE
+  v_caller oid := to_regrole(quote_ident(current_user))::oid;
+  -- Who calls in a role that it has set goes on in it.
+  v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
+  v_become text := CASE WHEN current_setting('server_version_num')::integer / 10000 < 16 THEN 'MEMBER' ELSE 'SET' END;
+BEGIN
+  RETURN QUERY
+    SELECT 'revoke_privilege', e.role,
+           CASE WHEN e.delegated
+                  THEN format('SET LOCAL ROLE %I; %s; SET LOCAL ROLE %s', e.grantor, e.statement, v_back)
+                ELSE e.statement END,
+           NULL::text, ARRAY[e.role],
+           CASE WHEN e.delegated AND NOT e.may THEN '42501' END,
+           CASE WHEN e.delegated THEN format('granted by %I', e.grantor) END
+    FROM (
+      SELECT DISTINCT w.role, k.kind, format(k.revoke_format, w.role) AS statement,
+             pg_get_userbyid(a.grantor)::text AS grantor, pg_has_role(a.grantor, v_become) AS may,
+             -- REVOKE takes what the owner granted where the caller has the owner's rights, else what the caller did.
+             a.grantor <> CASE WHEN pg_has_role(o.owner, 'USAGE') THEN o.owner ELSE v_caller END AS delegated
+      FROM jsonb_to_recordset(plan_former_operators.operators) AS w(role text, state text)
+      CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+      CROSS JOIN (
+        VALUES (1, '{USAGE}'::text[],
+         'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I',
+         'REVOKE ALL ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM %I'),
+        (2, '{EXECUTE}'::text[],
+         'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
+         'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal FROM %I'),
+        (3, '{SELECT,INSERT,UPDATE,DELETE}'::text[],
+         'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, '
+         'rolecall_watch TO %I',
+         'REVOKE ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch FROM %I')
+      ) AS k(kind, privileges, grant_format, revoke_format)
+      JOIN (
+        SELECT DISTINCT o.kind, o.owner,
+               coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+        FROM pg_namespace AS n
+        CROSS JOIN LATERAL (
+          SELECT 1, n.nspowner, n.nspacl
+          UNION ALL
+          SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+          UNION ALL
+          SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+        ) AS o(kind, owner, acl)
+        WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+      ) AS o ON o.kind = k.kind AND o.owner <> r.role_oid
+      CROSS JOIN LATERAL aclexplode(o.acl) AS a
+      WHERE w.state = 'absent' AND a.grantee = r.role_oid
+    ) AS e
+    ORDER BY e.role, e.kind, e.grantor;
+END
+$plan_former_operators$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
+  IS 'The steps that take from operators what they have, where their state is absent';
+
+REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_memberships.sql
 CREATE FUNCTION rolecall_internal.plan_memberships(
   document jsonb
@@ -3448,53 +3608,66 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_operators$
 BEGIN
   RETURN QUERY
-    WITH extension AS (
-      SELECT n.oid, n.nspowner, pg_has_role(n.nspowner, 'USAGE') AS owned,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
-      FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+    WITH object AS MATERIALIZED (
+      SELECT DISTINCT o.kind, o.owner,
+             coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+      FROM pg_namespace AS n
+      CROSS JOIN LATERAL (
+        SELECT 1, n.nspowner, n.nspacl
+        UNION ALL
+        SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+        UNION ALL
+        SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+      ) AS o(kind, owner, acl)
+      WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
     ),
-    -- Each statement grants on all objects of one kind. One privilege that one of them lacks is reason enough.
-    privilege AS (
-      SELECT 1 AS phase, e.nspowner, e.owned, 'USAGE' AS needed,
-             'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I' AS statement, e.acl
-      FROM extension AS e
-      UNION ALL
-      SELECT DISTINCT 2, e.nspowner, e.owned, 'EXECUTE',
-             'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
-             coalesce(p.proacl, acldefault('f', p.proowner))
-      FROM extension AS e JOIN pg_proc AS p ON p.pronamespace = e.oid
-      UNION ALL
-      SELECT DISTINCT 3, e.nspowner, e.owned, w.privilege,
-             'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO %I',
-             coalesce(c.relacl, acldefault('r', c.relowner))
-      FROM extension AS e
-      JOIN pg_class AS c ON c.relnamespace = e.oid AND c.relkind IN ('r', 'v')
-      CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS w(privilege)
+    missing AS (
+      SELECT w.position, w.role, r.role_oid, k.kind, k.grant_format,
+             bool_and(m.may) AS may, min(pg_get_userbyid(o.owner)::text) AS owner
+      FROM ROWS FROM (jsonb_to_recordset(plan_operators.document -> 'operators') AS (role text, state text))
+           WITH ORDINALITY AS w(role, state, position)
+      CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+      CROSS JOIN (
+        VALUES (1, '{USAGE}'::text[],
+         'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I',
+         'REVOKE ALL ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM %I'),
+        (2, '{EXECUTE}'::text[],
+         'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
+         'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal FROM %I'),
+        (3, '{SELECT,INSERT,UPDATE,DELETE}'::text[],
+         'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, '
+         'rolecall_watch TO %I',
+         'REVOKE ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch FROM %I')
+      ) AS k(kind, privileges, grant_format)
+      JOIN object AS o ON o.kind = k.kind
+      CROSS JOIN unnest(k.privileges) AS p(privilege)
+      CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(a.grantee = r.role_oid), false),
+               pg_has_role(o.owner, 'USAGE') OR coalesce(bool_or(
+                 a.is_grantable AND CASE WHEN a.grantee <> 0 THEN pg_has_role(a.grantee, 'USAGE') END
+               ), false)
+        FROM aclexplode(o.acl) AS a WHERE a.privilege_type = p.privilege
+      ) AS m(present, may)
+      WHERE w.state IS NULL AND NOT m.present
+      GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
     )
-    SELECT 'grant_privilege', o.role, format(p.statement, o.role), NULL::text, ARRAY[o.role],
-           CASE WHEN r.absent THEN '42704' WHEN NOT p.owned THEN '42501' END,
-           CASE WHEN r.absent THEN 'the role does not exist'
-                WHEN NOT p.owned
-                  THEN format('the objects of the extension are owned by %I', pg_get_userbyid(p.nspowner)) END
-    FROM ROWS FROM (jsonb_to_recordset(plan_operators.document -> 'operators') AS (role text))
-         WITH ORDINALITY AS o(role, position)
+    SELECT 'grant_privilege', m.role, format(m.grant_format, m.role), NULL::text, ARRAY[m.role],
+           CASE WHEN a.absent THEN '42704' WHEN NOT m.may THEN '42501' END,
+           CASE WHEN a.absent THEN 'the role does not exist'
+                WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
+    FROM missing AS m
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.role_oid IS NULL AND NOT coalesce(
-               plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.role)), false
-             ) AS absent
-      FROM (SELECT to_regrole(quote_ident(o.role))::oid) AS i(role_oid)
-    ) AS r
-    CROSS JOIN privilege AS p
-    WHERE NOT EXISTS (
-      SELECT FROM aclexplode(p.acl) AS a WHERE a.grantee = r.role_oid AND a.privilege_type = p.needed
-    )
-    GROUP BY o.position, o.role, r.role_oid, r.absent, p.phase, p.statement, p.owned, p.nspowner
-    ORDER BY o.position, p.phase;
+      SELECT m.role_oid IS NULL AND NOT coalesce(
+        plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+      )
+    ) AS a(absent)
+    ORDER BY m.position, m.kind;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(plan_operators.document -> 'operators');
 END
 $plan_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
-  IS 'Privileges on the extension''s own objects that operators are missing';
+  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
 
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;
 
@@ -3727,15 +3900,8 @@ BEGIN
     v_name := v_resource ->> 'role';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_until := (v_resource ->> 'valid_until')::timestamptz;
-    IF v_role IS NULL THEN
-      -- A role that the same call creates is created with its password.
-      CONTINUE WHEN jsonb_path_exists(
-        plan_passwords.document, '$.roles[*] ? (@.name == $name)', jsonb_build_object('name', v_name)
-      );
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    END IF;
+    -- It may have been dropped meanwhile, or the same call creates it, with its password.
+    CONTINUE WHEN v_role IS NULL;
     -- Which database such a role belongs to cannot be seen, but that it was not made here can.
     IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
       PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
@@ -3969,7 +4135,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_word text;
+  v_withheld text;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
     v_resource := plan_roles.resources -> v_position;
@@ -3984,13 +4150,18 @@ BEGIN
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    IF v_role IS NULL THEN
+    v_statement := format('ALTER ROLE %I', v_name);
+    v_withheld := NULL;
+    IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_name);
+    ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
       v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
-      v_statement := format('ALTER ROLE %I', v_name);
       v_present := (
         SELECT jsonb_build_object(
           'superuser', a.rolsuper,
@@ -4006,21 +4177,27 @@ BEGIN
       -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
-      IF v_wanted ? v_word AND v_present -> v_word IS DISTINCT FROM v_wanted -> v_word THEN
-        v_statement := v_statement || CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
-          || upper(v_word COLLATE "C");
+    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+      v_withheld := rolecall_internal.why_no_bypassrls(v_role);
+      IF v_withheld IS NOT NULL THEN
+        v_wanted := v_wanted - 'bypassrls';
       END IF;
-    END LOOP;
-    IF v_role IS NOT NULL THEN
+    END IF;
+    v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+    IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
-    ELSE
+    ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
+      )::rolecall_internal.change;
+    END IF;
+    IF v_withheld IS NOT NULL THEN
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
       )::rolecall_internal.change;
     END IF;
   END LOOP;
@@ -4498,12 +4675,12 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL
-        AND (n.section IN ('read_access', 'base_roles', 'watch')
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-        AND (n.section IN ('base_roles', 'watch') OR NOT EXISTS (
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
         ))
-        AND (n.section <> 'memberships' OR NOT EXISTS (
+        AND (n.section NOT IN ('memberships') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 1 AND r.recorded_at > n.recorded_at
         ))
       GROUP BY n.section
@@ -4548,7 +4725,7 @@ BEGIN
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                    (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
           ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-          WHERE p.section IN ('memberships', 'settings', 'operators', 'read_access')
+          WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
           UNION ALL
           SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
         ) AS p
@@ -4677,16 +4854,21 @@ BEGIN
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
-               WHEN 'roles' THEN jsonb_build_array(r.resource -> 'name')
-               WHEN 'base_roles' THEN jsonb_build_array(r.resource -> 'key')
-               WHEN 'memberships' THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-               WHEN 'settings'
-                 THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
-                      || coalesce(r.resource -> 'here', '[]')
-               WHEN 'watch' THEN jsonb_build_array(r.resource -> 'key')
-               WHEN 'operators' THEN jsonb_build_array(r.resource -> 'role')
-               WHEN 'read_access' THEN jsonb_build_array(r.resource -> 'role')
-             END,
+        WHEN 'base_roles'
+          THEN jsonb_build_array(r.resource -> 'key')
+        WHEN 'roles'
+          THEN jsonb_build_array(r.resource -> 'name')
+        WHEN 'memberships'
+          THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+        WHEN 'settings'
+          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+        WHEN 'read_access'
+          THEN jsonb_build_array(r.resource -> 'role')
+        WHEN 'watch'
+          THEN jsonb_build_array(r.resource -> 'key')
+        WHEN 'operators'
+          THEN jsonb_build_array(r.resource -> 'role')
+      END,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
       OFFSET 0 -- Each is worked out once, not wherever it is used.
@@ -4696,7 +4878,9 @@ BEGIN
       WHERE p.section = s.section AND p.key = v.key
       ORDER BY p.recorded_at DESC LIMIT 1
     ) AS p ON true
-    WHERE v.key IS NOT NULL AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+    WHERE v.key IS NOT NULL AND NOT (
+      r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
+    ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
@@ -5726,7 +5910,7 @@ COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[],
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/untrusted_owners.sql
--- The statements that give what the trigger uses to a superuser; null where it is one's already.
+-- What the trigger uses that belongs to a role that is no superuser; null where nothing does.
 --
 -- Every role uses it that makes a table, superusers included.
 CREATE FUNCTION rolecall_internal.untrusted_owners()
@@ -5736,7 +5920,7 @@ SET search_path = pg_catalog, pg_temp
 AS $untrusted_owners$
 BEGIN
   RETURN (
-    SELECT string_agg(format('ALTER %s OWNER TO CURRENT_USER', o.object), '; ' ORDER BY o.object)
+    SELECT string_agg(format('%s of %I', o.object, r.rolname), ', ' ORDER BY o.object)
     FROM (
       SELECT n.nspowner, format('SCHEMA %I', n.nspname)
       FROM pg_namespace AS n WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
@@ -5755,7 +5939,7 @@ END
 $untrusted_owners$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
-  IS 'The statements that give what the trigger uses to a superuser; null where it is one''s already';
+  IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
 
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
@@ -5942,6 +6126,36 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
+
+-- sql/5-internal/plan/why_no_bypassrls.sql
+-- Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can.
+--
+-- A superuser gives it, and from PostgreSQL 16 a role that has it, to roles that it may change.
+CREATE FUNCTION rolecall_internal.why_no_bypassrls(
+  role_oid oid
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $why_no_bypassrls$
+BEGIN
+  RETURN (
+    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    FROM pg_roles AS c
+    WHERE c.rolname = current_user AND NOT c.rolsuper
+      AND NOT (
+        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
+        AND (why_no_bypassrls.role_oid IS NULL OR pg_has_role(why_no_bypassrls.role_oid, 'MEMBER WITH ADMIN OPTION'))
+      )
+    LIMIT 1
+  );
+END
+$why_no_bypassrls$;
+
+COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
+  IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
+
+REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
 CREATE FUNCTION rolecall_internal.write_secret(
@@ -6200,6 +6414,9 @@ REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
 -- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
 -- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
 -- former one as they are.
+--
+-- A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a
+-- skipped row that has the statement for who can.
 CREATE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
   authenticated text DEFAULT NULL,
@@ -6979,6 +7196,68 @@ REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
 )
   FROM PUBLIC;
 
+-- sql/6-functions/remove_operator.sql
+-- Takes away again what `add_operator()` grants.
+--
+-- Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and remembers
+-- the role as an operator no more. What the role is otherwise, and the roles that it has made, stay. An operator knows
+-- the secret that the passwords of the reporting roles are derived from: where it may have kept that, call
+-- `rotate_reporting_secret()` too.
+--
+-- A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is skipped
+-- with 42501, and says whose it is to revoke.
+CREATE FUNCTION rolecall.remove_operator(
+  role_name text,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
+SET quote_all_identifiers = off -- names are compared as they are stored
+SET jit = off -- compiling a plan would take longer than running it
+SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+AS $remove_operator$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_role_name(remove_operator.role_name);
+  PERFORM rolecall_internal.check_may_add_operators();
+  PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
+  DECLARE
+    v_step rolecall.step;
+  BEGIN
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'operators', jsonb_build_array(
+        jsonb_build_object('role', remove_operator.role_name, 'state', 'absent')
+      )
+    ), remove_operator.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
+    OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
+    OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$remove_operator$;
+
+COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Takes away again what `add_operator()` grants';
+
+REVOKE ALL ON FUNCTION rolecall.remove_operator(text, boolean) FROM PUBLIC;
+
 -- sql/6-functions/remove_user.sql
 -- Drops a role, with its memberships, and what it owns where that is asked for.
 --
@@ -7401,6 +7680,9 @@ BEGIN
     v_step rolecall.step;
   BEGIN
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object('name', set_password.username, 'state', 'existing')
+      ),
       'passwords', jsonb_build_array(
         jsonb_build_object(
           'role', set_password.username,
@@ -7724,6 +8006,32 @@ COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
   IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
 
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
+
+DO $installer$
+DECLARE
+  v_installer text := (
+    SELECT pg_catalog.pg_get_userbyid(e.extowner) FROM pg_catalog.pg_extension AS e
+    WHERE e.extname = 'rolecall' AND e.extowner <> (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n
+                                                    WHERE n.nspname = 'rolecall')
+  );
+BEGIN
+  IF v_installer IS NOT NULL THEN
+    EXECUTE pg_catalog.format(
+      'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I WITH GRANT OPTION',
+      v_installer
+    );
+    EXECUTE pg_catalog.format(
+      'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I WITH GRANT OPTION',
+      v_installer
+    );
+    EXECUTE pg_catalog.format(
+      'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO '
+      '%I WITH GRANT OPTION',
+      v_installer
+    );
+  END IF;
+END
+$installer$;
 $rolecall_script$;
 BEGIN
   PERFORM pg_catalog.pg_advisory_xact_lock(42, pg_catalog.hashtext('rolecall plain script'));
