@@ -313,7 +313,14 @@ BEGIN
         SELECT l.table_oid, i.parent
         FROM lineage AS l
         CROSS JOIN LATERAL (
-          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor OFFSET 0
+          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
+          UNION ALL
+          SELECT d.refobjid
+          FROM pg_depend AS d
+          JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          WHERE d.objid = l.ancestor
+            AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          OFFSET 0
         ) AS i
       ),
       withheld AS (
@@ -327,11 +334,17 @@ BEGIN
         WHERE c.relname = p.parts[cardinality(p.parts)]
           AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
         UNION
-        -- Its partitions hold its rows.
-        SELECT w.role_oid, i.child
+        SELECT w.role_oid, i.oid
         FROM withheld AS w
         CROSS JOIN LATERAL (
-          SELECT i.inhrelid AS child FROM pg_inherits AS i WHERE i.inhparent = w.table_oid OFFSET 0
+          SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+          UNION ALL
+          SELECT d.objid
+          FROM pg_depend AS d
+          JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          WHERE d.refobjid = w.table_oid
+            AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          OFFSET 0
         ) AS i
       ),
       subject AS (
@@ -358,7 +371,7 @@ BEGIN
         FROM subject AS s
         CROSS JOIN LATERAL (
           SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
-          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
           OFFSET 0
         ) AS c
         CROSS JOIN LATERAL (
@@ -1953,17 +1966,17 @@ BEGIN
     END IF;
   END IF;
   IF v_change.password IS NULL THEN
-    RETURN rolecall_internal.execute_change(v_change);
+    RETURN rolecall_internal.execute_change(v_change, false);
   END IF;
   v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal('********')));
   v_change.password := NULL;
-  v_step := rolecall_internal.execute_change(v_change);
+  v_step := rolecall_internal.execute_change(v_change, false);
   IF v_step.status = 'applied' THEN
     v_change.operation := 'set_password';
     v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
     v_change.password := rolecall_internal.verifier(create_missing_role.passwords ->> v_change.target);
     -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-    v_step.note := (rolecall_internal.execute_change(v_change)).note;
+    v_step.note := (rolecall_internal.execute_change(v_change, false)).note;
   END IF;
   v_step.statement := create_missing_role.change.statement;
   RETURN v_step;
@@ -2173,7 +2186,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
 -- sql/5-internal/execute/execute_change.sql
 CREATE FUNCTION rolecall_internal.execute_change(
-  change rolecall_internal.change
+  change rolecall_internal.change,
+  lenient boolean
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -2219,7 +2233,11 @@ BEGIN
         OR SQLSTATE 'XX000' THEN
         v_attempts := v_attempts + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
-        IF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= 1000 THEN
+        IF v_verdict IS NULL AND lenient
+          AND change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
+        THEN
+          RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
+        ELSIF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= 1000 THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2246,10 +2264,48 @@ BEGIN
 END
 $execute_change$;
 
-COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change)
-  IS 'Makes one change, by the error policy of its operation; null where it has to be planned again';
+COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean)
+  IS 'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that '
+     'cannot be given or taken is an error or, where that is asked for, a step that has failed';
 
-REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean) FROM PUBLIC;
+
+-- sql/5-internal/run/execute_planned.sql
+-- Makes one change of a plan; null where it has to be planned again.
+--
+-- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
+-- failed, and is to be planned for each object alone. Then the one that fails is skipped.
+CREATE FUNCTION rolecall_internal.execute_planned(
+  change rolecall_internal.change,
+  passwords jsonb,
+  document jsonb
+)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $execute_planned$
+DECLARE
+  v_change rolecall_internal.change := execute_planned.change;
+  v_step rolecall.step;
+BEGIN
+  IF v_change.password IS NOT NULL THEN
+    -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+    v_change.password := rolecall_internal.verifier(execute_planned.passwords ->> v_change.target);
+  END IF;
+  v_step := rolecall_internal.execute_change(v_change, execute_planned.document ? 'read_access');
+  IF v_step.status = 'failed' AND execute_planned.document ? 'singly' THEN
+    v_change.sqlstate := v_step.sqlstate;
+    v_change.note := v_step.note;
+    RETURN rolecall_internal.execute_change(v_change, false);
+  END IF;
+  RETURN v_step;
+END
+$execute_planned$;
+
+COMMENT ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb)
+  IS 'Makes one change of a plan; null where it has to be planned again';
+
+REVOKE ALL ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/document/fitted_name.sql
 CREATE FUNCTION rolecall_internal.fitted_name(
@@ -2775,10 +2831,11 @@ REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 -- The groups with tables that a role is to read and does not, for each place; null where there are none.
 --
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
--- once: where that is right, and cheaper than to name them.
+-- once: where the caller may grant on each of them, and that is cheaper than to name them.
 CREATE FUNCTION rolecall_internal.missing_groups(
   places rolecall_internal.place[],
-  groups rolecall_internal.table_group[]
+  groups rolecall_internal.table_group[],
+  singly boolean
 )
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2794,16 +2851,16 @@ BEGIN
       WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p)
     ),
     held AS MATERIALIZED (
-      SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.sample, g.size,
-             r.number IS NOT NULL AS reads
+      SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
+             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, r.number IS NOT NULL AS reads,
+             has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION') AS allowed
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
-        ON g.schema = p.schema_oid AND g.kind <> 'S'
+        ON g.schema = p.schema_oid
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
     ),
     missing AS (
-      SELECT h.position, h.place, h.number, h.owner, m.tables,
-             has_table_privilege(h.sample, 'SELECT WITH GRANT OPTION') AS allowed
+      SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed
       FROM held AS h
       CROSS JOIN LATERAL (
         SELECT h.size - count(*) FROM unnest(h.withheld_in) AS w(number) WHERE w.number = h.number
@@ -2811,34 +2868,38 @@ BEGIN
       WHERE NOT h.reads AND h.owner IS DISTINCT FROM h.role_oid AND m.tables > 0
     ),
     manner AS (
-      SELECT m.position, m.place,
-             m.allowed AND (
+      SELECT m.position, m.place, m.kind,
+             h.allowed AND NOT missing_groups.singly AND (
                m.tables = h.tables
-               OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema) > 1000
+               OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema, m.kind) > 1000
              ) AS whole
       FROM (
-        SELECT m.position, m.place, bool_and(m.allowed) AS allowed, sum(m.tables) AS tables
-        FROM missing AS m GROUP BY m.position, m.place
+        SELECT m.position, m.place, m.kind, sum(m.tables) AS tables
+        FROM missing AS m GROUP BY m.position, m.place, m.kind
       ) AS m
       JOIN (
-        SELECT h.position, h.place, h.schema, sum(h.size) AS tables
-        FROM held AS h GROUP BY h.position, h.place, h.schema
-      ) AS h USING (position, place)
+        SELECT h.position, h.place, h.kind, h.schema, bool_and(h.allowed) AS allowed, sum(h.size) AS tables
+        FROM held AS h GROUP BY h.position, h.place, h.kind, h.schema
+      ) AS h USING (position, place, kind)
     )
     SELECT jsonb_agg(jsonb_build_object(
-             'position', m.position, 'place', m.place, 'number', m.number, 'owner', m.owner::bigint,
-             'allowed', m.allowed, 'whole', n.whole
+             'position', m.position, 'place', m.place, 'kind', m.kind, 'number', m.number,
+             'owner', m.owner::bigint, 'allowed', m.allowed, 'whole', n.whole
            ))
     FROM missing AS m
-    JOIN manner AS n USING (position, place)
+    JOIN manner AS n USING (position, place, kind)
   );
 END
 $missing_groups$;
 
-COMMENT ON FUNCTION rolecall_internal.missing_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+COMMENT ON FUNCTION rolecall_internal.missing_groups(
+  rolecall_internal.place[], rolecall_internal.table_group[], boolean
+)
   IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
 
-REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
+  rolecall_internal.place[], rolecall_internal.table_group[], boolean
+)
   FROM PUBLIC;
 
 -- sql/5-internal/run/missing_roles.sql
@@ -3153,8 +3214,18 @@ BEGIN
       JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
       WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
       UNION
-      -- Its partitions hold its rows.
-      SELECT w.position, i.inhrelid FROM withheld AS w JOIN pg_inherits AS i ON i.inhparent = w.table_oid
+      -- Its partitions hold its rows, and its sequences tell how many they are.
+      SELECT w.position, i.oid
+      FROM withheld AS w
+      CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+        UNION ALL
+        SELECT d.objid
+        FROM pg_depend AS d
+        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+        WHERE d.refobjid = w.table_oid
+          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+      ) AS i
     ),
     found AS (
       SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
@@ -3184,7 +3255,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_g
 -- sql/5-internal/plan/plan.sql
 -- The differences between the desired state and the catalogs, in the order in which they have to be made.
 --
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role.
+-- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
+-- key `singly` each privilege that a reporting role lacks has a change of its own.
 CREATE FUNCTION rolecall_internal.plan(
   document jsonb,
   passwords jsonb
@@ -3212,7 +3284,7 @@ BEGIN
   END IF;
   IF plan.document ? 'read_access' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access') AS p
+      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
     );
   END IF;
   IF plan.document ? 'watch' THEN
@@ -3293,7 +3365,7 @@ BEGIN
     ),
     present AS (
       SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
-             d.defaclobjtype = 'r' AND x.privilege_type = 'SELECT'
+             d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
                AND EXISTS (
                  SELECT FROM unnest(plan_default_privileges.places) AS p
                  WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
@@ -3306,17 +3378,18 @@ BEGIN
     ),
     change AS (
       SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
-             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON TABLES TO %I',
-                    o.owner, string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), p.role) AS statement
+             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON %s TO %I', o.owner,
+                    string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
       FROM unnest(plan_default_privileges.places) AS p
       JOIN owner AS o USING (position)
+      CROSS JOIN (VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)
       WHERE o.owner <> p.role
         AND NOT EXISTS (
           SELECT FROM present AS d
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
-            AND d.defaclnamespace = p.schema_oid
+            AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
-      GROUP BY p.position, p.role, o.owner, o.owner_oid
+      GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
@@ -3521,27 +3594,29 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_memberships(jsonb) FROM PUBLIC;
 -- sql/5-internal/reading/plan_missing_tables.sql
 CREATE FUNCTION rolecall_internal.plan_missing_tables(
   places rolecall_internal.place[],
-  groups rolecall_internal.table_group[]
+  groups rolecall_internal.table_group[],
+  missing jsonb,
+  singly boolean
 )
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_missing_tables$
-DECLARE
-  v_missing jsonb := rolecall_internal.missing_groups(plan_missing_tables.places, plan_missing_tables.groups);
 BEGIN
-  IF v_missing IS NULL THEN
+  IF plan_missing_tables.missing IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
     WITH missing AS (
-      SELECT p.position, p.place, p.role, p.schema, p.withheld, m.number, m.owner, m.allowed, m.whole
-      FROM jsonb_to_recordset(v_missing)
-        AS m(position bigint, place bigint, number integer, owner oid, allowed boolean, whole boolean)
+      SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
+             m.kind
+      FROM jsonb_to_recordset(plan_missing_tables.missing)
+        AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
       JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
     ),
     whole AS (
-      SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld FROM missing AS m WHERE m.whole
+      SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld, m.withheld_in, m.kind
+      FROM missing AS m WHERE m.whole
     ),
     named AS (
       SELECT m.*, t.table_oid, t.name
@@ -3554,20 +3629,21 @@ BEGIN
     found AS (
       SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
              string_agg(w.schema, ', ' ORDER BY w.place) AS target,
-             format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %I',
+             format('GRANT SELECT ON ALL %s IN SCHEMA %s TO %I', w.kind,
                     string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
              w.role, NULL::text AS note
       FROM whole AS w
-      GROUP BY w.position, w.role
+      GROUP BY w.position, w.role, w.kind
       UNION ALL
-      SELECT n.position, 1, n.place, n.part, 'grant_privilege', n.schema,
+      SELECT n.position, 1, n.place, n.part, 'grant_privilege',
+             CASE WHEN plan_missing_tables.singly THEN min(format('%I.%I', n.schema, n.name)) ELSE n.schema END,
              format('GRANT SELECT ON %s TO %I',
                     string_agg(format('%I.%I', n.schema, n.name), ', ' ORDER BY n.name COLLATE "C"), n.role),
              n.role, NULL
       FROM (
         SELECT a.*, (row_number() OVER (
                  PARTITION BY a.position, a.place ORDER BY a.name COLLATE "C"
-               ) - 1) / 500 AS part
+               ) - 1) / CASE WHEN plan_missing_tables.singly THEN 1 ELSE 500 END AS part
         FROM named AS a WHERE a.allowed
       ) AS n
       GROUP BY n.position, n.place, n.part, n.schema, n.role
@@ -3582,7 +3658,9 @@ BEGIN
       SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
              format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
       FROM whole AS w
-      CROSS JOIN LATERAL unnest(w.withheld) AS t(oid)
+      CROSS JOIN LATERAL unnest(w.withheld, w.withheld_in) AS t(oid, number)
+      JOIN unnest(plan_missing_tables.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+        ON g.number = t.number AND CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END = w.kind
       GROUP BY w.position, w.place, w.schema, w.role
     )
     SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
@@ -3592,10 +3670,14 @@ BEGIN
 END
 $plan_missing_tables$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'SELECT that is missing on tables';
+COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
+  rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
+)
+  IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
 
-REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(rolecall_internal.place[], rolecall_internal.table_group[])
+REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(
+  rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
+)
   FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_operators.sql
@@ -3934,7 +4016,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLI
 
 -- sql/5-internal/reading/plan_read_access.sql
 CREATE FUNCTION rolecall_internal.plan_read_access(
-  resources jsonb
+  resources jsonb,
+  singly boolean
 )
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3943,6 +4026,7 @@ AS $plan_read_access$
 DECLARE
   v_groups rolecall_internal.table_group[];
   v_places rolecall_internal.place[];
+  v_missing jsonb;
 BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
   v_groups := rolecall_internal.table_groups();
@@ -3950,16 +4034,20 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(v_places, v_groups);
+  v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
+    v_places, v_groups, v_missing, plan_read_access.singly
+  );
   RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
 END
 $plan_read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb)
-  IS 'Differences in the read-only access of reporting roles';
+COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
+  IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
+     'asked for';
 
-REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_removals.sql
 CREATE FUNCTION rolecall_internal.plan_removals(
@@ -4332,7 +4420,7 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH suspect AS (
-      SELECT s.*, p.position IS NOT NULL AND s.kind <> 'S' AS reported, coalesce(p.withheld, '{}') AS withheld
+      SELECT s.*, p.position IS NOT NULL AS reported, coalesce(p.withheld, '{}') AS withheld
       FROM jsonb_to_recordset(v_suspect)
         AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
              passes_on boolean, writes text)
@@ -4423,12 +4511,14 @@ BEGIN
           'ALTER FOREIGN TABLE',
           'ALTER MATERIALIZED VIEW',
           'ALTER SCHEMA',
+          'ALTER SEQUENCE',
           'ALTER TABLE',
           'ALTER VIEW',
           'CREATE EXTENSION',
           'CREATE FOREIGN TABLE',
           'CREATE MATERIALIZED VIEW',
           'CREATE SCHEMA',
+          'CREATE SEQUENCE',
           'CREATE TABLE',
           'CREATE TABLE AS',
           'CREATE VIEW',
@@ -4464,9 +4554,9 @@ BEGIN
                'EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
                'rolecall_watch_new_tables',
                '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
-               '''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
-               'MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE VIEW'', '
-               '''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
+               '''ALTER SEQUENCE'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN '
+               'TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE SEQUENCE'', ''CREATE TABLE'', '
+               '''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL
@@ -5239,6 +5329,7 @@ DECLARE
   v_locked text[];
   v_again boolean;
   v_seen text;
+  v_document jsonb := run_rounds.document;
 BEGIN
   <<attempts>>
   LOOP
@@ -5258,7 +5349,7 @@ BEGIN
             HINT = 'Try again.';
         END IF;
         v_seen := pg_current_snapshot()::text;
-        v_changes := rolecall_internal.plan(run_rounds.document, run_rounds.passwords);
+        v_changes := rolecall_internal.plan(v_document, run_rounds.passwords);
         IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
           -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
           -- passwords does not see that the roles made here have theirs.
@@ -5277,7 +5368,6 @@ BEGIN
           PERFORM rolecall_internal.remember(run_rounds.document, cardinality(v_steps) > 0);
           EXIT attempts;
         END IF;
-
         v_created := '{}'::rolecall.step[];
         v_again := false;
         FOREACH v_change IN ARRAY rolecall_internal.missing_roles(v_changes) LOOP
@@ -5320,11 +5410,11 @@ BEGIN
 
         FOREACH v_change IN ARRAY v_changes LOOP
           CONTINUE WHEN v_change.operation = 'create_role';
-          IF v_change.password IS NOT NULL THEN
-            -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-            v_change.password := rolecall_internal.verifier(run_rounds.passwords ->> v_change.target);
+          v_step := rolecall_internal.execute_planned(v_change, run_rounds.passwords, v_document);
+          IF v_step.status = 'failed' THEN
+            v_document := v_document || '{"singly": true}';
+            v_step := NULL;
           END IF;
-          v_step := rolecall_internal.execute_change(v_change);
           EXIT WHEN v_step IS NULL;
           v_steps := v_steps || v_step;
           v_done := v_done || v_change.statement;
@@ -5845,7 +5935,7 @@ BEGIN
       SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(suspect_groups.places) AS p
     ) AS t ON t.role_oid = e.grantee
     LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
-    WHERE e.writes IS NOT NULL OR e.passes_on OR e.kind = 'S' OR p.position IS NULL OR e.number = ANY (p.withheld_in)
+    WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)
   );
 END
 $suspect_groups$;
@@ -7026,8 +7116,9 @@ REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean
 --
 -- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
 -- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
--- foreign table in them that is not withheld, also on those made later by one of the table owners. It has the settings
--- `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
+-- foreign table in them that is not withheld, and on every sequence that does not belong to a withheld table, also on
+-- those made later by one of the table owners. It has the settings `default_transaction_read_only = on` and
+-- `search_path`, and what it changes about them itself is put back.
 --
 -- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
 -- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
