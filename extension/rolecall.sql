@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 9bce573276c0c6ad2c03e066567977a8e0f1f2af030020aad5579d65c033c2d1'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 60f4ae592cd0eb51573c9c1b1ef7f77466f8e32c5c286d6e4fad1badd776824b'
     AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
       >= 151
   THEN
@@ -947,7 +947,6 @@ $apply_to_new_tables$;
 COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
   IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
      'away the rest';
-
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(
@@ -974,7 +973,6 @@ $attribute_clauses$;
 
 COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
   IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
-
 REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_catalogs(
@@ -1021,7 +1019,6 @@ $audit_catalogs$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[])
   IS 'Privileges on the catalogs that the server does not come with';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_columns(
@@ -1078,7 +1075,6 @@ $audit_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[])
   IS 'Privileges on columns beyond reading them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(
@@ -1173,7 +1169,6 @@ $audit_functions$;
 COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[])
   IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
      'database';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_objects(
@@ -1264,7 +1259,6 @@ $audit_objects$;
 COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
   IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
      'future';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(
@@ -1329,7 +1323,6 @@ $audit_ownership$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[])
   IS 'What the principals own: here, in the whole cluster, and in other databases';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- The role itself, the roles whose privileges it can use, and PUBLIC.
@@ -1412,7 +1405,6 @@ $audit_principals$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
 -- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over
@@ -1496,7 +1488,6 @@ $audit_reading$;
 COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[])
   IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over '
      'them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_roles(
@@ -1557,7 +1548,6 @@ $audit_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean)
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_schemas(
@@ -1581,7 +1571,6 @@ $audit_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[])
   IS 'The schemas in which the principals can name objects';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_server(
@@ -1642,7 +1631,6 @@ $audit_server$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
   IS 'What is left: large objects in general, other databases, configuration parameters';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(
@@ -1687,7 +1675,6 @@ $audit_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(
@@ -1744,7 +1731,6 @@ $audit_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
   IS 'Privileges on tables and sequences beyond reading them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(
@@ -1771,7 +1757,6 @@ $audit_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
 
 -- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
@@ -1803,7 +1788,6 @@ $base64_length$;
 
 COMMENT ON FUNCTION rolecall_internal.base64_length(text)
   IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
-
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.base_role_names()
@@ -1825,7 +1809,6 @@ $base_role_names$;
 
 COMMENT ON FUNCTION rolecall_internal.base_role_names()
   IS 'The names that the base roles have in this database; the default role is there only where it was once named';
-
 REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;
 
 -- The bits of a bytea.
@@ -1845,7 +1828,6 @@ END
 $bits$;
 
 COMMENT ON FUNCTION rolecall_internal.bits(bytea) IS 'The bits of a bytea';
-
 REVOKE ALL ON FUNCTION rolecall_internal.bits(bytea) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.blocking(
@@ -1891,7 +1873,6 @@ $blocking$;
 
 COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
   IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
-
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_document(
@@ -1930,7 +1911,6 @@ $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
   IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_may_add_operators()
@@ -1952,7 +1932,6 @@ $check_may_add_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
   IS 'Refuses a caller that could neither make nor unmake an operator';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_no_operators_of(
@@ -1994,7 +1973,6 @@ $check_no_operators_of$;
 
 COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
   IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(
@@ -2023,7 +2001,6 @@ $check_operator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_operator(text)
   IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_protected(
@@ -2052,7 +2029,6 @@ $check_protected$;
 
 COMMENT ON FUNCTION rolecall_internal.check_protected(text)
   IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_protected(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_provisioned_here(
@@ -2084,7 +2060,6 @@ $check_provisioned_here$;
 
 COMMENT ON FUNCTION rolecall_internal.check_provisioned_here(jsonb)
   IS 'Refuses a reporting role that belongs to another database of the cluster';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_provisioned_here(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_read_access(
@@ -2158,7 +2133,6 @@ $check_read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.check_read_access(jsonb)
   IS 'Refuses a definition of a reporting role that could not be provisioned';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_read_access(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_removal_rights(
@@ -2194,7 +2168,6 @@ $check_removal_rights$;
 
 COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
   IS 'Refuses a caller that may not make a step of a removal';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
   FROM PUBLIC;
 
@@ -2225,7 +2198,6 @@ $check_role_name$;
 
 COMMENT ON FUNCTION rolecall_internal.check_role_name(text)
   IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_role_name(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_is_current()
@@ -2243,7 +2215,6 @@ $check_secret_is_current$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
   IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_key(
@@ -2268,7 +2239,6 @@ END
 $check_secret_key$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
 
 -- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
@@ -2310,7 +2280,6 @@ $check_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
   IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(
@@ -2363,7 +2332,6 @@ $comment_lock$;
 
 COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
   IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
-
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
 -- Makes a role, and then gives it its password.
@@ -2413,7 +2381,6 @@ $create_missing_role$;
 
 COMMENT ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb)
   IS 'Makes a role, and then gives it its password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb) FROM PUBLIC;
 
 -- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
@@ -2519,7 +2486,6 @@ $dependencies$;
 
 COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
   IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
-
 REVOKE ALL ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.derived_password(
@@ -2541,7 +2507,6 @@ END
 $derived_password$;
 
 COMMENT ON FUNCTION rolecall_internal.derived_password(bytea, text) IS 'The password of a reporting role';
-
 REVOKE ALL ON FUNCTION rolecall_internal.derived_password(bytea, text) FROM PUBLIC;
 
 -- The salt of the verifier of a reporting role's password.
@@ -2566,7 +2531,6 @@ $derived_salt$;
 
 COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
   IS 'The salt of the verifier of a reporting role''s password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.encrypt_older(
@@ -2605,7 +2569,6 @@ $encrypt_older$;
 
 COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
-
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.execute_change(
@@ -2690,7 +2653,6 @@ $execute_change$;
 COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean)
   IS 'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that '
      'cannot be given or taken is an error or, where that is asked for, a step that has failed';
-
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean) FROM PUBLIC;
 
 -- Makes one change of a plan; null where it has to be planned again.
@@ -2726,7 +2688,6 @@ $execute_planned$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb)
   IS 'Makes one change of a plan; null where it has to be planned again';
-
 REVOKE ALL ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.fitted_name(
@@ -2755,7 +2716,6 @@ $fitted_name$;
 COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
   IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
      'a hash';
-
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
 -- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
@@ -2782,7 +2742,6 @@ $hmac_pad$;
 
 COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
   IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
-
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_pad(bytea, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.hmac_sha256(
@@ -2802,7 +2761,6 @@ END
 $hmac_sha256$;
 
 COMMENT ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
-
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.in_plan_order(
@@ -2832,7 +2790,6 @@ $in_plan_order$;
 
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
   IS 'Steps in the order of the changes that they are about';
-
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(
@@ -2857,7 +2814,6 @@ $is_creator_edge$;
 
 COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
   IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
 
 -- Whether this verifier is one of the empty password.
@@ -2887,7 +2843,6 @@ END
 $is_empty_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_empty_verifier(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_encrypting()
@@ -2901,7 +2856,6 @@ END
 $is_encrypting$;
 
 COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session encrypts secrets';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(
@@ -2924,7 +2878,6 @@ $is_kept_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
 -- Whether NFKC leaves this code point alone, whatever stands beside it.
@@ -2968,7 +2921,6 @@ $is_nfkc_stable$;
 
 COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
   IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_password_cleared(
@@ -2993,7 +2945,6 @@ $is_password_cleared$;
 
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role that was just given a password has none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_rotation_due(
@@ -3014,7 +2965,6 @@ $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether there is no reporting secret, or it is older than it may be';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
 -- Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier.
@@ -3050,7 +3000,6 @@ $is_scram_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.joined(
@@ -3073,7 +3022,6 @@ $joined$;
 
 COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
-
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(
@@ -3117,7 +3065,6 @@ $keep_verifiers$;
 COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
-
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
 
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
@@ -3142,7 +3089,6 @@ $lock_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
   IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
-
 REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.lock_role(
@@ -3167,7 +3113,6 @@ $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
   IS 'Locks one role for the rest of the transaction; true where it is gone';
-
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.lock_roles(
@@ -3195,7 +3140,6 @@ $lock_roles$;
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[])
   IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
      'or a role is gone';
-
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.memberships_of(
@@ -3228,7 +3172,6 @@ $memberships_of$;
 
 COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
 -- The groups with tables that a role is to read and does not, for each place; null where there are none.
@@ -3299,7 +3242,6 @@ COMMENT ON FUNCTION rolecall_internal.missing_groups(
   rolecall_internal.place[], rolecall_internal.table_group[], boolean
 )
   IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
   rolecall_internal.place[], rolecall_internal.table_group[], boolean
 )
@@ -3331,7 +3273,6 @@ $missing_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
   IS 'The changes that make a role, in name order';
-
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.name_list(
@@ -3354,7 +3295,6 @@ $name_list$;
 
 COMMENT ON FUNCTION rolecall_internal.name_list(text[])
   IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
-
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.newest_record(
@@ -3377,7 +3317,6 @@ $newest_record$;
 
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.note_unwatched(
@@ -3426,7 +3365,6 @@ $note_unwatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unwatched(jsonb)
   IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
-
 REVOKE ALL ON FUNCTION rolecall_internal.note_unwatched(jsonb) FROM PUBLIC;
 
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
@@ -3467,7 +3405,6 @@ $other_database$;
 COMMENT ON FUNCTION rolecall_internal.other_database(text)
   IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or '
      'nobody''s';
-
 REVOKE ALL ON FUNCTION rolecall_internal.other_database(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.parameter_privileges()
@@ -3493,7 +3430,6 @@ $parameter_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
   IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
-
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;
 
 -- Whether this stored verifier stands for this password.
@@ -3534,7 +3470,6 @@ $password_matches$;
 
 COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
   IS 'Whether this stored verifier stands for this password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.pgcrypto_schema()
@@ -3566,7 +3501,6 @@ $pgcrypto_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
-
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.places(
@@ -3643,7 +3577,6 @@ $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
   IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
-
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
 -- The differences between the desired state and the catalogs, in the order in which they have to be made.
@@ -3701,7 +3634,6 @@ $plan$;
 
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
   IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_connect(
@@ -3731,7 +3663,6 @@ $plan_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
   IS 'CONNECT on this database, where the role has it neither of its own nor through PUBLIC';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_default_privileges(
@@ -3806,7 +3737,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_default_privileges(
   rolecall_internal.place[], rolecall_internal.table_group[]
 )
   IS 'Default privileges that are missing for future tables, and those that the role must not have';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_default_privileges(
   rolecall_internal.place[], rolecall_internal.table_group[]
 )
@@ -3874,7 +3804,6 @@ $plan_former_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
   IS 'The steps that take from operators what they have, where their state is absent';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(
@@ -3977,7 +3906,6 @@ END
 $plan_memberships$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_memberships(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_missing_tables(
@@ -4062,7 +3990,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
   rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
 )
   IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(
   rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
 )
@@ -4137,7 +4064,6 @@ $plan_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
   IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;
 
 -- Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take.
@@ -4335,7 +4261,6 @@ $plan_other_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their
@@ -4396,7 +4321,6 @@ $plan_passwords$;
 COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
   IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their '
      'ends';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(
@@ -4430,7 +4354,6 @@ $plan_read_access$;
 COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
   IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
      'asked for';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_removals(
@@ -4532,7 +4455,6 @@ $plan_removals$;
 COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
   IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
      'dropped';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(
@@ -4585,7 +4507,6 @@ $plan_revokes$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
   IS 'Memberships that are to end, and options that are to be taken away';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_roles(
@@ -4675,7 +4596,6 @@ END
 $plan_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_roles(jsonb) IS 'Roles that are missing, and attributes that differ';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_roles(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_schemas(
@@ -4722,7 +4642,6 @@ $plan_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
   IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_settings(
@@ -4779,7 +4698,6 @@ $plan_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_settings(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_table_excess(
@@ -4852,7 +4770,6 @@ $plan_table_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
   IS 'Privileges on tables and sequences that a role must not have';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
@@ -4955,7 +4872,6 @@ $plan_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
   IS 'What is missing for new tables to be watched, or still there where they no longer are';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.provision(
@@ -4981,7 +4897,6 @@ END
 $provision$;
 
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
-
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- 32 bytes that no one can guess.
@@ -4998,7 +4913,6 @@ END
 $random_bytes$;
 
 COMMENT ON FUNCTION rolecall_internal.random_bytes() IS '32 bytes that no one can guess';
-
 REVOKE ALL ON FUNCTION rolecall_internal.random_bytes() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.read_access(
@@ -5025,7 +4939,6 @@ END
 $read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
-
 REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.read_secret(
@@ -5072,7 +4985,6 @@ $read_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
-
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(
@@ -5100,7 +5012,6 @@ $reader_path$;
 COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
   IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
      'of the installed extensions, whose operators and functions are found as everybody else finds them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.recorded_document()
@@ -5154,7 +5065,6 @@ $recorded_document$;
 COMMENT ON FUNCTION rolecall_internal.recorded_document()
   IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
      'caller adds that afresh';
-
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
 -- What is recorded about roles that are absent, as absent too.
@@ -5200,7 +5110,6 @@ $records_of_removed$;
 
 COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
   IS 'What is recorded about roles that are absent, as absent too';
-
 REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refresh_caches()
@@ -5217,7 +5126,6 @@ $refresh_caches$;
 
 COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_empty_verifier()
@@ -5236,7 +5144,6 @@ $refuse_empty_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
   IS 'Refuses a verifier of the empty password, for which the server stores none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_hash()
@@ -5253,7 +5160,6 @@ END
 $refuse_hash$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_hash() IS 'Refuses a password that is a hash which cannot be stored';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_hash() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_other_database(
@@ -5276,7 +5182,6 @@ $refuse_other_database$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.remember(
@@ -5363,7 +5268,6 @@ $remember$;
 
 COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
-
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
 
 -- Password resources of reporting roles: for each the verifier of its derived password.
@@ -5411,7 +5315,6 @@ $reporting_passwords$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean)
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles()
@@ -5433,7 +5336,6 @@ END
 $reporting_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_roles() IS 'The reporting roles that exist and are this database''s';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reporting_state(
@@ -5477,7 +5379,6 @@ END
 $reporting_state$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.restore(
@@ -5502,7 +5403,6 @@ $restore$;
 
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.rotate_secret(
@@ -5523,7 +5423,6 @@ END
 $rotate_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
-
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- Establishes the desired state and returns the steps, as an array: it is called without a query.
@@ -5592,7 +5491,6 @@ $run$;
 
 COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-
 REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.run_reporting(
@@ -5655,7 +5553,6 @@ $run_reporting$;
 COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
   IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
      'for';
-
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
@@ -5796,7 +5693,6 @@ $run_rounds$;
 COMMENT ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb)
   IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
      'again';
-
 REVOKE ALL ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb) FROM PUBLIC;
 
 -- The bytes that are hashed for a password.
@@ -5875,7 +5771,6 @@ END
 $saslprep$;
 
 COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.scram(
@@ -5941,7 +5836,6 @@ $scram$;
 
 COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
   IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
-
 REVOKE ALL ON FUNCTION rolecall_internal.scram(text, bytea, integer) FROM PUBLIC;
 
 -- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations,
@@ -5965,7 +5859,6 @@ $scram_fields$;
 COMMENT ON FUNCTION rolecall_internal.scram_fields(text)
   IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, '
      'salt, stored key, server key';
-
 REVOKE ALL ON FUNCTION rolecall_internal.scram_fields(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.sealed()
@@ -5992,7 +5885,6 @@ $sealed$;
 
 COMMENT ON FUNCTION rolecall_internal.sealed()
   IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
-
 REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;
 
 -- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the
@@ -6014,7 +5906,6 @@ $sees_passwords$;
 COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
-
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.statement_of(
@@ -6036,7 +5927,6 @@ $statement_of$;
 
 COMMENT ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change)
   IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
-
 REVOKE ALL ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.step_of(
@@ -6059,7 +5949,6 @@ $step_of$;
 
 COMMENT ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text)
   IS 'A change as a row for the caller';
-
 REVOKE ALL ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text) FROM PUBLIC;
 
 -- What RFC 3454 says of a code point, as far as SASLprep asks.
@@ -6163,7 +6052,6 @@ $stringprep_class$;
 
 COMMENT ON FUNCTION rolecall_internal.stringprep_class(integer)
   IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
-
 REVOKE ALL ON FUNCTION rolecall_internal.stringprep_class(integer) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.surface(
@@ -6246,7 +6134,6 @@ $surface$;
 
 COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text)
   IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
-
 REVOKE ALL ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text) FROM PUBLIC;
 
 -- The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are none.
@@ -6290,7 +6177,6 @@ $suspect_groups$;
 COMMENT ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
   IS 'The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are '
      'none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
@@ -6310,7 +6196,6 @@ END
 $table_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
-
 REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.tables_of(
@@ -6341,7 +6226,6 @@ $tables_of$;
 
 COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
   IS 'The tables of the groups with these numbers';
-
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
 -- What the trigger uses that belongs to a role that is no superuser; null where nothing does.
@@ -6374,7 +6258,6 @@ $untrusted_owners$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
-
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.utf8_code_points(
@@ -6414,7 +6297,6 @@ $utf8_code_points$;
 
 COMMENT ON FUNCTION rolecall_internal.utf8_code_points(bytea)
   IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
-
 REVOKE ALL ON FUNCTION rolecall_internal.utf8_code_points(bytea) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.verdict(
@@ -6463,7 +6345,6 @@ $verdict$;
 COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
   IS 'What becomes of a change that failed: retry, again (plan anew), skip or notice with a note; null: the error is '
      'surfaced';
-
 REVOKE ALL ON FUNCTION rolecall_internal.verdict(text, text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.verifier(
@@ -6488,7 +6369,6 @@ $verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.verifier(text)
   IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
-
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
 -- Says who is a member of a role that was there before it became a reporting role here, and so will read what it
@@ -6528,7 +6408,6 @@ $warn_about_members$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
   IS 'Says who is a member of a role that was there before it became a reporting role here, and so will read what it '
      'reads';
-
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public()
@@ -6553,7 +6432,6 @@ $warn_about_public$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
-
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
 -- Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can.
@@ -6582,7 +6460,6 @@ $why_no_bypassrls$;
 
 COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
   IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
-
 REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(
@@ -6614,21 +6491,8 @@ $write_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
   IS 'Stores a secret; false where there is one that is not to be replaced';
-
 REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
 
--- Lets a non-superuser call every function of the extension in this database.
---
--- Grants USAGE on the schemas of the extension, EXECUTE on its functions, and privileges on its tables. An operator
--- can read the secret that the passwords of the reporting roles are derived from, so it can log in as each of them.
--- What its calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on
--- the database to create schemas, and membership in the owner of a table to grant privileges on it.
---
--- What is in those tables is what a later `converge()` makes and what the base roles are called, also where a
--- superuser is the caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what
--- `converge()` would do.
---
--- After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
 CREATE OR REPLACE FUNCTION rolecall.add_operator(
   role_name text,
   dry_run boolean DEFAULT false
@@ -6678,32 +6542,8 @@ $add_operator$;
 
 COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
   IS 'Lets a non-superuser call every function of the extension in this database';
-
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
--- Lists every way that a role can write, gain power, or read what is withheld from it.
---
--- Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
--- secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
--- away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
--- large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
--- functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
---
--- A row says how serious it is:
---
--- * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is
---   withheld;
--- * `warning`: it has a right that a role which only reads should not need, or that leads further together with
---   another;
--- * `info`: what the server lets every login do.
---
--- `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
--- privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste.
--- It ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
--- provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables
--- too.
---
--- It changes nothing, and works in a READ ONLY transaction and on a standby.
 CREATE OR REPLACE FUNCTION rolecall.audit_role(
   role_name text
 )
@@ -6778,14 +6618,8 @@ $audit_role$;
 
 COMMENT ON FUNCTION rolecall.audit_role(text)
   IS 'Lists every way that a role can write, gain power, or read what is withheld from it';
-
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
--- Restores everything that the calls of this database have established.
---
--- Executes the steps that drift() lists. After a dump is restored into another cluster, it creates the roles again:
--- the reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
--- are not recorded.
 CREATE OR REPLACE FUNCTION rolecall.converge(
   dry_run boolean DEFAULT false
 )
@@ -6828,18 +6662,8 @@ $converge$;
 
 COMMENT ON FUNCTION rolecall.converge(boolean)
   IS 'Restores everything that the calls of this database have established';
-
 REVOKE ALL ON FUNCTION rolecall.converge(boolean) FROM PUBLIC;
 
--- Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this
--- database.
---
--- The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
--- Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
--- former one as they are.
---
--- A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a
--- skipped row that has the statement for who can.
 CREATE OR REPLACE FUNCTION rolecall.create_base_roles(
   anonymous text DEFAULT NULL,
   authenticated text DEFAULT NULL,
@@ -6933,7 +6757,6 @@ $create_base_roles$;
 COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean)
   IS 'Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this '
      'database';
-
 REVOKE ALL ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.create_client_role(
@@ -7006,12 +6829,8 @@ $create_client_role$;
 
 COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean)
   IS 'Creates a restricted group role for clients: a member of the authenticated role whose statements time out';
-
 REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;
 
--- Creates the two test users for local development: app_user, and app_admin, which is also an administrator.
---
--- Raises a WARNING: the default passwords are known to everybody.
 CREATE OR REPLACE FUNCTION rolecall.create_test_users(
   app_user text DEFAULT 'app_user',
   app_password text DEFAULT 'app_password',
@@ -7089,13 +6908,8 @@ $create_test_users$;
 
 COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean)
   IS 'Creates the two test users for local development: app_user, and app_admin, which is also an administrator';
-
 REVOKE ALL ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean) FROM PUBLIC;
 
--- Creates a role that can log in and is a member of the anonymous and authenticated roles.
---
--- A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
--- password is hashed in the database before any statement is built from it.
 CREATE OR REPLACE FUNCTION rolecall.create_user(
   username text,
   password text DEFAULT NULL,
@@ -7156,12 +6970,8 @@ $create_user$;
 
 COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean)
   IS 'Creates a role that can log in and is a member of the anonymous and authenticated roles';
-
 REVOKE ALL ON FUNCTION rolecall.create_user(text, text, boolean, boolean) FROM PUBLIC;
 
--- Creates a role that can log in and is a member of the roles given.
---
--- Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
 CREATE OR REPLACE FUNCTION rolecall.create_user_with_grants(
   username text,
   password text,
@@ -7235,17 +7045,8 @@ $create_user_with_grants$;
 
 COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean)
   IS 'Creates a role that can log in and is a member of the roles given';
-
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
--- Lists the steps that would restore everything that the calls of this database have established.
---
--- Base roles, client roles, users with their memberships, reporting roles with all their privileges, and operators, as
--- the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
---
--- Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords of
--- users are not recorded, so they are never part of it: a user that is missing would be made without one, which `note`
--- says.
 CREATE OR REPLACE FUNCTION rolecall.drift()
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -7286,13 +7087,8 @@ $drift$;
 
 COMMENT ON FUNCTION rolecall.drift()
   IS 'Lists the steps that would restore everything that the calls of this database have established';
-
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
--- Generates a random password of 24 letters and digits.
---
--- It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in
--- a connection string or in a password file.
 CREATE OR REPLACE FUNCTION rolecall.generate_password()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -7323,13 +7119,8 @@ END
 $generate_password$;
 
 COMMENT ON FUNCTION rolecall.generate_password() IS 'Generates a random password of 24 letters and digits';
-
 REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 
--- Returns a secret that was stored by set_secret() or set_secret_if_absent().
---
--- A secret that was stored before there was an encryption key is encrypted in passing where the session has one,
--- unless the transaction is READ ONLY or the caller may only read.
 CREATE OR REPLACE FUNCTION rolecall.get_secret(
   key text
 )
@@ -7368,14 +7159,8 @@ $get_secret$;
 
 COMMENT ON FUNCTION rolecall.get_secret(text)
   IS 'Returns a secret that was stored by set_secret() or set_secret_if_absent()';
-
 REVOKE ALL ON FUNCTION rolecall.get_secret(text) FROM PUBLIC;
 
--- Makes one role a member of another, with the options given.
---
--- On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option, and
--- an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created the
--- other one is left alone.
 CREATE OR REPLACE FUNCTION rolecall.grant_role(
   role_name text,
   username text,
@@ -7433,30 +7218,8 @@ $grant_role$;
 
 COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)
   IS 'Makes one role a member of another, with the options given';
-
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
--- Creates a read-only role that logs in with a derived password and reads every table of some schemas.
---
--- The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
--- where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
--- foreign table in them that is not withheld, and on every sequence that does not belong to a withheld table, also on
--- those made later by one of the table owners. It has the settings `default_transaction_read_only = on` and
--- `search_path`, and what it changes about them itself is put back.
---
--- From a role of that name that is there already everything else is taken away: attributes, memberships, and every
--- privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE
--- on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither
--- run as their owner nor are closed to others by the server or an extension; these without the grant option. What the
--- caller cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and
--- what the role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as
--- it is, and so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create
--- objects.
---
--- A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless
--- new tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
---
--- The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
 CREATE OR REPLACE FUNCTION rolecall.provision_reporting_role(
   role_name text,
   schemas text[],
@@ -7516,15 +7279,11 @@ $provision_reporting_role$;
 
 COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)
   IS 'Creates a read-only role that logs in with a derived password and reads every table of some schemas';
-
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_role(
   text, text[], text[], text[], interval, boolean, text[], boolean
 )
   FROM PUBLIC;
 
--- Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data.
---
--- Each role is what provision_reporting_role() creates.
 CREATE OR REPLACE FUNCTION rolecall.provision_reporting_roles(
   reporting_role text DEFAULT NULL,
   raw_role text DEFAULT NULL,
@@ -7604,21 +7363,11 @@ COMMENT ON FUNCTION rolecall.provision_reporting_roles(
   text, text, text, text, text[], text[], interval, boolean, boolean
 )
   IS 'Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data';
-
 REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
   text, text, text, text, text[], text[], interval, boolean, boolean
 )
   FROM PUBLIC;
 
--- Takes away again what `add_operator()` grants.
---
--- Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and remembers
--- the role as an operator no more. What the role is otherwise, and the roles that it has made, stay. An operator knows
--- the secret that the passwords of the reporting roles are derived from: where it may have kept that, call
--- `rotate_reporting_secret()` too.
---
--- A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is skipped
--- with 42501, and says whose it is to revoke.
 CREATE OR REPLACE FUNCTION rolecall.remove_operator(
   role_name text,
   dry_run boolean DEFAULT false
@@ -7668,23 +7417,8 @@ END
 $remove_operator$;
 
 COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Takes away again what `add_operator()` grants';
-
 REVOKE ALL ON FUNCTION rolecall.remove_operator(text, boolean) FROM PUBLIC;
 
--- Drops a role, with its memberships, and what it owns where that is asked for.
---
--- A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
--- that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
--- drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database
--- with what is there and the statement to run there, as user_dependencies() does in rows.
---
--- With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
--- PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned.
--- With both arguments everything is reassigned that can be, and the rest dropped.
---
--- The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
--- thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
--- not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
 CREATE OR REPLACE FUNCTION rolecall.remove_user(
   username text,
   reassign_to text DEFAULT NULL,
@@ -7745,7 +7479,6 @@ $remove_user$;
 
 COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
   IS 'Drops a role, with its memberships, and what it owns where that is asked for';
-
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.reporting_role_password(
@@ -7802,13 +7535,8 @@ $reporting_role_password$;
 
 COMMENT ON FUNCTION rolecall.reporting_role_password(text)
   IS 'Returns the derived password that a reporting role logs in with';
-
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
--- Revokes the membership of one role in another, whoever granted it.
---
--- PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
--- because it created the other one is left alone.
 CREATE OR REPLACE FUNCTION rolecall.revoke_role(
   role_name text,
   username text,
@@ -7861,13 +7589,8 @@ $revoke_role$;
 
 COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
   IS 'Revokes the membership of one role in another, whoever granted it';
-
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
--- Returns the name of a base role in this database.
---
--- Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`, and
--- the default role is the anonymous one.
 CREATE OR REPLACE FUNCTION rolecall.role_name(
   key text
 )
@@ -7914,17 +7637,8 @@ END
 $role_name$;
 
 COMMENT ON FUNCTION rolecall.role_name(text) IS 'Returns the name of a base role in this database';
-
 REVOKE ALL ON FUNCTION rolecall.role_name(text) FROM PUBLIC;
 
--- Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew.
---
--- All means every role that was provisioned in this database and exists. Sessions that are logged in go on; new logins
--- need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
--- session has the setting `rolecall.encryption_key`; the old one need not be readable.
---
--- Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
--- provisioned since the snapshot; that role's password is set by its next provisioning run.
 CREATE OR REPLACE FUNCTION rolecall.rotate_reporting_secret(
   dry_run boolean DEFAULT false
 )
@@ -7991,13 +7705,8 @@ $rotate_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
   IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
-
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
--- Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it.
---
--- It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
--- and libpq prepare it (SASLprep), so that it logs in through any of them.
 CREATE OR REPLACE FUNCTION rolecall.scram_sha_256(
   password text,
   iterations integer DEFAULT 4096
@@ -8052,15 +7761,8 @@ $scram_sha_256$;
 
 COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer)
   IS 'Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
-
 REVOKE ALL ON FUNCTION rolecall.scram_sha_256(text, integer) FROM PUBLIC;
 
--- Sets the password of a role.
---
--- The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the
--- caller can read the stored verifier and it is of this password already, it stays, and only valid_until is set where
--- that differs; a verifier of a hundred thousand iterations or more, which would take long to compare, counts as one
--- of another password.
 CREATE OR REPLACE FUNCTION rolecall.set_password(
   username text,
   password text,
@@ -8119,15 +7821,8 @@ END
 $set_password$;
 
 COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS 'Sets the password of a role';
-
 REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) FROM PUBLIC;
 
--- Stores a secret, in place of the one that the key has.
---
--- No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it
--- is encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
--- replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
--- where that has statements.
 CREATE OR REPLACE FUNCTION rolecall.set_secret(
   key text,
   value text
@@ -8182,13 +7877,8 @@ END
 $set_secret$;
 
 COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in place of the one that the key has';
-
 REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;
 
--- Stores a secret unless the key has one already, and returns the one that it has then.
---
--- Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
--- is stored as set_secret() stores it.
 CREATE OR REPLACE FUNCTION rolecall.set_secret_if_absent(
   key text,
   value text
@@ -8244,21 +7934,8 @@ $set_secret_if_absent$;
 
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
   IS 'Stores a secret unless the key has one already, and returns the one that it has then';
-
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
--- Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it
--- there.
---
--- An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been
--- granted some. What is in another database has its name only there; here it is the oid, for which `SELECT
--- 16384::regclass` gives the name there. Databases, tablespaces and the like belong to no database: they are cleared
--- from any.
---
--- `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
--- role owns becomes the property of who runs it. One statement may clear several rows.
---
--- It changes nothing, and works in a READ ONLY transaction and on a standby.
 CREATE OR REPLACE FUNCTION rolecall.user_dependencies(
   username text
 )
@@ -8315,7 +7992,6 @@ $user_dependencies$;
 COMMENT ON FUNCTION rolecall.user_dependencies(text)
   IS 'Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it '
      'there';
-
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.version()
@@ -8334,26 +8010,8 @@ $version$;
 
 COMMENT ON FUNCTION rolecall.version()
   IS 'Returns the version of what is installed in this database, as an extension or by the plain script';
-
 REVOKE ALL ON FUNCTION rolecall.version() FROM PUBLIC;
 
--- Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it.
---
--- Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
--- provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped
--- and made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
--- database's reporting roles say, in the transaction that makes the table.
---
--- That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
--- command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
--- schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
--- become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
---
--- It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
--- table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there,
--- which shows the definitions of the reporting roles. Everything else in the schema stays closed.
---
--- A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
 CREATE OR REPLACE FUNCTION rolecall.watch_new_tables(
   enable boolean DEFAULT true,
   dry_run boolean DEFAULT false
@@ -8405,7 +8063,6 @@ $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
   IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
-
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
 
   FOR v_statement IN
@@ -8417,7 +8074,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 9bce573276c0c6ad2c03e066567977a8e0f1f2af030020aad5579d65c033c2d1';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 60f4ae592cd0eb51573c9c1b1ef7f77466f8e32c5c286d6e4fad1badd776824b';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -84,7 +84,8 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     },
     body: spec.room === null && spec.errors.length > 0 ? raisingAfresh(spec.body) : spec.body,
     comment: spec.summary,
-    remarks: spec.remarks,
+    // What users should know is in the reference; what a reader of the code should know stands above it.
+    remarks: spec.room === null ? '' : spec.remarks,
   };
 }
 

@@ -42,8 +42,7 @@ function printFunction(node: CreateFunction): string {
       ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}${reasons[name] ?? ''}`),
       `AS ${dollarQuoted(node.name, node.body)};`,
     ].join('\n'),
-    commentOn(`FUNCTION ${target}`, node.comment),
-    revokeFromPublic(`FUNCTION ${target}`),
+    [commentOn(`FUNCTION ${target}`, node.comment), revokeFromPublic(`FUNCTION ${target}`)].join('\n'),
   ].join('\n\n');
 }
 

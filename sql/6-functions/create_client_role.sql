@@ -70,5 +70,4 @@ $create_client_role$;
 
 COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean)
   IS 'Creates a restricted group role for clients: a member of the authenticated role whose statements time out';
-
 REVOKE ALL ON FUNCTION rolecall.create_client_role(text, text, boolean) FROM PUBLIC;

@@ -54,5 +54,4 @@ $reporting_role_password$;
 
 COMMENT ON FUNCTION rolecall.reporting_role_password(text)
   IS 'Returns the derived password that a reporting role logs in with';
-
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;

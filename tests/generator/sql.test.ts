@@ -123,7 +123,6 @@ END
 $twice$;
 
 COMMENT ON FUNCTION rolecall.twice(text, text[]) IS 'Twice';
-
 REVOKE ALL ON FUNCTION rolecall.twice(text, text[]) FROM PUBLIC;`,
   },
 };

@@ -44,5 +44,4 @@ $audit_catalogs$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[])
   IS 'Privileges on the catalogs that the server does not come with';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;

@@ -54,5 +54,4 @@ $audit_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[])
   IS 'Privileges on columns beyond reading them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;

@@ -92,5 +92,4 @@ $audit_functions$;
 COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[])
   IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
      'database';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;

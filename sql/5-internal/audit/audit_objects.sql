@@ -88,5 +88,4 @@ $audit_objects$;
 COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
   IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
      'future';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;

@@ -62,5 +62,4 @@ $audit_ownership$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[])
   IS 'What the principals own: here, in the whole cluster, and in other databases';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[]) FROM PUBLIC;

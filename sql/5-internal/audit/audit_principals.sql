@@ -80,5 +80,4 @@ $audit_principals$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;

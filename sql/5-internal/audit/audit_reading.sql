@@ -81,5 +81,4 @@ $audit_reading$;
 COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[])
   IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over '
      'them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[]) FROM PUBLIC;

@@ -58,5 +58,4 @@ $audit_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean)
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;

@@ -21,5 +21,4 @@ $audit_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[])
   IS 'The schemas in which the principals can name objects';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;

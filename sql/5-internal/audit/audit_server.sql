@@ -58,5 +58,4 @@ $audit_server$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
   IS 'What is left: large objects in general, other databases, configuration parameters';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;

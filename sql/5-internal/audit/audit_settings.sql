@@ -42,5 +42,4 @@ $audit_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;

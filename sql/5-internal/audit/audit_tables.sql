@@ -54,5 +54,4 @@ $audit_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
   IS 'Privileges on tables and sequences beyond reading them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;

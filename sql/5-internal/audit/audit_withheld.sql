@@ -24,5 +24,4 @@ $audit_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
-
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;

@@ -22,5 +22,4 @@ $is_creator_edge$;
 
 COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
   IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;

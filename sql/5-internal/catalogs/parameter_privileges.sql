@@ -23,5 +23,4 @@ $parameter_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
   IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
-
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;

@@ -36,5 +36,4 @@ $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
   IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;

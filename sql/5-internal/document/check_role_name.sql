@@ -27,5 +27,4 @@ $check_role_name$;
 
 COMMENT ON FUNCTION rolecall_internal.check_role_name(text)
   IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_role_name(text) FROM PUBLIC;

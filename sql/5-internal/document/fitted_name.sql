@@ -26,5 +26,4 @@ $fitted_name$;
 COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
   IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
      'a hash';
-
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;

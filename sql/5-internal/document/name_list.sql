@@ -20,5 +20,4 @@ $name_list$;
 
 COMMENT ON FUNCTION rolecall_internal.name_list(text[])
   IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
-
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;

@@ -82,5 +82,4 @@ $execute_change$;
 COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean)
   IS 'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that '
      'cannot be given or taken is an error or, where that is asked for, a step that has failed';
-
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean) FROM PUBLIC;

@@ -22,5 +22,4 @@ $is_password_cleared$;
 
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role that was just given a password has none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;

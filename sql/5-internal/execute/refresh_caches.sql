@@ -14,5 +14,4 @@ $refresh_caches$;
 
 COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;

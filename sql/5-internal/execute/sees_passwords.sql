@@ -19,5 +19,4 @@ $sees_passwords$;
 COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
-
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;

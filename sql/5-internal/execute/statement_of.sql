@@ -19,5 +19,4 @@ $statement_of$;
 
 COMMENT ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change)
   IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
-
 REVOKE ALL ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change) FROM PUBLIC;

@@ -20,5 +20,4 @@ $step_of$;
 
 COMMENT ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text)
   IS 'A change as a row for the caller';
-
 REVOKE ALL ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text) FROM PUBLIC;

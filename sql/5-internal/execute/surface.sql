@@ -80,5 +80,4 @@ $surface$;
 
 COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text)
   IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
-
 REVOKE ALL ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text) FROM PUBLIC;

@@ -46,5 +46,4 @@ $verdict$;
 COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
   IS 'What becomes of a change that failed: retry, again (plan anew), skip or notice with a note; null: the error is '
      'surfaced';
-
 REVOKE ALL ON FUNCTION rolecall_internal.verdict(text, text, text) FROM PUBLIC;

@@ -22,5 +22,4 @@ $verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.verifier(text)
   IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
-
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;

@@ -29,5 +29,4 @@ $base64_length$;
 
 COMMENT ON FUNCTION rolecall_internal.base64_length(text)
   IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
-
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;

@@ -17,5 +17,4 @@ END
 $bits$;
 
 COMMENT ON FUNCTION rolecall_internal.bits(bytea) IS 'The bits of a bytea';
-
 REVOKE ALL ON FUNCTION rolecall_internal.bits(bytea) FROM PUBLIC;

@@ -24,5 +24,4 @@ $hmac_pad$;
 
 COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
   IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
-
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_pad(bytea, text) FROM PUBLIC;

@@ -17,5 +17,4 @@ END
 $hmac_sha256$;
 
 COMMENT ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
-
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) FROM PUBLIC;

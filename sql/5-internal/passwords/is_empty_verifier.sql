@@ -27,5 +27,4 @@ END
 $is_empty_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_empty_verifier(text) FROM PUBLIC;

@@ -41,5 +41,4 @@ $is_nfkc_stable$;
 
 COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
   IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;

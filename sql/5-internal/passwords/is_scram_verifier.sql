@@ -33,5 +33,4 @@ $is_scram_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;

@@ -38,5 +38,4 @@ $password_matches$;
 
 COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
   IS 'Whether this stored verifier stands for this password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;

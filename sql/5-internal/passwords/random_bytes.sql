@@ -14,5 +14,4 @@ END
 $random_bytes$;
 
 COMMENT ON FUNCTION rolecall_internal.random_bytes() IS '32 bytes that no one can guess';
-
 REVOKE ALL ON FUNCTION rolecall_internal.random_bytes() FROM PUBLIC;

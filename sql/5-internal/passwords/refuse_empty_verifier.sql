@@ -16,5 +16,4 @@ $refuse_empty_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
   IS 'Refuses a verifier of the empty password, for which the server stores none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;

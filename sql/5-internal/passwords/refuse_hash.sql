@@ -14,5 +14,4 @@ END
 $refuse_hash$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_hash() IS 'Refuses a password that is a hash which cannot be stored';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_hash() FROM PUBLIC;

@@ -76,5 +76,4 @@ END
 $saslprep$;
 
 COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;

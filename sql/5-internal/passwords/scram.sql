@@ -63,5 +63,4 @@ $scram$;
 
 COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
   IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
-
 REVOKE ALL ON FUNCTION rolecall_internal.scram(text, bytea, integer) FROM PUBLIC;

@@ -21,5 +21,4 @@ $scram_fields$;
 COMMENT ON FUNCTION rolecall_internal.scram_fields(text)
   IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, '
      'salt, stored key, server key';
-
 REVOKE ALL ON FUNCTION rolecall_internal.scram_fields(text) FROM PUBLIC;

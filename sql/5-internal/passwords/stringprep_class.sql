@@ -101,5 +101,4 @@ $stringprep_class$;
 
 COMMENT ON FUNCTION rolecall_internal.stringprep_class(integer)
   IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
-
 REVOKE ALL ON FUNCTION rolecall_internal.stringprep_class(integer) FROM PUBLIC;

@@ -37,5 +37,4 @@ $utf8_code_points$;
 
 COMMENT ON FUNCTION rolecall_internal.utf8_code_points(bytea)
   IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
-
 REVOKE ALL ON FUNCTION rolecall_internal.utf8_code_points(bytea) FROM PUBLIC;

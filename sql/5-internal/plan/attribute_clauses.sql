@@ -24,5 +24,4 @@ $attribute_clauses$;
 
 COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
   IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
-
 REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;

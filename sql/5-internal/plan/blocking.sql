@@ -43,5 +43,4 @@ $blocking$;
 
 COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
   IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
-
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;

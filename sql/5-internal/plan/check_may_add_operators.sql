@@ -19,5 +19,4 @@ $check_may_add_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
   IS 'Refuses a caller that could neither make nor unmake an operator';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;

@@ -39,5 +39,4 @@ $check_no_operators_of$;
 
 COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
   IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;

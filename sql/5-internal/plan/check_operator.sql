@@ -26,5 +26,4 @@ $check_operator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_operator(text)
   IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;

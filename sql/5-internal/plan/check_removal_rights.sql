@@ -33,6 +33,5 @@ $check_removal_rights$;
 
 COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
   IS 'Refuses a caller that may not make a step of a removal';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
   FROM PUBLIC;

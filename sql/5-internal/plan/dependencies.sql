@@ -103,5 +103,4 @@ $dependencies$;
 
 COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
   IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
-
 REVOKE ALL ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean) FROM PUBLIC;

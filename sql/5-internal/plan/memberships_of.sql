@@ -30,5 +30,4 @@ $memberships_of$;
 
 COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;

@@ -55,5 +55,4 @@ $plan$;
 
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
   IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;

@@ -100,5 +100,4 @@ END
 $plan_memberships$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_memberships(jsonb) FROM PUBLIC;

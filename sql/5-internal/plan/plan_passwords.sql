@@ -58,5 +58,4 @@ $plan_passwords$;
 COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
   IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their '
      'ends';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;

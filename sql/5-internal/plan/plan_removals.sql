@@ -99,5 +99,4 @@ $plan_removals$;
 COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
   IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
      'dropped';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;

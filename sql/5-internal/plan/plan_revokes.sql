@@ -50,5 +50,4 @@ $plan_revokes$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
   IS 'Memberships that are to end, and options that are to be taken away';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;

@@ -87,5 +87,4 @@ END
 $plan_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_roles(jsonb) IS 'Roles that are missing, and attributes that differ';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_roles(jsonb) FROM PUBLIC;

@@ -54,5 +54,4 @@ $plan_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_settings(jsonb) FROM PUBLIC;

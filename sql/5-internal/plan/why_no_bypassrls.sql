@@ -26,5 +26,4 @@ $why_no_bypassrls$;
 
 COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
   IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
-
 REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;

@@ -265,5 +265,4 @@ $apply_to_new_tables$;
 COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
   IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
      'away the rest';
-
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;

@@ -29,5 +29,4 @@ $check_provisioned_here$;
 
 COMMENT ON FUNCTION rolecall_internal.check_provisioned_here(jsonb)
   IS 'Refuses a reporting role that belongs to another database of the cluster';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_provisioned_here(jsonb) FROM PUBLIC;

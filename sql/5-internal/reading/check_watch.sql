@@ -39,5 +39,4 @@ $check_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
   IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;

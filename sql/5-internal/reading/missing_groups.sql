@@ -68,7 +68,6 @@ COMMENT ON FUNCTION rolecall_internal.missing_groups(
   rolecall_internal.place[], rolecall_internal.table_group[], boolean
 )
   IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
   rolecall_internal.place[], rolecall_internal.table_group[], boolean
 )

@@ -38,5 +38,4 @@ $other_database$;
 COMMENT ON FUNCTION rolecall_internal.other_database(text)
   IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or '
      'nobody''s';
-
 REVOKE ALL ON FUNCTION rolecall_internal.other_database(text) FROM PUBLIC;

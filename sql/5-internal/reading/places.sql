@@ -74,5 +74,4 @@ $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
   IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
-
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;

@@ -27,5 +27,4 @@ $plan_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
   IS 'CONNECT on this database, where the role has it neither of its own nor through PUBLIC';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[]) FROM PUBLIC;

@@ -72,7 +72,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_default_privileges(
   rolecall_internal.place[], rolecall_internal.table_group[]
 )
   IS 'Default privileges that are missing for future tables, and those that the role must not have';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_default_privileges(
   rolecall_internal.place[], rolecall_internal.table_group[]
 )

@@ -82,7 +82,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
   rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
 )
   IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(
   rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
 )

@@ -195,5 +195,4 @@ $plan_other_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;

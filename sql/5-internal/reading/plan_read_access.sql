@@ -31,5 +31,4 @@ $plan_read_access$;
 COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
   IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
      'asked for';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;

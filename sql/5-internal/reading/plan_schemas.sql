@@ -44,5 +44,4 @@ $plan_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
   IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;

@@ -70,6 +70,5 @@ $plan_table_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
   IS 'Privileges on tables and sequences that a role must not have';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;

@@ -99,5 +99,4 @@ $plan_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
   IS 'What is missing for new tables to be watched, or still there where they no longer are';
-
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch(jsonb) FROM PUBLIC;

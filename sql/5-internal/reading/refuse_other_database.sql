@@ -20,5 +20,4 @@ $refuse_other_database$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
-
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;

@@ -16,5 +16,4 @@ END
 $table_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
-
 REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;

@@ -28,5 +28,4 @@ $tables_of$;
 
 COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
   IS 'The tables of the groups with these numbers';
-
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;

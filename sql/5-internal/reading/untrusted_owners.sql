@@ -30,5 +30,4 @@ $untrusted_owners$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
-
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;

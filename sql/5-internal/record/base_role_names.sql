@@ -19,5 +19,4 @@ $base_role_names$;
 
 COMMENT ON FUNCTION rolecall_internal.base_role_names()
   IS 'The names that the base roles have in this database; the default role is there only where it was once named';
-
 REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;

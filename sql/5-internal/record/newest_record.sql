@@ -20,5 +20,4 @@ $newest_record$;
 
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;

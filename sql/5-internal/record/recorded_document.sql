@@ -51,5 +51,4 @@ $recorded_document$;
 COMMENT ON FUNCTION rolecall_internal.recorded_document()
   IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
      'caller adds that afresh';
-
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;

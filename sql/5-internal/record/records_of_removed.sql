@@ -43,5 +43,4 @@ $records_of_removed$;
 
 COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
   IS 'What is recorded about roles that are absent, as absent too';
-
 REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;

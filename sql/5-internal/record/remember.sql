@@ -84,5 +84,4 @@ $remember$;
 
 COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
-
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;

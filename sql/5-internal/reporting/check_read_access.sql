@@ -71,5 +71,4 @@ $check_read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.check_read_access(jsonb)
   IS 'Refuses a definition of a reporting role that could not be provisioned';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_read_access(jsonb) FROM PUBLIC;

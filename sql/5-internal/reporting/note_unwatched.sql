@@ -46,5 +46,4 @@ $note_unwatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unwatched(jsonb)
   IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
-
 REVOKE ALL ON FUNCTION rolecall_internal.note_unwatched(jsonb) FROM PUBLIC;

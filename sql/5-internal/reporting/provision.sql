@@ -23,5 +23,4 @@ END
 $provision$;
 
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
-
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;

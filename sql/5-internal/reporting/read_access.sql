@@ -24,5 +24,4 @@ END
 $read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
-
 REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;

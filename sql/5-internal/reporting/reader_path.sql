@@ -25,5 +25,4 @@ $reader_path$;
 COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
   IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
      'of the installed extensions, whose operators and functions are found as everybody else finds them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;

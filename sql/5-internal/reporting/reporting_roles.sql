@@ -19,5 +19,4 @@ END
 $reporting_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_roles() IS 'The reporting roles that exist and are this database''s';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles() FROM PUBLIC;

@@ -41,5 +41,4 @@ END
 $reporting_state$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) FROM PUBLIC;

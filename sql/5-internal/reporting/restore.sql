@@ -22,5 +22,4 @@ $restore$;
 
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
-
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;

@@ -60,5 +60,4 @@ $run_reporting$;
 COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
   IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
      'for';
-
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;

@@ -37,5 +37,4 @@ $warn_about_members$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
   IS 'Says who is a member of a role that was there before it became a reporting role here, and so will read what it '
      'reads';
-
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;

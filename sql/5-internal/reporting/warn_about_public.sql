@@ -22,5 +22,4 @@ $warn_about_public$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
-
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;

@@ -50,5 +50,4 @@ $comment_lock$;
 
 COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
   IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
-
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;

@@ -47,5 +47,4 @@ $create_missing_role$;
 
 COMMENT ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb)
   IS 'Makes a role, and then gives it its password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb) FROM PUBLIC;

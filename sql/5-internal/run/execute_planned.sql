@@ -33,5 +33,4 @@ $execute_planned$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb)
   IS 'Makes one change of a plan; null where it has to be planned again';
-
 REVOKE ALL ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb) FROM PUBLIC;

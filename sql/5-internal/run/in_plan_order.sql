@@ -27,5 +27,4 @@ $in_plan_order$;
 
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
   IS 'Steps in the order of the changes that they are about';
-
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;

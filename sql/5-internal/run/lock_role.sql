@@ -22,5 +22,4 @@ $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
   IS 'Locks one role for the rest of the transaction; true where it is gone';
-
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;

@@ -25,5 +25,4 @@ $lock_roles$;
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[])
   IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
      'or a role is gone';
-
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[]) FROM PUBLIC;

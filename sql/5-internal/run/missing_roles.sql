@@ -26,5 +26,4 @@ $missing_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
   IS 'The changes that make a role, in name order';
-
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;

@@ -66,5 +66,4 @@ $run$;
 
 COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-
 REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean) FROM PUBLIC;

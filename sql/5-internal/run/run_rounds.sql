@@ -138,5 +138,4 @@ $run_rounds$;
 COMMENT ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb)
   IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
      'again';
-
 REVOKE ALL ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb) FROM PUBLIC;

@@ -15,5 +15,4 @@ $check_secret_is_current$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
   IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
-
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;

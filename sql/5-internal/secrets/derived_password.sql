@@ -19,5 +19,4 @@ END
 $derived_password$;
 
 COMMENT ON FUNCTION rolecall_internal.derived_password(bytea, text) IS 'The password of a reporting role';
-
 REVOKE ALL ON FUNCTION rolecall_internal.derived_password(bytea, text) FROM PUBLIC;

@@ -22,5 +22,4 @@ $derived_salt$;
 
 COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
   IS 'The salt of the verifier of a reporting role''s password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;

@@ -11,5 +11,4 @@ END
 $is_encrypting$;
 
 COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session encrypts secrets';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;

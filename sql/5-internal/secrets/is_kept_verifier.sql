@@ -20,5 +20,4 @@ $is_kept_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;

@@ -18,5 +18,4 @@ $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether there is no reporting secret, or it is older than it may be';
-
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;

@@ -41,5 +41,4 @@ $keep_verifiers$;
 COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
-
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;

@@ -22,5 +22,4 @@ $lock_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
   IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
-
 REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;

@@ -29,5 +29,4 @@ $pgcrypto_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
-
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;

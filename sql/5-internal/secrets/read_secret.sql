@@ -44,5 +44,4 @@ $read_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
-
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;

@@ -45,5 +45,4 @@ $reporting_passwords$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean)
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
-
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;

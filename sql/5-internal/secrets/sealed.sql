@@ -24,5 +24,4 @@ $sealed$;
 
 COMMENT ON FUNCTION rolecall_internal.sealed()
   IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
-
 REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;

@@ -29,5 +29,4 @@ $write_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
   IS 'Stores a secret; false where there is one that is not to be replaced';
-
 REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
