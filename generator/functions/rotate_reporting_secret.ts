@@ -14,7 +14,7 @@ import { rows } from './_shared.ts';
  * provisioned since the snapshot; that role's password is set by its next provisioning run.
  *
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for the secret and one per role; none where nothing was ever provisioned
+ * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database; none where nothing was ever provisioned
  * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
  * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
@@ -25,17 +25,25 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
   return sql`
     DECLARE
       v_roles text[];
+      v_left rolecall.step[];
       v_secret bytea;
       v_passwords jsonb;
     BEGIN
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(true);
       END IF;
-      v_roles := rolecall_internal.reporting_roles();
-      IF cardinality(v_roles) = 0 AND rolecall_internal.is_rotation_due(NULL) THEN
+      v_roles := rolecall_internal.reporting_roles(true);
+      v_left := rolecall_internal.left_out(${dry_run});
+      -- A copy of a database has the secret of the original, which goes with this.
+      IF cardinality(v_roles) > 0
+        OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret})
+      THEN
+        RETURN NEXT rolecall_internal.rotate_secret(${dry_run});
+      END IF;
+      ${rows(sql`v_left`)}
+      IF cardinality(v_roles) = 0 THEN
         RETURN;
       END IF;
-      RETURN NEXT rolecall_internal.rotate_secret(${dry_run});
       v_secret := CASE
         WHEN ${dry_run} THEN rolecall_internal.random_bytes()
         ELSE rolecall_internal.read_secret(${reportingSecret}, true)

@@ -165,6 +165,13 @@ export const objects: readonly Node[] = [
         constraint: 'NOT NULL DEFAULT pg_catalog.clock_timestamp()',
         comment: 'when the value was set',
       },
+      {
+        name: 'made_in',
+        type: 'oid',
+        comment:
+          'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a copy',
+      },
+      { name: 'role', type: 'oid', comment: 'of a verifier: oid of the role; null: it is about to be created' },
     ],
     indexes: [],
     dumped: false,
@@ -177,7 +184,14 @@ export const objects: readonly Node[] = [
       'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched',
     query: `SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
-       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
+       EXISTS (
+         SELECT FROM rolecall_internal.secret AS s
+         JOIN pg_catalog.pg_database AS d ON d.oid = s.made_in
+         WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
+           AND d.datname = pg_catalog.current_database()
+           AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
+       ) AS ours
 FROM (
   SELECT DISTINCT ON (r.key) r.resource
   FROM rolecall_internal.resource AS r
@@ -189,6 +203,7 @@ WHERE p.resource IS NOT NULL`,
       { name: 'role', type: 'text', comment: 'name of the role' },
       { name: 'schemas', type: 'text[]', comment: 'names of the schemas that it reads' },
       { name: 'withheld', type: 'text[]', comment: 'tables withheld from it, as in SQL' },
+      { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
     ],
   },
 ];

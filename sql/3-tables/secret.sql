@@ -4,7 +4,9 @@ CREATE TABLE rolecall_internal.secret (
   key text PRIMARY KEY,
   value bytea NOT NULL,
   encrypted boolean NOT NULL,
-  made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+  made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  made_in oid,
+  "role" oid
 );
 
 COMMENT ON TABLE rolecall_internal.secret
@@ -15,5 +17,9 @@ COMMENT ON COLUMN rolecall_internal.secret.key IS 'name of the secret';
 COMMENT ON COLUMN rolecall_internal.secret.value IS 'the value in UTF-8, or its encrypted form';
 COMMENT ON COLUMN rolecall_internal.secret.encrypted IS 'whether value is encrypted by pgcrypto';
 COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
+COMMENT ON COLUMN rolecall_internal.secret.made_in
+  IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
+     'copy';
+COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
 
 REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;

@@ -3,7 +3,14 @@
 CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
-       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
+       EXISTS (
+         SELECT FROM rolecall_internal.secret AS s
+         JOIN pg_catalog.pg_database AS d ON d.oid = s.made_in
+         WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
+           AND d.datname = pg_catalog.current_database()
+           AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
+       ) AS ours
 FROM (
   SELECT DISTINCT ON (r.key) r.resource
   FROM rolecall_internal.resource AS r
@@ -19,5 +26,6 @@ COMMENT ON VIEW rolecall_watch.reporting_role
 COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;

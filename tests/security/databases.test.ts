@@ -185,3 +185,107 @@ test('what reporting roles give each other in another database makes none of the
   assert.equal(await reads(first, 'two'), 'home_place');
   await Promise.all([first, second, one, two].map((client) => client.end()));
 });
+
+test('a reporting login that moves the mark of where it belongs gains nothing, and stops nobody', async () => {
+  const home = await makeDatabase('own_home');
+  const away = await makeDatabase('own_away');
+  const admin = await cluster.connect({ database: 'own_home' });
+  for (const role of ['mover', 'stayer']) await provision(home, role);
+  await away.query('GRANT USAGE ON SCHEMA app TO mover');
+  const { rows: before } = await home.query(`SELECT rolecall.reporting_role_password('mover') AS password`);
+  const move = async () => {
+    const { rows } = await home.query(`SELECT rolecall.reporting_role_password('mover') AS password`);
+    const login = await cluster.connect({ database: 'own_away', user: 'mover', password: rows[0].password });
+    await login.query('SET default_transaction_read_only = off');
+    await login.query(`ALTER ROLE mover IN DATABASE own_away SET default_transaction_read_only = on;
+      ALTER ROLE mover IN DATABASE own_home RESET ALL`);
+    await login.end();
+  };
+  const steps = async (call: string) =>
+    (await home.query(`SELECT concat_ws(' ', operation, target, status) AS step FROM rolecall.${call}`)).rows.map(
+      ({ step }) => step,
+    );
+  for (const call of [
+    'drift()',
+    'converge()',
+    `provision_reporting_role('stayer', '{app}')`,
+    `provision_reporting_role('mover', '{app}')`,
+  ]) {
+    await move();
+    assert.ok(
+      (await steps(call)).every((step) => !step.includes('skipped')),
+      call,
+    );
+    assert.equal(await reads(home, 'stayer'), 'own_home');
+  }
+  // A rotation reaches it, by its own call and by a provisioning run of another role.
+  await move();
+  assert.deepEqual(await steps('rotate_reporting_secret()'), [
+    'rotate_secret own_home applied',
+    'set_password mover applied',
+    'set_password stayer applied',
+  ]);
+  await move();
+  await admin.query(`UPDATE rolecall_internal.secret SET made_at = made_at - interval '91 days'`);
+  assert.ok((await steps(`provision_reporting_role('stayer', '{app}')`)).includes('set_password mover applied'));
+  await assert.rejects(
+    cluster.connect({ database: 'own_home', user: 'mover', password: before[0].password }),
+    { code: '28P01' },
+    'the old password is no longer one',
+  );
+  assert.ok((await steps('converge()')).includes('set_config mover applied'));
+  assert.deepEqual(await steps('drift()'), []);
+  assert.equal(await reads(home, 'mover'), 'own_home');
+  // A role of that name that somebody makes anew is not the one that is known.
+  await home.query('DROP OWNED BY mover');
+  await away.query('DROP OWNED BY mover; DROP ROLE mover');
+  await provision(away, 'mover');
+  assert.deepEqual(await steps('rotate_reporting_secret()'), [
+    'rotate_secret own_home applied',
+    'set_password mover skipped',
+    'set_password stayer applied',
+  ]);
+  assert.deepEqual(await steps('drift()'), ['set_password mover skipped']);
+  assert.equal(await reads(away, 'mover'), 'own_away');
+  await Promise.all([home, away, admin].map((client) => client.end()));
+});
+
+test('a copy of a database has a secret of its own, and leaves the roles of the original alone', async () => {
+  const first = await makeDatabase('copy_first');
+  await provision(first, 'copy_reports');
+  await first.query(`SELECT rolecall.set_secret('cookie', 'crumbs');
+    SELECT FROM rolecall.create_base_roles(); SELECT FROM rolecall.create_user('copy_user')`);
+  const admin = await cluster.connect();
+  await first.end();
+  await admin.query('CREATE DATABASE copy_second TEMPLATE copy_first');
+  const second = await cluster.connect({ database: 'copy_second' });
+  const original = await cluster.connect({ database: 'copy_first' });
+  const secret = `SELECT encode(value, 'hex') AS value FROM rolecall_internal.secret WHERE key = 'rolecall.reporting'`;
+  // What the copy has is no help to know whose the role is, for who may alter it.
+  await admin.query('ALTER ROLE copy_reports IN DATABASE copy_first RESET ALL');
+  await assert.rejects(second.query(`SELECT rolecall.reporting_role_password('copy_reports')`), { code: '42704' });
+  await assert.rejects(provision(second, 'copy_reports'), belongs('copy_reports', 'copy_first'));
+  const steps = async (call: string) =>
+    (await second.query(`SELECT concat_ws(' ', operation, target, status, sqlstate) AS step FROM ${call}`)).rows.map(
+      ({ step }) => step,
+    );
+  const notices: string[] = [];
+  second.on('notice', ({ severity, message }) => notices.push(`${severity} ${message}`));
+  assert.deepEqual(await steps('rolecall.drift()'), ['set_password copy_reports skipped 22023']);
+  assert.deepEqual(notices, []);
+  await admin.query('REVOKE anonymous FROM copy_user');
+  assert.deepEqual(await steps('rolecall.converge()'), [
+    'grant_role copy_user applied',
+    'set_password copy_reports skipped 22023',
+  ]);
+  assert.deepEqual(notices, ['WARNING skipped for "copy_reports": left out: it belongs to database "copy_first"']);
+  const made = await steps(`rolecall.provision_reporting_role('copy_other', '{app}')`);
+  assert.equal(made[0], 'rotate_secret copy_second applied');
+  assert.ok(made.includes('set_password copy_reports skipped 22023'), 'whose password is not made from that secret');
+  assert.notDeepEqual((await second.query(secret)).rows, (await original.query(secret)).rows);
+  await assert.rejects(provision(second, 'copy_reports'), belongs('copy_reports', 'copy_first'), 'still');
+  assert.equal(await reads(second, 'copy_other'), 'copy_first', 'the rows are copies');
+  assert.equal(await reads(original, 'copy_reports'), 'copy_first');
+  assert.deepEqual((await second.query(`SELECT rolecall.get_secret('cookie') AS value`)).rows, [{ value: 'crumbs' }]);
+  await Promise.all([second, original, admin].map((client) => client.end()));
+});

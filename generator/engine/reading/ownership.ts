@@ -3,31 +3,48 @@
  */
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
- * The setting that shows in all databases which of them a reporting role belongs to: the one where it has it again for
- * that database alone. Every caller that may alter the role may set it, and a dump of the cluster carries it.
+ * The setting that shows other databases which one a reporting role belongs to: the one where it has it again for that
+ * database alone. Every caller that may alter the role may set it, and a dump of the cluster carries it. The role itself
+ * can move it, so its own database goes by the verifier that it keeps.
  */
 export const ownership = sql`'{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb`;
 
 /**
  * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's
  *
- * The role could set the setting for any database, but not give itself a privilege there. Another login could, on large
- * objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made that may
- * provision.
+ * A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role cannot
+ * touch it. Where there is none the setting tells. The role could set that for any database, but not give itself a
+ * privilege there. Another login could, on large objects, temporary tables and whatever else everybody may make; not on a
+ * schema, nor on what a role has made that may provision.
  * @volatility stable
+ * @probes
  */
 export function other_database(role_name: Text): Returns<Text> {
   return sql`
+    DECLARE
+      v_role oid := to_regrole(quote_ident(${role_name}))::oid;
+      v_database text;
     BEGIN
+      IF v_role IS NULL THEN
+        RETURN NULL;
+      END IF;
+      SELECT d.datname INTO v_database
+      FROM rolecall_internal.secret AS s
+      JOIN pg_database AS d ON d.oid = s.made_in
+      WHERE s.key = ${verifierPrefix} || ${role_name} AND s.role = v_role;
+      IF FOUND THEN
+        RETURN nullif(v_database, current_database());
+      END IF;
       RETURN (
-        SELECT nullif(d.datname, current_database())::text
+        SELECT d.datname
         FROM pg_db_role_setting AS s
         JOIN pg_database AS d ON d.oid = s.setdatabase
-        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
+        WHERE s.setrole = v_role AND d.datname <> current_database()
           AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-          AND (d.datname = current_database() OR EXISTS (
+          AND EXISTS (
             SELECT FROM pg_shdepend AS g
             WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
               AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
@@ -35,8 +52,8 @@ export function other_database(role_name: Text): Returns<Text> {
                 JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
                 WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
               ))
-          ))
-        ORDER BY d.datname = current_database() DESC, d.datname
+          )
+        ORDER BY d.datname
         LIMIT 1
       );
     END
@@ -53,14 +70,7 @@ export function check_provisioned_here(resources: Jsonb): Nothing {
       v_role text;
       v_other text;
     BEGIN
-      -- As a rule no role has a setting for another database.
-      FOR v_role IN
-        SELECT DISTINCT r.role
-        FROM jsonb_to_recordset(${resources}) AS r(role text)
-        JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
-        JOIN pg_database AS d ON d.oid = s.setdatabase
-        WHERE d.datname <> current_database()
-      LOOP
+      FOR v_role IN SELECT DISTINCT r.role FROM jsonb_to_recordset(${resources}) AS r(role text) LOOP
         v_other := rolecall_internal.other_database(v_role);
         IF v_other IS NOT NULL THEN
           PERFORM rolecall_internal.refuse_other_database(v_role, format('database "%s"', v_other));

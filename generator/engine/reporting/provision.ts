@@ -83,15 +83,21 @@ export function check_read_access(definitions: Jsonb): Nothing {
  */
 export function provision(definitions: Jsonb, rotate_after: Interval, realign: Bool, dry_run: Bool): Returns<Steps> {
   return sql`
+    DECLARE
+      v_steps rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.check_read_access(${definitions});
       PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall_internal.warn_about_public();
       PERFORM rolecall_internal.warn_about_members(${definitions});
       PERFORM rolecall_internal.note_unwatched(${definitions});
-      RETURN rolecall_internal.run_reporting(
+      v_steps := rolecall_internal.run_reporting(
         ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}
       );
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+        v_steps := v_steps || rolecall_internal.left_out(${dry_run});
+      END IF;
+      RETURN v_steps;
     END
   `;
 }
@@ -124,11 +130,12 @@ export function run_reporting(
         PERFORM rolecall_internal.encrypt_older(${reportingSecret});
       END IF;
       IF v_rotate THEN
-        v_steps := v_steps || rolecall_internal.rotate_secret(${dry_run});
-        -- Every reporting role of this database has its password from that secret.
+        -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
+        -- verifiers that tell which they are go with it.
         v_roles := v_roles || ARRAY(
-          SELECT o.name FROM unnest(rolecall_internal.reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+          SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
         );
+        v_steps := v_steps || rolecall_internal.rotate_secret(${dry_run});
       END IF;
       v_secret := CASE
         WHEN v_rotate AND ${dry_run} THEN rolecall_internal.random_bytes()
@@ -147,6 +154,7 @@ export function run_reporting(
       IF ${dry_run} IS NOT TRUE
         AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
       THEN
+        PERFORM rolecall_internal.keep_verifiers(v_passwords);
         PERFORM rolecall_internal.check_secret_is_current();
       END IF;
       RETURN v_steps;

@@ -6,19 +6,30 @@ import { sql } from '../../sql/template.ts';
 
 /**
  * Restores everything that is recorded, with a new secret for the reporting roles where there is none
+ *
+ * Reporting roles of other databases are left out, and the steps say so.
  */
 export function restore(dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_state jsonb := rolecall_internal.recorded_document();
+      v_left rolecall.step[] := '{}'::rolecall.step[];
+      v_definitions jsonb;
     BEGIN
       IF v_state ? 'read_access' THEN
-        -- A password that nobody but a superuser could compare counts as right.
-        RETURN rolecall_internal.run_reporting(
-          v_state -> 'read_access', v_state - 'read_access', NULL, false, ${dry_run}
+        v_left := rolecall_internal.left_out(${dry_run});
+        v_definitions := (
+          SELECT jsonb_agg(d.definition ORDER BY d.position)
+          FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
+          WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
         );
+        v_state := v_state - 'read_access';
       END IF;
-      RETURN rolecall_internal.run(v_state, ${dry_run});
+      IF v_definitions IS NOT NULL THEN
+        -- A password that nobody but a superuser could compare counts as right.
+        RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run}) || v_left;
+      END IF;
+      RETURN rolecall_internal.run(v_state, ${dry_run}) || v_left;
     END
   `;
 }

@@ -1,14 +1,18 @@
 /**
  * The reporting roles of this database.
  */
-import type { Returns, Texts } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { mask } from '../../model/resources.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Bool, Returns, Steps, Texts } from '../../model/types.ts';
+import { sql, text } from '../../sql/template.ts';
 
 /**
- * The reporting roles that exist and are this database's
+ * The reporting roles that are recorded here and exist: those of this database, or those of others
+ *
+ * A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
  * @volatility stable
  */
-export function reporting_roles(): Returns<Texts> {
+export function reporting_roles(ours: Bool): Returns<Texts> {
   return sql`
     BEGIN
       RETURN ARRAY(
@@ -17,9 +21,37 @@ export function reporting_roles(): Returns<Texts> {
         WHERE p.section = 'read_access'
           AND rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
           AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
-          AND rolecall_internal.other_database(p.key ->> 0) IS NULL
+          AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = ${ours}
         ORDER BY 1
       );
+    END
+  `;
+}
+
+/**
+ * Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to them
+ */
+export function left_out(dry_run: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_name text;
+      v_note text;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      FOREACH v_name IN ARRAY rolecall_internal.reporting_roles(false) LOOP
+        v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
+        IF ${dry_run} IS NOT TRUE THEN
+          RAISE WARNING USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('skipped for "%s": %s', v_name, v_note),
+            HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
+        END IF;
+        v_steps := v_steps || ROW(
+          'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, ${mask}),
+          'skipped', ${text(sqlstates.invalid_parameter_value)}, v_note
+        )::rolecall.step;
+      END LOOP;
+      RETURN v_steps;
     END
   `;
 }

@@ -6,6 +6,7 @@ import type { Bool, Bytea, Interval, Jsonb, Nothing, Returns, StepRow, Text, Tex
 import { conditions } from '../../sql/conditions.ts';
 import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { usualIterations } from '../passwords/scram.ts';
 
 /** Key of the secret that the passwords of reporting roles are derived from. */
@@ -33,14 +34,14 @@ export function lock_reporting_secret(exclusive: Bool): Nothing {
 }
 
 /**
- * Whether there is no reporting secret, or it is older than it may be
+ * Whether this database has no reporting secret of its own, or it is older than it may be
  */
 export function is_rotation_due(rotate_after: Interval): Returns<Bool> {
   return sql`
     BEGIN
       RETURN NOT EXISTS (
         SELECT FROM rolecall_internal.secret AS s
-        WHERE s.key = ${reportingSecret}
+        WHERE s.key = ${reportingSecret} AND s.made_in = ${thisDatabase}
           AND (${rotate_after} IS NULL OR s.made_at + ${rotate_after} > clock_timestamp())
       );
     END
@@ -55,7 +56,9 @@ export function rotate_secret(dry_run: Bool): Returns<StepRow> {
     BEGIN
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.write_secret(${reportingSecret}, rolecall_internal.random_bytes(), true);
-        DELETE FROM rolecall_internal.secret AS s WHERE starts_with(s.key, ${verifierPrefix});
+        -- Those that a copy has brought along stay: they tell whose the roles are.
+        DELETE FROM rolecall_internal.secret AS s
+        WHERE starts_with(s.key, ${verifierPrefix}) AND s.made_in = ${thisDatabase};
       END IF;
       RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
                  CASE WHEN ${dry_run} THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
@@ -132,7 +135,8 @@ export function reporting_passwords(secret: Bytea, role_names: Texts, realign: B
     BEGIN
       FOREACH v_name IN ARRAY ${role_names} LOOP
         SELECT convert_from(s.value, 'UTF8') INTO v_verifier
-        FROM rolecall_internal.secret AS s WHERE s.key = ${verifierPrefix} || v_name;
+        FROM rolecall_internal.secret AS s
+        WHERE s.key = ${verifierPrefix} || v_name AND s.made_in = ${thisDatabase};
         v_salt := rolecall_internal.derived_salt(${secret}, v_name);
         v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
         IF NOT v_kept THEN
@@ -156,6 +160,9 @@ export function reporting_passwords(secret: Bytea, role_names: Texts, realign: B
 
 /**
  * Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first
+ *
+ * They tell as well which roles are this database's, by their oids: a role that the call is about to create has none yet,
+ * so the verifiers are kept once more when it is there.
  */
 export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
   return sql`
@@ -163,7 +170,10 @@ export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
       v_passwords jsonb := ${passwords};
       v_password jsonb;
       v_position bigint;
+      v_here oid := ${thisDatabase};
       v_kept text;
+      v_role oid;
+      v_kept_role oid;
     BEGIN
       -- Sorted, so that no two calls wait for each other's.
       FOR v_password, v_position IN
@@ -171,14 +181,18 @@ export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
         FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
         ORDER BY (p.password ->> 'role') COLLATE "C"
       LOOP
-        SELECT convert_from(s.value, 'UTF8') INTO v_kept
-        FROM rolecall_internal.secret AS s WHERE s.key = ${verifierPrefix} || (v_password ->> 'role');
-        IF v_kept IS DISTINCT FROM v_password ->> 'password' THEN
+        v_role := to_regrole(quote_ident(v_password ->> 'role'))::oid;
+        SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
+        FROM rolecall_internal.secret AS s
+        WHERE s.key = ${verifierPrefix} || (v_password ->> 'role') AND s.made_in = v_here;
+        IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
           BEGIN
             -- The server has the same text in pg_authid, so there is nothing to encrypt.
-            INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
-            VALUES (${verifierPrefix} || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
-            ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
+            INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
+            VALUES (${verifierPrefix} || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false,
+                    v_here, v_role)
+            ON CONFLICT (key) DO UPDATE
+              SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
             v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
           EXCEPTION
             WHEN ${conditions('serialization_failure')} THEN

@@ -10,6 +10,7 @@ import type { Bool, Bytea, Nothing, Returns, Text } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseNull } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 
 /** Holds a value for the next statement of this function, which reads it by sealed(). */
 const held = text('rolecall.plain');
@@ -100,7 +101,8 @@ export function sealed(): Returns<Bytea> {
 }
 
 /**
- * A secret; null where there is none, and unless strict also where it was encrypted with another key
+ * A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict also
+ * where it was encrypted with another key
  * @volatility stable
  */
 export function read_secret(secret_key: Text, strict: Bool): Returns<Bytea> {
@@ -110,7 +112,8 @@ export function read_secret(secret_key: Text, strict: Bool): Returns<Bytea> {
       v_encrypted boolean;
     BEGIN
       SELECT s.value, s.encrypted INTO v_value, v_encrypted
-      FROM rolecall_internal.secret AS s WHERE s.key = ${secret_key};
+      FROM rolecall_internal.secret AS s
+      WHERE s.key = ${secret_key} AND (s.made_in IS NULL OR s.made_in = ${thisDatabase});
       IF v_encrypted IS NOT TRUE THEN
         RETURN v_value;
       ELSIF NOT rolecall_internal.is_encrypting() THEN
@@ -142,6 +145,8 @@ export function read_secret(secret_key: Text, strict: Bool): Returns<Bytea> {
 
 /**
  * Stores a secret; false where there is one that is not to be replaced
+ *
+ * One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
  */
 export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Returns<Bool> {
   return sql`
@@ -149,10 +154,12 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
       v_held text := encode(${secret}, 'hex');
     BEGIN
       v_held := set_config(${held}, v_held, true);
-      INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
-      VALUES (${secret_key}, rolecall_internal.sealed(), rolecall_internal.is_encrypting())
-      ON CONFLICT (key) DO UPDATE SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at
-      WHERE ${replace} AND (excluded.encrypted OR NOT s.encrypted);
+      INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
+      VALUES (${secret_key}, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
+              CASE WHEN starts_with(${secret_key}, 'rolecall.') THEN ${thisDatabase} END)
+      ON CONFLICT (key) DO UPDATE
+        SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
+      WHERE ${replace} AND (excluded.encrypted OR NOT s.encrypted OR s.made_in <> excluded.made_in);
       IF NOT FOUND AND ${replace} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
