@@ -67,9 +67,9 @@ BEGIN
   END IF;
 
   -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 60f4ae592cd0eb51573c9c1b1ef7f77466f8e32c5c286d6e4fad1badd776824b'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 667d383b2615a8273da930d0705fb91eb6ba65d2f761c6ea8420c85136217c2c'
     AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
-      >= 151
+      >= 153
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;
@@ -226,6 +226,8 @@ BEGIN
        'one jsonb, other jsonb', 'jsonb', 0),
       ('rolecall_internal', 'keep_verifiers', 
        'passwords jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'left_out', 
+       'dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'lock_reporting_secret', 
        'exclusive boolean', 'void', 0),
       ('rolecall_internal', 'lock_role', 
@@ -288,6 +290,8 @@ BEGIN
        'places rolecall_internal.place[], groups rolecall_internal.table_group[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_watch', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_watch_grants', 
+       'enabled boolean', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'provision', 
        'definitions jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'random_bytes', 
@@ -315,7 +319,7 @@ BEGIN
       ('rolecall_internal', 'reporting_passwords', 
        'secret bytea, role_names text[], realign boolean', 'jsonb', 0),
       ('rolecall_internal', 'reporting_roles', 
-       '', 'text[]', 0),
+       'ours boolean', 'text[]', 0),
       ('rolecall_internal', 'reporting_state', 
        'definitions jsonb, passwords jsonb', 'jsonb', 0),
       ('rolecall_internal', 'restore', 
@@ -640,7 +644,9 @@ BEGIN
       key text PRIMARY KEY,
       value bytea NOT NULL,
       encrypted boolean NOT NULL,
-      made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+      made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+      made_in oid,
+      "role" oid
     );
 
     COMMENT ON TABLE rolecall_internal.secret
@@ -651,6 +657,10 @@ BEGIN
     COMMENT ON COLUMN rolecall_internal.secret.value IS 'the value in UTF-8, or its encrypted form';
     COMMENT ON COLUMN rolecall_internal.secret.encrypted IS 'whether value is encrypted by pgcrypto';
     COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
+    COMMENT ON COLUMN rolecall_internal.secret.made_in
+      IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
+         'copy';
+    COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
 
     REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
   END IF;
@@ -658,12 +668,21 @@ BEGIN
     ADD COLUMN IF NOT EXISTS key text PRIMARY KEY,
     ADD COLUMN IF NOT EXISTS value bytea NOT NULL,
     ADD COLUMN IF NOT EXISTS encrypted boolean NOT NULL,
-    ADD COLUMN IF NOT EXISTS made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp();
+    ADD COLUMN IF NOT EXISTS made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ADD COLUMN IF NOT EXISTS made_in oid,
+    ADD COLUMN IF NOT EXISTS "role" oid;
 
 CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
-       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
+       EXISTS (
+         SELECT FROM rolecall_internal.secret AS s
+         JOIN pg_catalog.pg_database AS d ON d.oid = s.made_in
+         WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
+           AND d.datname = pg_catalog.current_database()
+           AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
+       ) AS ours
 FROM (
   SELECT DISTINCT ON (r.key) r.resource
   FROM rolecall_internal.resource AS r
@@ -679,6 +698,7 @@ COMMENT ON VIEW rolecall_watch.reporting_role
 COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
@@ -686,7 +706,7 @@ REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 -- the rest.
 --
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
--- was moved shows in the row that ties it to its schema, which is then as new as the table's own.
+-- was moved shows in the row that ties it to its schema.
 --
 -- No error of ours is the command's: it becomes a WARNING.
 CREATE OR REPLACE FUNCTION rolecall_internal.apply_to_new_tables()
@@ -705,6 +725,7 @@ DECLARE
   v_next integer := 0;
   v_alone boolean := false;
   v_attempts integer := 0;
+  v_transaction xid := pg_current_xact_id_if_assigned()::xid;
 BEGIN
   BEGIN
     -- Temporary tables are many, and nobody else's.
@@ -716,24 +737,10 @@ BEGIN
     END IF;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld
+        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.ours
         FROM rolecall_watch.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
-      ),
-      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-      ours AS (
-        SELECT r.role_oid
-        FROM reader AS r
-        CROSS JOIN pg_database AS d
-        LEFT JOIN LATERAL (
-          SELECT true AS marked FROM pg_db_role_setting AS s
-          WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid
-            AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-          OFFSET 0
-        ) AS s ON true
-        GROUP BY r.role_oid
-        HAVING coalesce(bool_or(d.datname = current_database()) FILTER (WHERE s.marked), true)
       ),
       command AS MATERIALIZED (
         SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
@@ -808,22 +815,29 @@ BEGIN
         ) AS i
       ),
       subject AS (
-        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
+        SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
         FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
-        SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
+        SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
         FROM withheld AS w
         JOIN reader AS r USING (role_oid)
         WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
       ),
       examined AS (
-        SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
+        SELECT s.role, s.ours, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS allowed,
                a.reads, a.more, r.readable,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
-                      SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
+                      SELECT FROM aclexplode(n.nspacl) AS x
+                      WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
                     )
                     ELSE s.made OR coalesce((
-                      SELECT d.xmin = c.xmin FROM pg_depend AS d
+                      SELECT CASE WHEN d.xmin = c.xmin AND age(d.xmin) <= 0
+                           THEN d.xmin = v_transaction OR EXISTS (
+                                  SELECT FROM pg_locks AS l
+                                  WHERE l.locktype = 'transactionid' AND l.transactionid = d.xmin
+                                    AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                                )
+                      END FROM pg_depend AS d
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
                         AND d.refclassid = 'pg_namespace'::regclass
                       LIMIT 1
@@ -854,17 +868,16 @@ BEGIN
         SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
-        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
+        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
         WHERE k.classid = 'pg_namespace'::regclass
           AND NOT EXISTS (
-            SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
+            SELECT FROM aclexplode(n.nspacl) AS x
+            WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
           )
         UNION ALL
         SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-        FROM examined AS e WHERE e.readable AND CASE
-          WHEN e.reads THEN e.more
-          ELSE e.new AND e.role_oid IN (SELECT o.role_oid FROM ours AS o)
-        END
+        -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
       )
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
     );
@@ -2042,14 +2055,7 @@ DECLARE
   v_role text;
   v_other text;
 BEGIN
-  -- As a rule no role has a setting for another database.
-  FOR v_role IN
-    SELECT DISTINCT r.role
-    FROM jsonb_to_recordset(check_provisioned_here.resources) AS r(role text)
-    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
-    JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE d.datname <> current_database()
-  LOOP
+  FOR v_role IN SELECT DISTINCT r.role FROM jsonb_to_recordset(check_provisioned_here.resources) AS r(role text) LOOP
     v_other := rolecall_internal.other_database(v_role);
     IF v_other IS NOT NULL THEN
       PERFORM rolecall_internal.refuse_other_database(v_role, format('database "%s"', v_other));
@@ -2957,14 +2963,16 @@ AS $is_rotation_due$
 BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
-    WHERE s.key = 'rolecall.reporting'
+    WHERE s.key = 'rolecall.reporting' AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
 END
 $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
-  IS 'Whether there is no reporting secret, or it is older than it may be';
+  IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
 -- Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier.
@@ -3024,6 +3032,11 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
+-- Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the
+-- first.
+--
+-- They tell as well which roles are this database's, by their oids: a role that the call is about to create has none
+-- yet, so the verifiers are kept once more when it is there.
 CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(
   passwords jsonb
 )
@@ -3035,7 +3048,12 @@ DECLARE
   v_passwords jsonb := keep_verifiers.passwords;
   v_password jsonb;
   v_position bigint;
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
   v_kept text;
+  v_role oid;
+  v_kept_role oid;
 BEGIN
   -- Sorted, so that no two calls wait for each other's.
   FOR v_password, v_position IN
@@ -3043,14 +3061,18 @@ BEGIN
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
-    SELECT convert_from(s.value, 'UTF8') INTO v_kept
-    FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role');
-    IF v_kept IS DISTINCT FROM v_password ->> 'password' THEN
+    v_role := to_regrole(quote_ident(v_password ->> 'role'))::oid;
+    SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
+    FROM rolecall_internal.secret AS s
+    WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
+    IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
       BEGIN
         -- The server has the same text in pg_authid, so there is nothing to encrypt.
-        INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
-        VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false)
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value, made_at = excluded.made_at;
+        INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
+        VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false,
+                v_here, v_role)
+        ON CONFLICT (key) DO UPDATE
+          SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
         v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
       EXCEPTION
         WHEN serialization_failure THEN
@@ -3066,6 +3088,40 @@ COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.left_out(
+  dry_run boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_out$
+DECLARE
+  v_name text;
+  v_note text;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOREACH v_name IN ARRAY rolecall_internal.reporting_roles(false) LOOP
+    v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
+    IF left_out.dry_run IS NOT TRUE THEN
+      RAISE WARNING USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('skipped for "%s": %s', v_name, v_note),
+        HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
+    END IF;
+    v_steps := v_steps || ROW(
+      'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, '********'),
+      'skipped', '22023', v_note
+    )::rolecall.step;
+  END LOOP;
+  RETURN v_steps;
+END
+$left_out$;
+
+COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
+  IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
+     'them';
+REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
 
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
 --
@@ -3370,24 +3426,39 @@ REVOKE ALL ON FUNCTION rolecall_internal.note_unwatched(jsonb) FROM PUBLIC;
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
 -- nobody's.
 --
--- The role could set the setting for any database, but not give itself a privilege there. Another login could, on
--- large objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made
--- that may provision.
+-- A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role
+-- cannot touch it. Where there is none the setting tells. The role could set that for any database, but not give
+-- itself a privilege there. Another login could, on large objects, temporary tables and whatever else everybody may
+-- make; not on a schema, nor on what a role has made that may provision.
 CREATE OR REPLACE FUNCTION rolecall_internal.other_database(
   role_name text
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $other_database$
+DECLARE
+  v_role oid := to_regrole(quote_ident(other_database.role_name))::oid;
+  v_database text;
 BEGIN
+  IF v_role IS NULL THEN
+    RETURN NULL;
+  END IF;
+  SELECT d.datname INTO v_database
+  FROM rolecall_internal.secret AS s
+  JOIN pg_database AS d ON d.oid = s.made_in
+  WHERE s.key = 'rolecall.verifier.' || other_database.role_name AND s.role = v_role;
+  IF FOUND THEN
+    RETURN nullif(v_database, current_database());
+  END IF;
   RETURN (
-    SELECT nullif(d.datname, current_database())::text
+    SELECT d.datname
     FROM pg_db_role_setting AS s
     JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE s.setrole = to_regrole(quote_ident(other_database.role_name))::oid
+    WHERE s.setrole = v_role AND d.datname <> current_database()
       AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-      AND (d.datname = current_database() OR EXISTS (
+      AND EXISTS (
         SELECT FROM pg_shdepend AS g
         WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
           AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
@@ -3395,8 +3466,8 @@ BEGIN
             JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
             WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
           ))
-      ))
-    ORDER BY d.datname = current_database() DESC, d.datname
+      )
+    ORDER BY d.datname
     LIMIT 1
   );
 END
@@ -4827,20 +4898,8 @@ BEGIN
       FROM present AS p CROSS JOIN wanted AS w
       WHERE p.ours AND NOT (w.enabled AND p.whole)
       UNION ALL
-      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
-             CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
-             format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
-      FROM wanted AS w
-      CROSS JOIN LATERAL (
-        SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
-        FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
-        UNION ALL
-        SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
-        FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
-      ) AS g(target, what, acl, privilege)
-      WHERE w.enabled IS DISTINCT FROM EXISTS (
-        SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
-      )
+      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, g.operation, g.target, g.statement, NULL, NULL
+      FROM wanted AS w CROSS JOIN LATERAL rolecall_internal.plan_watch_grants(w.enabled) AS g
       UNION ALL
       SELECT 4, 'create_event_trigger', 'rolecall_watch_new_tables',
              format(
@@ -4874,6 +4933,36 @@ COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
   IS 'What is missing for new tables to be watched, or still there where they no longer are';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_watch_grants(
+  enabled boolean
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_watch_grants$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN plan_watch_grants.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+           CASE WHEN plan_watch_grants.enabled THEN format('GRANT %s TO PUBLIC', g.what)
+                ELSE format('REVOKE %s FROM PUBLIC', g.what) END,
+           NULL::text, '{}'::text[], NULL::text, NULL::text
+    FROM (
+      SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
+      FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
+      UNION ALL
+      SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
+      FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
+    ) AS g(target, what, acl, privilege)
+    WHERE plan_watch_grants.enabled IS DISTINCT FROM EXISTS (
+      SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
+    );
+END
+$plan_watch_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_watch_grants(boolean)
+  IS 'What everybody needs for the trigger, as it runs as whoever makes a table, and nobody where there is none';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_watch_grants(boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.provision(
   definitions jsonb,
   rotate_after interval,
@@ -4884,15 +4973,21 @@ RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $provision$
+DECLARE
+  v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
   PERFORM rolecall_internal.warn_about_public();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unwatched(provision.definitions);
-  RETURN rolecall_internal.run_reporting(
+  v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+    v_steps := v_steps || rolecall_internal.left_out(provision.dry_run);
+  END IF;
+  RETURN v_steps;
 END
 $provision$;
 
@@ -4954,7 +5049,10 @@ DECLARE
   v_encrypted boolean;
 BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
-  FROM rolecall_internal.secret AS s WHERE s.key = read_secret.secret_key;
+  FROM rolecall_internal.secret AS s
+  WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ));
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;
   ELSIF NOT rolecall_internal.is_encrypting() THEN
@@ -4984,7 +5082,8 @@ END
 $read_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
-  IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
+  IS 'A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict '
+     'also where it was encrypted with another key';
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(
@@ -5292,7 +5391,10 @@ DECLARE
 BEGIN
   FOREACH v_name IN ARRAY reporting_passwords.role_names LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
-    FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || v_name;
+    FROM rolecall_internal.secret AS s
+    WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
     IF NOT v_kept THEN
@@ -5317,7 +5419,12 @@ COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles()
+-- The reporting roles that are recorded here and exist: those of this database, or those of others.
+--
+-- A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles(
+  ours boolean
+)
 RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5329,14 +5436,15 @@ BEGIN
     WHERE p.section = 'read_access'
       AND rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
-      AND rolecall_internal.other_database(p.key ->> 0) IS NULL
+      AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1
   );
 END
 $reporting_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.reporting_roles() IS 'The reporting roles that exist and are this database''s';
-REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles() FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
+  IS 'The reporting roles that are recorded here and exist: those of this database, or those of others';
+REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles(boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reporting_state(
   definitions jsonb,
@@ -5381,6 +5489,9 @@ $reporting_state$;
 COMMENT ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) FROM PUBLIC;
 
+-- Restores everything that is recorded, with a new secret for the reporting roles where there is none.
+--
+-- Reporting roles of other databases are left out, and the steps say so.
 CREATE OR REPLACE FUNCTION rolecall_internal.restore(
   dry_run boolean
 )
@@ -5390,14 +5501,23 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
+  v_left rolecall.step[] := '{}'::rolecall.step[];
+  v_definitions jsonb;
 BEGIN
   IF v_state ? 'read_access' THEN
-    -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(
-      v_state -> 'read_access', v_state - 'read_access', NULL, false, restore.dry_run
+    v_left := rolecall_internal.left_out(restore.dry_run);
+    v_definitions := (
+      SELECT jsonb_agg(d.definition ORDER BY d.position)
+      FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
+      WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
+    v_state := v_state - 'read_access';
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run);
+  IF v_definitions IS NOT NULL THEN
+    -- A password that nobody but a superuser could compare counts as right.
+    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left;
+  END IF;
+  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left;
 END
 $restore$;
 
@@ -5415,7 +5535,11 @@ AS $rotate_secret$
 BEGIN
   IF rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
-    DELETE FROM rolecall_internal.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
+    -- Those that a copy has brought along stay: they tell whose the roles are.
+    DELETE FROM rolecall_internal.secret AS s
+    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
              CASE WHEN rotate_secret.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
@@ -5521,11 +5645,12 @@ BEGIN
     PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
   END IF;
   IF v_rotate THEN
-    v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
-    -- Every reporting role of this database has its password from that secret.
+    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
+    -- verifiers that tell which they are go with it.
     v_roles := v_roles || ARRAY(
-      SELECT o.name FROM unnest(rolecall_internal.reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+      SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
+    v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
   END IF;
   v_secret := CASE
     WHEN v_rotate AND run_reporting.dry_run THEN rolecall_internal.random_bytes()
@@ -5544,6 +5669,7 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
+    PERFORM rolecall_internal.keep_verifiers(v_passwords);
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   RETURN v_steps;
@@ -6248,7 +6374,8 @@ BEGIN
       UNION ALL
       SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
       FROM pg_class AS c
-      WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass)
+      WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass,
+                      'rolecall_internal.secret'::regclass)
     ) AS o(owner, object)
     JOIN pg_roles AS r ON r.oid = o.owner
     WHERE NOT r.rolsuper
@@ -6462,6 +6589,9 @@ COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
   IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
 REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
 
+-- Stores a secret; false where there is one that is not to be replaced.
+--
+-- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
 CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(
   secret_key text,
   secret bytea,
@@ -6475,10 +6605,14 @@ DECLARE
   v_held text := encode(write_secret.secret, 'hex');
 BEGIN
   v_held := set_config('rolecall.plain', v_held, true);
-  INSERT INTO rolecall_internal.secret AS s (key, value, encrypted)
-  VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting())
-  ON CONFLICT (key) DO UPDATE SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at
-  WHERE write_secret.replace AND (excluded.encrypted OR NOT s.encrypted);
+  INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
+  VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
+          CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          ) END)
+  ON CONFLICT (key) DO UPDATE
+    SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
+  WHERE write_secret.replace AND (excluded.encrypted OR NOT s.encrypted OR s.made_in <> excluded.made_in);
   IF NOT FOUND AND write_secret.replace THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -7656,17 +7790,31 @@ DECLARE
 BEGIN
   DECLARE
     v_roles text[];
+    v_left rolecall.step[];
     v_secret bytea;
     v_passwords jsonb;
   BEGIN
     IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
       PERFORM rolecall_internal.lock_reporting_secret(true);
     END IF;
-    v_roles := rolecall_internal.reporting_roles();
-    IF cardinality(v_roles) = 0 AND rolecall_internal.is_rotation_due(NULL) THEN
+    v_roles := rolecall_internal.reporting_roles(true);
+    v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
+    -- A copy of a database has the secret of the original, which goes with this.
+    IF cardinality(v_roles) > 0
+      OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
+    THEN
+      RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY v_left LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
+    IF cardinality(v_roles) = 0 THEN
       RETURN;
     END IF;
-    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
     v_secret := CASE
       WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
       ELSE rolecall_internal.read_secret('rolecall.reporting', true)
@@ -8074,7 +8222,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 60f4ae592cd0eb51573c9c1b1ef7f77466f8e32c5c286d6e4fad1badd776824b';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 667d383b2615a8273da930d0705fb91eb6ba65d2f761c6ea8420c85136217c2c';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -185,8 +185,11 @@ export class Rolecall {
    * reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
    * are not recorded.
    *
+   * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
+   * WARNING and a skipped row with 22023.
+   *
    * @returns one row per change; none where all is as asked for. What the caller may not do is a WARNING and a skipped row with 42501, a role that does not exist a NOTICE and a skipped row with 42704
-   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; a reporting role belongs to another database; or the secret is encrypted and the session has no key
+   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
    * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
    */
   async converge(
@@ -350,8 +353,11 @@ export class Rolecall {
    * of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
    * `note` says.
    *
+   * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
+   * skipped row with 22023.
+   *
    * @returns one row per step, planned, or skipped where the caller may not make it; none where all is as asked for
-   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; a reporting role belongs to another database; or the secret is encrypted and the session has no key
+   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
   async drift(): Promise<Step[]> {
@@ -666,7 +672,7 @@ export class Rolecall {
    * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
    * provisioned since the snapshot; that role's password is set by its next provisioning run.
    *
-   * @returns one row for the secret and one per role; none where nothing was ever provisioned
+   * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database; none where nothing was ever provisioned
    * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
    * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
    * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto

@@ -17,17 +17,31 @@ DECLARE
 BEGIN
   DECLARE
     v_roles text[];
+    v_left rolecall.step[];
     v_secret bytea;
     v_passwords jsonb;
   BEGIN
     IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
       PERFORM rolecall_internal.lock_reporting_secret(true);
     END IF;
-    v_roles := rolecall_internal.reporting_roles();
-    IF cardinality(v_roles) = 0 AND rolecall_internal.is_rotation_due(NULL) THEN
+    v_roles := rolecall_internal.reporting_roles(true);
+    v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
+    -- A copy of a database has the secret of the original, which goes with this.
+    IF cardinality(v_roles) > 0
+      OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
+    THEN
+      RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+    END IF;
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY v_left LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
+    IF cardinality(v_roles) = 0 THEN
       RETURN;
     END IF;
-    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
     v_secret := CASE
       WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
       ELSE rolecall_internal.read_secret('rolecall.reporting', true)

@@ -347,6 +347,10 @@ test('a copy of a database gives the roles of the original nothing more', async 
   const role = `reports_${places}`;
   await original.end();
   await superuser.query(`CREATE DATABASE copied TEMPLATE ${original.database}`);
+  // It cannot make itself at home there.
+  await superuser.query(`SET SESSION AUTHORIZATION ${role};
+    ALTER ROLE ${role} IN DATABASE copied SET default_transaction_read_only = on;
+    ALTER ROLE ${role} IN DATABASE ${original.database} RESET ALL; RESET SESSION AUTHORIZATION`);
   for (const [database, expected] of [
     ['copied', [false, false]],
     [original.database, [true, false]],
@@ -366,6 +370,64 @@ test('a copy of a database gives the roles of the original nothing more', async 
   }
 });
 
+test('what was withheld stays so when it is detached, whoever made it and when; what is moved is readable', async () => {
+  const { database, maker, warnings, login, end } = await place();
+  const reader = await login();
+  await maker.query('CREATE TABLE app.token (id integer)');
+  // Nothing has touched the child's row since it was made.
+  await maker.query('CREATE TABLE app.child () INHERITS (app.token)');
+  await maker.query('ALTER TABLE app.child NO INHERIT app.token');
+  assert.equal(await reads(reader, 'app.child'), '42501');
+  await maker.query('CREATE TABLE app.sub () INHERITS (app.token)');
+  await maker.query('ALTER TABLE app.token RENAME TO other_name');
+  await maker.query('ALTER TABLE app.sub ALTER COLUMN id SET NOT NULL');
+  await maker.query(
+    `DO $$ BEGIN EXECUTE 'ALTER TABLE app.sub NO INHERIT app.other_name'; EXCEPTION WHEN division_by_zero THEN END $$`,
+  );
+  for (const name of ['sub', 'other_name']) assert.equal(await reads(reader, `app.${name}`), '42501', name);
+
+  // The transaction that detaches it is older than the one that made it.
+  await maker.query('CREATE TABLE app.token (id integer)');
+  await maker.query('BEGIN; CREATE TEMPORARY TABLE mine (id integer)');
+  await superuser.query('SELECT pg_current_xact_id()');
+  const second = await cluster.connect({ database, user: 'maker', password: 'maker' });
+  await second.query('CREATE TABLE app.later () INHERITS (app.token)');
+  await maker.query('ALTER TABLE app.later NO INHERIT app.token; COMMIT');
+  assert.equal(await reads(reader, 'app.later'), '42501');
+  await second.end();
+
+  // Moved: alone, in a transaction that has more to do, in a subtransaction, and made in the same one.
+  const block = (statement: string) =>
+    `DO $$ BEGIN ${statement}; EXCEPTION WHEN division_by_zero THEN RAISE EXCEPTION 'no'; END $$`;
+  await maker.query(`CREATE TABLE elsewhere.one (id integer); CREATE TABLE elsewhere.two (id integer);
+    CREATE TABLE elsewhere.three (id integer); CREATE TABLE elsewhere.token (id integer)`);
+  await maker.query('ALTER TABLE elsewhere.one SET SCHEMA app');
+  await maker.query(
+    'BEGIN; CREATE TABLE elsewhere.four (id integer); SAVEPOINT s; ALTER TABLE elsewhere.two SET SCHEMA app',
+  );
+  await maker.query('RELEASE s; SAVEPOINT t; ALTER TABLE elsewhere.four SET SCHEMA app; COMMIT');
+  await maker.query(block('ALTER TABLE elsewhere.three SET SCHEMA app'));
+  await maker.query('DROP TABLE app.token; ALTER TABLE elsewhere.token SET SCHEMA app');
+  for (const name of ['one', 'two', 'three', 'four']) assert.equal(await reads(reader, `app.${name}`), 'reads', name);
+  assert.equal(await reads(reader, 'app.token'), '42501');
+  assert.deepEqual(warnings(), []);
+  await reader.end();
+  await end();
+});
+
+test('an ALTER SCHEMA of a schema that PUBLIC may use makes nothing readable', async () => {
+  const { admin, maker, login, end } = await place();
+  const reader = await login();
+  const role = `reports_${places}`;
+  await maker.query('CREATE TABLE app.token (id integer)');
+  await maker.query('ALTER TABLE app.token RENAME TO detached');
+  await admin.query(`GRANT USAGE ON SCHEMA app TO PUBLIC; REVOKE USAGE ON SCHEMA app FROM ${role};
+    ALTER SCHEMA app OWNER TO postgres`);
+  assert.equal(await reads(reader, 'app.detached'), '42501');
+  await reader.end();
+  await end();
+});
+
 test('it is refused where somebody else could put code in its way', async () => {
   await superuser.query(`CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'`);
   await superuser.query('CREATE DATABASE kept OWNER keeper');
@@ -378,7 +440,7 @@ test('it is refused where somebody else could put code in its way', async () => 
   // Whoever creates the extension, a superuser owns it. Whoever runs the plain script owns what it creates.
   await admin.query(`SELECT * FROM rolecall.watch_new_tables(dry_run => true)`);
   const owned = ['FUNCTION rolecall_internal.apply_to_new_tables()', 'VIEW rolecall_watch.reporting_role'];
-  owned.push('TABLE rolecall_internal.resource');
+  owned.push('TABLE rolecall_internal.resource', 'TABLE rolecall_internal.secret');
   owned.push(...['rolecall', 'rolecall_internal', 'rolecall_watch'].map((schema) => `SCHEMA ${schema}`));
   for (const object of owned) await admin.query(`ALTER ${object} OWNER TO keeper`);
   for (const object of owned) {

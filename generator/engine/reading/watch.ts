@@ -46,13 +46,176 @@ const attempts = 100;
 const retried = ['internal_error', ...operations.grant_privilege.retried] as const;
 
 /**
+ * Whether a row that ties a table to its schema was written by the command that the trigger is at, or at least by its
+ * transaction: as the table's own row was, and by no subtransaction that has ended.
+ *
+ * Equal xmins alone stay so for every later command that does not touch the table's row. Of a transaction of ours none is
+ * older than the transaction itself; which subtransactions are open shows in the locks that they hold on themselves.
+ */
+const isThisCommands = (tie: string, table: string) => sql`
+  CASE WHEN ${raw(tie)}.xmin = ${raw(table)}.xmin AND age(${raw(tie)}.xmin) <= 0
+       THEN ${raw(tie)}.xmin = v_transaction OR EXISTS (
+              SELECT FROM pg_locks AS l
+              WHERE l.locktype = 'transactionid' AND l.transactionid = ${raw(tie)}.xmin
+                AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+            )
+  END
+`;
+
+/** The reporting roles that exist. */
+const readers = sql`
+  reader AS MATERIALIZED (
+    SELECT o.role_oid, r.role, r.schemas, r.withheld, r.ours
+    FROM rolecall_watch.reporting_role AS r
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
+    WHERE o.role_oid IS NOT NULL
+  )
+`;
+
+/** The tables that the command has made or altered, by themselves, with their extension or with their schema. */
+const touchedTables = sql`
+  command AS MATERIALIZED (
+    SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
+    FROM pg_event_trigger_ddl_commands() AS k
+    -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
+    -- would become part of the extension.
+    WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+      AND EXISTS (SELECT FROM reader)
+  ),
+  -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
+  -- whatever the statistics say, and not at all where there is nothing to find it for.
+  named AS (
+    SELECT k.objid AS table_oid, k.makes, false AS by_schema
+    FROM command AS k WHERE k.classid = 'pg_class'::regclass
+    UNION ALL
+    SELECT m.table_oid, k.makes, false
+    FROM command AS k
+    CROSS JOIN LATERAL unnest(ARRAY(
+      SELECT d.objid FROM pg_depend AS d
+      WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+        AND d.classid = 'pg_class'::regclass
+    )) AS m(table_oid)
+    WHERE k.classid = 'pg_extension'::regclass
+    UNION ALL
+    SELECT m.table_oid, k.makes, true
+    FROM command AS k
+    CROSS JOIN LATERAL unnest(ARRAY(SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = k.objid)) AS m(table_oid)
+    WHERE k.classid = 'pg_namespace'::regclass
+  ),
+  touched AS MATERIALIZED (
+    SELECT n.table_oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
+    FROM named AS n GROUP BY n.table_oid
+  )
+`;
+
+/** What is withheld from each role of those tables, and of what belongs to them. */
+const withheldTables = sql`
+  lineage AS (
+    SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
+    UNION
+    SELECT l.table_oid, i.parent
+    FROM lineage AS l
+    CROSS JOIN LATERAL (
+      ${belongsTo(sql`l.ancestor`)}
+      OFFSET 0
+    ) AS i
+  ),
+  withheld AS (
+    SELECT r.role_oid, l.table_oid
+    FROM lineage AS l
+    CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
+    CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+    JOIN reader AS r ON n.nspname = ANY (r.schemas)
+    CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
+    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
+    WHERE c.relname = p.parts[cardinality(p.parts)]
+      AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+    UNION
+    SELECT w.role_oid, i.oid
+    FROM withheld AS w
+    CROSS JOIN LATERAL (
+      ${belongings(sql`w.table_oid`)}
+      OFFSET 0
+    ) AS i
+  )
+`;
+
+/** The tables that may change hands: what each role has on them, whether it is to read them, and whether they are new. */
+const examinedTables = sql`
+  subject AS (
+    SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
+    FROM touched AS t CROSS JOIN reader AS r
+    UNION ALL
+    SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
+    FROM withheld AS w
+    JOIN reader AS r USING (role_oid)
+    WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
+  ),
+  examined AS (
+    SELECT s.role, s.ours, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS allowed,
+           a.reads, a.more, r.readable,
+           CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
+                  SELECT FROM aclexplode(n.nspacl) AS x
+                  WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
+                )
+                ELSE s.made OR coalesce((
+                  SELECT ${isThisCommands('d', 'c')} FROM pg_depend AS d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
+                    AND d.refclassid = 'pg_namespace'::regclass
+                  LIMIT 1
+                ), false) END AS new
+    FROM subject AS s
+    CROSS JOIN LATERAL (
+      SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
+      WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      OFFSET 0
+    ) AS c
+    CROSS JOIN LATERAL (
+      SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
+    ) AS n
+    CROSS JOIN LATERAL (
+      SELECT n.nspname = ANY (s.schemas)
+             AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
+    ) AS r(readable)
+    CROSS JOIN LATERAL (
+      SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
+             coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
+      FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
+    ) AS a(reads, more)
+  )
+`;
+
+/** What is to be granted and revoked, in that order: usage of a schema before what is in it. */
+const wantedChanges = sql`
+  change AS (
+    SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
+    FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
+    UNION ALL
+    SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
+    FROM command AS k
+    JOIN pg_namespace AS n ON n.oid = k.objid
+    JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
+    WHERE k.classid = 'pg_namespace'::regclass
+      AND NOT EXISTS (
+        SELECT FROM aclexplode(n.nspacl) AS x
+        WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
+      )
+    UNION ALL
+    SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
+    -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+    FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
+  )
+`;
+
+/**
  * Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest
  *
  * A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
- * was moved shows in the row that ties it to its schema, which is then as new as the table's own.
+ * was moved shows in the row that ties it to its schema.
  *
  * No error of ours is the command's: it becomes a WARNING.
  * @probes
+ * @long whoever makes a table runs it, and may call no other function of ours
  */
 export function apply_to_new_tables(): EventTrigger {
   const caught = anyOf(watchedClasses);
@@ -63,6 +226,7 @@ export function apply_to_new_tables(): EventTrigger {
       v_next integer := 0;
       v_alone boolean := false;
       v_attempts integer := 0;
+      v_transaction xid := pg_current_xact_id_if_assigned()::xid;
     BEGIN
       BEGIN
         -- Temporary tables are many, and nobody else's.
@@ -73,145 +237,11 @@ export function apply_to_new_tables(): EventTrigger {
           RETURN;
         END IF;
         v_changes := (
-          WITH RECURSIVE reader AS MATERIALIZED (
-            SELECT o.role_oid, r.role, r.schemas, r.withheld
-            FROM rolecall_watch.reporting_role AS r
-            CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
-            WHERE o.role_oid IS NOT NULL
-          ),
-          -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-          ours AS (
-            SELECT r.role_oid
-            FROM reader AS r
-            CROSS JOIN pg_database AS d
-            LEFT JOIN LATERAL (
-              SELECT true AS marked FROM pg_db_role_setting AS s
-              WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid
-                AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-              OFFSET 0
-            ) AS s ON true
-            GROUP BY r.role_oid
-            HAVING coalesce(bool_or(d.datname = current_database()) FILTER (WHERE s.marked), true)
-          ),
-          command AS MATERIALIZED (
-            SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
-            FROM pg_event_trigger_ddl_commands() AS k
-            -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
-            -- would become part of the extension.
-            WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
-              AND EXISTS (SELECT FROM reader)
-          ),
-          -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
-          -- whatever the statistics say, and not at all where there is nothing to find it for.
-          named AS (
-            SELECT k.objid AS table_oid, k.makes, false AS by_schema
-            FROM command AS k WHERE k.classid = 'pg_class'::regclass
-            UNION ALL
-            SELECT m.table_oid, k.makes, false
-            FROM command AS k
-            CROSS JOIN LATERAL unnest(ARRAY(
-              SELECT d.objid FROM pg_depend AS d
-              WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
-                AND d.classid = 'pg_class'::regclass
-            )) AS m(table_oid)
-            WHERE k.classid = 'pg_extension'::regclass
-            UNION ALL
-            SELECT m.table_oid, k.makes, true
-            FROM command AS k
-            CROSS JOIN LATERAL unnest(ARRAY(SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = k.objid)) AS m(table_oid)
-            WHERE k.classid = 'pg_namespace'::regclass
-          ),
-          touched AS MATERIALIZED (
-            SELECT n.table_oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
-            FROM named AS n GROUP BY n.table_oid
-          ),
-          lineage AS (
-            SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
-            UNION
-            SELECT l.table_oid, i.parent
-            FROM lineage AS l
-            CROSS JOIN LATERAL (
-              ${belongsTo(sql`l.ancestor`)}
-              OFFSET 0
-            ) AS i
-          ),
-          withheld AS (
-            SELECT r.role_oid, l.table_oid
-            FROM lineage AS l
-            CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
-            CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
-            JOIN reader AS r ON n.nspname = ANY (r.schemas)
-            CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
-            CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
-            WHERE c.relname = p.parts[cardinality(p.parts)]
-              AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
-            UNION
-            SELECT w.role_oid, i.oid
-            FROM withheld AS w
-            CROSS JOIN LATERAL (
-              ${belongings(sql`w.table_oid`)}
-              OFFSET 0
-            ) AS i
-          ),
-          subject AS (
-            SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
-            FROM touched AS t CROSS JOIN reader AS r
-            UNION ALL
-            SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
-            FROM withheld AS w
-            JOIN reader AS r USING (role_oid)
-            WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
-          ),
-          examined AS (
-            SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
-                   a.reads, a.more, r.readable,
-                   CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
-                          SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
-                        )
-                        ELSE s.made OR coalesce((
-                          SELECT d.xmin = c.xmin FROM pg_depend AS d
-                          WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
-                            AND d.refclassid = 'pg_namespace'::regclass
-                          LIMIT 1
-                        ), false) END AS new
-            FROM subject AS s
-            CROSS JOIN LATERAL (
-              SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
-              WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-              OFFSET 0
-            ) AS c
-            CROSS JOIN LATERAL (
-              SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
-            ) AS n
-            CROSS JOIN LATERAL (
-              SELECT n.nspname = ANY (s.schemas)
-                     AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
-            ) AS r(readable)
-            CROSS JOIN LATERAL (
-              SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
-                     coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
-              FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
-            ) AS a(reads, more)
-          ),
-          change AS (
-            SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
-            FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
-            UNION ALL
-            SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
-            FROM command AS k
-            JOIN pg_namespace AS n ON n.oid = k.objid
-            JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
-            WHERE k.classid = 'pg_namespace'::regclass
-              AND NOT EXISTS (
-                SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
-              )
-            UNION ALL
-            SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-            FROM examined AS e WHERE e.readable AND CASE
-              WHEN e.reads THEN e.more
-              ELSE e.new AND e.role_oid IN (SELECT o.role_oid FROM ours AS o)
-            END
-          )
+          WITH RECURSIVE ${readers},
+          ${touchedTables},
+          ${withheldTables},
+          ${examinedTables},
+          ${wantedChanges}
           SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
         );
       EXCEPTION
@@ -309,20 +339,8 @@ export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
           FROM present AS p CROSS JOIN wanted AS w
           WHERE p.ours AND NOT (w.enabled AND p.whole)
           UNION ALL
-          SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
-                 CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
-                 format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
-          FROM wanted AS w
-          CROSS JOIN LATERAL (
-            SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
-            FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
-            UNION ALL
-            SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
-            FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
-          ) AS g(target, what, acl, privilege)
-          WHERE w.enabled IS DISTINCT FROM EXISTS (
-            SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
-          )
+          SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, g.operation, g.target, g.statement, NULL, NULL
+          FROM wanted AS w CROSS JOIN LATERAL rolecall_internal.plan_watch_grants(w.enabled) AS g
           UNION ALL
           SELECT 4, 'create_event_trigger', ${trigger},
                  format(
@@ -351,6 +369,32 @@ export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
+ * What everybody needs for the trigger, as it runs as whoever makes a table, and nobody where there is none
+ * @volatility stable
+ */
+export function plan_watch_grants(enabled: Bool): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT CASE WHEN ${enabled} THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
+               CASE WHEN ${enabled} THEN format('GRANT %s TO PUBLIC', g.what)
+                    ELSE format('REVOKE %s FROM PUBLIC', g.what) END,
+               NULL::text, '{}'::text[], NULL::text, NULL::text
+        FROM (
+          SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
+          FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
+          UNION ALL
+          SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
+          FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
+        ) AS g(target, what, acl, privilege)
+        WHERE ${enabled} IS DISTINCT FROM EXISTS (
+          SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
+        );
+    END
+  `;
+}
+
+/**
  * What the trigger uses that belongs to a role that is no superuser; null where nothing does
  *
  * Every role uses it that makes a table, superusers included.
@@ -370,7 +414,8 @@ export function untrusted_owners(): Returns<Text> {
           UNION ALL
           SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
           FROM pg_class AS c
-          WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass)
+          WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass,
+                          'rolecall_internal.secret'::regclass)
         ) AS o(owner, object)
         JOIN pg_roles AS r ON r.oid = o.owner
         WHERE NOT r.rolsuper

@@ -4,7 +4,7 @@
 -- the rest.
 --
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
--- was moved shows in the row that ties it to its schema, which is then as new as the table's own.
+-- was moved shows in the row that ties it to its schema.
 --
 -- No error of ours is the command's: it becomes a WARNING.
 CREATE FUNCTION rolecall_internal.apply_to_new_tables()
@@ -23,6 +23,7 @@ DECLARE
   v_next integer := 0;
   v_alone boolean := false;
   v_attempts integer := 0;
+  v_transaction xid := pg_current_xact_id_if_assigned()::xid;
 BEGIN
   BEGIN
     -- Temporary tables are many, and nobody else's.
@@ -34,24 +35,10 @@ BEGIN
     END IF;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld
+        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.ours
         FROM rolecall_watch.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
-      ),
-      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-      ours AS (
-        SELECT r.role_oid
-        FROM reader AS r
-        CROSS JOIN pg_database AS d
-        LEFT JOIN LATERAL (
-          SELECT true AS marked FROM pg_db_role_setting AS s
-          WHERE s.setdatabase = d.oid AND s.setrole = r.role_oid
-            AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-          OFFSET 0
-        ) AS s ON true
-        GROUP BY r.role_oid
-        HAVING coalesce(bool_or(d.datname = current_database()) FILTER (WHERE s.marked), true)
       ),
       command AS MATERIALIZED (
         SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
@@ -126,22 +113,29 @@ BEGIN
         ) AS i
       ),
       subject AS (
-        SELECT r.role_oid, r.role, r.schemas, t.table_oid, t.made, t.by_schema
+        SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
         FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
-        SELECT r.role_oid, r.role, r.schemas, w.table_oid, false, false
+        SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
         FROM withheld AS w
         JOIN reader AS r USING (role_oid)
         WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
       ),
       examined AS (
-        SELECT s.role_oid, s.role, n.nspname, c.relname, c.relkind, pg_has_role(c.relowner, 'USAGE') AS allowed,
+        SELECT s.role, s.ours, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS allowed,
                a.reads, a.more, r.readable,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
-                      SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = s.role_oid AND x.privilege_type = 'USAGE'
+                      SELECT FROM aclexplode(n.nspacl) AS x
+                      WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
                     )
                     ELSE s.made OR coalesce((
-                      SELECT d.xmin = c.xmin FROM pg_depend AS d
+                      SELECT CASE WHEN d.xmin = c.xmin AND age(d.xmin) <= 0
+                           THEN d.xmin = v_transaction OR EXISTS (
+                                  SELECT FROM pg_locks AS l
+                                  WHERE l.locktype = 'transactionid' AND l.transactionid = d.xmin
+                                    AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                                )
+                      END FROM pg_depend AS d
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
                         AND d.refclassid = 'pg_namespace'::regclass
                       LIMIT 1
@@ -172,17 +166,16 @@ BEGIN
         SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
-        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.role_oid IN (SELECT o.role_oid FROM ours AS o)
+        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
         WHERE k.classid = 'pg_namespace'::regclass
           AND NOT EXISTS (
-            SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = r.role_oid AND x.privilege_type = 'USAGE'
+            SELECT FROM aclexplode(n.nspacl) AS x
+            WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
           )
         UNION ALL
         SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-        FROM examined AS e WHERE e.readable AND CASE
-          WHEN e.reads THEN e.more
-          ELSE e.new AND e.role_oid IN (SELECT o.role_oid FROM ours AS o)
-        END
+        -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
       )
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
     );

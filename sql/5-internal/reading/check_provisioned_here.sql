@@ -11,14 +11,7 @@ DECLARE
   v_role text;
   v_other text;
 BEGIN
-  -- As a rule no role has a setting for another database.
-  FOR v_role IN
-    SELECT DISTINCT r.role
-    FROM jsonb_to_recordset(check_provisioned_here.resources) AS r(role text)
-    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(r.role))::oid
-    JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE d.datname <> current_database()
-  LOOP
+  FOR v_role IN SELECT DISTINCT r.role FROM jsonb_to_recordset(check_provisioned_here.resources) AS r(role text) LOOP
     v_other := rolecall_internal.other_database(v_role);
     IF v_other IS NOT NULL THEN
       PERFORM rolecall_internal.refuse_other_database(v_role, format('database "%s"', v_other));

@@ -3,24 +3,39 @@
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
 -- nobody's.
 --
--- The role could set the setting for any database, but not give itself a privilege there. Another login could, on
--- large objects, temporary tables and whatever else everybody may make; not on a schema, nor on what a role has made
--- that may provision.
+-- A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role
+-- cannot touch it. Where there is none the setting tells. The role could set that for any database, but not give
+-- itself a privilege there. Another login could, on large objects, temporary tables and whatever else everybody may
+-- make; not on a schema, nor on what a role has made that may provision.
 CREATE FUNCTION rolecall_internal.other_database(
   role_name text
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
 AS $other_database$
+DECLARE
+  v_role oid := to_regrole(quote_ident(other_database.role_name))::oid;
+  v_database text;
 BEGIN
+  IF v_role IS NULL THEN
+    RETURN NULL;
+  END IF;
+  SELECT d.datname INTO v_database
+  FROM rolecall_internal.secret AS s
+  JOIN pg_database AS d ON d.oid = s.made_in
+  WHERE s.key = 'rolecall.verifier.' || other_database.role_name AND s.role = v_role;
+  IF FOUND THEN
+    RETURN nullif(v_database, current_database());
+  END IF;
   RETURN (
-    SELECT nullif(d.datname, current_database())::text
+    SELECT d.datname
     FROM pg_db_role_setting AS s
     JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE s.setrole = to_regrole(quote_ident(other_database.role_name))::oid
+    WHERE s.setrole = v_role AND d.datname <> current_database()
       AND 'default_transaction_read_only=on' = ANY (s.setconfig)
-      AND (d.datname = current_database() OR EXISTS (
+      AND EXISTS (
         SELECT FROM pg_shdepend AS g
         WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
           AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
@@ -28,8 +43,8 @@ BEGIN
             JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
             WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
           ))
-      ))
-    ORDER BY d.datname = current_database() DESC, d.datname
+      )
+    ORDER BY d.datname
     LIMIT 1
   );
 END

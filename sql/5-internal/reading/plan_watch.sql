@@ -54,20 +54,8 @@ BEGIN
       FROM present AS p CROSS JOIN wanted AS w
       WHERE p.ours AND NOT (w.enabled AND p.whole)
       UNION ALL
-      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END,
-             CASE WHEN w.enabled THEN 'grant_privilege' ELSE 'revoke_privilege' END, g.target,
-             format(CASE WHEN w.enabled THEN 'GRANT %s TO PUBLIC' ELSE 'REVOKE %s FROM PUBLIC' END, g.what), NULL, NULL
-      FROM wanted AS w
-      CROSS JOIN LATERAL (
-        SELECT 'rolecall_watch', 'USAGE ON SCHEMA rolecall_watch', n.nspacl, 'USAGE'
-        FROM pg_namespace AS n WHERE n.nspname = 'rolecall_watch'
-        UNION ALL
-        SELECT 'rolecall_watch.reporting_role', 'SELECT ON rolecall_watch.reporting_role', c.relacl, 'SELECT'
-        FROM pg_class AS c WHERE c.oid = 'rolecall_watch.reporting_role'::regclass
-      ) AS g(target, what, acl, privilege)
-      WHERE w.enabled IS DISTINCT FROM EXISTS (
-        SELECT FROM aclexplode(g.acl) AS x WHERE x.grantee = 0 AND x.privilege_type = g.privilege
-      )
+      SELECT CASE WHEN w.enabled THEN 2 ELSE 3 END, g.operation, g.target, g.statement, NULL, NULL
+      FROM wanted AS w CROSS JOIN LATERAL rolecall_internal.plan_watch_grants(w.enabled) AS g
       UNION ALL
       SELECT 4, 'create_event_trigger', 'rolecall_watch_new_tables',
              format(

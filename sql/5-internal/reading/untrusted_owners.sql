@@ -20,7 +20,8 @@ BEGIN
       UNION ALL
       SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
       FROM pg_class AS c
-      WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass)
+      WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass,
+                      'rolecall_internal.secret'::regclass)
     ) AS o(owner, object)
     JOIN pg_roles AS r ON r.oid = o.owner
     WHERE NOT r.rolsuper

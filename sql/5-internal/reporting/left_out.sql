@@ -32,5 +32,4 @@ $left_out$;
 COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
   IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
      'them';
-
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;

@@ -10,15 +10,21 @@ RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $provision$
+DECLARE
+  v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
   PERFORM rolecall_internal.warn_about_public();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unwatched(provision.definitions);
-  RETURN rolecall_internal.run_reporting(
+  v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+    v_steps := v_steps || rolecall_internal.left_out(provision.dry_run);
+  END IF;
+  RETURN v_steps;
 END
 $provision$;
 

@@ -28,11 +28,12 @@ BEGIN
     PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
   END IF;
   IF v_rotate THEN
-    v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
-    -- Every reporting role of this database has its password from that secret.
+    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
+    -- verifiers that tell which they are go with it.
     v_roles := v_roles || ARRAY(
-      SELECT o.name FROM unnest(rolecall_internal.reporting_roles()) AS o(name) WHERE o.name <> ALL (v_roles)
+      SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
+    v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
   END IF;
   v_secret := CASE
     WHEN v_rotate AND run_reporting.dry_run THEN rolecall_internal.random_bytes()
@@ -51,6 +52,7 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
+    PERFORM rolecall_internal.keep_verifiers(v_passwords);
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   RETURN v_steps;

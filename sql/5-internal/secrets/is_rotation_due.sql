@@ -10,12 +10,14 @@ AS $is_rotation_due$
 BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
-    WHERE s.key = 'rolecall.reporting'
+    WHERE s.key = 'rolecall.reporting' AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
 END
 $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
-  IS 'Whether there is no reporting secret, or it is older than it may be';
+  IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;

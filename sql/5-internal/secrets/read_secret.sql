@@ -13,7 +13,10 @@ DECLARE
   v_encrypted boolean;
 BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
-  FROM rolecall_internal.secret AS s WHERE s.key = read_secret.secret_key;
+  FROM rolecall_internal.secret AS s
+  WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ));
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;
   ELSIF NOT rolecall_internal.is_encrypting() THEN
@@ -43,5 +46,6 @@ END
 $read_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
-  IS 'A secret; null where there is none, and unless strict also where it was encrypted with another key';
+  IS 'A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict '
+     'also where it was encrypted with another key';
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;

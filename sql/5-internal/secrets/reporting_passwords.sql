@@ -22,7 +22,10 @@ DECLARE
 BEGIN
   FOREACH v_name IN ARRAY reporting_passwords.role_names LOOP
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
-    FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || v_name;
+    FROM rolecall_internal.secret AS s
+    WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
     IF NOT v_kept THEN

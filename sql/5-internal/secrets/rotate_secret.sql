@@ -10,7 +10,11 @@ AS $rotate_secret$
 BEGIN
   IF rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
-    DELETE FROM rolecall_internal.secret AS s WHERE starts_with(s.key, 'rolecall.verifier.');
+    -- Those that a copy has brought along stay: they tell whose the roles are.
+    DELETE FROM rolecall_internal.secret AS s
+    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
              CASE WHEN rotate_secret.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
