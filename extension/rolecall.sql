@@ -67,9 +67,9 @@ BEGIN
   END IF;
 
   -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 667d383b2615a8273da930d0705fb91eb6ba65d2f761c6ea8420c85136217c2c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script e76ff0b1f179d56302115c133416940bbdbbefeb85fee05564f6e6ef80cc1200'
     AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
-      >= 153
+      >= 154
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;
@@ -370,6 +370,8 @@ BEGIN
        '', 'void', 0),
       ('rolecall_internal', 'why_no_bypassrls', 
        'role_oid oid', 'text', 0),
+      ('rolecall_internal', 'with_options', 
+       'membership jsonb, edges jsonb, member oid', 'jsonb', 0),
       ('rolecall_internal', 'write_secret', 
        'secret_key text, secret bytea, replace boolean', 'boolean', 0),
       ('rolecall', 'add_operator', 
@@ -1901,10 +1903,10 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
-  || jsonb_path_query_array(check_document.document, '$.memberships[*].role')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
   || jsonb_path_query_array(check_document.document, '$.operators[*].role');
+  v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
@@ -1913,6 +1915,17 @@ BEGIN
     OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
     OR starts_with(n.name, 'pg_')
   );
+  PERFORM rolecall_internal.check_role_name(n.name)
+  FROM jsonb_array_elements_text(v_grantable) AS n(name)
+  WHERE (
+    n.name IS NULL
+    OR octet_length(n.name) NOT BETWEEN 1 AND 63
+    OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+    OR starts_with(n.name, 'pg_')
+  ) AND NOT coalesce((
+    starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
+    AND to_regrole(quote_ident(n.name)) IS NOT NULL
+  ), false);
   IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -3942,12 +3955,9 @@ BEGIN
       v_admin := v_admin AND NOT '{"admin_option": true}' <@ ANY (v_edges);
       -- Before 16 no membership has options to differ in.
       IF v_by_grantor THEN
-        -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
-        IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
-          v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
-        END IF;
-        v_inherit := coalesce(v_inherit, true);
-        v_set := coalesce(v_set, true);
+        v_wanted := rolecall_internal.with_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+        v_inherit := (v_wanted -> 'inherit')::boolean;
+        v_set := (v_wanted -> 'set')::boolean;
       END IF;
       CONTINUE WHEN v_admin IS NOT TRUE AND (
         NOT v_by_grantor
@@ -4528,6 +4538,10 @@ COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
      'dropped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
 
+-- Memberships that are to end, and options that are to be taken away.
+--
+-- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
+-- rest again.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(
   memberships jsonb
 )
@@ -4544,8 +4558,13 @@ BEGIN
              'revoke_role', w.member,
              format('REVOKE %s%I FROM %I%s',
                     CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END),
-             NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END, NULL, NULL
+                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
+                      || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
+             NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END,
+             CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
+             CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
+                    THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
+                  WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
@@ -4570,8 +4589,9 @@ BEGIN
       SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
         AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
     ) AS r(option)
-    WHERE NOT rolecall_internal.is_creator_edge(to_jsonb(e))
-    ORDER BY w.position, e.grantor, r.option, g.role
+    CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+    WHERE w.every OR NOT c.is_creator
+    ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
   );
 END
 $plan_revokes$;
@@ -6589,6 +6609,38 @@ COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
   IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
 REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.with_options(
+  membership jsonb,
+  edges jsonb,
+  member oid
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $with_options$
+DECLARE
+  v_inherits boolean := with_options.edges @> '[{"inherit_option": true}]';
+  v_sets boolean := with_options.edges @> '[{"set_option": true}]';
+  v_inherit boolean := (with_options.membership ->> 'inherit')::boolean;
+  v_set boolean := (with_options.membership ->> 'set')::boolean;
+BEGIN
+  IF NOT (v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE) THEN
+    v_sets := true;
+    IF v_inherit IS NULL THEN
+      v_inherits := coalesce((SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = with_options.member LIMIT 1), true);
+    END IF;
+  END IF;
+  RETURN with_options.membership
+    || jsonb_build_object('inherit', coalesce(v_inherit, v_inherits), 'set', coalesce(v_set, v_sets));
+END
+$with_options$;
+
+COMMENT ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid)
+  IS 'A membership with the options that it does not ask for: as they are, where the edges leave a membership that '
+     'gives something; else as a plain GRANT gives them';
+REVOKE ALL ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid) FROM PUBLIC;
+
 -- Stores a secret; false where there is one that is not to be replaced.
 --
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
@@ -7740,18 +7792,27 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  IF role_name.key IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
-  ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('there is no base role "%s"', role_name.key),
-      HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
-  END IF;
-  RETURN coalesce(
-    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
-    CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
-  );
+  DECLARE
+    v_name text;
+  BEGIN
+    IF role_name.key IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+    ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('there is no base role "%s"', role_name.key),
+        HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
+    END IF;
+    v_name := coalesce(
+      rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+      CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
+    );
+    IF starts_with(v_name, 'pg_') THEN
+      -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
+      PERFORM rolecall_internal.check_role_name(v_name);
+    END IF;
+    RETURN v_name;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8222,7 +8283,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 667d383b2615a8273da930d0705fb91eb6ba65d2f761c6ea8420c85136217c2c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script e76ff0b1f179d56302115c133416940bbdbbefeb85fee05564f6e6ef80cc1200';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -321,7 +321,7 @@ export class Rolecall {
    * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
-   * @throws reserved_name - a name belongs to PostgreSQL
+   * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
    * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
    * @throws invalid_grant_operation - the role would become a member of itself
@@ -332,7 +332,7 @@ export class Rolecall {
       username: string;
       /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password */
       password: string | null;
-      /** roles that it becomes a member of, in this order; null or empty: none */
+      /** roles that it becomes a member of, in this order, predefined ones too; null or empty: none */
       roles_to_grant: readonly string[] | null;
       /** true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety */
       use_locks?: boolean | undefined;
@@ -408,22 +408,22 @@ export class Rolecall {
    * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
-   * @throws reserved_name - a name belongs to PostgreSQL
+   * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
    * @throws feature_not_supported - inherit_option or set_option is given on a server older than 16
    * @throws insufficient_privilege - the caller may not grant the role
    * @throws invalid_grant_operation - the role would become a member of itself
    */
   async grant_role(
     values: {
-      /** role to be a member of */
+      /** role to be a member of; it may be a predefined one, such as `pg_monitor` */
       role_name: string;
       /** role that becomes the member */
       username: string;
       /** whether the member may grant the role on */
       admin_option?: boolean | undefined;
-      /** whether the member has the privileges without SET ROLE; null: as the member's INHERIT attribute says */
+      /** whether the member has the privileges without SET ROLE; null: as it is, or in a new membership as the member's INHERIT attribute says */
       inherit_option?: boolean | null | undefined;
-      /** whether the member may SET ROLE to it; null: as GRANT does without being told, yes */
+      /** whether the member may SET ROLE to it; null: as it is, or in a new membership yes */
       set_option?: boolean | null | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;
@@ -626,13 +626,13 @@ export class Rolecall {
    * @returns one row per grantor; none where there is no such membership, or no such role
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
-   * @throws reserved_name - a name belongs to PostgreSQL
+   * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be revoked
    * @throws insufficient_privilege - the caller may not revoke the role
    * @throws dependent_objects_still_exist - the member granted the role on
    */
   async revoke_role(
     values: {
-      /** role that the other is a member of */
+      /** role that the other is a member of; it may be a predefined one */
       role_name: string;
       /** the member */
       username: string;
@@ -652,6 +652,7 @@ export class Rolecall {
    * @returns the name of the role; the role need not exist
    * @throws null_value_not_allowed - the key is null
    * @throws invalid_parameter_value - the key is none of the four
+   * @throws reserved_name - the name that is recorded belongs to PostgreSQL
    */
   async role_name(
     values: {

@@ -8,16 +8,16 @@ import { establish } from './_shared.ts';
  * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
  * the other one is left alone.
  *
- * @param role_name role to be a member of
+ * @param role_name role to be a member of; it may be a predefined one, such as `pg_monitor`
  * @param username role that becomes the member
  * @param admin_option whether the member may grant the role on
- * @param inherit_option whether the member has the privileges without SET ROLE; null: as the member's INHERIT attribute says
- * @param set_option whether the member may SET ROLE to it; null: as GRANT does without being told, yes
+ * @param inherit_option whether the member has the privileges without SET ROLE; null: as it is, or in a new membership as the member's INHERIT attribute says
+ * @param set_option whether the member may SET ROLE to it; null: as it is, or in a new membership yes
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
- * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
  * @throws feature_not_supported - inherit_option or set_option is given on a server older than 16
  * @throws insufficient_privilege - the caller may not grant the role
  * @throws invalid_grant_operation - the role would become a member of itself

@@ -7,13 +7,13 @@ import { establish } from './_shared.ts';
  * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
  * because it created the other one is left alone.
  *
- * @param role_name role that the other is a member of
+ * @param role_name role that the other is a member of; it may be a predefined one
  * @param username the member
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per grantor; none where there is no such membership, or no such role
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
- * @throws reserved_name - a name belongs to PostgreSQL
+ * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be revoked
  * @throws insufficient_privilege - the caller may not revoke the role
  * @throws dependent_objects_still_exist - the member granted the role on
  * @example SELECT operation, statement, status FROM rolecall.revoke_role('authenticated', 'alice');

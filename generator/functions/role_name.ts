@@ -12,11 +12,14 @@ import { sql } from '../sql/template.ts';
  * @returns the name of the role; the role need not exist
  * @throws null_value_not_allowed - the key is null
  * @throws invalid_parameter_value - the key is none of the four
+ * @throws reserved_name - the name that is recorded belongs to PostgreSQL
  * @example SELECT rolecall.role_name('authenticated');
  * @volatility stable
  */
 export function role_name(key: Text): Returns<Text> {
   return sql`
+    DECLARE
+      v_name text;
     BEGIN
       IF ${key} IS NULL THEN
         ${raiseNull('key')}
@@ -26,10 +29,15 @@ export function role_name(key: Text): Returns<Text> {
           MESSAGE = format('there is no base role "%s"', ${key}),
           HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
       END IF;
-      RETURN coalesce(
+      v_name := coalesce(
         rolecall_internal.newest_record('base_roles', jsonb_build_array(${key})) ->> 'name',
         CASE WHEN ${key} = 'default' THEN rolecall.role_name('anonymous') ELSE ${key} END
       );
+      IF starts_with(v_name, 'pg_') THEN
+        -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
+        PERFORM rolecall_internal.check_role_name(v_name);
+      END IF;
+      RETURN v_name;
     END
   `;
 }

@@ -19,6 +19,8 @@ export interface Section {
   readonly key?: readonly string[];
   /** The fields that name roles; one with a question mark may be null. A removal forgets what it finds by one in a key. */
   readonly names: readonly string[];
+  /** Of these fields, the ones that can name a predefined role too. */
+  readonly predefined?: readonly string[];
   /** Fields that are not remembered. */
   readonly forgets?: readonly string[];
   /** Worked out afresh for a reporting role, from the definition of what it reads. */
@@ -55,6 +57,7 @@ export const sections = {
   memberships: {
     key: ['member', 'role'],
     names: ['member', 'role'],
+    predefined: ['role'],
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.plan_memberships(${document})`,
   },
@@ -161,10 +164,12 @@ export const isPrecondition = (resource: Sql): Sql => sql`(
   ${resource} @> '{"state": "existing"}' AND NOT ${resource} ? 'attributes'
 )`;
 
-/** Every name of a role in a document. */
-export function namesIn(document: Sql): Sql {
-  const paths = entries.flatMap(([name, { names }]) =>
-    names.map((field) => `$.${name}[*].${bare(field)}${isOptional(field) ? ' ? (@ != null)' : ''}`),
+/** The names of roles in a document: in fields that can name a predefined role too, or in the others. */
+export function namesIn(document: Sql, predefinedToo: boolean): Sql {
+  const paths = entries.flatMap(([name, { names, predefined = [] }]) =>
+    names
+      .filter((field) => predefined.includes(field) === predefinedToo)
+      .map((field) => `$.${name}[*].${bare(field)}${isOptional(field) ? ' ? (@ != null)' : ''}`),
   );
   return join(
     paths.map((path) => sql`jsonb_path_query_array(${document}, ${text(path)})`),

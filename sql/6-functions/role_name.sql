@@ -15,18 +15,27 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  IF role_name.key IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
-  ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('there is no base role "%s"', role_name.key),
-      HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
-  END IF;
-  RETURN coalesce(
-    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
-    CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
-  );
+  DECLARE
+    v_name text;
+  BEGIN
+    IF role_name.key IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+    ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('there is no base role "%s"', role_name.key),
+        HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
+    END IF;
+    v_name := coalesce(
+      rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+      CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
+    );
+    IF starts_with(v_name, 'pg_') THEN
+      -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
+      PERFORM rolecall_internal.check_role_name(v_name);
+    END IF;
+    RETURN v_name;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

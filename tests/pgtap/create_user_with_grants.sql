@@ -94,6 +94,13 @@ SELECT is(test.locks('t_carol'), 0::bigint, 'no advisory lock is taken that othe
 SELECT is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_carol', NULL, ARRAY['t_a'], use_locks => true)$$, 'asking for it changes nothing else');
 SELECT is(test.locks('t_carol'), 1::bigint, 'it is held to the end of the transaction');
 
+-- A predefined role.
+
+SELECT is(
+  (SELECT string_agg(statement || ' ' || status, ', ') FROM rolecall.create_user_with_grants('t_watcher', NULL, ARRAY['t_a', 'pg_monitor'])),
+  'CREATE ROLE t_watcher LOGIN applied, GRANT t_a TO t_watcher applied, GRANT pg_monitor TO t_watcher applied', 'a predefined role is granted too'
+);
+
 -- Errors.
 
 CREATE TEMPORARY TABLE wrong_name (code text, name text);
@@ -107,7 +114,7 @@ SELECT throws_ok(format('SELECT * FROM rolecall.create_user_with_grants(%L, NULL
 FROM wrong_name;
 SELECT throws_ok(
   format('SELECT * FROM rolecall.create_user_with_grants(%L, NULL, ARRAY[%L, %L])', 't_dave', 't_a', name), code, NULL, 'the role ' || name
-) FROM wrong_name;
+) FROM wrong_name WHERE name <> 'pg_monitor';
 SELECT throws_ok(
   $$SELECT * FROM rolecall.create_user_with_grants('t_dave', '', '{}')$$, '22023', 'password must not be empty', 'an empty password'
 );

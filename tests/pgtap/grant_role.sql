@@ -1,6 +1,6 @@
 -- grant_role: one membership, with its options.
 BEGIN;
-SELECT plan(86);
+SELECT plan(101);
 
 -- The rows of a membership, with the options that they have: from 16 one for each grantor.
 CREATE FUNCTION pg_temp.edges(role text, username text) RETURNS text LANGUAGE sql AS $$
@@ -100,13 +100,20 @@ CREATE TEMPORARY TABLE option_step (position serial, options text, statements te
 INSERT INTO option_step (options, statements, edges, description) VALUES
   (', inherit_option => false', 'GRANT "t group" TO t_carol WITH INHERIT FALSE', 'superuser set', 'a new member without INHERIT'),
   (', inherit_option => false', NULL, 'superuser set', 'once'),
-  ('', 'GRANT "t group" TO t_carol WITH INHERIT TRUE, SET TRUE', 'superuser inherit set', 'null: as the member''s attribute says'),
-  ('', NULL, 'superuser inherit set', 'once'),
+  ('', NULL, 'superuser set', 'null leaves it as it is'),
+  (', inherit_option => true', 'GRANT "t group" TO t_carol WITH INHERIT TRUE, SET TRUE', 'superuser inherit set', 'INHERIT is added'),
+  ('', NULL, 'superuser inherit set', 'null leaves both'),
   (', set_option => false', 'REVOKE SET OPTION FOR "t group" FROM t_carol GRANTED BY {10}', 'superuser inherit', 'SET is taken away'),
   (', set_option => false, inherit_option => true', NULL, 'superuser inherit', 'once'),
+  ('', NULL, 'superuser inherit', 'null leaves it away'),
   (', true, set_option => false', 'GRANT "t group" TO t_carol WITH ADMIN OPTION, INHERIT TRUE, SET FALSE', 'superuser admin inherit', 'ADMIN is added to that'),
   (', set_option => true, inherit_option => false', 'REVOKE ADMIN OPTION FOR "t group" FROM t_carol GRANTED BY {10}; '
    'REVOKE INHERIT OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT FALSE, SET TRUE', 'superuser set', 'all three are changed'),
+  (', set_option => false', 'REVOKE SET OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT TRUE, SET FALSE',
+   'superuser inherit', 'where no membership would be left it is one as GRANT makes it'),
+  (', set_option => false', NULL, 'superuser inherit', 'once'),
+  (', inherit_option => false', 'REVOKE INHERIT OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT FALSE, SET TRUE',
+   'superuser set', 'the other way round'),
   (', inherit_option => true, set_option => true', 'GRANT "t group" TO t_carol WITH INHERIT TRUE, SET TRUE', 'superuser inherit set', 'INHERIT is given again');
 SELECT CASE WHEN test.is_16() THEN is(
   concat_ws(' => ', pg_temp.granted(s.options), pg_temp.edges('t group', 't_carol')),
@@ -122,6 +129,21 @@ SELECT is(
   pg_temp.edges('t group', 't_apart'), CASE WHEN test.is_16() THEN 'superuser set' ELSE 'anybody' END, 'is a member that does not'
 );
 SELECT is_empty($$SELECT * FROM rolecall.grant_role('t group', 't_apart')$$, 'and stays one');
+
+SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
+SELECT count(*) FROM rolecall.create_user('t_limited');
+SELECT CASE WHEN test.is_16() THEN is(
+  (SELECT string_agg(s.statement, '; ') FROM rolecall.grant_role('t_anon', 't_limited', inherit_option => false) AS s),
+  'REVOKE INHERIT OPTION FOR t_anon FROM t_limited GRANTED BY ' || test.superuser(), 'INHERIT is taken from a user'
+) ELSE pass('INHERIT is taken from a user') END;
+SELECT is_empty(
+  $$SELECT FROM rolecall.create_user('t_limited') UNION ALL SELECT FROM rolecall.grant_role('t_anon', 't_limited')$$,
+  'calls that name neither option leave it so'
+);
+DO $$BEGIN
+  IF test.is_16() THEN EXECUTE 'GRANT t_anon TO t_limited WITH INHERIT TRUE, SET FALSE; GRANT t_auth TO t_limited WITH INHERIT FALSE'; END IF;
+END$$;
+SELECT is_empty($$SELECT FROM rolecall.create_user('t_limited')$$, 'what an administrator chose stays, too');
 
 -- Several grantors: what one of them gave is there, and what is not wanted is taken from each.
 
@@ -175,6 +197,26 @@ SELECT is(
 );
 RESET ROLE;
 
+-- A predefined role is granted, and nothing else.
+
+CREATE TEMPORARY TABLE monitor AS SELECT r::text AS role FROM pg_authid AS r WHERE rolname = 'pg_monitor';
+SELECT results_eq(
+  $$SELECT * FROM rolecall.grant_role('pg_monitor', 't_bob')$$,
+  $$VALUES ('grant_role', 't_bob', 'GRANT pg_monitor TO t_bob', 'applied', NULL::text, NULL::text)$$, 'a predefined role'
+);
+SELECT is_empty($$SELECT * FROM rolecall.grant_role('pg_monitor', 't_bob')$$, 'once');
+SELECT is((SELECT r::text FROM pg_authid AS r WHERE rolname = 'pg_monitor'), role, 'it stays as it is') FROM monitor;
+SELECT is(shobj_description('pg_monitor'::regrole, 'pg_authid'), NULL, 'without a comment');
+SELECT throws_ok($$SELECT * FROM rolecall.grant_role('t group', 'pg_monitor')$$, '42939', NULL, 'it is no member of another');
+SELECT throws_ok($$SELECT * FROM rolecall.grant_role('pg_monitor', 'pg_read_all_data')$$, '42939', NULL, 'of a predefined one neither');
+REVOKE pg_monitor FROM t_bob;
+SELECT results_eq(
+  $$SELECT statement, status FROM rolecall.drift() WHERE statement ~ 'pg_monitor'$$, $$VALUES ('GRANT pg_monitor TO t_bob', 'planned')$$, 'it is remembered'
+);
+SELECT results_eq(
+  $$SELECT statement, status FROM rolecall.converge() WHERE statement ~ 'pg_monitor'$$, $$VALUES ('GRANT pg_monitor TO t_bob', 'applied')$$, 'and restored'
+);
+
 -- A role that does not exist.
 
 SELECT results_eq(
@@ -204,7 +246,7 @@ INSERT INTO wrong_name VALUES
 UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.grant_role(NULL, 't_alice')$$, '22004', NULL, 'a null role');
 SELECT throws_ok($$SELECT * FROM rolecall.grant_role('t group', NULL)$$, '22004', NULL, 'a null member');
-SELECT throws_ok(format('SELECT * FROM rolecall.grant_role(%L, %L)', name, 't_alice'), code, NULL, 'the role ' || name) FROM wrong_name;
+SELECT throws_ok(format('SELECT * FROM rolecall.grant_role(%L, %L)', name, 't_alice'), code, NULL, 'the role ' || name) FROM wrong_name WHERE name <> 'pg_monitor';
 SELECT throws_ok(format('SELECT * FROM rolecall.grant_role(%L, %L)', 't group', name), code, NULL, 'the member ' || name) FROM wrong_name;
 SELECT is(
   test.error($$SELECT FROM rolecall.grant_role('t group', 't group')$$), '0LP01 A role cannot be a member of itself, directly or through others.',

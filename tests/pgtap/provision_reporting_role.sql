@@ -1,7 +1,7 @@
 -- provision_reporting_role: what a role may read, what is taken from it, and that a second call does nothing. Logging in
 -- as it, and roles that had more before, are tested in security/.
 BEGIN;
-SELECT plan(77);
+SELECT plan(79);
 
 CREATE ROLE t_owner;
 CREATE SCHEMA t_app;
@@ -196,6 +196,20 @@ SELECT results_eq(
 SELECT isnt_member_of('t_group', 't_report', 'it is a member of nothing');
 SELECT schema_privs_are('t_app', 't_report', ARRAY['USAGE'], 'makes nothing');
 SELECT is_empty($$SELECT FROM pg_roles WHERE rolname = 't_report' AND (rolbypassrls OR rolcreatedb)$$, 'and has no power');
+
+-- What it made while it could create roles: from 16 it has ADMIN OPTION on that.
+
+ALTER ROLE t_report CREATEROLE;
+SET LOCAL ROLE t_report;
+CREATE ROLE t_made;
+GRANT t_made TO t_report;
+GRANT t_made TO t_group;
+RESET ROLE;
+SELECT set_eq(
+  'SELECT operation, target, status FROM pg_temp.provision()', $$VALUES ('alter_role', 't_report', 'applied'), ('revoke_role', 't_report', 'applied')$$,
+  'it loses what it could grant itself again'
+);
+SELECT is_empty($$SELECT FROM pg_auth_members WHERE member = 't_report'::regrole$$, 'and is a member of nothing, by no grantor');
 
 -- Nothing to do.
 

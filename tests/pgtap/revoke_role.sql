@@ -1,6 +1,6 @@
 -- revoke_role: the end of a membership, whoever granted it.
 BEGIN;
-SELECT plan(60);
+SELECT plan(61);
 
 -- Only from 16 a membership is one grantor's.
 CREATE FUNCTION pg_temp.granted_by(grantor text) RETURNS text LANGUAGE sql AS $$
@@ -108,6 +108,14 @@ SELECT results_eq(
 );
 SELECT is(pg_temp.grantors('t_made', 't_op'), CASE WHEN test.is_16() THEN 'superuser' END, 'alone');
 
+-- A predefined role.
+
+GRANT pg_monitor TO t_alice;
+SELECT results_eq(
+  $$SELECT operation, target, status FROM rolecall.revoke_role('pg_monitor', 't_alice')$$, $$VALUES ('revoke_role', 't_alice', 'applied')$$, 'a predefined role'
+);
+SELECT is_empty($$SELECT * FROM rolecall.revoke_role('pg_monitor', 't_alice')$$, 'once');
+
 -- Errors.
 
 CREATE TEMPORARY TABLE wrong_name (code text, name text);
@@ -117,7 +125,7 @@ INSERT INTO wrong_name VALUES
 UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.revoke_role(NULL, 't_alice')$$, '22004', NULL, 'a null role');
 SELECT throws_ok($$SELECT * FROM rolecall.revoke_role('t group', NULL)$$, '22004', NULL, 'a null member');
-SELECT throws_ok(format('SELECT * FROM rolecall.revoke_role(%L, %L)', name, 't_alice'), code, NULL, 'the role ' || name) FROM wrong_name;
+SELECT throws_ok(format('SELECT * FROM rolecall.revoke_role(%L, %L)', name, 't_alice'), code, NULL, 'the role ' || name) FROM wrong_name WHERE name <> 'pg_monitor';
 SELECT throws_ok(format('SELECT * FROM rolecall.revoke_role(%L, %L)', 't group', name), code, NULL, 'the member ' || name) FROM wrong_name;
 SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;
 

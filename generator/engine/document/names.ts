@@ -13,10 +13,14 @@ import { type Sql, sql } from '../../sql/template.ts';
 export function check_document(document: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_names jsonb := ${namesIn(document)};
+      v_names jsonb := ${namesIn(document, false)};
+      v_grantable jsonb := ${namesIn(document, true)};
     BEGIN
       PERFORM rolecall_internal.check_role_name(n.name)
       FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
+      PERFORM rolecall_internal.check_role_name(n.name)
+      FROM jsonb_array_elements_text(v_grantable) AS n(name)
+      WHERE ${isImpossible(sql`n.name`)} AND NOT coalesce(${isPredefined(sql`n.name`)}, false);
       IF ${document} @? '$.*[*] ? (@.password == "")' THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
@@ -34,6 +38,12 @@ const isReserved = (name: Text) => sql`
   ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
   OR starts_with(${name}, 'pg_')
 `;
+
+/** A role of the server's own: it can be granted, and nothing else. */
+const isPredefined = (name: Sql) => sql`(
+  starts_with(${name}, 'pg_') AND octet_length(${name}) <= 63
+  AND to_regrole(quote_ident(${name})) IS NOT NULL
+)`;
 
 /** Whether check_role_name() refuses a name; in the condition of a query, as calling it for each takes longer. */
 const isImpossible = (name: Sql) => sql`(

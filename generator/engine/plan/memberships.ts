@@ -2,7 +2,7 @@
  * What differs about memberships. PostgreSQL 16 and newer keep one row per grantor, with INHERIT and SET options;
  * older servers one row, which inherits as the member's own attribute says.
  */
-import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import type { Changes, Jsonb, Oid, Returns } from '../../model/types.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -70,12 +70,9 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
           v_admin := v_admin AND NOT ${having('admin')};
           -- Before 16 no membership has options to differ in.
           IF v_by_grantor THEN
-            -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
-            IF v_inherit IS NULL AND NOT ${having('inherit')} THEN
-              v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
-            END IF;
-            v_inherit := coalesce(v_inherit, true);
-            v_set := coalesce(v_set, true);
+            v_wanted := rolecall_internal.with_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+            v_inherit := (v_wanted -> 'inherit')::boolean;
+            v_set := (v_wanted -> 'set')::boolean;
           END IF;
           CONTINUE WHEN v_admin IS NOT TRUE AND (
             NOT v_by_grantor
@@ -105,11 +102,40 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
   `;
 }
 
+/**
+ * A membership with the options that it does not ask for: as they are, where the edges leave a membership that gives
+ * something; else as a plain GRANT gives them
+ * @volatility stable
+ * @probes
+ */
+export function with_options(membership: Jsonb, edges: Jsonb, member: Oid): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_inherits boolean := ${edges} @> '[{"inherit_option": true}]';
+      v_sets boolean := ${edges} @> '[{"set_option": true}]';
+      v_inherit boolean := (${membership} ->> 'inherit')::boolean;
+      v_set boolean := (${membership} ->> 'set')::boolean;
+    BEGIN
+      IF NOT (v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE) THEN
+        v_sets := true;
+        IF v_inherit IS NULL THEN
+          v_inherits := coalesce((SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = ${member} LIMIT 1), true);
+        END IF;
+      END IF;
+      RETURN ${membership}
+        || jsonb_build_object('inherit', coalesce(v_inherit, v_inherits), 'set', coalesce(v_set, v_sets));
+    END
+  `;
+}
+
 /** Whether one of the edges has the option. */
 const having = (option: 'admin' | 'inherit' | 'set') => sql`${text(`{"${option}_option": true}`)} <@ ANY (v_edges)`;
 
 /**
  * Memberships that are to end, and options that are to be taken away
+ *
+ * Where every membership ends, so does the one that a role has because it made the other: it could grant itself the rest
+ * again.
  * @volatility stable
  * @probes
  */
@@ -122,7 +148,11 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
         SELECT ROW(
                  'revoke_role', w.member,
                  ${revoke},
-                 NULL, ${locks(sql`w.member`, sql`g.role`)}, NULL, NULL
+                 NULL, ${locks(sql`w.member`, sql`g.role`)},
+                 CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
+                 CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
+                        THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
+                      WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
                AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
@@ -147,8 +177,9 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
           SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
             AND ${has('set_option')}
         ) AS r(option)
-        WHERE NOT rolecall_internal.is_creator_edge(to_jsonb(e))
-        ORDER BY w.position, e.grantor, r.option, g.role
+        CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+        WHERE w.every OR NOT c.is_creator
+        ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
       );
     END
   `;
@@ -164,5 +195,6 @@ const locks = (member: Sql, role: Sql) =>
 const revoke = sql`
   format('REVOKE %s%I FROM %I%s',
          CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END)
+         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
+           || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END)
 `;

@@ -65,12 +65,9 @@ BEGIN
       v_admin := v_admin AND NOT '{"admin_option": true}' <@ ANY (v_edges);
       -- Before 16 no membership has options to differ in.
       IF v_by_grantor THEN
-        -- An option that is not asked for is as it is, or else as a plain GRANT gives it.
-        IF v_inherit IS NULL AND NOT '{"inherit_option": true}' <@ ANY (v_edges) THEN
-          v_inherit := (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = v_member_oid LIMIT 1);
-        END IF;
-        v_inherit := coalesce(v_inherit, true);
-        v_set := coalesce(v_set, true);
+        v_wanted := rolecall_internal.with_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+        v_inherit := (v_wanted -> 'inherit')::boolean;
+        v_set := (v_wanted -> 'set')::boolean;
       END IF;
       CONTINUE WHEN v_admin IS NOT TRUE AND (
         NOT v_by_grantor
