@@ -67,9 +67,9 @@ BEGIN
   END IF;
 
   -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script e76ff0b1f179d56302115c133416940bbdbbefeb85fee05564f6e6ef80cc1200'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 0873a7f5d32f176b6a6da33330849a458c346c8e247ae30c63d5a5a7aa878861'
     AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
-      >= 154
+      >= 155
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;
@@ -316,6 +316,8 @@ BEGIN
        'role_name text, owner text', 'void', 0),
       ('rolecall_internal', 'remember', 
        'document jsonb, changed boolean', 'void', 0),
+      ('rolecall_internal', 'remove_superseded', 
+       'records rolecall_internal.resource[]', 'void', 0),
       ('rolecall_internal', 'reporting_passwords', 
        'secret bytea, role_names text[], realign boolean', 'jsonb', 0),
       ('rolecall_internal', 'reporting_roles', 
@@ -686,10 +688,10 @@ SELECT p.resource ->> 'role' AS role,
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
 FROM (
-  SELECT DISTINCT ON (r.key) r.resource
+  SELECT DISTINCT ON (r.section, r.key) r.*
   FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
-  ORDER BY r.key, r.recorded_at DESC
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
 WHERE p.resource IS NOT NULL;
 
@@ -1660,10 +1662,12 @@ DECLARE
 BEGIN
   SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
   FROM (
-    SELECT DISTINCT ON (r.key) r.resource
-    FROM rolecall_internal.resource AS r
-    WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
-    ORDER BY r.key, r.recorded_at DESC
+    SELECT r.resource FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS r
   ) AS s
   WHERE s.resource IS NOT NULL;
   RETURN QUERY
@@ -1814,10 +1818,14 @@ AS $base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
     || coalesce((
-      -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
-      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
-      FROM rolecall_internal.resource AS p
-      WHERE p.section = 'base_roles' AND p.resource ? 'name'
+      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
+      FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'base_roles'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource ? 'name'
     ), '{}');
 END
 $base_role_names$;
@@ -3377,9 +3385,12 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $newest_record$
 BEGIN
   RETURN (
-    SELECT p.resource FROM rolecall_internal.resource AS p
-    WHERE p.section = newest_record.section AND p.key = newest_record.key
-    ORDER BY p.recorded_at DESC LIMIT 1
+    SELECT p.resource FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = newest_record.section AND r.key = newest_record.key
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
   );
 END
 $newest_record$;
@@ -4639,7 +4650,7 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
-      v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
+      v_wanted := coalesce(v_resource -> 'initial', '{}') || v_wanted;
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
@@ -5141,9 +5152,12 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
-      FROM rolecall_internal.resource AS p
-      ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
+      SELECT p.section, p.key, p.resource, p.recorded_at FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE true
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
@@ -5203,6 +5217,7 @@ BEGIN
     FROM (
       SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
       FROM (
+        -- Whichever row of a key: what tells resources apart is the same in all.
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
@@ -5219,7 +5234,6 @@ BEGIN
           SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
         ) AS p
         WHERE a.state = 'absent' AND p.resource IS NOT NULL
-        ORDER BY p.section, p.key, p.recorded_at DESC
       ) AS n
       GROUP BY n.section
     ) AS s
@@ -5348,15 +5362,34 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
+             jsonb_strip_nulls(r.resource - '{password,note}'::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
-    ) AS v(key, resource)
+    ) AS a(key, resource)
     LEFT JOIN LATERAL (
-      SELECT p.resource, p.recorded_at FROM rolecall_internal.resource AS p
-      WHERE p.section = s.section AND p.key = v.key
-      ORDER BY p.recorded_at DESC LIMIT 1
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = s.section AND r.key = a.key
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
+    CROSS JOIN LATERAL (
+      SELECT a.key,
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
+                  WHEN p.resource IS NULL AND a.resource ? 'initial'
+                    THEN a.resource || jsonb_build_object(
+                      'initial', a.resource -> 'initial' || coalesce((
+                        SELECT jsonb_build_object('login', a.rolcanlogin)
+                               || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
+                        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
+                      ), '{}')
+                    )
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
+                    THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
+                      'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
+                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
+                    ))
+                    ELSE a.resource END END
+      OFFSET 0
+    ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
       r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
     ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
@@ -5364,23 +5397,8 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
-  -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
-  IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
-    DELETE FROM rolecall_internal.resource AS p
-    WHERE p.ctid = ANY (ARRAY(
-      SELECT o.ctid FROM unnest(v_new.rows) AS n
-      JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
-      FOR UPDATE OF o SKIP LOCKED
-    ));
-    IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
-      DELETE FROM rolecall_internal.secret AS s
-      WHERE s.ctid = ANY (ARRAY(
-        SELECT k.ctid FROM unnest(v_new.rows) AS n
-        JOIN rolecall_internal.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
-        WHERE n.section = 'read_access' AND n.resource IS NULL
-        FOR UPDATE OF k SKIP LOCKED
-      ));
-    END IF;
+  IF v_new.supersede THEN
+    PERFORM rolecall_internal.remove_superseded(v_new.rows);
   END IF;
 END
 $remember$;
@@ -5388,6 +5406,42 @@ $remember$;
 COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.remove_superseded(
+  records rolecall_internal.resource[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $remove_superseded$
+BEGIN
+  -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
+  IF current_setting('transaction_isolation') = 'read committed' THEN
+    DELETE FROM rolecall_internal.resource AS p
+    WHERE p.ctid = ANY (ARRAY(
+      SELECT o.ctid FROM unnest(remove_superseded.records) AS n
+      JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
+      FOR UPDATE OF o SKIP LOCKED
+    ));
+    IF EXISTS (
+      SELECT FROM unnest(remove_superseded.records) AS n WHERE n.section = 'read_access' AND n.resource IS NULL
+    ) THEN
+      DELETE FROM rolecall_internal.secret AS s
+      WHERE s.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
+    END IF;
+  END IF;
+END
+$remove_superseded$;
+
+COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
+  IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
+REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- Password resources of reporting roles: for each the verifier of its derived password.
 --
@@ -5451,10 +5505,14 @@ SET search_path = pg_catalog, pg_temp
 AS $reporting_roles$
 BEGIN
   RETURN ARRAY(
-    SELECT DISTINCT (p.key ->> 0) COLLATE "C"
-    FROM rolecall_internal.resource AS p
-    WHERE p.section = 'read_access'
-      AND rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
+    SELECT (p.key ->> 0) COLLATE "C"
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'read_access'
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1
@@ -8283,7 +8341,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script e76ff0b1f179d56302115c133416940bbdbbefeb85fee05564f6e6ef80cc1200';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 0873a7f5d32f176b6a6da33330849a458c346c8e247ae30c63d5a5a7aa878861';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

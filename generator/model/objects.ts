@@ -2,6 +2,8 @@
  * The schema, types, tables and views of the extension.
  */
 import type { Node } from '../sql/nodes.ts';
+import { sql } from '../sql/template.ts';
+import { newest } from './record.ts';
 
 /** What users call; what only those functions use; what everybody may read while new tables are watched. */
 export const schemas = { public: 'rolecall', internal: 'rolecall_internal', watch: 'rolecall_watch' } as const;
@@ -192,12 +194,7 @@ export const objects: readonly Node[] = [
            AND d.datname = pg_catalog.current_database()
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
-FROM (
-  SELECT DISTINCT ON (r.key) r.resource
-  FROM rolecall_internal.resource AS r
-  WHERE r.section = 'read_access'
-  ORDER BY r.key, r.recorded_at DESC
-) AS p
+FROM ${newest(sql`r.section = 'read_access'`).text} AS p
 WHERE p.resource IS NOT NULL`,
     columns: [
       { name: 'role', type: 'text', comment: 'name of the role' },

@@ -11,6 +11,7 @@ export interface Attributes {
   readonly superuser?: boolean;
   readonly createdb?: boolean;
   readonly createrole?: boolean;
+  readonly inherit?: boolean;
   readonly login?: boolean;
   readonly replication?: boolean;
   readonly bypassrls?: boolean;

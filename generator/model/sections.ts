@@ -23,6 +23,11 @@ export interface Section {
   readonly predefined?: readonly string[];
   /** Fields that are not remembered. */
   readonly forgets?: readonly string[];
+  /**
+   * What a later call leaves out stays as an earlier one asked for it; of these fields, which hold several values
+   * each, that is true of every value. Without it a resource replaces the one before.
+   */
+  readonly merged?: readonly string[];
   /** Worked out afresh for a reporting role, from the definition of what it reads. */
   readonly derived?: true;
   /** The differences, as an array of changes; a section without them is only remembered. */
@@ -46,6 +51,7 @@ export const sections = {
     key: ['name'],
     names: ['name', 'reassign_to?'],
     forgets: ['password', 'note'],
+    merged: ['attributes', 'initial'],
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_removals(${document} -> 'roles')`),
@@ -58,6 +64,7 @@ export const sections = {
     key: ['member', 'role'],
     names: ['member', 'role'],
     predefined: ['role'],
+    merged: [],
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.plan_memberships(${document})`,
   },
@@ -158,6 +165,21 @@ export function keyOf(section: Sql, resource: Sql): Sql {
 
 /** What is not remembered of any resource. */
 export const forgottenFields: Sql = text(`{${entries.flatMap(([, { forgets = [] }]) => forgets).join()}}`);
+
+/** A resource together with what is recorded of it; that is null where nothing is. */
+export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
+  const fields = [...new Set(entries.flatMap(([, { merged = [] }]) => merged))];
+  const parts = fields.map(
+    (field) => sql`${text(field)}, (${recorded} -> ${text(field)}) || (${resource} -> ${text(field)})`,
+  );
+  return sql`
+    CASE WHEN ${section} IN (${named(({ merged }) => merged !== undefined)}) AND ${recorded} IS NOT NULL
+      THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(
+        ${join(parts, ',\n')}
+      ))
+      ELSE ${resource} END
+  `;
+}
 
 /** Whether a resource only says that a role must be there; that asks for nothing. */
 export const isPrecondition = (resource: Sql): Sql => sql`(

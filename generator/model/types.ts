@@ -25,6 +25,7 @@ export type Principals = Sql;
 export type Places = Sql;
 export type TableGroups = Sql;
 export type Steps = Sql;
+export type Records = Sql;
 
 /** Row types of the extension. */
 export interface StepRow {
@@ -66,6 +67,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Change: 'rolecall_internal.change',
   Changes: 'rolecall_internal.change[]',
   Steps: 'rolecall.step[]',
+  Records: 'rolecall_internal.resource[]',
   StepRow: 'rolecall.step',
   ChangeRow: 'rolecall_internal.change',
   Principals: 'rolecall_internal.principal[]',

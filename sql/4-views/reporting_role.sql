@@ -12,10 +12,10 @@ SELECT p.resource ->> 'role' AS role,
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
 FROM (
-  SELECT DISTINCT ON (r.key) r.resource
+  SELECT DISTINCT ON (r.section, r.key) r.*
   FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
-  ORDER BY r.key, r.recorded_at DESC
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
 WHERE p.resource IS NOT NULL;
 

@@ -5,6 +5,7 @@
  * An ACL is taken apart once for all the tables that share it. What belongs to a role is found from pg_shdepend, by
  * its index on roles.
  */
+import { newest } from '../../model/record.ts';
 import type { Bool, FindingRow, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges } from '../catalogs/grantable.ts';
@@ -561,10 +562,7 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
     BEGIN
       SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
       FROM (
-        SELECT DISTINCT ON (r.key) r.resource
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'settings' AND r.key ->> 0 = ${role_name}
-        ORDER BY r.key, r.recorded_at DESC
+        SELECT r.resource FROM ${newest(sql`r.section = 'settings' AND r.key ->> 0 = ${role_name}`)} AS r
       ) AS s
       WHERE s.resource IS NOT NULL;
       RETURN QUERY

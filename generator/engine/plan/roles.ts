@@ -46,7 +46,7 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
           ${raiseNoRole(sql`v_name`)}
         ELSIF v_role IS NULL THEN
           v_statement := format('CREATE ROLE %I', v_name);
-          v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
+          v_wanted := coalesce(v_resource -> 'initial', '{}') || v_wanted;
           v_present := '{}'::jsonb;
         ELSE
           CONTINUE WHEN v_wanted = '{}';

@@ -1,6 +1,7 @@
 /**
  * The newest record of a resource, which is the one that counts.
  */
+import { newest } from '../../model/record.ts';
 import type { Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
@@ -13,9 +14,7 @@ export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
-        SELECT p.resource FROM rolecall_internal.resource AS p
-        WHERE p.section = newest_record.section AND p.key = newest_record.key
-        ORDER BY p.recorded_at DESC LIMIT 1
+        SELECT p.resource FROM ${newest(sql`r.section = newest_record.section AND r.key = newest_record.key`)} AS p
       );
     END
   `;
@@ -31,10 +30,9 @@ export function base_role_names(): Returns<Jsonb> {
     BEGIN
       RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
         || coalesce((
-          -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
-          SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
-          FROM rolecall_internal.resource AS p
-          WHERE p.section = 'base_roles' AND p.resource ? 'name'
+          SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
+          FROM ${newest(sql`r.section = 'base_roles'`)} AS p
+          WHERE p.resource ? 'name'
         ), '{}');
     END
   `;

@@ -1,6 +1,7 @@
 /**
  * What the calls of this database have asked for, as one desired state.
  */
+import { newest } from '../../model/record.ts';
 import { derivedSections, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -15,9 +16,7 @@ export function recorded_document(): Returns<Jsonb> {
     BEGIN
       RETURN (
         WITH newest AS MATERIALIZED (
-          SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
-          FROM rolecall_internal.resource AS p
-          ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
+          SELECT p.section, p.key, p.resource, p.recorded_at FROM ${newest(sql`true`)} AS p
         ),
         reporting AS (
           SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL

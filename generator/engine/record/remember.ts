@@ -1,9 +1,10 @@
 /**
  * What this database's calls have asked for, so that it can be asked for again.
  */
-import { forgottenFields, isPrecondition, keyOf, sectionsOfRole } from '../../model/sections.ts';
-import type { Bool, Jsonb, Nothing, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { newest } from '../../model/record.ts';
+import { forgottenFields, isPrecondition, keyOf, mergedWith, sectionsOfRole } from '../../model/sections.ts';
+import type { Bool, Jsonb, Nothing, Records, Returns } from '../../model/types.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
@@ -33,32 +34,53 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
           SELECT ${keyOf(sql`s.section`, sql`r.resource`)},
-                 CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                      ELSE jsonb_strip_nulls(r.resource - ${forgottenFields}::text[]) END
+                 jsonb_strip_nulls(r.resource - ${forgottenFields}::text[])
           OFFSET 0 -- Each is worked out once, not wherever it is used.
+        ) AS a(key, resource)
+        LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
+        CROSS JOIN LATERAL (
+          SELECT a.key,
+                 CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
+                      WHEN p.resource IS NULL AND a.resource ? 'initial'
+                        THEN a.resource || jsonb_build_object(
+                          'initial', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)}
+                        )
+                      ELSE ${mergedWith(sql`s.section`, sql`p.resource`, sql`a.resource`)} END
+          OFFSET 0
         ) AS v(key, resource)
-        LEFT JOIN LATERAL (
-          SELECT p.resource, p.recorded_at FROM rolecall_internal.resource AS p
-          WHERE p.section = s.section AND p.key = v.key
-          ORDER BY p.recorded_at DESC LIMIT 1
-        ) AS p ON true
         WHERE v.key IS NOT NULL AND NOT ${isPrecondition(sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;
       INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+      IF v_new.supersede THEN
+        PERFORM rolecall_internal.remove_superseded(v_new.rows);
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone
+ * @probes
+ */
+export function remove_superseded(records: Records): Nothing {
+  return sql`
+    BEGIN
       -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
-      IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
+      IF current_setting('transaction_isolation') = 'read committed' THEN
         DELETE FROM rolecall_internal.resource AS p
         WHERE p.ctid = ANY (ARRAY(
-          SELECT o.ctid FROM unnest(v_new.rows) AS n
+          SELECT o.ctid FROM unnest(${records}) AS n
           JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
           FOR UPDATE OF o SKIP LOCKED
         ));
-        IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
+        IF EXISTS (
+          SELECT FROM unnest(${records}) AS n WHERE n.section = 'read_access' AND n.resource IS NULL
+        ) THEN
           DELETE FROM rolecall_internal.secret AS s
           WHERE s.ctid = ANY (ARRAY(
-            SELECT k.ctid FROM unnest(v_new.rows) AS n
+            SELECT k.ctid FROM unnest(${records}) AS n
             JOIN rolecall_internal.secret AS k ON k.key = ${verifierPrefix} || (n.key ->> 0)
             WHERE n.section = 'read_access' AND n.resource IS NULL
             FOR UPDATE OF k SKIP LOCKED
@@ -68,6 +90,15 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
     END
   `;
 }
+
+/** What a role that was there before it was asked for could not do, so that it is not made anew with more. */
+const restrictions = (name: Sql) => sql`
+  coalesce((
+    SELECT jsonb_build_object('login', a.rolcanlogin)
+           || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
+    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${name}))::oid LIMIT 1
+  ), '{}')
+`;
 
 /**
  * What is recorded about roles that are absent, as absent too
@@ -84,6 +115,7 @@ export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
         FROM (
           SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
           FROM (
+            -- Whichever row of a key: what tells resources apart is the same in all.
             SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
             FROM jsonb_to_recordset(${roles}) AS a(name jsonb, state text)
             CROSS JOIN LATERAL (
@@ -100,7 +132,6 @@ export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
               SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
             ) AS p
             WHERE a.state = 'absent' AND p.resource IS NOT NULL
-            ORDER BY p.section, p.key, p.recorded_at DESC
           ) AS n
           GROUP BY n.section
         ) AS s

@@ -1,6 +1,7 @@
 /**
  * The reporting roles of this database.
  */
+import { newest } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Returns, Steps, Texts } from '../../model/types.ts';
@@ -16,10 +17,9 @@ export function reporting_roles(ours: Bool): Returns<Texts> {
   return sql`
     BEGIN
       RETURN ARRAY(
-        SELECT DISTINCT (p.key ->> 0) COLLATE "C"
-        FROM rolecall_internal.resource AS p
-        WHERE p.section = 'read_access'
-          AND rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
+        SELECT (p.key ->> 0) COLLATE "C"
+        FROM ${newest(sql`r.section = 'read_access'`)} AS p
+        WHERE p.resource IS NOT NULL
           AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
           AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = ${ours}
         ORDER BY 1

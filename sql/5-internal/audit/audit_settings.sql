@@ -12,10 +12,12 @@ DECLARE
 BEGIN
   SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
   FROM (
-    SELECT DISTINCT ON (r.key) r.resource
-    FROM rolecall_internal.resource AS r
-    WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
-    ORDER BY r.key, r.recorded_at DESC
+    SELECT r.resource FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS r
   ) AS s
   WHERE s.resource IS NOT NULL;
   RETURN QUERY

@@ -39,7 +39,7 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
-      v_wanted := v_wanted || coalesce(v_resource -> 'initial', '{}');
+      v_wanted := coalesce(v_resource -> 'initial', '{}') || v_wanted;
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';

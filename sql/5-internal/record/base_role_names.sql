@@ -9,10 +9,14 @@ AS $base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
     || coalesce((
-      -- The newest record of a key is the last one, and the last value of a key is the one that an object keeps.
-      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name' ORDER BY p.recorded_at)
-      FROM rolecall_internal.resource AS p
-      WHERE p.section = 'base_roles' AND p.resource ? 'name'
+      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
+      FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'base_roles'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource ? 'name'
     ), '{}');
 END
 $base_role_names$;

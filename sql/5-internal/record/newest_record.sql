@@ -11,9 +11,12 @@ SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics s
 AS $newest_record$
 BEGIN
   RETURN (
-    SELECT p.resource FROM rolecall_internal.resource AS p
-    WHERE p.section = newest_record.section AND p.key = newest_record.key
-    ORDER BY p.recorded_at DESC LIMIT 1
+    SELECT p.resource FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = newest_record.section AND r.key = newest_record.key
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
   );
 END
 $newest_record$;

@@ -8,9 +8,12 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource, p.recorded_at
-      FROM rolecall_internal.resource AS p
-      ORDER BY p.section DESC, p.key DESC, p.recorded_at DESC
+      SELECT p.section, p.key, p.resource, p.recorded_at FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE true
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL

@@ -17,6 +17,7 @@ BEGIN
     FROM (
       SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
       FROM (
+        -- Whichever row of a key: what tells resources apart is the same in all.
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
@@ -33,7 +34,6 @@ BEGIN
           SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
         ) AS p
         WHERE a.state = 'absent' AND p.resource IS NOT NULL
-        ORDER BY p.section, p.key, p.recorded_at DESC
       ) AS n
       GROUP BY n.section
     ) AS s

@@ -45,15 +45,34 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  ELSE jsonb_strip_nulls(r.resource - '{password,note}'::text[]) END
+             jsonb_strip_nulls(r.resource - '{password,note}'::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
-    ) AS v(key, resource)
+    ) AS a(key, resource)
     LEFT JOIN LATERAL (
-      SELECT p.resource, p.recorded_at FROM rolecall_internal.resource AS p
-      WHERE p.section = s.section AND p.key = v.key
-      ORDER BY p.recorded_at DESC LIMIT 1
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = s.section AND r.key = a.key
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
+    CROSS JOIN LATERAL (
+      SELECT a.key,
+             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
+                  WHEN p.resource IS NULL AND a.resource ? 'initial'
+                    THEN a.resource || jsonb_build_object(
+                      'initial', a.resource -> 'initial' || coalesce((
+                        SELECT jsonb_build_object('login', a.rolcanlogin)
+                               || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
+                        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
+                      ), '{}')
+                    )
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
+                    THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
+                      'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
+                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
+                    ))
+                    ELSE a.resource END END
+      OFFSET 0
+    ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
       r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
     ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
@@ -61,23 +80,8 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
-  -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
-  IF v_new.supersede AND current_setting('transaction_isolation') = 'read committed' THEN
-    DELETE FROM rolecall_internal.resource AS p
-    WHERE p.ctid = ANY (ARRAY(
-      SELECT o.ctid FROM unnest(v_new.rows) AS n
-      JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
-      FOR UPDATE OF o SKIP LOCKED
-    ));
-    IF EXISTS (SELECT FROM unnest(v_new.rows) AS n WHERE n.section = 'read_access' AND n.resource IS NULL) THEN
-      DELETE FROM rolecall_internal.secret AS s
-      WHERE s.ctid = ANY (ARRAY(
-        SELECT k.ctid FROM unnest(v_new.rows) AS n
-        JOIN rolecall_internal.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
-        WHERE n.section = 'read_access' AND n.resource IS NULL
-        FOR UPDATE OF k SKIP LOCKED
-      ));
-    END IF;
+  IF v_new.supersede THEN
+    PERFORM rolecall_internal.remove_superseded(v_new.rows);
   END IF;
 END
 $remember$;

@@ -12,10 +12,14 @@ SET search_path = pg_catalog, pg_temp
 AS $reporting_roles$
 BEGIN
   RETURN ARRAY(
-    SELECT DISTINCT (p.key ->> 0) COLLATE "C"
-    FROM rolecall_internal.resource AS p
-    WHERE p.section = 'read_access'
-      AND rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
+    SELECT (p.key ->> 0) COLLATE "C"
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'read_access'
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1
