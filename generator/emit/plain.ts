@@ -19,7 +19,7 @@ export function plainScript(files: readonly SqlFile[]): string {
   const nodes = files.map(({ node }) => node);
   const objects = nodes.map(inPlace).join('\n\n');
   const content = `${before(nodes)}\n\n${objects}\n\n${after}`;
-  const functions = nodes.filter(({ kind }) => kind === 'function').length;
+  const count = nodes.filter(({ kind }) => kind !== 'schema').length;
   const mark = `${product.version} by the plain script ${createHash('sha256').update(content).digest('hex')}`;
   return script(
     `Installs ${product.name} ${product.version} without CREATE EXTENSION, or updates an older version in place; what is
@@ -36,10 +36,18 @@ pg_dump carries the whole of a plain installation, the secrets included: dump wi
 BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 ${checks}
-  -- The same script has been here.
+  -- The same script has been here, and all is there still.
   IF obj_description(to_regnamespace(${literal(schemas.internal)}), 'pg_namespace') = ${literal(mark)}
-    AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN (${ours}))
-      >= ${functions}
+    AND ${count} <= (
+      SELECT count(*)
+      FROM (
+        SELECT p.pronamespace FROM pg_proc AS p
+        UNION ALL
+        SELECT c.relnamespace FROM pg_class AS c WHERE c.relkind IN ('c', 'r', 'v')
+      ) AS o(namespace)
+      JOIN pg_namespace AS n ON n.oid = o.namespace
+      WHERE n.nspname IN (${ours})
+    )
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;

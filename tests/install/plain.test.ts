@@ -146,6 +146,30 @@ test('over another version it keeps what is remembered, what was granted, and wh
   await owner.end();
 });
 
+test('a secret that dumps will have is warned of, until they will not; a table that is missing is made again', async () => {
+  const name = await database('postgres');
+  const owner = await connect(name, 'postgres');
+  await owner.query(script);
+  const warned: string[] = [];
+  owner.on('notice', ({ severity, message }) => void (severity === 'WARNING' && warned.push(message ?? '')));
+  await owner.query("SELECT rolecall.set_secret('one', '1')");
+  assert.deepEqual(warned, ['a dump of this database will have the secret "one" in clear text']);
+  await owner.query("SELECT rolecall.set_secret('one', '1')");
+  await owner.query('CREATE EXTENSION tcn; ALTER EXTENSION tcn ADD TABLE rolecall_internal.secret');
+  await owner.query("SELECT rolecall.set_secret('two', '2')");
+  assert.equal(warned.length, 1);
+  // As in a database that was restored from such a dump.
+  await owner.query('DROP EXTENSION tcn CASCADE');
+  await owner.query(script);
+  assert.deepEqual((await owner.query("SELECT rolecall.get_secret('two') AS value")).rows, [{ value: null }]);
+  await owner.end();
+  const extension = await cluster.connect({ database: await cluster.createDatabase() });
+  extension.on('notice', ({ message }) => warned.push(message ?? ''));
+  await extension.query("SELECT rolecall.set_secret('one', '1')");
+  assert.equal(warned.length, 1);
+  await extension.end();
+});
+
 test('many install at once', async () => {
   const name = await database();
   const clients = await Promise.all(Array.from({ length: 12 }, () => connect(name)));
