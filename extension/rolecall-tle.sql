@@ -6385,6 +6385,14 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('secret "%s" is encrypted, and this session has no key', write_secret.secret_key),
       HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
+  ELSIF FOUND AND NOT rolecall_internal.is_encrypting() AND NOT EXISTS (
+    SELECT FROM pg_depend AS d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
+  ) THEN
+    -- Only of an extension does a dump leave the rows out.
+    RAISE WARNING USING
+      MESSAGE = format('a dump of this database will have the secret "%s" in clear text', write_secret.secret_key),
+      HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
   END IF;
   RETURN FOUND;
 END

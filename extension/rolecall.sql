@@ -66,10 +66,18 @@ BEGIN
       HINT = format('This takes CREATE on the database: GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user);
   END IF;
 
-  -- The same script has been here.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 0873a7f5d32f176b6a6da33330849a458c346c8e247ae30c63d5a5a7aa878861'
-    AND (SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch'))
-      >= 155
+  -- The same script has been here, and all is there still.
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 6e89ce79002dd8e82ae16f6fe77e024f448b14a7580199a3860a652221d7f70f'
+    AND 164 <= (
+      SELECT count(*)
+      FROM (
+        SELECT p.pronamespace FROM pg_proc AS p
+        UNION ALL
+        SELECT c.relnamespace FROM pg_class AS c WHERE c.relkind IN ('c', 'r', 'v')
+      ) AS o(namespace)
+      JOIN pg_namespace AS n ON n.oid = o.namespace
+      WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+    )
   THEN
     PERFORM set_config('search_path', v_path, true);
     RETURN;
@@ -6728,6 +6736,14 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('secret "%s" is encrypted, and this session has no key', write_secret.secret_key),
       HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
+  ELSIF FOUND AND NOT rolecall_internal.is_encrypting() AND NOT EXISTS (
+    SELECT FROM pg_depend AS d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
+  ) THEN
+    -- Only of an extension does a dump leave the rows out.
+    RAISE WARNING USING
+      MESSAGE = format('a dump of this database will have the secret "%s" in clear text', write_secret.secret_key),
+      HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
   END IF;
   RETURN FOUND;
 END
@@ -8341,7 +8357,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 0873a7f5d32f176b6a6da33330849a458c346c8e247ae30c63d5a5a7aa878861';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 6e89ce79002dd8e82ae16f6fe77e024f448b14a7580199a3860a652221d7f70f';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;
