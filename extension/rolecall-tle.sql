@@ -3294,7 +3294,8 @@ BEGIN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
   END IF;
   IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.plan_memberships(plan.document);
+    v_changes := v_changes || rolecall_internal.plan_memberships(plan.document)
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
   END IF;
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
@@ -3328,6 +3329,95 @@ $plan$;
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
   IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/plan_client_timeouts.sql
+-- The timeouts that members of client roles are missing.
+--
+-- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
+-- keeps it; one that has what the client role had before gets what it is to have now.
+CREATE FUNCTION rolecall_internal.plan_client_timeouts(
+  document jsonb
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $plan_client_timeouts$
+DECLARE
+  v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
+  v_made jsonb := plan_client_timeouts.document -> 'roles';
+  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  RETURN QUERY
+    WITH asked AS (
+      SELECT s.role, s.value
+      FROM jsonb_to_recordset(plan_client_timeouts.document -> 'settings') AS s(role text, name text, value text)
+      WHERE s.name = 'statement_timeout'
+    ),
+    recorded AS (
+      SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
+      FROM rolecall_internal.resource AS p
+      WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
+      ORDER BY p.key, p.recorded_at DESC
+    ),
+    client AS (
+      SELECT a.role, a.value FROM asked AS a
+      UNION ALL
+      SELECT r.role, r.value FROM recorded AS r
+      WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+    ),
+    member AS (
+      SELECT m.role, m.member, m.position
+      FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+           WITH ORDINALITY AS m(role, member, state, position)
+      WHERE m.state IS NULL
+      UNION
+      SELECT a.role, p.key ->> 0, NULL
+      FROM asked AS a
+      JOIN rolecall_internal.resource AS p ON p.section = 'memberships' AND p.key ->> 1 = a.role
+      WHERE rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
+    )
+    SELECT DISTINCT ON (m.member)
+           'set_config', m.member, format('ALTER ROLE %I SET statement_timeout = %L', m.member, c.value),
+           NULL::text, ARRAY[m.member], CASE WHEN NOT o.allowed THEN '42501' END,
+           CASE WHEN NOT o.allowed
+                  THEN 'the timeout of a client role holds for its members only where they have it too' END
+    FROM member AS m
+    JOIN client AS c ON c.role = m.role
+    CROSS JOIN LATERAL (
+      SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
+             i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
+               OR u.rolcreaterole
+                  AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+      FROM (
+        SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
+      ) AS i
+      JOIN pg_roles AS u ON u.rolname = current_user
+      LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
+    ) AS o
+    CROSS JOIN LATERAL (
+      SELECT (
+        SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
+        FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
+        WHERE p.setrole = o.member_oid AND starts_with(e.entry, 'statement_timeout=')
+      ) AS own, (
+        SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
+        FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
+        WHERE p.setrole = o.role_oid AND starts_with(e.entry, 'statement_timeout=')
+      ) AS former
+    ) AS t
+    WHERE NOT o.super
+      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+      AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
+      AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
+      AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
+    ORDER BY m.member, m.position;
+END
+$plan_client_timeouts$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb)
+  IS 'The timeouts that members of client roles are missing';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_connect.sql
 CREATE FUNCTION rolecall_internal.plan_connect(
@@ -6695,6 +6785,14 @@ BEGIN
   BEGIN
     IF create_client_role.statement_timeout IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+    ELSIF create_client_role.statement_timeout ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
+      AND create_client_role.statement_timeout !~ '^ *0+ *$'
+    THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
+        HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
+                      btrim(create_client_role.statement_timeout));
     END IF;
     DECLARE
       v_step rolecall.step;

@@ -237,18 +237,21 @@ export class Rolecall {
   /**
    * Creates a restricted group role for clients: a member of the authenticated role whose statements time out
    *
+   * The server applies the settings of a role only to sessions that log in as that very role. So a user that
+   * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
+   *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time
+   * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, or has no unit
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
    */
   async create_client_role(
     values: {
       /** name of the role; null: `authenticated_client` */
       role_name?: string | null | undefined;
-      /** longest time for one statement, in PostgreSQL's units, such as `15s`; it holds in sessions of the role itself */
+      /** longest time for one statement, in PostgreSQL's units, such as `15s`; `0`: no limit */
       statement_timeout?: string | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;

@@ -6,14 +6,17 @@ import { baseRole, established, groupRole } from './_shared.ts';
 /**
  * Creates a restricted group role for clients: a member of the authenticated role whose statements time out
  *
+ * The server applies the settings of a role only to sessions that log in as that very role. So a user that
+ * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
+ *
  * @param role_name name of the role; null: `authenticated_client`
- * @param statement_timeout longest time for one statement, in PostgreSQL's units, such as `15s`; it holds in sessions of the role itself
+ * @param statement_timeout longest time for one statement, in PostgreSQL's units, such as `15s`; `0`: no limit
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for
  * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time
+ * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, or has no unit
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
  * @example SELECT operation, statement, status FROM rolecall.create_client_role();
  */
@@ -34,6 +37,14 @@ export function create_client_role(
     BEGIN
       IF ${statement_timeout} IS NULL THEN
         ${raiseNull('statement_timeout')}
+      ELSIF ${statement_timeout} ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
+        AND ${statement_timeout} !~ '^ *0+ *$'
+      THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('statement_timeout %L has no unit', ${statement_timeout}),
+          HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
+                        btrim(${statement_timeout}));
       END IF;
       ${established(state, dry_run)}
     END

@@ -22,6 +22,14 @@ BEGIN
   BEGIN
     IF create_client_role.statement_timeout IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+    ELSIF create_client_role.statement_timeout ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
+      AND create_client_role.statement_timeout !~ '^ *0+ *$'
+    THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
+        HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
+                      btrim(create_client_role.statement_timeout));
     END IF;
     DECLARE
       v_step rolecall.step;

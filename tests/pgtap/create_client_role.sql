@@ -1,6 +1,6 @@
 -- create_client_role: a restricted role, in the authenticated one, whose statements time out.
 BEGIN;
-SELECT plan(49);
+SELECT plan(62);
 
 CREATE FUNCTION pg_temp.settings(role text) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(concat_ws(': ', d.datname, array_to_string(s.setconfig, ' ')), '; ' ORDER BY d.datname NULLS FIRST)
@@ -77,6 +77,39 @@ SELECT results_eq(
   $$SELECT statement FROM rolecall.create_client_role(statement_timeout => '0')$$,
   $$VALUES ('ALTER ROLE authenticated_client SET statement_timeout = ''0''')$$, 'zero is no timeout'
 );
+
+SELECT throws_ok(format('SELECT * FROM rolecall.create_client_role(''t_x'', %L)', t.value), '22023', NULL, 'a number without a unit: ' || t.value)
+FROM unnest(ARRAY['15', ' 200 ', '1.5', '1e3', '0x10']) AS t(value);
+SELECT is(
+  test.error($$SELECT FROM rolecall.create_client_role(statement_timeout => '15')$$),
+  '22023 The server would take it as milliseconds. Say which it is, such as ''15s'' or ''15ms''.', 'is refused with a hint'
+);
+
+-- Users in it: the server applies the setting of a role to sessions of that role alone.
+
+CREATE ROLE t_slow LOGIN; ALTER ROLE t_slow SET statement_timeout = '1h';
+SELECT results_eq(
+  $$SELECT statement, status FROM rolecall.create_user_with_grants('t_user', NULL, ARRAY['t client'])$$,
+  $$VALUES ('CREATE ROLE t_user LOGIN', 'applied'), ('GRANT "t client" TO t_user', 'applied'),
+           ('ALTER ROLE t_user SET statement_timeout = ''100ms''', 'applied')$$, 'a user that is put into it has the timeout'
+);
+SELECT is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_user', NULL, ARRAY['t client'])$$, 'once');
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.grant_role('t client', 't_slow')$$, $$VALUES ('GRANT "t client" TO t_slow')$$, 'but for one that has its own'
+);
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.create_client_role('t client', '200ms')$$,
+  $$VALUES ('ALTER ROLE t_user SET statement_timeout = ''200ms'''), ('ALTER ROLE "t client" SET statement_timeout = ''200ms''')$$,
+  'another timeout is one for its users too'
+);
+SELECT is(pg_temp.settings('t_slow'), 'statement_timeout=1h', 'but for that one');
+ALTER ROLE t_user RESET statement_timeout;
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.drift() WHERE target = 't_user'$$, $$VALUES ('ALTER ROLE t_user SET statement_timeout = ''200ms''')$$, 'drift() says where it is lost'
+);
+SELECT count(*) FROM rolecall.converge();
+SELECT is(pg_temp.settings('t_user'), 'statement_timeout=200ms', 'and converge() restores it');
+SELECT count(*) FROM rolecall.create_client_role('t client', '100ms');
 
 -- Errors.
 

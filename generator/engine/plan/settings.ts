@@ -2,7 +2,8 @@
  * What differs about the settings of roles.
  */
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { raw, sql } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
 
 /**
  * Settings of a role that differ, and settings for single databases that would override them
@@ -55,3 +56,86 @@ export function plan_settings(resources: Jsonb): SetOf<ChangeRow> {
     END
   `;
 }
+
+/**
+ * The timeouts that members of client roles are missing
+ *
+ * The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own keeps it;
+ * one that has what the client role had before gets what it is to have now.
+ * @volatility stable
+ * @probes
+ */
+export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_memberships jsonb := ${document} -> 'memberships';
+      v_made jsonb := ${document} -> 'roles';
+      v_by_admin boolean := ${serverVersion} >= 16;
+    BEGIN
+      RETURN QUERY
+        WITH asked AS (
+          SELECT s.role, s.value
+          FROM jsonb_to_recordset(${document} -> 'settings') AS s(role text, name text, value text)
+          WHERE s.name = 'statement_timeout'
+        ),
+        recorded AS (
+          SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
+          FROM rolecall_internal.resource AS p
+          WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
+          ORDER BY p.key, p.recorded_at DESC
+        ),
+        client AS (
+          SELECT a.role, a.value FROM asked AS a
+          UNION ALL
+          SELECT r.role, r.value FROM recorded AS r
+          WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+        ),
+        member AS (
+          SELECT m.role, m.member, m.position
+          FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+               WITH ORDINALITY AS m(role, member, state, position)
+          WHERE m.state IS NULL
+          UNION
+          SELECT a.role, p.key ->> 0, NULL
+          FROM asked AS a
+          JOIN rolecall_internal.resource AS p ON p.section = 'memberships' AND p.key ->> 1 = a.role
+          WHERE rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
+        )
+        SELECT DISTINCT ON (m.member)
+               'set_config', m.member, format('ALTER ROLE %I SET statement_timeout = %L', m.member, c.value),
+               NULL::text, ARRAY[m.member], CASE WHEN NOT o.allowed THEN '42501' END,
+               CASE WHEN NOT o.allowed
+                      THEN 'the timeout of a client role holds for its members only where they have it too' END
+        FROM member AS m
+        JOIN client AS c ON c.role = m.role
+        CROSS JOIN LATERAL (
+          SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
+                 i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
+                   OR u.rolcreaterole
+                      AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+          FROM (
+            SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
+          ) AS i
+          JOIN pg_roles AS u ON u.rolname = current_user
+          LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
+        ) AS o
+        CROSS JOIN LATERAL (
+          SELECT ${timeoutOf('o.member_oid')} AS own, ${timeoutOf('o.role_oid')} AS former
+        ) AS t
+        WHERE NOT o.super
+          AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+          AND (o.role_oid IS NOT NULL OR ${isMade('m.role')})
+          AND (o.member_oid IS NOT NULL OR ${isMade('m.member')})
+          AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
+        ORDER BY m.member, m.position;
+    END
+  `;
+}
+
+const timeoutOf = (role: string) => sql`(
+  SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
+  FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
+  WHERE p.setrole = ${raw(role)} AND starts_with(e.entry, 'statement_timeout=')
+)`;
+
+const isMade = (role: string) => sql`v_made @> jsonb_build_array(jsonb_build_object('name', ${raw(role)}))`;
