@@ -151,7 +151,8 @@ CREATE TABLE rolecall_internal.resource (
   section text NOT NULL,
   key jsonb NOT NULL,
   resource jsonb,
-  recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+  recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()
 );
 
 COMMENT ON TABLE rolecall_internal.resource
@@ -162,6 +163,8 @@ COMMENT ON COLUMN rolecall_internal.resource.section IS 'roles, memberships, set
 COMMENT ON COLUMN rolecall_internal.resource.key IS 'what identifies it; the first element is the role';
 COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the desired state, without any password';
 COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
+COMMENT ON COLUMN rolecall_internal.resource.id
+  IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
 
 CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 
@@ -1363,7 +1366,7 @@ BEGIN
         WHERE r.section = 'base_roles'
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
-      WHERE p.resource ? 'name'
+      WHERE p.resource ? 'name' AND rolecall_internal.refusal(p.section, p.resource) IS NULL
     ), '{}');
 END
 $base_role_names$;
@@ -2974,6 +2977,7 @@ BEGIN
       WHERE r.section = newest_record.section AND r.key = newest_record.key
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
+    WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
   );
 END
 $newest_record$;
@@ -4882,7 +4886,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL
+      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
@@ -4966,6 +4970,43 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
+-- sql/5-internal/record/refusal.sql
+CREATE FUNCTION rolecall_internal.refusal(
+  section text,
+  resource jsonb
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $refusal$
+BEGIN
+  IF refusal.section = 'roles'
+    AND (refusal.resource @? '$.*.superuser ? (@ == true)' OR refusal.resource @? '$.*.replication ? (@ == true)')
+  THEN
+    RETURN 'no record gives SUPERUSER or REPLICATION';
+  ELSIF refusal.section = 'roles' AND refusal.resource ? 'attributes' AND coalesce((
+    SELECT r.rolsuper FROM pg_roles AS r
+    WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'name'))::oid LIMIT 1
+  ), false)
+    OR refusal.section = 'base_roles' AND coalesce((
+      SELECT r.rolsuper FROM pg_roles AS r
+      WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'name'))::oid LIMIT 1
+    ), false)
+    OR refusal.section IN ('memberships', 'settings', 'read_access') AND coalesce((
+      SELECT r.rolsuper FROM pg_roles AS r
+      WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'role'))::oid LIMIT 1
+    ), false)
+  THEN
+    RETURN 'the role is a superuser, which no record changes or grants';
+  END IF;
+  RETURN NULL;
+END
+$refusal$;
+
+COMMENT ON FUNCTION rolecall_internal.refusal(text, jsonb) IS 'Why a record is not acted on; null where it is';
+REVOKE ALL ON FUNCTION rolecall_internal.refusal(text, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/passwords/refuse_empty_verifier.sql
 CREATE FUNCTION rolecall_internal.refuse_empty_verifier()
 RETURNS void
@@ -5025,6 +5066,48 @@ COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
+-- sql/5-internal/record/refused_steps.sql
+CREATE FUNCTION rolecall_internal.refused_steps(
+  dry_run boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refused_steps$
+DECLARE
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOR v_step IN
+    SELECT 'forget', coalesce(p.resource ->> 'name', p.key ->> 0),
+           format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
+           'skipped', '22023', n.note
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE true
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL (SELECT rolecall_internal.refusal(p.section, p.resource) OFFSET 0) AS n(note)
+    WHERE n.note IS NOT NULL
+    ORDER BY p.section, p.key
+  LOOP
+    IF refused_steps.dry_run IS NOT TRUE THEN
+      RAISE WARNING USING
+        ERRCODE = v_step.sqlstate,
+        MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'Somebody recorded what no call asks for, or the role has changed since. To forget it, run: '
+               || v_step.statement;
+    END IF;
+    v_steps := v_steps || v_step;
+  END LOOP;
+  RETURN v_steps;
+END
+$refused_steps$;
+
+COMMENT ON FUNCTION rolecall_internal.refused_steps(boolean) IS 'Skipped steps for what is recorded and not acted on';
+REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(boolean) FROM PUBLIC;
+
 -- sql/5-internal/record/remember.sql
 CREATE FUNCTION rolecall_internal.remember(
   document jsonb,
@@ -5047,7 +5130,8 @@ BEGIN
   SELECT array_agg(
            ROW(
              s.section, v.key, v.resource,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond')
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid()
            )::rolecall_internal.resource
          ) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede
@@ -5224,7 +5308,7 @@ BEGIN
       WHERE r.section = 'read_access'
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL
+    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1
@@ -5293,6 +5377,7 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(restore.dry_run);
   v_left rolecall.step[] := '{}'::rolecall.step[];
   v_definitions jsonb;
 BEGIN
@@ -5307,9 +5392,9 @@ BEGIN
   END IF;
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left;
+    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left || v_refused;
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left;
+  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left || v_refused;
 END
 $restore$;
 

@@ -19,7 +19,8 @@ export type Operation =
   | 'drop_owned'
   | 'drop_role'
   | 'rotate_secret'
-  | 'set_secret';
+  | 'set_secret'
+  | 'forget';
 
 /** What has become of a step. */
 export type Status = 'planned' | 'applied' | 'skipped';

@@ -126,7 +126,7 @@ export const objects: readonly Node[] = [
     name: 'resource',
     comment:
       'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no longer asked for',
-    // Rows are only added, and no constraint spans two of them: under REPEATABLE READ an INSERT must not meet a
+    // Rows are only added, and no constraint spans two of them but one that no two meet: under REPEATABLE READ an INSERT must not meet a
     // row that its snapshot cannot see, which would be 40001.
     columns: [
       { name: 'section', type: 'text', constraint: 'NOT NULL', comment: 'roles, memberships, settings, ...' },
@@ -142,6 +142,12 @@ export const objects: readonly Node[] = [
         type: 'timestamptz',
         constraint: 'NOT NULL DEFAULT pg_catalog.clock_timestamp()',
         comment: 'when; orders the rows of one key',
+      },
+      {
+        name: 'id',
+        type: 'uuid',
+        constraint: 'PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()',
+        comment: 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key',
       },
     ],
     indexes: [

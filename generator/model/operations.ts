@@ -221,7 +221,7 @@ export const privileges = [
 ] as const satisfies readonly OperationName[];
 
 /** What else a step can be: a change of the extension's own tables, which no executor makes. */
-export const recorded = ['rotate_secret', 'set_secret'] as const;
+export const recorded = ['rotate_secret', 'set_secret', 'forget'] as const;
 
 /** What can have become of a step. */
 export const statuses = ['planned', 'applied', 'skipped'] as const;

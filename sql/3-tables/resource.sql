@@ -4,7 +4,8 @@ CREATE TABLE rolecall_internal.resource (
   section text NOT NULL,
   key jsonb NOT NULL,
   resource jsonb,
-  recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+  recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()
 );
 
 COMMENT ON TABLE rolecall_internal.resource
@@ -15,6 +16,8 @@ COMMENT ON COLUMN rolecall_internal.resource.section IS 'roles, memberships, set
 COMMENT ON COLUMN rolecall_internal.resource.key IS 'what identifies it; the first element is the role';
 COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the desired state, without any password';
 COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
+COMMENT ON COLUMN rolecall_internal.resource.id
+  IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
 
 CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 

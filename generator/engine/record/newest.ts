@@ -15,6 +15,7 @@ export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
     BEGIN
       RETURN (
         SELECT p.resource FROM ${newest(sql`r.section = newest_record.section AND r.key = newest_record.key`)} AS p
+        WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
       );
     END
   `;
@@ -32,7 +33,7 @@ export function base_role_names(): Returns<Jsonb> {
         || coalesce((
           SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
           FROM ${newest(sql`r.section = 'base_roles'`)} AS p
-          WHERE p.resource ? 'name'
+          WHERE p.resource ? 'name' AND rolecall_internal.refusal(p.section, p.resource) IS NULL
         ), '{}');
     END
   `;

@@ -38,7 +38,7 @@ export function recorded_document(): Returns<Jsonb> {
               ELSE '{}'
             END::jsonb
           ) AS w(warning)
-          WHERE n.resource IS NOT NULL
+          WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
             AND (n.section NOT IN (${derivedSections})
                  OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
             AND (n.section NOT IN (${sectionsOfRole(0)}) OR NOT EXISTS (

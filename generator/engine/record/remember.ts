@@ -25,7 +25,8 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
       SELECT array_agg(
                ROW(
                  s.section, v.key, v.resource,
-                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond')
+                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+                 gen_random_uuid()
                )::rolecall_internal.resource
              ) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede

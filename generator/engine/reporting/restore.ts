@@ -13,6 +13,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_state jsonb := rolecall_internal.recorded_document();
+      v_refused rolecall.step[] := rolecall_internal.refused_steps(${dry_run});
       v_left rolecall.step[] := '{}'::rolecall.step[];
       v_definitions jsonb;
     BEGIN
@@ -27,9 +28,9 @@ export function restore(dry_run: Bool): Returns<Steps> {
       END IF;
       IF v_definitions IS NOT NULL THEN
         -- A password that nobody but a superuser could compare counts as right.
-        RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run}) || v_left;
+        RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run}) || v_left || v_refused;
       END IF;
-      RETURN rolecall_internal.run(v_state, ${dry_run}) || v_left;
+      RETURN rolecall_internal.run(v_state, ${dry_run}) || v_left || v_refused;
     END
   `;
 }

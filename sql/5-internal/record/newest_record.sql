@@ -17,6 +17,7 @@ BEGIN
       WHERE r.section = newest_record.section AND r.key = newest_record.key
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
+    WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
   );
 END
 $newest_record$;

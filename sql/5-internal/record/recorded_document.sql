@@ -35,7 +35,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL
+      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (

@@ -19,7 +19,7 @@ BEGIN
       WHERE r.section = 'read_access'
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL
+    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1

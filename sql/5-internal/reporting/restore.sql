@@ -12,6 +12,7 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(restore.dry_run);
   v_left rolecall.step[] := '{}'::rolecall.step[];
   v_definitions jsonb;
 BEGIN
@@ -26,9 +27,9 @@ BEGIN
   END IF;
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left;
+    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left || v_refused;
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left;
+  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left || v_refused;
 END
 $restore$;
 
