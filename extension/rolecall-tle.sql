@@ -207,11 +207,34 @@ COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the 
 
 REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
 
+-- sql/3-tables/withheld.sql
+CREATE TABLE rolecall_internal.withheld (
+  "role" text NOT NULL,
+  name text NOT NULL,
+  relation regclass NOT NULL, PRIMARY KEY (role, name, relation)
+);
+
+COMMENT ON TABLE rolecall_internal.withheld
+  IS 'Tables that were found withheld from a reporting role: they stay so under another name';
+
+COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
+COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
+COMMENT ON COLUMN rolecall_internal.withheld.relation
+  IS 'table that the entry named, or what belonged to it; a dump has its name';
+
+REVOKE ALL ON TABLE rolecall_internal.withheld FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('rolecall_internal.withheld', '');
+
 -- sql/4-views/reporting_role.sql
 CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
+       ARRAY(
+         SELECT w.relation::oid FROM rolecall_internal.withheld AS w
+         WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
+       ) AS known,
        EXISTS (
          SELECT FROM rolecall_internal.secret AS s
          JOIN pg_catalog.pg_database AS d ON d.oid = s.made_in
@@ -234,6 +257,8 @@ COMMENT ON VIEW rolecall_watch.reporting_role
 COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role.known
+  IS 'tables that were found withheld from it, whatever they are called now';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
@@ -274,7 +299,7 @@ BEGIN
     END IF;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.ours
+        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.known, r.ours
         FROM rolecall_watch.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
@@ -337,6 +362,8 @@ BEGIN
         CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
         WHERE c.relname = p.parts[cardinality(p.parts)]
           AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+        UNION
+        SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
         UNION
         SELECT w.role_oid, i.oid
         FROM withheld AS w
@@ -1001,7 +1028,9 @@ BEGIN
       FROM reader AS r
       JOIN pg_depend AS d
         ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
-      JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
+      -- Of the secrets our own view shows only whose roles they are.
+      JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
+        AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
       JOIN pg_class AS c ON c.oid = w.ev_class
       CROSS JOIN LATERAL (
         SELECT coalesce(bool_or(s.option_value::boolean), false)
@@ -1317,6 +1346,10 @@ BEGIN
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE v_definition -> 'schemas' ? n.nspname::text
       AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+    UNION
+    SELECT k.table_oid
+    FROM rolecall_internal.withheld_tables(jsonb_build_array(coalesce(v_definition, '{}'))) AS k
+    WHERE NOT k.named
   );
 END
 $audit_withheld$;
@@ -3226,30 +3259,8 @@ BEGIN
     RETURN v_places;
   END IF;
   RETURN ARRAY(
-    WITH RECURSIVE withheld AS (
-      SELECT p.position, c.oid AS table_oid
-      FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (withheld jsonb))
-           WITH ORDINALITY AS t(withheld, position)
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-      CROSS JOIN LATERAL (
-        SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = i.parts[cardinality(i.parts)] OFFSET 0
-      ) AS c
-      JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-      UNION
-      -- Its partitions hold its rows, and its sequences tell how many they are.
-      SELECT w.position, i.oid
-      FROM withheld AS w
-      CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
-        UNION ALL
-        SELECT d.objid
-        FROM pg_depend AS d
-        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = w.table_oid
-          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-      ) AS i
+    WITH withheld AS (
+      SELECT DISTINCT w.number AS position, w.table_oid FROM rolecall_internal.withheld_tables(places.resources) AS w
     ),
     found AS (
       SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
@@ -4140,6 +4151,7 @@ BEGIN
     v_places, v_groups, v_missing, plan_read_access.singly
   );
   RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
 END
 $plan_read_access$;
@@ -4250,6 +4262,49 @@ COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
   IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
      'dropped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/reading/plan_renamed.sql
+CREATE FUNCTION rolecall_internal.plan_renamed(
+  resources jsonb
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_renamed$
+BEGIN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.withheld) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', t.name,
+           format('SELECT * FROM rolecall.provision_reporting_role(%L, %L, %L)',
+                  w.role, r.schemas, r.withheld || t.name),
+           NULL::text, '{}'::text[], '55000',
+           format('withheld as %s, which it was, or belonged to: name it among the withheld tables, '
+                  'or remove %s from them', w.entry, w.entry)
+    FROM (
+      SELECT f.number, f.role, f.table_oid, min(f.entry) AS entry
+      FROM rolecall_internal.withheld_tables(plan_renamed.resources) AS f
+      GROUP BY f.number, f.role, f.table_oid
+      HAVING NOT bool_or(f.named)
+    ) AS w
+    JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+    CROSS JOIN LATERAL (
+      SELECT ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'schemas')),
+             ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'withheld'))
+      FROM (SELECT plan_renamed.resources -> (w.number - 1)) AS d(resource)
+    ) AS r(schemas, withheld)
+    WHERE n.nspname = ANY (r.schemas)
+    ORDER BY w.number, t.name COLLATE "C";
+END
+$plan_renamed$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
+  IS 'Tables that are withheld under a name that is no longer theirs: a skipped row for each, until the list says '
+     'which it means';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_revokes.sql
 -- Memberships that are to end, and options that are to be taken away.
@@ -5208,6 +5263,51 @@ COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
 
+-- sql/5-internal/reading/remember_withheld.sql
+CREATE FUNCTION rolecall_internal.remember_withheld(
+  resources jsonb
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $remember_withheld$
+DECLARE
+  v_new rolecall_internal.withheld[] := ARRAY(
+    SELECT ROW(w.role, w.entry, w.table_oid)::rolecall_internal.withheld
+    FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
+    JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
+    WHERE NOT EXISTS (
+      SELECT FROM rolecall_internal.withheld AS k
+      WHERE k.role = w.role AND k.name = w.entry AND k.relation = w.table_oid
+    )
+  );
+  v_old rolecall_internal.withheld[] := ARRAY(
+    SELECT k
+    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text, withheld jsonb)
+    JOIN rolecall_internal.withheld AS k ON k.role = r.role
+    WHERE NOT r.withheld ? k.name OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = k.relation)
+  );
+BEGIN
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$remember_withheld$;
+
+COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
+  IS 'Remembers the tables that resources withhold, so that they stay withheld under other names while the entry is in '
+     'the list';
+REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/record/remove_superseded.sql
 CREATE FUNCTION rolecall_internal.remove_superseded(
   records rolecall_internal.resource[]
@@ -5559,6 +5659,9 @@ BEGIN
   THEN
     PERFORM rolecall_internal.keep_verifiers(v_passwords);
     PERFORM rolecall_internal.check_secret_is_current();
+  END IF;
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
   RETURN v_steps;
 END
@@ -6277,7 +6380,7 @@ BEGIN
       SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
       FROM pg_class AS c
       WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass,
-                      'rolecall_internal.secret'::regclass)
+                      'rolecall_internal.secret'::regclass, 'rolecall_internal.withheld'::regclass)
     ) AS o(owner, object)
     JOIN pg_roles AS r ON r.oid = o.owner
     WHERE NOT r.rolsuper
@@ -6529,6 +6632,69 @@ COMMENT ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid)
   IS 'A membership with the options that it does not ask for: as they are, where the edges leave a membership that '
      'gives something; else as a plain GRANT gives them';
 REVOKE ALL ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid) FROM PUBLIC;
+
+-- sql/5-internal/reading/withheld_tables.sql
+CREATE FUNCTION rolecall_internal.withheld_tables(
+  resources jsonb
+)
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  entry text,
+  table_oid oid,
+  named boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $withheld_tables$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE listed AS (
+      SELECT t.position::integer AS position, t.role, t.schemas, w.name, parse_ident(w.name) AS parts
+      FROM ROWS FROM (jsonb_to_recordset(withheld_tables.resources) AS (role text, schemas jsonb, withheld jsonb))
+           WITH ORDINALITY AS t(role, schemas, withheld, position)
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+    ),
+    seed AS (
+      SELECT l.position, l.role, l.name, c.oid AS table_oid, true AS named
+      FROM listed AS l
+      CROSS JOIN LATERAL (
+        SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = l.parts[cardinality(l.parts)] OFFSET 0
+      ) AS c
+      CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+      WHERE l.schemas ? n.nspname::text
+        AND (cardinality(l.parts) = 1 OR l.parts[cardinality(l.parts) - 1] = n.nspname)
+      UNION ALL
+      SELECT l.position, l.role, l.name, k.relation::oid, false
+      FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name
+    ),
+    found AS (
+      SELECT s.* FROM seed AS s
+      UNION
+      -- Its partitions hold its rows, and its sequences tell how many they are.
+      SELECT f.position, f.role, f.name, b.oid, f.named
+      FROM found AS f
+      CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = f.table_oid
+        UNION ALL
+        SELECT d.objid
+        FROM pg_depend AS d
+        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+        WHERE d.refobjid = f.table_oid
+          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+      ) AS b
+    )
+    SELECT f.position, f.role, f.name, f.table_oid, bool_or(f.named)
+    FROM found AS f
+    GROUP BY f.position, f.role, f.name, f.table_oid;
+END
+$withheld_tables$;
+
+COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
+  IS 'The tables that each resource withholds, and what belongs to them, by each entry; named: the entry names it, or '
+     'what it belongs to, as it is called now, else that was so once';
+REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
 -- Stores a secret; false where there is one that is not to be replaced.

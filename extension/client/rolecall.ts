@@ -472,7 +472,7 @@ export class Rolecall {
       role_name: string;
       /** names of the schemas that the role reads */
       schemas: readonly string[];
-      /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table; null: none */
+      /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table, and all stay withheld under other names until the list names them or no longer has the entry; null: none */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;

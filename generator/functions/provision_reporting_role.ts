@@ -26,7 +26,7 @@ import { rows } from './_shared.ts';
  *
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
  * @param schemas names of the schemas that the role reads
- * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table; null: none
+ * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table, and all stay withheld under other names until the list names them or no longer has the entry; null: none
  * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right

@@ -185,6 +185,24 @@ export const objects: readonly Node[] = [
     dumped: false,
   },
   {
+    kind: 'table',
+    schema: schemas.internal,
+    name: 'withheld',
+    comment: 'Tables that were found withheld from a reporting role: they stay so under another name',
+    columns: [
+      { name: 'role', type: 'text', constraint: 'NOT NULL', comment: 'name of the reporting role' },
+      { name: 'name', type: 'text', constraint: 'NOT NULL', comment: 'entry of its list of withheld tables' },
+      {
+        name: 'relation',
+        type: 'regclass',
+        constraint: 'NOT NULL, PRIMARY KEY (role, name, relation)',
+        comment: 'table that the entry named, or what belonged to it; a dump has its name',
+      },
+    ],
+    indexes: [],
+    dumped: true,
+  },
+  {
     kind: 'view',
     schema: schemas.watch,
     name: 'reporting_role',
@@ -193,6 +211,10 @@ export const objects: readonly Node[] = [
     query: `SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
+       ARRAY(
+         SELECT w.relation::oid FROM rolecall_internal.withheld AS w
+         WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
+       ) AS known,
        EXISTS (
          SELECT FROM rolecall_internal.secret AS s
          JOIN pg_catalog.pg_database AS d ON d.oid = s.made_in
@@ -206,6 +228,11 @@ WHERE p.resource IS NOT NULL`,
       { name: 'role', type: 'text', comment: 'name of the role' },
       { name: 'schemas', type: 'text[]', comment: 'names of the schemas that it reads' },
       { name: 'withheld', type: 'text[]', comment: 'tables withheld from it, as in SQL' },
+      {
+        name: 'known',
+        type: 'oid[]',
+        comment: 'tables that were found withheld from it, whatever they are called now',
+      },
       { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
     ],
   },

@@ -70,9 +70,9 @@ SELECT isnt_empty('SELECT * FROM rolecall.converge()', 'what was made before is 
 -- What everybody may use of the extension now.
 SET LOCAL ROLE t_nobody;
 SELECT bag_eq(
-  'SELECT * FROM rolecall_watch.reporting_role',
-  $$VALUES ('t_report', '{t_app}'::text[], ARRAY['token', '"Odd ""Table"', 't_app.event', '"t Other".secret']),
-           ('t "Report"', '{t_app,t Other}', '{audit}')$$,
+  'SELECT role, schemas, withheld, ours FROM rolecall_watch.reporting_role',
+  $$VALUES ('t_report', '{t_app}'::text[], ARRAY['token', '"Odd ""Table"', 't_app.event', '"t Other".secret'], true),
+           ('t "Report"', '{t_app,t Other}', '{audit}', true)$$,
   'the definitions'
 );
 RESET ROLE;

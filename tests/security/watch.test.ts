@@ -440,7 +440,7 @@ test('it is refused where somebody else could put code in its way', async () => 
   // Whoever creates the extension, a superuser owns it. Whoever runs the plain script owns what it creates.
   await admin.query(`SELECT * FROM rolecall.watch_new_tables(dry_run => true)`);
   const owned = ['FUNCTION rolecall_internal.apply_to_new_tables()', 'VIEW rolecall_watch.reporting_role'];
-  owned.push('TABLE rolecall_internal.resource', 'TABLE rolecall_internal.secret');
+  owned.push('TABLE rolecall_internal.resource', 'TABLE rolecall_internal.secret', 'TABLE rolecall_internal.withheld');
   owned.push(...['rolecall', 'rolecall_internal', 'rolecall_watch'].map((schema) => `SCHEMA ${schema}`));
   for (const object of owned) await admin.query(`ALTER ${object} OWNER TO keeper`);
   for (const object of owned) {

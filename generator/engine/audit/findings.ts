@@ -312,7 +312,9 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
           FROM reader AS r
           JOIN pg_depend AS d
             ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
-          JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_class <> r.oid AND w.ev_type = '1'
+          -- Of the secrets our own view shows only whose roles they are.
+          JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
+            AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
           JOIN pg_class AS c ON c.oid = w.ev_class
           CROSS JOIN LATERAL (
             SELECT coalesce(bool_or(s.option_value::boolean), false)
@@ -370,6 +372,10 @@ export function audit_withheld(role_name: Text): Returns<Oids> {
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE v_definition -> 'schemas' ? n.nspname::text
           AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+        UNION
+        SELECT k.table_oid
+        FROM rolecall_internal.withheld_tables(jsonb_build_array(coalesce(v_definition, '{}'))) AS k
+        WHERE NOT k.named
       );
     END
   `;

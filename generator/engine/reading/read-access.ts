@@ -8,7 +8,6 @@
  */
 import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { belongings } from './withheld.ts';
 import { isOfGroup, numbered, readers } from './tables.ts';
 
 /**
@@ -33,6 +32,7 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
         v_places, v_groups, v_missing, ${singly}
       );
       RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(${resources});
       RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
     END
   `;
@@ -63,24 +63,8 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
         RETURN v_places;
       END IF;
       RETURN ARRAY(
-        WITH RECURSIVE withheld AS (
-          SELECT p.position, c.oid AS table_oid
-          FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (withheld jsonb))
-               WITH ORDINALITY AS t(withheld, position)
-          CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-          CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-          CROSS JOIN LATERAL (
-            SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = i.parts[cardinality(i.parts)] OFFSET 0
-          ) AS c
-          JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-          WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-          UNION
-          -- Its partitions hold its rows, and its sequences tell how many they are.
-          SELECT w.position, i.oid
-          FROM withheld AS w
-          CROSS JOIN LATERAL (
-            ${belongings(sql`w.table_oid`)}
-          ) AS i
+        WITH withheld AS (
+          SELECT DISTINCT w.number AS position, w.table_oid FROM rolecall_internal.withheld_tables(${resources}) AS w
         ),
         found AS (
           SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,

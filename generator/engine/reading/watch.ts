@@ -65,7 +65,7 @@ const isThisCommands = (tie: string, table: string) => sql`
 /** The reporting roles that exist. */
 const readers = sql`
   reader AS MATERIALIZED (
-    SELECT o.role_oid, r.role, r.schemas, r.withheld, r.ours
+    SELECT o.role_oid, r.role, r.schemas, r.withheld, r.known, r.ours
     FROM rolecall_watch.reporting_role AS r
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
     WHERE o.role_oid IS NOT NULL
@@ -130,6 +130,8 @@ const withheldTables = sql`
     CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
     WHERE c.relname = p.parts[cardinality(p.parts)]
       AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+    UNION
+    SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
     UNION
     SELECT w.role_oid, i.oid
     FROM withheld AS w
@@ -415,7 +417,7 @@ export function untrusted_owners(): Returns<Text> {
           SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
           FROM pg_class AS c
           WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass,
-                          'rolecall_internal.secret'::regclass)
+                          'rolecall_internal.secret'::regclass, 'rolecall_internal.withheld'::regclass)
         ) AS o(owner, object)
         JOIN pg_roles AS r ON r.oid = o.owner
         WHERE NOT r.rolsuper

@@ -157,6 +157,9 @@ export function run_reporting(
         PERFORM rolecall_internal.keep_verifiers(v_passwords);
         PERFORM rolecall_internal.check_secret_is_current();
       END IF;
+      IF ${dry_run} IS NOT TRUE THEN
+        PERFORM rolecall_internal.remember_withheld(${definitions});
+      END IF;
       RETURN v_steps;
     END
   `;

@@ -18,6 +18,10 @@ BEGIN
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE v_definition -> 'schemas' ? n.nspname::text
       AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+    UNION
+    SELECT k.table_oid
+    FROM rolecall_internal.withheld_tables(jsonb_build_array(coalesce(v_definition, '{}'))) AS k
+    WHERE NOT k.named
   );
 END
 $audit_withheld$;

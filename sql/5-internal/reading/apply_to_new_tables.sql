@@ -35,7 +35,7 @@ BEGIN
     END IF;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.ours
+        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.known, r.ours
         FROM rolecall_watch.reporting_role AS r
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
         WHERE o.role_oid IS NOT NULL
@@ -98,6 +98,8 @@ BEGIN
         CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
         WHERE c.relname = p.parts[cardinality(p.parts)]
           AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+        UNION
+        SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
         UNION
         SELECT w.role_oid, i.oid
         FROM withheld AS w

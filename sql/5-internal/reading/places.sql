@@ -27,30 +27,8 @@ BEGIN
     RETURN v_places;
   END IF;
   RETURN ARRAY(
-    WITH RECURSIVE withheld AS (
-      SELECT p.position, c.oid AS table_oid
-      FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (withheld jsonb))
-           WITH ORDINALITY AS t(withheld, position)
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-      CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-      CROSS JOIN LATERAL (
-        SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = i.parts[cardinality(i.parts)] OFFSET 0
-      ) AS c
-      JOIN unnest(v_places) AS p ON p.position = t.position AND p.schema_oid = c.relnamespace
-      WHERE cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = p.schema
-      UNION
-      -- Its partitions hold its rows, and its sequences tell how many they are.
-      SELECT w.position, i.oid
-      FROM withheld AS w
-      CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
-        UNION ALL
-        SELECT d.objid
-        FROM pg_depend AS d
-        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = w.table_oid
-          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-      ) AS i
+    WITH withheld AS (
+      SELECT DISTINCT w.number AS position, w.table_oid FROM rolecall_internal.withheld_tables(places.resources) AS w
     ),
     found AS (
       SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,

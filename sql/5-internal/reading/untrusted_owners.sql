@@ -21,7 +21,7 @@ BEGIN
       SELECT c.relowner, format('%s %s', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass)
       FROM pg_class AS c
       WHERE c.oid IN ('rolecall_watch.reporting_role'::regclass, 'rolecall_internal.resource'::regclass,
-                      'rolecall_internal.secret'::regclass)
+                      'rolecall_internal.secret'::regclass, 'rolecall_internal.withheld'::regclass)
     ) AS o(owner, object)
     JOIN pg_roles AS r ON r.oid = o.owner
     WHERE NOT r.rolsuper

@@ -55,6 +55,9 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords);
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
+  END IF;
   RETURN v_steps;
 END
 $run_reporting$;
