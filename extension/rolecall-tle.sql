@@ -5142,7 +5142,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT 'forget', coalesce(p.resource ->> 'name', p.key ->> 0),
+    SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
            format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
            'skipped', '22023', n.note
     FROM (
@@ -5247,6 +5247,9 @@ BEGIN
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
+      s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
+        to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
+    ) AND NOT (
       r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
     ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN

@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 10ad93ac8a0eae2c2dba030e5e4ed89bf4b563fd74442416c3fbcc6582dbaee6'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 0f49907cb7e03f167b419d66f3eaa76bff743c33d8f3da19e92af0a4436dc31b'
     AND 171 <= (
       SELECT count(*)
       FROM (
@@ -5536,7 +5536,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT 'forget', coalesce(p.resource ->> 'name', p.key ->> 0),
+    SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
            format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
            'skipped', '22023', n.note
     FROM (
@@ -5640,6 +5640,9 @@ BEGIN
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
+      s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
+        to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
+    ) AND NOT (
       r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
     ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
@@ -8716,7 +8719,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 10ad93ac8a0eae2c2dba030e5e4ed89bf4b563fd74442416c3fbcc6582dbaee6';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 0f49907cb7e03f167b419d66f3eaa76bff743c33d8f3da19e92af0a4436dc31b';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -1,6 +1,6 @@
 -- What is remembered: a later call adds to it, and what it leaves out stays as it was asked for before.
 BEGIN;
-SELECT plan(13);
+SELECT plan(15);
 
 CREATE FUNCTION pg_temp.recorded(section text) RETURNS SETOF jsonb LANGUAGE sql AS $$
   SELECT DISTINCT ON (r.key) r.resource FROM rolecall_internal.resource AS r
@@ -68,6 +68,13 @@ ELSE collect_tap(
   is_empty($$SELECT * FROM rolecall.create_user_with_grants('t_alice', NULL, '{t_anon}')$$, 'which a call leaves as it is')
 ) END;
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'and drift() too');
+
+-- A name that nobody has is not remembered: whoever gets it later was not meant.
+SELECT count(*) FROM rolecall.create_user_with_grants('t_dora', NULL, '{t_mistyped}');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'a membership that was skipped is not missed');
+CREATE ROLE t_mistyped;
+SELECT count(*) FROM rolecall.converge();
+SELECT ok(NOT pg_has_role('t_dora', 't_mistyped', 'MEMBER'), 'nor given to whoever gets that name');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -46,7 +46,7 @@ export function refused_steps(dry_run: Bool): Returns<Steps> {
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOR v_step IN
-        SELECT 'forget', coalesce(p.resource ->> 'name', p.key ->> 0),
+        SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
                format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
                'skipped', ${text(sqlstates.invalid_parameter_value)}, n.note
         FROM ${newest(sql`true`)} AS p

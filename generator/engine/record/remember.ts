@@ -49,7 +49,7 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
                       ELSE ${mergedWith(sql`s.section`, sql`p.resource`, sql`a.resource`)} END
           OFFSET 0
         ) AS v(key, resource)
-        WHERE v.key IS NOT NULL AND NOT ${isPrecondition(sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+        WHERE v.key IS NOT NULL AND NOT ${isOfNobody(sql`s.section`, sql`r.resource`)} AND NOT ${isPrecondition(sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;
@@ -91,6 +91,14 @@ export function remove_superseded(records: Records): Nothing {
     END
   `;
 }
+
+/**
+ * A membership of, or in, a role that does not exist: the call has skipped it. Whoever gets that name later was not meant.
+ */
+const isOfNobody = (section: Sql, resource: Sql) => sql`(
+  ${section} = 'memberships' AND NOT ${resource} ? 'state' AND 2 > num_nonnulls(
+    to_regrole(quote_ident(${resource} ->> 'role')), to_regrole(quote_ident(${resource} ->> 'member')))
+)`;
 
 /** What a role that was there before it was asked for could not do, so that it is not made anew with more. */
 const restrictions = (name: Sql) => sql`

@@ -75,6 +75,9 @@ BEGIN
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
+      s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
+        to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
+    ) AND NOT (
       r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
     ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
