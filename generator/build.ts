@@ -21,6 +21,7 @@ import { signatureTests } from './emit/signature-tests.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
 import { callGraph, callProblems } from './verify/calls.ts';
+import { messageProblems } from './verify/messages.ts';
 import type { Problem } from './verify/problem.ts';
 import { testProblems } from './verify/tests.ts';
 import { verify } from './verify/verify.ts';
@@ -58,12 +59,23 @@ async function outputs(): Promise<Outputs> {
   map.set('docs/reference.md', referencePage(specs));
   const problems = await verify(specs, map);
   if (problems.length > 0) return { files: map, problems };
-  const graph = callGraph([...map].filter(([path]) => path.startsWith('sql/')));
+  const sql = [...map].filter(([path]) => path.startsWith('sql/'));
+  const graph = callGraph(sql);
   const page = 'docs/architecture.md';
   map.set(page, architecturePage(readFileSync(join(root, page), 'utf8'), graph));
   // A test may come after what it tests; a commit has both.
-  const untested = checking ? testProblems(specs, (path) => existsSync(join(root, path))) : [];
+  const untested = checking
+    ? [...testProblems(specs, (path) => existsSync(join(root, path))), ...messageProblems(sql, serverTests())]
+    : [];
   return { files: map, problems: [...callProblems(graph), ...untested] };
+}
+
+/** The texts of the tests that run on a server. */
+function serverTests(): string[] {
+  return readdirSync(join(root, 'tests'), { recursive: true })
+    .map(String)
+    .filter((path) => /\.(sql|ts)$/.test(path) && !/(^generator\/|node_modules\/)/.test(path))
+    .map((path) => readFileSync(join(root, 'tests', path), 'utf8'));
 }
 
 /** The upgrade scripts of released versions, in their order. */

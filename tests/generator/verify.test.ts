@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { loadModule } from 'libpg-query';
 import type { FunctionSpec } from '../../generator/model/inspect.ts';
+import { messageProblems } from '../../generator/verify/messages.ts';
 import { specProblems } from '../../generator/verify/specs.ts';
 import { sqlProblems } from '../../generator/verify/statements.ts';
 import { testProblems } from '../../generator/verify/tests.ts';
@@ -184,4 +185,53 @@ test('a public function without a pgTAP file is refused, with the place of its s
       },
     ],
   );
+});
+
+const messages: Record<string, [statement: string, test: string, text: string]> = {
+  'a literal': [
+    "RAISE EXCEPTION USING MESSAGE = 'it''s no word'",
+    "throws_ok('…', '22023', 'it''s no word')",
+    "it's no word",
+  ],
+  'a template': [
+    'RAISE WARNING USING MESSAGE = format(\'word "%s" is %1$L too long\', word)',
+    String.raw`assert.match(message, /word \"a\" is 'b' too long/)`,
+    'word "%s" is %1$L too long',
+  ],
+  'a template within another': [
+    "RAISE NOTICE USING MESSAGE = format('%s', CASE WHEN true THEN format('%s is missing', word) END)",
+    "'a is missing'",
+    '%s is missing',
+  ],
+  'the text of RAISE itself': [
+    "RAISE EXCEPTION 'no % here', word USING ERRCODE = '22023'",
+    "'no one here'",
+    'no % here',
+  ],
+};
+
+for (const [what, [statement, provoking, text]] of Object.entries(messages)) {
+  test(`a message that no test provokes is refused: ${what}`, () => {
+    const files = [['sql/a.sql', sound.replace(raise, statement)]] as const;
+    const problem = { file: 'sql/a.sql', line: 12, message: `no test provokes the message: ${text}` };
+    assert.deepEqual(messageProblems(files, ['', 'another test'], new Map()), [problem]);
+    assert.deepEqual(messageProblems(files, ['', provoking], new Map()), []);
+    assert.deepEqual(messageProblems(files, [], new Map([[text, 'why']])), []);
+  });
+}
+
+test('what is no text of ours needs no test', () => {
+  for (const statement of [
+    'RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM',
+    "RAISE NOTICE '%', word",
+    "RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the engine catches this itself'",
+  ]) {
+    assert.deepEqual(messageProblems([['sql/a.sql', sound.replace(raise, statement)]], [], new Map()), []);
+  }
+});
+
+test('an exception for a message that nothing raises is refused', () => {
+  const [problem, ...more] = messageProblems([['sql/a.sql', sound]], ["'no'"], new Map([['gone', 'why']]));
+  assert.equal(problem?.message, 'nothing raises the message: gone');
+  assert.deepEqual(more, []);
 });

@@ -125,11 +125,15 @@ INSERT INTO wrong_name VALUES
 UPDATE before SET state = test.state();
 SELECT throws_ok(format('SELECT * FROM rolecall.create_base_roles(%s => %L)', a.argument, w.name), w.code, NULL, a.argument || ' => ' || w.name)
 FROM wrong_name AS w, unnest(ARRAY['anonymous', 'authenticated', 'administrator', 'default_role']) AS a(argument);
-SELECT throws_ok($$SELECT * FROM rolecall.create_base_roles('t_x', 't_x')$$, '22023', NULL, 'two base roles cannot be one');
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.create_base_roles('t_x', 't_x')$$, '22023',
+  'the anonymous, authenticated and administrator roles must have three different names', 'two base roles cannot be one'
+);
 SELECT throws_ok($$SELECT * FROM rolecall.create_base_roles('t_x', administrator => 't_x')$$, '22023', NULL, 'none of them');
 SELECT throws_ok($$SELECT * FROM rolecall.create_base_roles('t_admin')$$, '22023', NULL, 'one of them being remembered');
 SELECT throws_ok(
-  format('SELECT * FROM rolecall.create_base_roles(%s => %L)', a.argument, current_user), '22023', NULL, 'the caller is no base role: ' || a.argument
+  format('SELECT * FROM rolecall.create_base_roles(%s => %L)', a.argument, current_user), '22023',
+  format('role "%s" is the role that makes this call', current_user), 'the caller is no base role: ' || a.argument
 ) FROM unnest(ARRAY['anonymous', 'authenticated', 'administrator', 'default_role']) AS a(argument);
 CREATE ROLE t_super SUPERUSER;
 SELECT throws_ok(

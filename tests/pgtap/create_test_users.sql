@@ -91,7 +91,10 @@ SELECT throws_ok(
 )
 FROM unnest(ARRAY['app_password', 'admin_password']) AS a(argument),
      (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password);
-SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('t_x', app_admin => 't_x')$$, '22023', NULL, 'the two cannot be one');
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.create_test_users('t_x', app_admin => 't_x')$$, '22023',
+  'the user and the administrator must have two different names', 'the two cannot be one'
+);
 SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('app_admin')$$, '22023', NULL, 'whether both are named or one');
 SELECT throws_ok($$SELECT * FROM rolecall.create_test_users('t_anon')$$, '0LP01', NULL, 'a base role is no user');
 SELECT is(test.state(), state, 'nothing was changed, or remembered') FROM before;

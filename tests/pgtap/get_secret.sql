@@ -3,8 +3,11 @@ BEGIN;
 SELECT plan(22);
 
 SELECT throws_ok('SELECT rolecall.get_secret(NULL)', '22004', NULL, 'a null key');
-SELECT throws_ok($$SELECT rolecall.get_secret('')$$, '22023', NULL, 'an empty key');
-SELECT throws_ok($$SELECT rolecall.get_secret('rolecall.reporting')$$, '42939', NULL, 'the secret of the reporting roles is not given out');
+SELECT throws_ok($$SELECT rolecall.get_secret('')$$, '22023', 'key must not be empty', 'an empty key');
+SELECT throws_ok(
+  $$SELECT rolecall.get_secret('rolecall.reporting')$$, '42939', 'key "rolecall.reporting" is reserved',
+  'the secret of the reporting roles is not given out'
+);
 SELECT is(rolecall.get_secret('t'), NULL, 'an unknown key is null');
 
 SELECT rolecall.set_secret('t', 'open sesame');
@@ -12,7 +15,10 @@ SELECT rolecall.set_secret('u', 'older');
 SELECT is(rolecall.get_secret('t'), 'open sesame', 'a known one has its value');
 
 SET LOCAL rolecall.encryption_key = 'key one';
-SELECT throws_ok($$SELECT rolecall.get_secret('t')$$, '55000', NULL, 'it cannot be encrypted without pgcrypto');
+SELECT throws_ok(
+  $$SELECT rolecall.get_secret('t')$$, '55000',
+  'secrets are to be encrypted, but the extension pgcrypto is not installed in this database', 'it cannot be encrypted without pgcrypto'
+);
 CREATE SCHEMA t_crypto;
 CREATE EXTENSION pgcrypto SCHEMA t_crypto;
 

@@ -42,8 +42,8 @@ $$;
 CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
 CREATE ROLE t_super SUPERUSER;
 UPDATE before SET state = test.state();
-CREATE FUNCTION pg_temp.refused(arguments text, code text, what text) RETURNS SETOF text LANGUAGE sql AS $$
-  SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_role(%s, dry_run => %L)', arguments, dry_run), code, NULL,
+CREATE FUNCTION pg_temp.refused(arguments text, code text, what text, message text DEFAULT NULL) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_role(%s, dry_run => %L)', arguments, dry_run), code, message,
                    what || CASE WHEN dry_run THEN ', also in a dry run' ELSE '' END)
   FROM (VALUES (false), (true)) AS d(dry_run)
 $$;
@@ -53,20 +53,29 @@ SELECT pg_temp.refused(format('%L, ARRAY[''t_app'']', repeat('x', 64)), '42602',
 SELECT pg_temp.refused($$'pg_mine', ARRAY['t_app']$$, '42939', 'a reserved name');
 SELECT pg_temp.refused($$'public', ARRAY['t_app']$$, '42939', 'the name of PUBLIC');
 SELECT pg_temp.refused($$'t_super', ARRAY['t_app']$$, '22023', 'a superuser');
-SELECT pg_temp.refused(format('%L, ARRAY[''t_app'']', current_user), '22023', 'the caller');
-SELECT pg_temp.refused($$'t_report', NULL$$, '22004', 'null schemas');
-SELECT pg_temp.refused($$'t_report', ARRAY[]::text[]$$, '22023', 'no schema');
-SELECT pg_temp.refused($$'t_report', ARRAY['t_app', NULL]$$, '22004', 'a null schema');
+SELECT pg_temp.refused(format('%L, ARRAY[''t_app'']', current_user), '22023', 'the caller',
+                       format('role "%s" is the role that makes this call', current_user));
+SELECT pg_temp.refused($$'t_report', NULL$$, '22004', 'null schemas',
+                       'schemas must not be null');
+SELECT pg_temp.refused($$'t_report', ARRAY[]::text[]$$, '22023', 'no schema',
+                       'reporting role "t_report" needs at least one schema');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app', NULL]$$, '22004', 'a null schema',
+                       'schema name must not be null');
 SELECT pg_temp.refused($$'t_report', ARRAY['']$$, '42602', 'a schema without a name');
-SELECT pg_temp.refused(format('''t_report'', ARRAY[%L]', repeat('x', 64)), '42602', 'a schema with a name of 64 bytes');
+SELECT pg_temp.refused(format('''t_report'', ARRAY[%L]', repeat('x', 64)), '42602', 'a schema with a name of 64 bytes',
+                       'schema name must be 1 to 63 bytes long, not 64');
 SELECT pg_temp.refused($$'t_report', ARRAY['pg_catalog']$$, '42939', 'a schema of the server''s');
-SELECT pg_temp.refused($$'t_report', ARRAY['rolecall']$$, '42939', 'the schema of rolecall');
-SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY[NULL]::text[]$$, '22004', 'a withheld table without a name');
+SELECT pg_temp.refused($$'t_report', ARRAY['rolecall']$$, '42939', 'the schema of rolecall',
+                       'schema "rolecall" is not for reports');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY[NULL]::text[]$$, '22004', 'a withheld table without a name',
+                       'name of a withheld table must not be null');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['']$$, '22023', 'with an empty one');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['two words']$$, '22023', 'that is not quoted where it has to be');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['"token']$$, '22023', 'that is quoted by half');
-SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['a.b.c']$$, '42602', 'of three parts');
-SELECT pg_temp.refused(format('''t_report'', ARRAY[''t_app''], ARRAY[%L]', repeat('x', 64)), '42602', 'of 64 bytes');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['a.b.c']$$, '42602', 'of three parts',
+                       'withheld table ''a.b.c'' has more than a schema before its name');
+SELECT pg_temp.refused(format('''t_report'', ARRAY[''t_app''], ARRAY[%L]', repeat('x', 64)), '42602', 'of 64 bytes',
+                       format('name of withheld table %L must be 1 to 63 bytes long, not 64', repeat('x', 64)));
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY[NULL]::text[]$$, '22004', 'an owner of tables without a name');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY['']$$, '42602', 'with an empty one');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], search_path => ARRAY['t_app', NULL]$$, '22004', 'a null schema of the path');

@@ -1,6 +1,6 @@
 -- provision_reporting_roles: the usual pair. What each of the two is like is tested with provision_reporting_role.
 BEGIN;
-SELECT plan(36);
+SELECT plan(38);
 
 CREATE TABLE public.patient (id integer);
 CREATE TABLE public.token (id integer);
@@ -10,12 +10,13 @@ CREATE ROLE t_super SUPERUSER;
 
 CREATE TEMPORARY TABLE before (state text);
 INSERT INTO before VALUES (test.state());
-CREATE FUNCTION pg_temp.refused(arguments text, code text, what text) RETURNS SETOF text LANGUAGE sql AS $$
-  SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_roles(%s, dry_run => %L)', arguments, dry_run), code, NULL,
+CREATE FUNCTION pg_temp.refused(arguments text, code text, what text, message text DEFAULT NULL) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT throws_ok(format('SELECT * FROM rolecall.provision_reporting_roles(%s, dry_run => %L)', arguments, dry_run), code, message,
                    what || CASE WHEN dry_run THEN ', also in a dry run' ELSE '' END)
   FROM (VALUES (false), (true)) AS d(dry_run)
 $$;
-SELECT pg_temp.refused($$'t_one', 't_one'$$, '22023', 'two roles of one name');
+SELECT pg_temp.refused($$'t_one', 't_one'$$, '22023', 'two roles of one name',
+                       'the reporting and the raw role must have two different names');
 SELECT pg_temp.refused($$''$$, '42602', 'an empty name');
 SELECT pg_temp.refused(format('raw_role => %L', repeat('x', 64)), '42602', 'a name of 64 bytes');
 SELECT pg_temp.refused($$raw_role => 'pg_raw'$$, '42939', 'a reserved name');
@@ -25,6 +26,12 @@ SELECT pg_temp.refused('reporting_schema => NULL', '22004', 'a null schema');
 SELECT pg_temp.refused($$raw_schema => 'information_schema'$$, '42939', 'a schema of the server''s');
 SELECT pg_temp.refused($$withheld_tables => ARRAY['two words']$$, '22023', 'a withheld table that is not quoted where it has to be');
 SELECT pg_temp.refused($$table_owners => ARRAY['pg_owner']$$, '42939', 'a reserved name of an owner of tables');
+-- The schema public is never created. The functions of pgTAP are in it.
+ALTER SCHEMA public RENAME TO t_public;
+SET LOCAL search_path = t_public;
+SELECT pg_temp.refused($$raw_schema => 'public'$$, '3F000', 'the schema public that was dropped', 'schema "public" does not exist');
+RESET search_path;
+ALTER SCHEMA t_public RENAME TO public;
 SELECT is(test.state(), (SELECT state FROM before), 'none of them changed anything');
 
 -- By default.

@@ -192,7 +192,7 @@ SELECT throws_ok($$SELECT * FROM rolecall.remove_user('pg_monitor')$$, '42939', 
 SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', '')$$, '42602', NULL, 'an empty name of the new owner');
 SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 'public')$$, '42939', NULL, 'PUBLIC as the new owner');
 SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 't_missing')$$, '42704', 'role "t_missing" does not exist', 'no new owner');
-SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 't_bob')$$, '22023', NULL, 'the role itself as the new owner');
+SELECT throws_ok($$SELECT * FROM rolecall.remove_user('t_bob', 't_bob')$$, '22023', 'what role "t_bob" owns cannot be reassigned to the role itself', 'the role itself as the new owner');
 SELECT throws_ok(format('SELECT * FROM rolecall.remove_user(%L)', session_user), '55006', NULL, 'the session''s own role');
 CREATE ROLE t_caller CREATEROLE;
 CREATE ROLE t_super SUPERUSER;

@@ -9,7 +9,10 @@ SELECT throws_ok($$SELECT rolecall.reporting_role_password('pg_monitor')$$, '429
 
 CREATE ROLE t_other LOGIN;
 CREATE SCHEMA t_app;
-SELECT throws_ok($$SELECT rolecall.reporting_role_password('t_report')$$, '42704', NULL, 'before it is provisioned');
+SELECT throws_ok(
+  $$SELECT rolecall.reporting_role_password('t_report')$$, '42704',
+  format('reporting role "t_report" was not provisioned in database "%s"', current_database()), 'before it is provisioned'
+);
 SELECT rolecall.provision_reporting_role('t_report', ARRAY['t_app']);
 SELECT throws_ok($$SELECT rolecall.reporting_role_password('t_other')$$, '42704', NULL, 'another role');
 

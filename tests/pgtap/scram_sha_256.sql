@@ -2,14 +2,14 @@
 BEGIN;
 SELECT plan(24);
 
-SELECT throws_ok('SELECT rolecall.scram_sha_256(NULL)', '22004', NULL, 'a null password');
-SELECT throws_ok($$SELECT rolecall.scram_sha_256('')$$, '22023', NULL, 'an empty password');
+SELECT throws_ok('SELECT rolecall.scram_sha_256(NULL)', '22004', 'password must not be null', 'a null password');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('')$$, '22023', 'password must not be empty', 'an empty password');
 SELECT throws_ok(
   format('SELECT rolecall.scram_sha_256(%L)', password), '22023',
   'password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier', what
 ) FROM (VALUES ('an MD5 hash', 'md5' || md5('x')), ('half a verifier', 'SCRAM-SHA-256$4096:salt$key')) AS p(what, password);
-SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', NULL)$$, '22004', NULL, 'a null count');
-SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', 0)$$, '22023', NULL, 'no iterations');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', NULL)$$, '22004', 'iteration count must not be null', 'a null count');
+SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', 0)$$, '22023', 'iteration count must be at least 1', 'no iterations');
 SELECT throws_ok($$SELECT rolecall.scram_sha_256('x', -1)$$, '22023', NULL, 'fewer than none');
 
 SELECT is(

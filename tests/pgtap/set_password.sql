@@ -16,7 +16,7 @@ SELECT throws_ok($$SELECT * FROM rolecall.set_password(NULL, 'x')$$, '22004', NU
 SELECT throws_ok($$SELECT * FROM rolecall.set_password('', 'x')$$, '42602', NULL, 'an empty name');
 SELECT throws_ok(format('SELECT * FROM rolecall.set_password(%L, %L)', repeat('x', 64), 'x'), '42602', NULL, 'a name of 64 bytes');
 SELECT throws_ok($$SELECT * FROM rolecall.set_password('pg_mine', 'x')$$, '42939', NULL, 'a reserved name');
-SELECT throws_ok($$SELECT * FROM rolecall.set_password('t alice', NULL)$$, '22004', NULL, 'a null password');
+SELECT throws_ok($$SELECT * FROM rolecall.set_password('t alice', NULL)$$, '22004', 'password must not be null', 'a null password');
 SELECT throws_ok($$SELECT * FROM rolecall.set_password('t alice', '')$$, '22023', NULL, 'an empty password');
 SELECT throws_ok($$SELECT * FROM rolecall.set_password('t nobody', 'x')$$, '42704', NULL, 'a role that does not exist');
 SELECT is(pg_temp.stored(), NULL, 'none of them set a password');

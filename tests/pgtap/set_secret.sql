@@ -5,7 +5,7 @@ SELECT plan(31);
 SELECT table_privs_are('rolecall_internal', 'secret', 'public', ARRAY[]::text[], 'nor is the table');
 
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret(NULL, 'x')$$, '22004', NULL, 'a null key');
-SELECT throws_ok($$SELECT * FROM rolecall.set_secret('t', NULL)$$, '22004', NULL, 'a null value');
+SELECT throws_ok($$SELECT * FROM rolecall.set_secret('t', NULL)$$, '22004', 'value must not be null', 'a null value');
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('', 'x')$$, '22023', NULL, 'an empty key');
 SELECT throws_ok($$SELECT * FROM rolecall.set_secret('rolecall.reporting', 'x')$$, '42939', NULL, 'a key of the extension''s own');
 SELECT is_empty('TABLE rolecall_internal.secret', 'none of them stored anything');

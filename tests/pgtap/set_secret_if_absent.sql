@@ -3,7 +3,7 @@ BEGIN;
 SELECT plan(15);
 
 SELECT throws_ok($$SELECT rolecall.set_secret_if_absent(NULL, 'x')$$, '22004', NULL, 'a null key');
-SELECT throws_ok($$SELECT rolecall.set_secret_if_absent('t', NULL)$$, '22004', NULL, 'a null value');
+SELECT throws_ok($$SELECT rolecall.set_secret_if_absent('t', NULL)$$, '22004', 'value must not be null', 'a null value');
 SELECT throws_ok($$SELECT rolecall.set_secret_if_absent('', 'x')$$, '22023', NULL, 'an empty key');
 SELECT throws_ok($$SELECT rolecall.set_secret_if_absent('rolecall.x', 'x')$$, '42939', NULL, 'a key of the extension''s own');
 

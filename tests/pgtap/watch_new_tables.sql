@@ -35,7 +35,7 @@ SELECT is_empty('SELECT * FROM rolecall.drift()', 'before, nothing has drifted')
 SELECT is(pg_temp.after('CREATE TABLE t_app.unwatched (id integer)', 't_app.unwatched'), 'nothing', 'without it a table is not readable');
 
 -- The call.
-SELECT throws_ok('SELECT * FROM rolecall.watch_new_tables(NULL)', '22004', NULL, 'null');
+SELECT throws_ok('SELECT * FROM rolecall.watch_new_tables(NULL)', '22004', 'enable must not be null', 'null');
 GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO t_nobody;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO t_nobody;
 GRANT SELECT ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO t_nobody;

@@ -321,6 +321,11 @@ test('databases in other encodings', async () => {
       0,
     );
     assert.equal(await logIn(member, "it's"), member);
+    // Its bytes are those of U+00B5 in UTF-8, which is normalized to another letter.
+    await assert.rejects(client.query('SELECT rolecall.scram_sha_256($1)', [encoding === 'LATIN1' ? 'Âµ' : 'µ']), {
+      code: '0A000',
+      message: `password cannot be normalized in a database with encoding "${encoding}"`,
+    });
     assert.equal((await client.query('SELECT * FROM rolecall.drift()')).rows.length, 0);
 
     // From the database in UTF-8 the group is a role like any other, even where its name is no text there.

@@ -255,14 +255,26 @@ test('whatever the trigger meets, the table is made, and a WARNING says what is 
     true,
   );
 
+  // A schema of which no usage can be granted.
+  await admin.query(`CREATE EVENT TRIGGER forbid ON ddl_command_start WHEN TAG IN ('GRANT') EXECUTE FUNCTION forbid()`);
+  await maker.query('ALTER SCHEMA app RENAME TO former; CREATE SCHEMA app');
+  assert.deepEqual(
+    warnings().map(({ code, message }) => `${code} ${message}`),
+    [`P0001 schema "app" is not usable for reporting role "${role}_too": no grants here`],
+  );
+  await admin.query('DROP EVENT TRIGGER forbid; SELECT FROM rolecall.converge()');
+
   // The extension is not what it was.
   await admin.query(
     `ALTER EXTENSION rolecall DROP VIEW rolecall_watch.reporting_role; DROP VIEW rolecall_watch.reporting_role`,
   );
   await maker.query('CREATE TABLE app.afterwards (id integer)');
   assert.deepEqual(
-    warnings().map(({ code }) => code),
-    ['42P01'],
+    warnings().map(({ code, message }) => `${code} ${message}`),
+    [
+      '42P01 reporting roles may lack, or have, privileges on what CREATE TABLE made: ' +
+        'relation "rolecall_watch.reporting_role" does not exist',
+    ],
   );
   await admin.query('DROP EXTENSION rolecall CASCADE');
   await maker.query('CREATE TABLE app.last (id integer)');
