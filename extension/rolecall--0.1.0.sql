@@ -1474,6 +1474,65 @@ COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
   IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/plan/bypassrls_refusal.sql
+-- The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it.
+--
+-- A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role
+-- that somebody without BYPASSRLS could become: whoever may create roles can take a name that is to be expected.
+CREATE FUNCTION rolecall_internal.bypassrls_refusal(
+  role_name text,
+  role_oid oid
+)
+RETURNS rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $bypassrls_refusal$
+DECLARE
+  v_statement text := format('ALTER ROLE %I BYPASSRLS', bypassrls_refusal.role_name);
+  v_note text := (
+    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    FROM pg_roles AS c
+    WHERE c.rolname = current_user AND NOT c.rolsuper
+      AND NOT (
+        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
+        AND (bypassrls_refusal.role_oid IS NULL OR pg_has_role(bypassrls_refusal.role_oid, 'MEMBER WITH ADMIN OPTION'))
+      )
+    LIMIT 1
+  );
+  v_takers record;
+BEGIN
+  IF v_note IS NULL THEN
+    SELECT t.* INTO v_takers FROM (
+      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
+                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
+               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+             ) AS revokes
+      FROM pg_auth_members AS m
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT r.rolbypassrls
+    ) AS t;
+    v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
+    v_statement := concat_ws('; ', v_takers.revokes, v_statement);
+  END IF;
+  IF v_note IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN ROW(
+    'alter_role', bypassrls_refusal.role_name, v_statement, NULL, ARRAY[bypassrls_refusal.role_name], '42501', v_note
+  )::rolecall_internal.change;
+END
+$bypassrls_refusal$;
+
+COMMENT ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid)
+  IS 'The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it';
+REVOKE ALL ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid) FROM PUBLIC;
+
 -- sql/5-internal/document/check_document.sql
 CREATE FUNCTION rolecall_internal.check_document(
   document jsonb
@@ -1596,6 +1655,8 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_operator$
+DECLARE
+  v_takers record;
 BEGIN
   IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
     RAISE EXCEPTION USING
@@ -1610,6 +1671,15 @@ BEGIN
              'derived from.';
   END IF;
   PERFORM rolecall_internal.check_may_add_operators();
+  SELECT t.* INTO v_takers
+  FROM rolecall_internal.operator_takers(to_regrole(quote_ident(check_operator.role_name))::oid) AS t;
+  IF v_takers.names IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      HINT = 'Have a superuser run: ' || v_takers.revokes;
+  END IF;
 END
 $check_operator$;
 
@@ -3068,6 +3138,44 @@ COMMENT ON FUNCTION rolecall_internal.note_unwatched(jsonb)
   IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unwatched(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/operator_takers.sql
+CREATE FUNCTION rolecall_internal.operator_takers(
+  role_oid oid
+)
+RETURNS TABLE (
+  names text,
+  revokes text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $operator_takers$
+BEGIN
+  IF NOT has_table_privilege(operator_takers.role_oid, 'rolecall_internal.secret', 'SELECT') THEN
+    RETURN QUERY
+      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
+                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
+               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+             ) AS revokes
+      FROM pg_auth_members AS m
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE m.roleid = operator_takers.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT');
+  END IF;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT NULL::text, NULL::text;
+  END IF;
+END
+$operator_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
+  IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.operator_takers(oid) FROM PUBLIC;
+
 -- sql/5-internal/reading/other_database.sql
 -- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
 -- nobody's.
@@ -3840,9 +3948,11 @@ BEGIN
       WHERE w.state IS NULL AND NOT m.present
       GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
     )
-    SELECT 'grant_privilege', m.role, format(m.grant_format, m.role), NULL::text, ARRAY[m.role],
-           CASE WHEN a.absent THEN '42704' WHEN NOT m.may THEN '42501' END,
+    SELECT 'grant_privilege', m.role, concat_ws('; ', t.revokes, format(m.grant_format, m.role)), NULL::text,
+           ARRAY[m.role],
+           CASE WHEN a.absent THEN '42704' WHEN NOT m.may OR t.names IS NOT NULL THEN '42501' END,
            CASE WHEN a.absent THEN 'the role does not exist'
+                WHEN t.names IS NOT NULL THEN format('the role could be taken by %s', t.names)
                 WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
     FROM missing AS m
     CROSS JOIN LATERAL (
@@ -3850,6 +3960,7 @@ BEGIN
         plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
       )
     ) AS a(absent)
+    CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t
     ORDER BY m.position, m.kind;
   RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(plan_operators.document -> 'operators');
 END
@@ -4378,7 +4489,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_withheld text;
+  v_refused rolecall_internal.change;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
     v_resource := plan_roles.resources -> v_position;
@@ -4394,7 +4505,7 @@ BEGIN
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     v_statement := format('ALTER ROLE %I', v_name);
-    v_withheld := NULL;
+    v_refused := NULL;
     IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
@@ -4421,8 +4532,8 @@ BEGIN
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
     IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
-      v_withheld := rolecall_internal.why_no_bypassrls(v_role);
-      IF v_withheld IS NOT NULL THEN
+      v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
+      IF v_refused.sqlstate IS NOT NULL THEN
         v_wanted := v_wanted - 'bypassrls';
       END IF;
     END IF;
@@ -4438,10 +4549,8 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    IF v_withheld IS NOT NULL THEN
-      v_changes := v_changes || ROW(
-        'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
-      )::rolecall_internal.change;
+    IF v_refused.sqlstate IS NOT NULL THEN
+      v_changes := v_changes || v_refused;
     END IF;
   END LOOP;
   RETURN v_changes;
@@ -6502,11 +6611,11 @@ COMMENT ON FUNCTION rolecall_internal.verifier(text)
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_members.sql
--- Says who is a member of a role that was there before it became a reporting role here, and so will read what it
--- reads.
+-- Says who could read what a role is to read, where the role is there already and did not become a reporting role
+-- here.
 --
--- Members are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
--- is to be expected, and let others into it, before it is provisioned.
+-- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
+-- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
 CREATE FUNCTION rolecall_internal.warn_about_members(
   definitions jsonb
 )
@@ -6518,27 +6627,40 @@ DECLARE
   v_found record;
 BEGIN
   FOR v_found IN
-    SELECT d.role, string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS members
+    SELECT d.role, t.names, t.revokes
     FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)
-    JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d.role))::oid
-    JOIN pg_roles AS r ON r.oid = m.member
-    WHERE NOT r.rolsuper AND r.rolname <> current_user AND NOT rolecall_internal.is_creator_edge(to_jsonb(m))
-      AND rolecall_internal.newest_record('read_access', jsonb_build_array(d.role)) IS NULL
-    GROUP BY d.role
+    CROSS JOIN LATERAL (
+      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
+                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
+               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+             ) AS revokes
+      FROM pg_auth_members AS m
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE m.roleid = to_regrole(quote_ident(d.role))::oid AND NOT r.rolsuper AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT false
+    ) AS t
+    WHERE t.names IS NOT NULL
+      AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
     ORDER BY d.role
   LOOP
     RAISE WARNING USING
       MESSAGE = format(
-        'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.members
+        'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
       ),
-      HINT = 'rolecall.revoke_role() ends the memberships that are not wanted.';
+      DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
+      HINT = 'What is not wanted ends by: ' || v_found.revokes;
   END LOOP;
 END
 $warn_about_members$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
-  IS 'Says who is a member of a role that was there before it became a reporting role here, and so will read what it '
-     'reads';
+  IS 'Says who could read what a role is to read, where the role is there already and did not become a reporting role '
+     'here';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_public.sql
@@ -6565,35 +6687,6 @@ $warn_about_public$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
-
--- sql/5-internal/plan/why_no_bypassrls.sql
--- Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can.
---
--- A superuser gives it, and from PostgreSQL 16 a role that has it, to roles that it may change.
-CREATE FUNCTION rolecall_internal.why_no_bypassrls(
-  role_oid oid
-)
-RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $why_no_bypassrls$
-BEGIN
-  RETURN (
-    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
-    FROM pg_roles AS c
-    WHERE c.rolname = current_user AND NOT c.rolsuper
-      AND NOT (
-        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
-        AND (why_no_bypassrls.role_oid IS NULL OR pg_has_role(why_no_bypassrls.role_oid, 'MEMBER WITH ADMIN OPTION'))
-      )
-    LIMIT 1
-  );
-END
-$why_no_bypassrls$;
-
-COMMENT ON FUNCTION rolecall_internal.why_no_bypassrls(oid)
-  IS 'Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can';
-REVOKE ALL ON FUNCTION rolecall_internal.why_no_bypassrls(oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/with_options.sql
 CREATE FUNCTION rolecall_internal.with_options(

@@ -129,7 +129,7 @@ export class Rolecall {
    * @throws reserved_name - the name belongs to PostgreSQL
    * @throws undefined_object - the role does not exist
    * @throws invalid_parameter_value - the role is a reporting role
-   * @throws insufficient_privilege - the caller does not own the objects of the extension
+   * @throws insufficient_privilege - another role could take the rights by membership or ADMIN OPTION, or the caller does not own the objects of the extension
    */
   async add_operator(
     values: {
@@ -209,7 +209,8 @@ export class Rolecall {
    * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
    * former one as they are.
    *
-   * A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
+   * BYPASSRLS is not given to a role that somebody without it could take by membership or ADMIN OPTION, such as the role that
+   * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
    * row that has the statement for who can.
    *
    * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given

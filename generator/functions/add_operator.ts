@@ -23,7 +23,7 @@ import { sql } from '../sql/template.ts';
  * @throws reserved_name - the name belongs to PostgreSQL
  * @throws undefined_object - the role does not exist
  * @throws invalid_parameter_value - the role is a reporting role
- * @throws insufficient_privilege - the caller does not own the objects of the extension
+ * @throws insufficient_privilege - another role could take the rights by membership or ADMIN OPTION, or the caller does not own the objects of the extension
  * @example SELECT operation, statement, status FROM rolecall.add_operator('alice', dry_run => true);
  */
 export function add_operator(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {

@@ -9,7 +9,8 @@ import { established, groupRole } from './_shared.ts';
  * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
  * former one as they are.
  *
- * A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
+ * BYPASSRLS is not given to a role that somebody without it could take by membership or ADMIN OPTION, such as the role that
+ * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
  * row that has the statement for who can.
  *
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`

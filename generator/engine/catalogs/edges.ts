@@ -2,7 +2,7 @@
  * The membership that a role has because it created the other one.
  */
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 
 /**
  * Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked
@@ -23,3 +23,25 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
     END
   `;
 }
+
+/**
+ * Who could take what a role is given, through membership of it, SET ROLE or ADMIN OPTION, and has not got that power, r being
+ * the member: the names, and the statements that end it. Both are null where there is nobody.
+ *
+ * From PostgreSQL 16 whoever makes a role has ADMIN OPTION on it. The caller gives no more than it has.
+ */
+export const takers = (role: Sql, hasPower: Sql) => sql`
+  SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+         string_agg(
+           format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
+                  CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
+           '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+         ) AS revokes
+  FROM pg_auth_members AS m
+  JOIN pg_roles AS r ON r.oid = m.member
+  CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+  WHERE m.roleid = ${role} AND NOT r.rolsuper AND r.rolname <> current_user
+    AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+         OR NOT e.edge ? 'set_option')
+    AND NOT ${hasPower}
+`;

@@ -6,10 +6,11 @@
  * and so adds operators too.
  */
 import { schemas } from '../../model/objects.ts';
-import type { ChangeRow, Jsonb, Nothing, SetOf, Text } from '../../model/types.ts';
+import type { ChangeRow, Jsonb, Nothing, Oid, SetOf, Table, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
-import { join, raw, sql, text } from '../../sql/template.ts';
+import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { literal, wrapped } from '../../sql/quote.ts';
+import { takers } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /** One privilege that one of the objects lacks is reason enough for the statement about all objects of the kind. */
@@ -86,9 +87,11 @@ export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
           WHERE w.state IS NULL AND NOT m.present
           GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
         )
-        SELECT 'grant_privilege', m.role, format(m.grant_format, m.role), NULL::text, ARRAY[m.role],
-               CASE WHEN a.absent THEN '42704' WHEN NOT m.may THEN '42501' END,
+        SELECT 'grant_privilege', m.role, concat_ws('; ', t.revokes, format(m.grant_format, m.role)), NULL::text,
+               ARRAY[m.role],
+               CASE WHEN a.absent THEN '42704' WHEN NOT m.may OR t.names IS NOT NULL THEN '42501' END,
                CASE WHEN a.absent THEN 'the role does not exist'
+                    WHEN t.names IS NOT NULL THEN format('the role could be taken by %s', t.names)
                     WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
         FROM missing AS m
         CROSS JOIN LATERAL (
@@ -96,6 +99,7 @@ export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
             ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
           )
         ) AS a(absent)
+        CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t
         ORDER BY m.position, m.kind;
       RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(${document} -> 'operators');
     END
@@ -144,11 +148,33 @@ export function plan_former_operators(operators: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
+ * Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody
+ * @volatility stable
+ */
+export function operator_takers(role_oid: Oid): Table<{ names: Text; revokes: Text }> {
+  return sql`
+    BEGIN
+      IF NOT ${isOperator(role_oid)} THEN
+        RETURN QUERY
+          ${takers(role_oid, isOperator(sql`r.oid`))};
+      END IF;
+      IF NOT FOUND THEN
+        RETURN QUERY SELECT NULL::text, NULL::text;
+      END IF;
+    END
+  `;
+}
+
+const isOperator = (oid: Sql) => sql`has_table_privilege(${oid}, 'rolecall_internal.secret', 'SELECT')`;
+
+/**
  * Refuses an operator that does not exist or only reads, and a caller that could not grant it anything
  * @volatility stable
  */
 export function check_operator(role_name: Text): Nothing {
   return sql`
+    DECLARE
+      v_takers record;
     BEGIN
       IF to_regrole(quote_ident(${role_name})) IS NULL THEN
         ${raiseNoRole(role_name)}
@@ -161,6 +187,15 @@ export function check_operator(role_name: Text): Nothing {
                  'derived from.';
       END IF;
       PERFORM rolecall_internal.check_may_add_operators();
+      SELECT t.* INTO v_takers
+      FROM rolecall_internal.operator_takers(to_regrole(quote_ident(${role_name}))::oid) AS t;
+      IF v_takers.names IS NOT NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'insufficient_privilege',
+          MESSAGE = format('the rights of operator "%s" could be taken by %s', ${role_name}, v_takers.names),
+          DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+          HINT = 'Have a superuser run: ' || v_takers.revokes;
+      END IF;
     END
   `;
 }

@@ -6,9 +6,10 @@
  * transaction has replaced meanwhile, and the one by which this transaction replaced that.
  */
 import { mask } from '../../model/resources.ts';
-import type { Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
+import type { Change, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
+import { takers } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 
@@ -27,7 +28,7 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
       v_wanted jsonb;
       v_present jsonb;
       v_statement text;
-      v_withheld text;
+      v_refused rolecall_internal.change;
     BEGIN
       FOR v_position IN 0 .. jsonb_array_length(${resources}) - 1 LOOP
         v_resource := ${resources} -> v_position;
@@ -41,7 +42,7 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
         v_statement := format('ALTER ROLE %I', v_name);
-        v_withheld := NULL;
+        v_refused := NULL;
         IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
           ${raiseNoRole(sql`v_name`)}
         ELSIF v_role IS NULL THEN
@@ -60,8 +61,8 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
           CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
         END IF;
         IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
-          v_withheld := rolecall_internal.why_no_bypassrls(v_role);
-          IF v_withheld IS NOT NULL THEN
+          v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
+          IF v_refused.sqlstate IS NOT NULL THEN
             v_wanted := v_wanted - 'bypassrls';
           END IF;
         END IF;
@@ -77,10 +78,8 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
             v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
           )::rolecall_internal.change;
         END IF;
-        IF v_withheld IS NOT NULL THEN
-          v_changes := v_changes || ROW(
-            'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
-          )::rolecall_internal.change;
+        IF v_refused.sqlstate IS NOT NULL THEN
+          v_changes := v_changes || v_refused;
         END IF;
       END LOOP;
       RETURN v_changes;
@@ -110,15 +109,17 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> 
 }
 
 /**
- * Why the caller cannot give BYPASSRLS to a role, or to a new one where null is given; null where it can
+ * The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it
  *
- * A superuser gives it, and from PostgreSQL 16 a role that has it, to roles that it may change.
+ * A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role that
+ * somebody without BYPASSRLS could become: whoever may create roles can take a name that is to be expected.
  * @volatility stable
  */
-export function why_no_bypassrls(role_oid: Oid | null): Returns<Text> {
+export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Change> {
   return sql`
-    BEGIN
-      RETURN (
+    DECLARE
+      v_statement text := format('ALTER ROLE %I BYPASSRLS', ${role_name});
+      v_note text := (
         SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
         FROM pg_roles AS c
         WHERE c.rolname = current_user AND NOT c.rolsuper
@@ -128,6 +129,21 @@ export function why_no_bypassrls(role_oid: Oid | null): Returns<Text> {
           )
         LIMIT 1
       );
+      v_takers record;
+    BEGIN
+      IF v_note IS NULL THEN
+        SELECT t.* INTO v_takers FROM (
+          ${takers(role_oid, sql`r.rolbypassrls`)}
+        ) AS t;
+        v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
+        v_statement := concat_ws('; ', v_takers.revokes, v_statement);
+      END IF;
+      IF v_note IS NULL THEN
+        RETURN NULL;
+      END IF;
+      RETURN ROW(
+        'alter_role', ${role_name}, v_statement, NULL, ARRAY[${role_name}], '42501', v_note
+      )::rolecall_internal.change;
     END
   `;
 }

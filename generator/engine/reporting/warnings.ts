@@ -3,6 +3,7 @@
  */
 import type { Jsonb, Nothing } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { takers } from '../catalogs/edges.ts';
 import { handler } from '../reading/watch.ts';
 
 /**
@@ -27,10 +28,10 @@ export function warn_about_public(): Nothing {
 }
 
 /**
- * Says who is a member of a role that was there before it became a reporting role here, and so will read what it reads
+ * Says who could read what a role is to read, where the role is there already and did not become a reporting role here
  *
- * Members are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
- * is to be expected, and let others into it, before it is provisioned.
+ * Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
+ * is to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
  * @volatility stable
  */
 export function warn_about_members(definitions: Jsonb): Nothing {
@@ -39,20 +40,21 @@ export function warn_about_members(definitions: Jsonb): Nothing {
       v_found record;
     BEGIN
       FOR v_found IN
-        SELECT d.role, string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS members
+        SELECT d.role, t.names, t.revokes
         FROM jsonb_to_recordset(${definitions}) AS d(role text)
-        JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d.role))::oid
-        JOIN pg_roles AS r ON r.oid = m.member
-        WHERE NOT r.rolsuper AND r.rolname <> current_user AND NOT rolecall_internal.is_creator_edge(to_jsonb(m))
-          AND rolecall_internal.newest_record('read_access', jsonb_build_array(d.role)) IS NULL
-        GROUP BY d.role
+        CROSS JOIN LATERAL (
+          ${takers(sql`to_regrole(quote_ident(d.role))::oid`, sql`false`)}
+        ) AS t
+        WHERE t.names IS NOT NULL
+          AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
         ORDER BY d.role
       LOOP
         RAISE WARNING USING
           MESSAGE = format(
-            'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.members
+            'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
           ),
-          HINT = 'rolecall.revoke_role() ends the memberships that are not wanted.';
+          DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
+          HINT = 'What is not wanted ends by: ' || v_found.revokes;
       END LOOP;
     END
   `;

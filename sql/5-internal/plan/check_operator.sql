@@ -7,6 +7,8 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_operator$
+DECLARE
+  v_takers record;
 BEGIN
   IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
     RAISE EXCEPTION USING
@@ -21,6 +23,15 @@ BEGIN
              'derived from.';
   END IF;
   PERFORM rolecall_internal.check_may_add_operators();
+  SELECT t.* INTO v_takers
+  FROM rolecall_internal.operator_takers(to_regrole(quote_ident(check_operator.role_name))::oid) AS t;
+  IF v_takers.names IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      HINT = 'Have a superuser run: ' || v_takers.revokes;
+  END IF;
 END
 $check_operator$;
 

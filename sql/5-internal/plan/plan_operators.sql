@@ -52,9 +52,11 @@ BEGIN
       WHERE w.state IS NULL AND NOT m.present
       GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
     )
-    SELECT 'grant_privilege', m.role, format(m.grant_format, m.role), NULL::text, ARRAY[m.role],
-           CASE WHEN a.absent THEN '42704' WHEN NOT m.may THEN '42501' END,
+    SELECT 'grant_privilege', m.role, concat_ws('; ', t.revokes, format(m.grant_format, m.role)), NULL::text,
+           ARRAY[m.role],
+           CASE WHEN a.absent THEN '42704' WHEN NOT m.may OR t.names IS NOT NULL THEN '42501' END,
            CASE WHEN a.absent THEN 'the role does not exist'
+                WHEN t.names IS NOT NULL THEN format('the role could be taken by %s', t.names)
                 WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
     FROM missing AS m
     CROSS JOIN LATERAL (
@@ -62,6 +64,7 @@ BEGIN
         plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
       )
     ) AS a(absent)
+    CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t
     ORDER BY m.position, m.kind;
   RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(plan_operators.document -> 'operators');
 END

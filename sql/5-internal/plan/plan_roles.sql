@@ -16,7 +16,7 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_withheld text;
+  v_refused rolecall_internal.change;
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
     v_resource := plan_roles.resources -> v_position;
@@ -32,7 +32,7 @@ BEGIN
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     v_statement := format('ALTER ROLE %I', v_name);
-    v_withheld := NULL;
+    v_refused := NULL;
     IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
@@ -59,8 +59,8 @@ BEGIN
       CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
     END IF;
     IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
-      v_withheld := rolecall_internal.why_no_bypassrls(v_role);
-      IF v_withheld IS NOT NULL THEN
+      v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
+      IF v_refused.sqlstate IS NOT NULL THEN
         v_wanted := v_wanted - 'bypassrls';
       END IF;
     END IF;
@@ -76,10 +76,8 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    IF v_withheld IS NOT NULL THEN
-      v_changes := v_changes || ROW(
-        'alter_role', v_name, format('ALTER ROLE %I BYPASSRLS', v_name), NULL, ARRAY[v_name], '42501', v_withheld
-      )::rolecall_internal.change;
+    IF v_refused.sqlstate IS NOT NULL THEN
+      v_changes := v_changes || v_refused;
     END IF;
   END LOOP;
   RETURN v_changes;
