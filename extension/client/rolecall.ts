@@ -850,7 +850,9 @@ export class Rolecall {
    * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
    * shows the definitions of the reporting roles. Everything else in the schema stays closed.
    *
-   * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
+   * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first. It needs
+   * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
+   * are watched: that view goes as well.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - enable is null

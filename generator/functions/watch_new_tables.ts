@@ -19,7 +19,9 @@ import { sql } from '../sql/template.ts';
  * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
  * shows the definitions of the reporting roles. Everything else in the schema stays closed.
  *
- * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first.
+ * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first. It needs
+ * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
+ * are watched: that view goes as well.
  *
  * @param enable true: watch; false: no more
  * @param dry_run true: return the steps as planned and change nothing

@@ -511,6 +511,9 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
     'CREATE TABLE rolecall_watch.mine (id integer)',
     // Nothing else can be named, so nobody can stand in the way of DROP EXTENSION with it.
     'CREATE TABLE mine (step rolecall.step)',
+    'CREATE TEMPORARY TABLE mine (step rolecall.step)',
+    'CREATE TEMPORARY TABLE mine (LIKE rolecall_internal.resource)',
+    'CREATE TEMPORARY TABLE mine (resource rolecall_internal.resource)',
     'CREATE VIEW mine AS TABLE rolecall_internal.secret',
     'DELETE FROM rolecall_watch.reporting_role',
     'CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
@@ -522,8 +525,13 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
     );
   }
   assert.equal((await other.query('TABLE rolecall_watch.reporting_role')).rows.length, 1);
+  await other.query('CREATE TEMPORARY VIEW pinned AS TABLE rolecall_watch.reporting_role');
   await admin.query('SELECT FROM rolecall.watch_new_tables(false)');
   await assert.rejects(other.query('TABLE rolecall_watch.reporting_role'), { code: '42501' });
+  // What somebody made of the one view that everybody may use goes with CASCADE.
+  await assert.rejects(admin.query('DROP EXTENSION rolecall'), { code: '2BP01' });
+  await admin.query('DROP EXTENSION rolecall CASCADE');
+  await assert.rejects(other.query('TABLE pinned'), { code: '42P01' });
   await other.end();
   await end();
 });
