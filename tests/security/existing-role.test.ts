@@ -70,7 +70,8 @@ async function makePlace(by: (typeof kinds)[number]): Promise<Place> {
     async provision() {
       const warnings: string[] = [];
       const listen = ({ severity, message = '' }: NoticeMessage) => {
-        if (severity === 'WARNING') warnings.push(message);
+        // From 16 the keeper has ADMIN OPTION on what it created, which is said at first: see names-taken.test.ts.
+        if (severity === 'WARNING' && !message.endsWith(`can read what it reads: "${keeper}"`)) warnings.push(message);
       };
       provisioner.on('notice', listen);
       const { rows } = await provisioner.query<Step>('SELECT * FROM rolecall.provision_reporting_role($1, $2, $3)', [
@@ -498,7 +499,8 @@ for (const by of kinds) {
     const { rows } = await admin.query(`SELECT pg_has_role($1, $2, 'MEMBER') AS member`, [third, role]);
     assert.deepEqual(rows, [{ member: true }]);
     const named = warnings.filter((text) => text.includes('its members'));
-    assert.deepEqual(named, [`role "${role}" is there already, and its members can read what it reads: "${third}"`]);
+    const readers = by === 'superuser' && major >= 16 ? `"${place.keeper}", "${third}"` : `"${third}"`;
+    assert.deepEqual(named, [`role "${role}" is there already, and its members can read what it reads: ${readers}`]);
     const again = await place.provision();
     assert.deepEqual(again.steps, []);
     assert.ok(!again.warnings.some((text) => text.includes('its members')), 'once: from then on they are known');
