@@ -41,7 +41,7 @@ BEGIN
       'DO $do$ BEGIN IF nextval(''pg_temp.attempts'') = 1 OR NOT %L THEN RAISE EXCEPTION USING ERRCODE = %L, MESSAGE = %L; END IF; END $do$',
       once, code, message
     ), NULL, ARRAY['target', 'granted'], NULL, NULL
-  )::rolecall_internal.change, false) AS s;
+  )::rolecall_internal.change, false, false) AS s;
   RETURN coalesce(concat_ws(' ', v_step.status, v_step.sqlstate) || coalesce(': ' || v_step.note, ''), '');
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
@@ -54,15 +54,20 @@ function conditionTest(name: string, policy: Operation, condition: Condition): s
   const code = sqlstates[condition];
   const outcome = call(name, condition, 'failed', false);
   const ignored = policy.ignored?.find(({ conditions }) => conditions.includes(condition));
-  if (ignored?.then === 'again') return is(outcome, '', `${name} is planned again after ${condition}`);
-  if (ignored) return is(outcome, `skipped ${code}: ${ignored.note}`, `${name} is skipped after ${condition}`);
+  if (ignored?.then === 'again')
+    return is(outcome, `again ${code}: failed`, `${name} is planned again after ${condition}`);
+  if (ignored) return is(outcome, `ignored ${code}: ${ignored.note}`, `${name} is ignored after ${condition}`);
   const caught = Object.values(errorClasses).some((one) => one.slice(0, 2) === code.slice(0, 2));
   if (!caught) return is(outcome, `raised ${code} failed: `, `${name} lets ${condition} pass as it is`);
   const hint = policy.surfaced?.find((one) => one.condition === condition)?.hint;
   if (hint) {
     const role = name === 'grant_role' || name === 'revoke_role' ? 'granted' : 'target';
-    const expected = literal(`raised ${code} failed: ${hint.replaceAll('{role}', role)}`);
-    return `SELECT is(${outcome}, replace(${expected}, '{caller}', quote_ident(current_user)), ${literal(`${name} surfaces ${condition} with its hint`)});`;
+    const expected = (one: string) => literal(`raised ${code} failed: ${one.replaceAll('{role}', role)}`);
+    const ofVersion =
+      typeof hint === 'string'
+        ? expected(hint)
+        : `CASE WHEN current_setting('server_version_num')::integer < 160000 THEN ${expected(hint.before16)} ELSE ${expected(hint.since16)} END`;
+    return `SELECT is(${outcome}, replace(${ofVersion}, '{caller}', quote_ident(current_user)), ${literal(`${name} surfaces ${condition} with its hint`)});`;
   }
   return `SELECT alike(${outcome}, ${literal(`raised ${code} failed: _%`)}, ${literal(`${name} surfaces ${condition}`)});`;
 }

@@ -203,6 +203,15 @@ export const objects: readonly Node[] = [
     dumped: true,
   },
   {
+    kind: 'table',
+    schema: schemas.internal,
+    name: 'turn',
+    comment: 'Empty: locked by those who replace the reporting secret, use it, or change the watching of new tables',
+    columns: [{ name: 'id', type: 'integer', constraint: 'PRIMARY KEY', comment: 'no row has one' }],
+    indexes: [],
+    dumped: false,
+  },
+  {
     kind: 'view',
     schema: schemas.watch,
     name: 'reporting_role',

@@ -26,8 +26,14 @@ export interface Operation {
    * Surfaced with a hint of ours; everything else that is neither ignored nor retried is surfaced too. In a hint {role}
    * is the role that the change takes rights on, and {caller} who makes the call.
    */
-  readonly surfaced?: readonly { readonly condition: Condition; readonly hint: string }[];
+  readonly surfaced?: readonly { readonly condition: Condition; readonly hint: Hint }[];
 }
+
+/** One for all versions, or one for those that ask for ADMIN OPTION and one for those before. */
+export type Hint = string | { readonly since16: string; readonly before16: string };
+
+/** In place of a hint that would have a superuser, or a role itself, granted to the caller. */
+export const superuserAlone = 'Have a superuser make the call.';
 
 /**
  * The server's messages for a lost race, as patterns of LIKE; it does not translate them, and has no code for them. The
@@ -60,16 +66,39 @@ const roleDropped: Ignored = {
   note: 'a role was dropped meanwhile',
 };
 
-const alterHint =
-  'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 by a role that has the attribute itself.';
-const grantHint =
-  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT {role} TO {caller} WITH ADMIN OPTION. Before, CREATEROLE is enough.';
-const revokeHint =
-  'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.';
-const ownedHint =
-  'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and newer have a superuser, or a role that has ADMIN OPTION, run GRANT {role} TO {caller} WITH INHERIT TRUE; before, GRANT {role} TO {caller} takes CREATEROLE.';
+const admin = 'have a superuser, or a role that has it, run GRANT {role} TO {caller} WITH ADMIN OPTION.';
+const alterHint = {
+  since16: `This requires CREATEROLE, and ADMIN OPTION on the role: ${admin} REPLICATION and BYPASSRLS can be changed by a role that has the attribute itself, SUPERUSER only by a superuser.`,
+  before16:
+    'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is a superuser.',
+};
+const grantHint = {
+  since16: `This requires ADMIN OPTION on the granted role: ${admin}`,
+  before16:
+    'This requires CREATEROLE, or ADMIN OPTION on the granted role. Only a superuser can grant a role that is a superuser.',
+};
+const revokeHint = {
+  since16:
+    'This requires ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it, and the privileges of the grantor whom the statement names: else have that grantor, or a superuser, run it.',
+  before16:
+    'This requires CREATEROLE, or ADMIN OPTION on the role. Only a superuser can revoke a role that is a superuser.',
+};
+const ownedHint = {
+  since16:
+    'This requires the privileges of the role, and REASSIGN OWNED also those of the new owner: have a superuser, or a role that has ADMIN OPTION, run GRANT {role} TO {caller} WITH INHERIT TRUE.',
+  before16:
+    'This requires the privileges of the role, and REASSIGN OWNED also those of the new owner: have a superuser, or a role that has CREATEROLE, run GRANT {role} TO {caller}.',
+};
+const dropHint = {
+  since16: `This requires CREATEROLE, and ADMIN OPTION on the role: ${admin}`,
+  before16: 'This requires CREATEROLE. Only a superuser can drop a superuser.',
+};
+const createHint = {
+  since16: 'This requires CREATEROLE. BYPASSRLS can be given by a role that has it itself, or by a superuser.',
+  before16: 'This requires CREATEROLE. Only a superuser can give BYPASSRLS.',
+};
 const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
-const superuserHint = 'Event triggers are made and dropped by superusers alone.';
+const superuserHint = 'Only a superuser can create or drop an event trigger.';
 export const operations = {
   create_role: {
     summary: 'CREATE ROLE',
@@ -77,7 +106,7 @@ export const operations = {
     surfaced: [
       {
         condition: 'insufficient_privilege',
-        hint: 'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself.',
+        hint: createHint,
       },
     ],
   },
@@ -98,12 +127,11 @@ export const operations = {
   },
   grant_role: {
     summary: 'GRANT of a role to a role',
-    // GRANT does not lock the member, and would leave a membership of nobody behind if it were dropped meanwhile. Its
-    // address is given with a lock that lasts, also to who may not comment on it.
+    // GRANT does not lock the member, nor before 16 the granted role: if one of them were dropped meanwhile, a membership
+    // row of a role that no longer exists would be left. The address of a role comes with a lock that lasts.
     before: sql`
-      IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
-        PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
-      END IF;
+      PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+      FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
     `,
     ignored: [
       { conditions: ['unique_violation'], then: 'skip', note: 'another transaction granted it at the same moment' },
@@ -131,7 +159,7 @@ export const operations = {
   create_schema: {
     summary: 'CREATE SCHEMA',
     ignored: [{ ...lostCreateRace, conditions: ['duplicate_schema', 'unique_violation'] }],
-    surfaced: [{ condition: 'insufficient_privilege', hint: 'This takes CREATE on the database.' }],
+    surfaced: [{ condition: 'insufficient_privilege', hint: 'This requires CREATE on the database.' }],
   },
   grant_privilege: {
     summary: 'GRANT of privileges on objects',
@@ -152,7 +180,7 @@ export const operations = {
     surfaced: [
       {
         condition: 'insufficient_privilege',
-        hint: 'This takes membership in the role that will own the objects; a superuser needs none.',
+        hint: 'This requires membership in the role that will own the objects; a superuser needs none.',
       },
     ],
   },
@@ -174,7 +202,7 @@ export const operations = {
     surfaced: [
       {
         condition: 'insufficient_privilege',
-        hint: 'This takes the privileges of the role, or membership in pg_signal_backend: GRANT {role} TO {caller}, or GRANT pg_signal_backend TO {caller}; the sessions of a superuser take a superuser.',
+        hint: 'This requires the privileges of the role, as GRANT {role} TO {caller} gives them, or membership in pg_signal_backend.',
       },
     ],
   },
@@ -196,11 +224,13 @@ export const operations = {
   },
   drop_role: {
     summary: 'DROP ROLE',
+    // Any login can hold the weakest lock on a role, for as long as it likes.
+    before: sql`PERFORM rolecall_internal.note_holders(change.target);`,
     ignored: [alreadyGone],
     surfaced: [
       {
         condition: 'insufficient_privilege',
-        hint: 'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT {role} TO {caller} WITH ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.',
+        hint: dropHint,
       },
       {
         condition: 'dependent_objects_still_exist',

@@ -24,6 +24,7 @@ export type Changes = Sql;
 export type Principals = Sql;
 export type Places = Sql;
 export type TableGroups = Sql;
+export type Step = Sql;
 export type Steps = Sql;
 export type Records = Sql;
 
@@ -66,6 +67,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   TimestampTz: 'timestamptz',
   Change: 'rolecall_internal.change',
   Changes: 'rolecall_internal.change[]',
+  Step: 'rolecall.step',
   Steps: 'rolecall.step[]',
   Records: 'rolecall_internal.resource[]',
   StepRow: 'rolecall.step',

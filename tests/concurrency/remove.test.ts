@@ -174,7 +174,10 @@ test('a caller with CREATEROLE may remove what it may drop, and is told what is 
   const remove = `SELECT * FROM rolecall.remove_user('made', drop_owned => true, terminate_sessions => true)`;
   const rights = await failure(caller, remove);
   assert.equal(rights.code, '42501');
-  assert.match(rights.hint ?? '', /GRANT made TO caller WITH INHERIT TRUE; before, GRANT made TO caller/);
+  assert.match(
+    rights.hint ?? '',
+    cluster.version >= 16 ? /GRANT made TO caller WITH INHERIT TRUE/ : /GRANT made TO caller\.$/,
+  );
   assert.match(rights.detail ?? '', /DROP OWNED BY made/);
   assert.equal((await session.query('SELECT 1 AS one')).rows.length, 1, 'the session was not ended in vain');
   await caller.query(`GRANT made TO caller ${cluster.version >= 16 ? 'WITH INHERIT TRUE' : ''}`);
@@ -199,9 +202,11 @@ test('a caller with CREATEROLE may remove what it may drop, and is told what is 
     await admin.query('GRANT foreigner TO caller WITH ADMIN OPTION');
   }
   assert.deepEqual(await operations(caller, `SELECT * FROM rolecall.remove_user('foreigner')`), ['drop_role applied']);
-  assert.match(
-    (await failure(caller, `SELECT * FROM rolecall.remove_user('chief')`)).hint ?? '',
-    /dropped by a superuser/,
+  assert.equal(
+    (await failure(caller, `SELECT * FROM rolecall.remove_user('chief')`)).hint,
+    cluster.version >= 16
+      ? 'Have a superuser make the call.'
+      : 'This requires CREATEROLE. Only a superuser can drop a superuser.',
   );
   await foreigner.end();
   await caller.end();

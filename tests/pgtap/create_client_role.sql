@@ -143,8 +143,8 @@ SET LOCAL ROLE t_op;
 SELECT is(
   test.error($$SELECT FROM rolecall.create_client_role('o_client')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
-    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
-    'run GRANT t_auth TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
+    '42501 This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
+    'run GRANT t_auth TO t_op WITH ADMIN OPTION.' END,
   'from 16 a plain caller is told which grant it lacks'
 );
 SELECT throws_ok($$SELECT * FROM rolecall.create_client_role('t_op')$$, '22023', NULL, 'it is no client role itself');
@@ -156,9 +156,9 @@ SELECT is_empty($$SELECT * FROM rolecall.create_client_role('o_client')$$, 'once
 SELECT is(
   test.error($$SELECT FROM rolecall.create_client_role('authenticated_client', '5s')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
-    '42501 On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT authenticated_client TO t_op '
-    'WITH ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, and from 16 '
-    'by a role that has the attribute itself.' END,
+    '42501 This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
+    'authenticated_client TO t_op WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
+    'itself, SUPERUSER only by a superuser.' END,
   'from 16 it changes the roles that it has ADMIN OPTION on'
 );
 RESET ROLE;

@@ -108,8 +108,8 @@ SET LOCAL ROLE t_op;
 SELECT is(
   test.error($$SELECT FROM rolecall.create_test_users('o_user', app_admin => 'o_admin')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
-    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
-    'run GRANT t_admin TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
+    '42501 This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
+    'run GRANT t_admin TO t_op WITH ADMIN OPTION.' END,
   'from 16 a plain caller is told which grant it lacks'
 );
 RESET ROLE;

@@ -157,13 +157,13 @@ CREATE ROLE t_op CREATEROLE;
 SELECT count(*) FROM rolecall.add_operator('t_nobody');
 SELECT count(*) FROM rolecall.add_operator('t_op');
 SET LOCAL ROLE t_nobody;
-SELECT matches(test.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$), '^42501 This takes CREATEROLE\.', 'without CREATEROLE no user is made');
+SELECT matches(test.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$), '^42501 This requires CREATEROLE\.', 'without CREATEROLE no user is made');
 SET LOCAL ROLE t_op;
 SELECT is(
   test.error($$SELECT FROM rolecall.create_user('t_erin', 'secret')$$),
   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'none' ELSE
-    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
-    'run GRANT t_anon TO t_op WITH ADMIN OPTION. Before, CREATEROLE is enough.' END,
+    '42501 This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
+    'run GRANT t_anon TO t_op WITH ADMIN OPTION.' END,
   'from 16 a plain caller is told which grant it lacks'
 );
 RESET ROLE;

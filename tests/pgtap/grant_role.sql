@@ -264,8 +264,12 @@ CREATE ROLE t_nobody; CREATE ROLE t_closed;
 SELECT count(*) FROM rolecall.add_operator('t_nobody');
 CREATE FUNCTION pg_temp.missing(caller text) RETURNS text LANGUAGE sql AS $$
   SELECT format(
-    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
-    'run GRANT %s TO %s WITH ADMIN OPTION. Before, CREATEROLE is enough.', CASE WHEN test.is_16() THEN 't_closed' ELSE '...' END, caller
+    CASE WHEN test.is_16() THEN
+      '42501 This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, '
+      'run GRANT t_closed TO %s WITH ADMIN OPTION.'
+    ELSE
+      '42501 This requires CREATEROLE, or ADMIN OPTION on the granted role. Only a superuser can grant a role that is a superuser.'
+    END, caller
   )
 $$;
 SET LOCAL ROLE t_nobody;

@@ -136,9 +136,12 @@ SELECT count(*) FROM rolecall.add_operator('t_nobody');
 GRANT t_closed TO t_alice, t_bob;
 CREATE FUNCTION pg_temp.missing(caller text) RETURNS text LANGUAGE sql AS $$
   SELECT format(
-    '42501 On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %s TO %s WITH ADMIN OPTION gives it, and the '
-    'privileges of the grantor whom the statement names: else have that role, or a superuser, run it. Before, CREATEROLE is enough.',
-    CASE WHEN test.is_16() THEN 't_closed' ELSE '...' END, caller
+    CASE WHEN test.is_16() THEN
+      '42501 This requires ADMIN OPTION on the role, as GRANT t_closed TO %s WITH ADMIN OPTION gives it, and the privileges of the '
+      'grantor whom the statement names: else have that grantor, or a superuser, run it.'
+    ELSE
+      '42501 This requires CREATEROLE, or ADMIN OPTION on the role. Only a superuser can revoke a role that is a superuser.'
+    END, caller
   )
 $$;
 SET LOCAL ROLE t_nobody;

@@ -159,10 +159,6 @@ for (const kind of kinds) {
     const { admin, provisioner } = sandbox;
     await provisioner.query(`SET lock_timeout = '100ms'`);
     for (const statements of [
-      // Whatever keys the runs use for their own queues, anybody can find in pg_locks, and take.
-      `SELECT pg_advisory_lock(1919904099, 0)`,
-      `SELECT pg_advisory_lock((1919904099::bigint << 32) | '{me}'::regrole::oid::bigint);
-       ALTER ROLE {me} SET search_path = elsewhere`,
       `BEGIN; ALTER ROLE {me} SET search_path = elsewhere; COMMIT; BEGIN; ALTER ROLE {me} SET search_path = pg_catalog`,
     ]) {
       const holder = await sandbox.login('raw');

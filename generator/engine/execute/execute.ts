@@ -4,19 +4,34 @@
  * again, a secret that cannot be decrypted. The event trigger has a policy of its own, in model/sqlstates.ts.
  */
 import type { FunctionSpec } from '../../model/inspect.ts';
-import { type Operation, hintFormat, operations, privileges, retriedMessages } from '../../model/operations.ts';
+import {
+  type Hint,
+  type Operation,
+  hintFormat,
+  operations,
+  privileges,
+  retriedMessages,
+  superuserAlone,
+} from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { type Condition, errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Change, Returns, StepRow, Text } from '../../model/types.ts';
 import { anyOf } from '../../sql/conditions.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { Sql, join, raw, sql, text } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
 
 /** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
 const attempts = 1000;
 
+/**
+ * A refusal is looked into this often where the catalogs say that the caller may: from 16 on the server can know a new role
+ * before it knows who has ADMIN OPTION on it. The last look comes a fifth of a second after the first.
+ */
+const looks = 20;
+
 export function executors(): FunctionSpec[] {
-  return [execute(), verdict(), surface()];
+  return [execute(), verdict(), hintOf(), surface()];
 }
 
 function internal(name: string, summary: string, body: Sql, parts: Partial<FunctionSpec>): FunctionSpec {
@@ -56,41 +71,77 @@ const surfaceCall = sql`
   PERFORM rolecall_internal.surface(change, SQLSTATE, v_message, v_detail, v_hint);
 `;
 
-function surface(): FunctionSpec {
-  const cases = new Map<string, string[]>();
-  for (const [name, policy] of Object.entries(operations as Readonly<Record<string, Operation>>)) {
+function hintOf(): FunctionSpec {
+  const cases = new Map<string, { hint: Hint; failures: string[] }>();
+  for (const [name, policy] of policies) {
     for (const { condition, hint } of policy.surfaced ?? []) {
-      cases.set(hint, [...(cases.get(hint) ?? []), `${name} ${sqlstates[condition]}`]);
+      const key = JSON.stringify(hint);
+      const failures = [...(cases.get(key)?.failures ?? []), `${name} ${sqlstates[condition]}`];
+      cases.set(key, { hint, failures });
     }
   }
-  const hints = [...cases].map(
-    ([hint, failures]) => sql`
+  const format = (hint: string) => raw(wrapped(hintFormat(hint), 110));
+  const hints = [...cases.values()].map(
+    ({ hint, failures }) => sql`
       WHEN v_failure IN (${join(failures.map(text))}) THEN
-        ${raw(wrapped(hintFormat(hint), 110))}
+        ${
+          typeof hint === 'string'
+            ? format(hint)
+            : sql`
+              CASE WHEN ${serverVersion} >= 16 THEN
+                ${format(hint.since16)}
+              ELSE
+                ${format(hint.before16)}
+              END
+            `
+        }
     `,
   );
+  return internal(
+    'hint_of',
+    'The hint for a failed change on this version of the server, as a format of the role and the caller; null: none',
+    sql`
+      DECLARE
+        v_failure text := operation || ' ' || code;
+      BEGIN
+        RETURN CASE
+          ${hints}
+        END;
+      END
+    `,
+    {
+      volatility: 'STABLE',
+      arguments: [
+        { name: 'operation', type: 'text', text: '' },
+        { name: 'code', type: 'text', text: '' },
+      ],
+      returns: 'text',
+    },
+  );
+}
+
+function surface(): FunctionSpec {
   return internal(
     'surface',
     'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
     sql`
       DECLARE
-        v_failure text := change.operation || ' ' || code;
-        v_hint text := CASE
-          ${hints}
-        END;
-        v_role text := CASE
-          -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
-          WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2]
-          ELSE change.target
-        END;
+        v_hint text := rolecall_internal.hint_of(change.operation, code);
+        v_role text := rolecall_internal.role_in_question(change);
       BEGIN
+        -- Nobody is told to give a superuser away, or a role to itself.
+        IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+          v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+        ) THEN
+          v_hint := ${text(superuserAlone)};
+        END IF;
         -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
           DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
           HINT = coalesce(
-            format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)),
+            format(v_hint, quote_ident(v_role), quote_ident(current_user)),
             nullif(hint, ''),
             'Nothing was changed: the call is undone as a whole.'
           );
@@ -170,7 +221,7 @@ function execute(): FunctionSpec {
   );
   return internal(
     'execute_change',
-    'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that cannot be given or taken is an error or, where that is asked for, a step that has failed',
+    'Makes one change, by the error policy of its operation: applied, skipped as planned, ignored because of an error, or to be planned again; strict: no error is ignored. A privilege that cannot be given or taken is an error or, where lenient, a step that has failed',
     sql`
       DECLARE
         v_attempts integer := 0;
@@ -187,8 +238,7 @@ function execute(): FunctionSpec {
           RAISE WARNING USING
             ERRCODE = change.sqlstate,
             MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-            HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
-                     ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
+            HINT = rolecall_internal.skipped_hint(change);
           RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
         END IF;
         LOOP
@@ -204,22 +254,30 @@ function execute(): FunctionSpec {
             WHEN ${anyOf(Object.values(errorClasses))} THEN
               v_attempts := v_attempts + 1;
               v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
+              IF SQLSTATE = ${text(sqlstates.insufficient_privilege)} AND v_attempts < ${looks}
+                AND ${serverVersion} >= 16
+                AND rolecall_internal.is_about_roles(change.operation)
+                AND NOT current_setting('is_superuser')::boolean AND rolecall_internal.lacking(change) IS NULL
+              THEN
+                v_verdict := 'retry';
+                PERFORM pg_sleep(0.001 * v_attempts);
+              END IF;
               IF v_verdict IS NULL AND lenient
                 AND change.operation IN (${join(privileges.map(text))})
               THEN
                 RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
-              ELSIF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= ${attempts} THEN
+              ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= ${attempts} THEN
                 ${surfaceCall}
               END IF;
               PERFORM rolecall_internal.refresh_caches();
               IF v_verdict = 'again' THEN
-                RETURN NULL;
+                RETURN rolecall_internal.step_of(change, 'again', SQLSTATE, SQLERRM);
               ELSIF v_verdict <> 'retry' THEN
                 IF starts_with(v_verdict, 'notice') THEN
                   RAISE NOTICE '%', SQLERRM;
                 END IF;
                 RETURN rolecall_internal.step_of(
-                  change, 'skipped', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
+                  change, 'ignored', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
                 );
               END IF;
           END;
@@ -234,6 +292,7 @@ function execute(): FunctionSpec {
       arguments: [
         { name: 'change', type: 'rolecall_internal.change', text: '' },
         { name: 'lenient', type: 'boolean', text: '' },
+        { name: 'strict', type: 'boolean', text: '' },
       ],
     },
   );

@@ -188,9 +188,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
 /** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
 const has = (option: 'inherit_option' | 'set_option') => sql`coalesce((to_jsonb(e) -> ${text(option)})::boolean, true)`;
 
-/** From 16 the statement itself locks the granted role too: take both in the one order. */
-const locks = (member: Sql, role: Sql) =>
-  sql`CASE WHEN v_by_grantor THEN ARRAY[${member}, ${role}] ELSE ARRAY[${member}] END`;
+/** The granted role is the second. */
+const locks = (member: Sql, role: Sql) => sql`ARRAY[${member}, ${role}]`;
 
 const revoke = sql`
   format('REVOKE %s%I FROM %I%s',

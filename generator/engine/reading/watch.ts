@@ -13,7 +13,6 @@ import { anyOf } from '../../sql/conditions.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { raiseNull } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
-import { marker } from '../catalogs/advisory.ts';
 import { isLostRace } from '../execute/execute.ts';
 import { belongings, belongsTo } from './withheld.ts';
 
@@ -450,10 +449,9 @@ export function check_watch(enable: Bool, dry_run: Bool): Nothing {
           -- Not to take them over: what is in them may be that role's already.
           HINT = 'Have a superuser remove rolecall from this database and install it again.';
       END IF;
-      IF ${dry_run} IS NOT TRUE THEN
-        PERFORM pg_advisory_xact_lock(
-          (${marker}::bigint << 32) | ${handler}::oid::bigint
-        );
+      -- On a standby nothing can change.
+      IF ${dry_run} IS NOT TRUE AND NOT pg_is_in_recovery() THEN
+        LOCK TABLE rolecall_internal.turn IN SHARE UPDATE EXCLUSIVE MODE;
       END IF;
     END
   `;

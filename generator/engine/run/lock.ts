@@ -12,24 +12,60 @@
  */
 import type { Bool, Oid, Returns, Text, Texts } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
 
+/** How long a call waits in a queue: anybody can compute its key, and hold it. */
+const patience = '1s';
+
 /**
- * Locks one role for the rest of the transaction; true where it is gone
+ * Waits for the calls of this database that are about the same role; whether there were any
+ *
+ * That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
+ */
+export function wait_in_queue(what: Text): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_key bigint := hashtextextended(${what}, ${marker});
+      v_timeout text := current_setting('lock_timeout');
+    BEGIN
+      IF pg_try_advisory_xact_lock(v_key) THEN
+        RETURN false;
+      END IF;
+      BEGIN
+        IF v_timeout::interval = '0' OR v_timeout::interval > ${text(patience)} THEN
+          PERFORM set_config('lock_timeout', ${text(patience)}, true);
+        END IF;
+        PERFORM pg_advisory_xact_lock(v_key);
+        PERFORM set_config('lock_timeout', v_timeout, true);
+      EXCEPTION
+        WHEN ${conditions('lock_not_available')} THEN
+          NULL; -- the setting is what it was
+      END;
+      RETURN true;
+    END
+  `;
+}
+
+/**
+ * Locks one role for the rest of the transaction; true where it is gone, or another one has its name
  */
 export function lock_role(role_name: Text): Returns<Bool> {
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
+      v_first oid := v_role;
     BEGIN
-      -- The calls of one database queue here, so that few meet at the role itself.
-      PERFORM pg_advisory_xact_lock((${marker}::bigint << 32) | v_role::bigint);
-      LOOP
-        EXIT WHEN rolecall_internal.comment_lock(${role_name}, v_role)
-          OR current_setting('transaction_isolation') <> 'read committed';
+      WHILE v_role IS NOT NULL LOOP
+        PERFORM rolecall_internal.wait_in_queue(v_role::text);
+        LOOP
+          EXIT WHEN rolecall_internal.comment_lock(${role_name}, v_role)
+            OR current_setting('transaction_isolation') <> 'read committed';
+        END LOOP;
+        EXIT WHEN to_regrole(quote_ident(${role_name}))::oid = v_role;
+        v_role := to_regrole(quote_ident(${role_name}))::oid;
       END LOOP;
-      RETURN to_regrole(quote_ident(${role_name}))::oid IS DISTINCT FROM v_role;
+      RETURN v_role IS NULL OR v_role <> v_first;
     END
   `;
 }
@@ -46,12 +82,20 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       v_replaced_by xid;
       v_changed boolean;
       v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
+      v_propagates text := current_setting(${citus}, true);
     BEGIN
       OPEN v_present SCROLL FOR
         SELECT d.description, d.xmax FROM pg_shdescription AS d
         WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass;
       FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+      IF v_propagates IS NOT NULL THEN
+        -- Citus would send the comment to every node, and keep all others from the role.
+        PERFORM set_config(${citus}, 'off', true);
+      END IF;
       EXECUTE format('COMMENT ON ROLE %I IS %L', ${role_name}, v_comment);
+      IF v_propagates IS NOT NULL THEN
+        PERFORM set_config(${citus}, v_propagates, true);
+      END IF;
       FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
       CLOSE v_present;
       -- A comment that was new has no version that the snapshot shows: it has been deleted.
@@ -80,11 +124,14 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
   `;
 }
 
+/** The setting of Citus for whether a statement goes to the other nodes; where it is not installed there is none. */
+const citus = text('citus.enable_ddl_propagation');
+
 /**
  * Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, or a role
  * is gone
  */
-export function lock_roles(role_names: Texts): Returns<Bool> {
+export function lock_roles(role_names: Texts, held: Texts): Returns<Bool> {
   return sql`
     DECLARE
       v_name text;
@@ -92,10 +139,11 @@ export function lock_roles(role_names: Texts): Returns<Bool> {
       v_again boolean := false;
     BEGIN
       -- Callers pass the names sorted in collation "C": databases differ in their default collation.
+      IF ${role_names}[1] COLLATE "C" < ${held}[cardinality(${held})] THEN
+        PERFORM rolecall_internal.start_over(${held} || ${role_names});
+      END IF;
       FOREACH v_name IN ARRAY ${role_names} LOOP
-        IF to_regrole(quote_ident(v_name)) IS NOT NULL THEN
-          v_again := rolecall_internal.lock_role(v_name) OR v_again;
-        END IF;
+        v_again := rolecall_internal.lock_role(v_name) OR v_again;
       END LOOP;
       RETURN v_again OR pg_current_snapshot()::text <> v_seen;
     END

@@ -5,7 +5,6 @@
 import type { Bool, Bytea, Interval, Jsonb, Nothing, Returns, StepRow, Text, Texts } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { sql, text } from '../../sql/template.ts';
-import { marker } from '../catalogs/advisory.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { usualIterations } from '../passwords/scram.ts';
 
@@ -18,16 +17,17 @@ export const verifierPrefix = text('rolecall.verifier.');
 /**
  * Serializes those who replace the reporting secret with those who set passwords that are derived from it
  *
- * Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an
- * advisory lock does.
+ * Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else needs
+ * to lock it, and nobody can who may not write the secrets.
  */
 export function lock_reporting_secret(exclusive: Bool): Nothing {
   return sql`
     BEGIN
       IF ${exclusive} THEN
-        PERFORM pg_advisory_xact_lock(${marker}, 0);
+        PERFORM rolecall_internal.check_writable('The secret would be replaced.');
+        LOCK TABLE rolecall_internal.turn IN EXCLUSIVE MODE;
       ELSE
-        PERFORM pg_advisory_xact_lock_shared(${marker}, 0);
+        LOCK TABLE rolecall_internal.turn IN ROW SHARE MODE;
       END IF;
     END
   `;
@@ -186,6 +186,7 @@ export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
         FROM rolecall_internal.secret AS s
         WHERE s.key = ${verifierPrefix} || (v_password ->> 'role') AND s.made_in = v_here;
         IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
+          PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
           BEGIN
             -- The server has the same text in pg_authid, so there is nothing to encrypt.
             INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)

@@ -153,6 +153,7 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
     DECLARE
       v_held text := encode(${secret}, 'hex');
     BEGIN
+      PERFORM rolecall_internal.check_writable('A secret would be stored.');
       v_held := set_config(${held}, v_held, true);
       INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
       VALUES (${secret_key}, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),

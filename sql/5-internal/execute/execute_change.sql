@@ -2,7 +2,8 @@
 
 CREATE FUNCTION rolecall_internal.execute_change(
   change rolecall_internal.change,
-  lenient boolean
+  lenient boolean,
+  strict boolean
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -23,19 +24,19 @@ BEGIN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
-               ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
+      HINT = rolecall_internal.skipped_hint(change);
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
     BEGIN
       CASE change.operation
         WHEN 'grant_role' THEN
-          IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
-            PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
-          END IF;
+          PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+          FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
         WHEN 'terminate_sessions' THEN
           PERFORM pg_stat_clear_snapshot();
+        WHEN 'drop_role' THEN
+          PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
       EXECUTE rolecall_internal.statement_of(change);
@@ -48,11 +49,19 @@ BEGIN
         OR SQLSTATE 'XX000' THEN
         v_attempts := v_attempts + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
+        IF SQLSTATE = '42501' AND v_attempts < 20
+          AND current_setting('server_version_num')::integer / 10000 >= 16
+          AND rolecall_internal.is_about_roles(change.operation)
+          AND NOT current_setting('is_superuser')::boolean AND rolecall_internal.lacking(change) IS NULL
+        THEN
+          v_verdict := 'retry';
+          PERFORM pg_sleep(0.001 * v_attempts);
+        END IF;
         IF v_verdict IS NULL AND lenient
           AND change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
         THEN
           RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
-        ELSIF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= 1000 THEN
+        ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= 1000 THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -61,13 +70,13 @@ BEGIN
         END IF;
         PERFORM rolecall_internal.refresh_caches();
         IF v_verdict = 'again' THEN
-          RETURN NULL;
+          RETURN rolecall_internal.step_of(change, 'again', SQLSTATE, SQLERRM);
         ELSIF v_verdict <> 'retry' THEN
           IF starts_with(v_verdict, 'notice') THEN
             RAISE NOTICE '%', SQLERRM;
           END IF;
           RETURN rolecall_internal.step_of(
-            change, 'skipped', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
+            change, 'ignored', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
           );
         END IF;
     END;
@@ -79,7 +88,8 @@ BEGIN
 END
 $execute_change$;
 
-COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean)
-  IS 'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that '
-     'cannot be given or taken is an error or, where that is asked for, a step that has failed';
-REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean)
+  IS 'Makes one change, by the error policy of its operation: applied, skipped as planned, ignored because of an '
+     'error, or to be planned again; strict: no error is ignored. A privilege that cannot be given or taken is an '
+     'error or, where lenient, a step that has failed';
+REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;

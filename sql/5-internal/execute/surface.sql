@@ -12,66 +12,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_failure text := change.operation || ' ' || code;
-  v_hint text := CASE
-    WHEN v_failure IN ('create_role 42501') THEN
-      'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that '
-      'has BYPASSRLS itself.'
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
-      'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH '
-      'ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, '
-      'and from 16 by a role that has the attribute itself.'
-    WHEN v_failure IN ('grant_role 42501') THEN
-      'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has '
-      'it, run GRANT %1$s TO %2$s WITH ADMIN OPTION. Before, CREATEROLE is enough.'
-    WHEN v_failure IN ('grant_role 0LP01') THEN
-      'A role cannot be a member of itself, directly or through others.'
-    WHEN v_failure IN ('revoke_role 42501') THEN
-      'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION '
-      'gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, '
-      'run it. Before, CREATEROLE is enough.'
-    WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
-    WHEN v_failure IN ('create_schema 42501') THEN
-      'This takes CREATE on the database.'
-    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
-      'Ask the owner of the object, or a superuser, to run the statement.'
-    WHEN v_failure IN ('default_privilege 42501') THEN
-      'This takes membership in the role that will own the objects; a superuser needs none.'
-    WHEN v_failure IN ('create_event_trigger 42501', 'drop_event_trigger 42501') THEN
-      'Event triggers are made and dropped by superusers alone.'
-    WHEN v_failure IN ('terminate_sessions 42501') THEN
-      'This takes the privileges of the role, or membership in pg_signal_backend: GRANT %1$s TO %2$s, or GRANT '
-      'pg_signal_backend TO %2$s; the sessions of a superuser take a superuser.'
-    WHEN v_failure IN ('reassign_owned 42501', 'drop_owned 42501') THEN
-      'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and '
-      'newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, '
-      'GRANT %1$s TO %2$s takes CREATEROLE.'
-    WHEN v_failure IN ('drop_owned 2BP01') THEN
-      'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what '
-      'depends on them first.'
-    WHEN v_failure IN ('drop_role 42501') THEN
-      'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH '
-      'ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.'
-    WHEN v_failure IN ('drop_role 2BP01') THEN
-      'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
-      'it there. What is in this one, the arguments reassign_to and drop_owned clear.'
-    WHEN v_failure IN ('drop_role 55006') THEN
-      'Have another role make the call.'
-  END;
-  v_role text := CASE
-    -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
-    WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2]
-    ELSE change.target
-  END;
+  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  v_role text := rolecall_internal.role_in_question(change);
 BEGIN
+  -- Nobody is told to give a superuser away, or a role to itself.
+  IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+    v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+  ) THEN
+    v_hint := 'Have a superuser make the call.';
+  END IF;
   -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
     HINT = coalesce(
-      format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)),
+      format(v_hint, quote_ident(v_role), quote_ident(current_user)),
       nullif(hint, ''),
       'Nothing was changed: the call is undone as a whole.'
     );

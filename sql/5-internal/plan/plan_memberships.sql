@@ -88,7 +88,7 @@ BEGIN
                CASE WHEN v_admin THEN 'ADMIN OPTION' END,
                'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
              ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
-      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
+      NULL, ARRAY[v_member, v_role],
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall_internal.change;
   END LOOP;

@@ -22,7 +22,7 @@ BEGIN
                     CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
-             NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END,
+             NULL, ARRAY[w.member, g.role],
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
                     THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'

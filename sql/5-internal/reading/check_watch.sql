@@ -29,10 +29,9 @@ BEGIN
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
   END IF;
-  IF check_watch.dry_run IS NOT TRUE THEN
-    PERFORM pg_advisory_xact_lock(
-      (1919904099::bigint << 32) | 'rolecall_internal.apply_to_new_tables()'::regprocedure::oid::bigint
-    );
+  -- On a standby nothing can change.
+  IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
+    LOCK TABLE rolecall_internal.turn IN SHARE UPDATE EXCLUSIVE MODE;
   END IF;
 END
 $check_watch$;

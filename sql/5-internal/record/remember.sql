@@ -83,6 +83,7 @@ BEGIN
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
+  PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
   IF v_new.supersede THEN
     PERFORM rolecall_internal.remove_superseded(v_new.rows);

@@ -15,12 +15,20 @@ DECLARE
   v_replaced_by xid;
   v_changed boolean;
   v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
+  v_propagates text := current_setting('citus.enable_ddl_propagation', true);
 BEGIN
   OPEN v_present SCROLL FOR
     SELECT d.description, d.xmax FROM pg_shdescription AS d
     WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  IF v_propagates IS NOT NULL THEN
+    -- Citus would send the comment to every node, and keep all others from the role.
+    PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
+  END IF;
   EXECUTE format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment);
+  IF v_propagates IS NOT NULL THEN
+    PERFORM set_config('citus.enable_ddl_propagation', v_propagates, true);
+  END IF;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   CLOSE v_present;
   -- A comment that was new has no version that the snapshot shows: it has been deleted.

@@ -9,17 +9,21 @@ SET search_path = pg_catalog, pg_temp
 AS $lock_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(lock_role.role_name))::oid;
+  v_first oid := v_role;
 BEGIN
-  -- The calls of one database queue here, so that few meet at the role itself.
-  PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
-  LOOP
-    EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
-      OR current_setting('transaction_isolation') <> 'read committed';
+  WHILE v_role IS NOT NULL LOOP
+    PERFORM rolecall_internal.wait_in_queue(v_role::text);
+    LOOP
+      EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
+        OR current_setting('transaction_isolation') <> 'read committed';
+    END LOOP;
+    EXIT WHEN to_regrole(quote_ident(lock_role.role_name))::oid = v_role;
+    v_role := to_regrole(quote_ident(lock_role.role_name))::oid;
   END LOOP;
-  RETURN to_regrole(quote_ident(lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN v_role IS NULL OR v_role <> v_first;
 END
 $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where it is gone';
+  IS 'Locks one role for the rest of the transaction; true where it is gone, or another one has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;

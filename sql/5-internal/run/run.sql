@@ -2,8 +2,7 @@
 
 -- Establishes the desired state and returns the steps, as an array: it is called without a query.
 --
--- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query they
--- would be shown by auto_explain.
+-- What cannot be done because of another transaction is undone, with all locks, and started over.
 CREATE FUNCTION rolecall_internal.run(
   document jsonb,
   dry_run boolean
@@ -13,54 +12,35 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
-  v_document jsonb := run.document;
-  v_passwords jsonb;
-  v_names text[] := '{}'::text[];
-  v_values text[] := '{}'::text[];
-  v_list jsonb;
-  v_masked jsonb[];
-  v_resource jsonb;
-  v_change rolecall_internal.change;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
-  v_section text;
-  v_is_hash boolean := false;
+  v_passwords jsonb := rolecall_internal.passwords_of(run.document);
+  v_document jsonb := rolecall_internal.masked(run.document);
+  v_known text[] := '{}'::text[];
+  v_failures integer := 0;
+  v_seen text;
+  v_detail text;
+  v_hint text;
 BEGIN
-  -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
-  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
-    v_list := run.document -> v_section;
-    CONTINUE WHEN v_list IS NULL;
-    v_masked := '{}'::jsonb[];
-    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
-      v_resource := v_list -> v_position;
-      IF v_resource ->> 'password' <> '' THEN
-        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-        v_values := v_values || (v_resource ->> 'password');
-        v_is_hash := v_is_hash OR (
-          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
-        );
-        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
-      END IF;
-      v_masked := v_resource || v_masked;
-    END LOOP;
-    v_document := v_document || jsonb_build_object(v_section, v_masked);
-  END LOOP;
-  v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall_internal.check_document(v_document);
-  IF v_is_hash THEN
-    PERFORM rolecall_internal.refuse_hash();
-  END IF;
-  IF run.dry_run THEN
-    FOREACH v_change IN ARRAY rolecall_internal.plan(v_document, v_passwords) LOOP
-      v_steps := v_steps || rolecall_internal.step_of(
-        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
-        v_change.sqlstate, v_change.note
-      );
-    END LOOP;
-    RETURN v_steps;
-  END IF;
-  RETURN rolecall_internal.run_rounds(v_document, v_passwords);
+  LOOP
+    v_seen := pg_current_snapshot()::text;
+    BEGIN
+      IF run.dry_run THEN
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+      END IF;
+      RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+    EXCEPTION
+      WHEN SQLSTATE 'RC002' THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        v_known := v_detail;
+      WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        v_failures := v_failures + 1;
+        IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
+          PERFORM rolecall_internal.raise_afresh(SQLSTATE, SQLERRM, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall_internal.refresh_caches();
+    END;
+  END LOOP;
 END
 $run$;
 

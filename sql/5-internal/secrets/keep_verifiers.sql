@@ -34,6 +34,7 @@ BEGIN
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
+      PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
         -- The server has the same text in pg_authid, so there is nothing to encrypt.
         INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)

@@ -2,8 +2,8 @@
 
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
 --
--- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an advisory
--- lock does.
+-- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
+-- needs to lock it, and nobody can who may not write the secrets.
 CREATE FUNCTION rolecall_internal.lock_reporting_secret(
   exclusive boolean
 )
@@ -13,9 +13,10 @@ SET search_path = pg_catalog, pg_temp
 AS $lock_reporting_secret$
 BEGIN
   IF lock_reporting_secret.exclusive THEN
-    PERFORM pg_advisory_xact_lock(1919904099, 0);
+    PERFORM rolecall_internal.check_writable('The secret would be replaced.');
+    LOCK TABLE rolecall_internal.turn IN EXCLUSIVE MODE;
   ELSE
-    PERFORM pg_advisory_xact_lock_shared(1919904099, 0);
+    LOCK TABLE rolecall_internal.turn IN ROW SHARE MODE;
   END IF;
 END
 $lock_reporting_secret$;

@@ -15,6 +15,7 @@ AS $write_secret$
 DECLARE
   v_held text := encode(write_secret.secret, 'hex');
 BEGIN
+  PERFORM rolecall_internal.check_writable('A secret would be stored.');
   v_held := set_config('rolecall.plain', v_held, true);
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),

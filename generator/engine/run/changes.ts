@@ -1,0 +1,289 @@
+/**
+ * The changes of one round: which are left, which roles they create, which they lock; and making them.
+ */
+import { madeByAnother } from '../../model/operations.ts';
+import { mask } from '../../model/resources.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Step, Steps, Texts } from '../../model/types.ts';
+import { sql, text } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
+
+/**
+ * The changes of a later plan that are not behind this call already
+ *
+ * What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
+ * not see that the roles created here have theirs.
+ * @volatility stable
+ */
+export function left_to_do(changes: Changes, done: Texts, steps: Steps): Returns<Changes> {
+  return sql`
+    BEGIN
+      IF cardinality(${changes}) = 0 OR cardinality(${done}) = 0 THEN
+        RETURN ${changes};
+      END IF;
+      RETURN ARRAY(
+        SELECT ROW(
+                 c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
+               )::rolecall_internal.change
+        FROM unnest(${changes}) WITH ORDINALITY
+          AS c(operation, target, statement, password, locks, sqlstate, note, position)
+        WHERE c.statement <> ALL (${done})
+          AND NOT (c.operation = 'set_password' AND c.target IN (${created(steps)}))
+        ORDER BY c.position
+      );
+    END
+  `;
+}
+
+/** The roles that a call has created. */
+const created = (steps: Steps) =>
+  sql`
+    SELECT s.target FROM unnest(${steps}) AS s
+    WHERE s.operation = 'create_role' AND s.status = 'applied'
+  `;
+
+/**
+ * The changes that make a role, in name order
+ * @volatility immutable
+ */
+export function missing_roles(changes: Changes): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_missing rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.operation = 'create_role' THEN
+          v_missing := v_missing || v_change;
+        END IF;
+      END LOOP;
+      IF cardinality(v_missing) > 1 THEN
+        -- Databases differ in their default collation.
+        v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
+      END IF;
+      RETURN v_missing;
+    END
+  `;
+}
+
+/**
+ * The steps of a dry run
+ * @volatility stable
+ */
+export function planned_steps(changes: Changes): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        v_steps := v_steps || rolecall_internal.step_of(
+          v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+          v_change.sqlstate,
+          CASE WHEN v_change.sqlstate IS NULL
+               THEN nullif(concat_ws('; ', v_change.note,
+                                     'the caller lacks ' || rolecall_internal.lacking(v_change)), '')
+               ELSE v_change.note END
+        );
+      END LOOP;
+      RETURN v_steps;
+    END
+  `;
+}
+
+/**
+ * Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan
+ *
+ * The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
+ * nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can wait
+ * a verifier in it: where it is cancelled, or waits for long, the log shows it.
+ */
+export function create_missing(missing: Changes, changes: Changes, passwords: Jsonb, strict: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_shown text;
+      v_step rolecall.step;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      FOREACH v_change IN ARRAY ${missing} LOOP
+        v_shown := v_change.statement;
+        IF rolecall_internal.wait_in_queue(v_change.target) THEN
+          PERFORM rolecall_internal.refresh_caches();
+        END IF;
+        IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
+          v_step := rolecall_internal.step_of(
+            v_change, 'ignored', ${text(sqlstates.duplicate_object)}, ${text(madeByAnother)}
+          );
+        ELSIF v_change.password IS NULL THEN
+          v_step := rolecall_internal.execute_change(v_change, false, ${strict});
+        ELSE
+          v_change.statement := left(v_shown, -length(' PASSWORD ' || quote_literal(${mask})));
+          v_change.password := NULL;
+          v_step := rolecall_internal.execute_change(v_change, false, ${strict});
+          IF v_step.status = 'applied' THEN
+            v_change.operation := 'set_password';
+            v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, ${mask});
+            v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
+            -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+            v_step.note := (rolecall_internal.execute_change(v_change, false, ${strict})).note;
+          END IF;
+          v_step.statement := v_shown;
+        END IF;
+        v_steps := v_steps || v_step;
+      END LOOP;
+      RETURN rolecall_internal.in_plan_order(v_steps, ${changes});
+    END
+  `;
+}
+
+/**
+ * Makes the changes of roles that are there, up to the first that has to be planned again
+ *
+ * One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
+ * failed, and is to be planned for each object alone. Then the one that fails is skipped.
+ */
+export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_step rolecall.step;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        CONTINUE WHEN v_change.operation = 'create_role';
+        IF v_change.password IS NOT NULL THEN
+          -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+          v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
+        END IF;
+        v_step := rolecall_internal.execute_change(
+          v_change, ${document} ? 'read_access', ${strict}
+        );
+        IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
+          v_change.sqlstate := v_step.sqlstate;
+          v_change.note := v_step.note;
+          v_step := rolecall_internal.execute_change(v_change, false, ${strict});
+        END IF;
+        v_steps := v_steps || v_step;
+        EXIT WHEN v_step.status IN ('again', 'failed');
+      END LOOP;
+      RETURN v_steps;
+    END
+  `;
+}
+
+/**
+ * The roles to lock before changes are made, in name order; those that are known to be needed too
+ * @volatility stable
+ */
+export function locks_of(changes: Changes, known: Texts, held: Texts, steps: Steps): Returns<Texts> {
+  return sql`
+    DECLARE
+      v_of_both boolean := ${serverVersion} >= 16;
+    BEGIN
+      RETURN ARRAY(
+        SELECT l.role_name COLLATE "C"
+        FROM (
+          -- Before 16 GRANT and REVOKE do not lock the granted role, nor need they.
+          (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
+                              THEN c.locks ELSE c.locks[1:1] END)
+           FROM unnest(${changes}) AS c WHERE c.sqlstate IS NULL
+           UNION ALL SELECT unnest(${known}))
+          EXCEPT (
+            SELECT unnest(${held})
+            UNION ALL ${created(steps)}
+            UNION ALL SELECT c.target FROM unnest(${changes}) AS c WHERE c.operation = 'create_role'
+          )
+        ) AS l(role_name)
+        WHERE to_regrole(quote_ident(l.role_name)) IS NOT NULL
+        ORDER BY 1
+      );
+    END
+  `;
+}
+
+/**
+ * Steps in the order of the changes that they are about
+ * @volatility immutable
+ */
+export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
+  return sql`
+    BEGIN
+      IF cardinality(${steps}) < 2 THEN
+        RETURN ${steps};
+      END IF;
+      RETURN ARRAY(
+        SELECT s FROM unnest(${steps}) AS s
+        JOIN (
+          SELECT c.target, min(c.position) AS position
+          FROM unnest(${changes}) WITH ORDINALITY
+            AS c(operation, target, statement, password, locks, sqlstate, note, position)
+          WHERE c.operation = 'create_role' GROUP BY c.target
+        ) AS p ON p.target = s.target
+        ORDER BY p.position
+      );
+    END
+  `;
+}
+
+/**
+ * Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another
+ */
+export function check_changes(changes: Changes, repeated: Integer): Nothing {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.sqlstate IS NULL THEN
+          PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);
+          EXIT;
+        END IF;
+      END LOOP;
+      IF ${repeated} > 1 THEN
+        PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Whether a step ended with an error that says it was not needed, which the next plan will confirm or not
+ *
+ * Under an older snapshot a plan shows neither what another transaction has granted nor what it has made.
+ * @volatility stable
+ */
+export function is_doubtful(step: Step): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN ${step}.status IN ('again', 'failed')
+        OR ${step}.status = 'ignored' AND (
+          current_setting('transaction_isolation') = 'read committed'
+          OR ${step}.operation = 'create_role'
+          OR ${step}.sqlstate = ${text(sqlstates.undefined_object)}
+        );
+    END
+  `;
+}
+
+/**
+ * A step as the caller gets it, in a list; none where it has to be planned again, or was reported before
+ * @volatility immutable
+ */
+export function reported(step: Step, steps: Steps): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_step rolecall.step := ${step};
+    BEGIN
+      IF v_step.status = 'ignored' THEN
+        v_step.status := 'skipped';
+      END IF;
+      IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND v_step.statement = ANY (
+        ARRAY(SELECT s.statement FROM unnest(${steps}) AS s)
+      ) THEN
+        RETURN '{}'::rolecall.step[];
+      END IF;
+      RETURN ARRAY[v_step];
+    END
+  `;
+}

@@ -1,0 +1,75 @@
+/**
+ * The passwords of a desired state, apart from the rest of it.
+ *
+ * They are only ever part of simple expressions: as a parameter of a query they would be shown by auto_explain.
+ */
+import { mask } from '../../model/resources.ts';
+import type { Jsonb, Returns } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { isHash } from '../passwords/verifiers.ts';
+
+/**
+ * The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts
+ * @volatility stable
+ */
+export function passwords_of(document: Jsonb): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_names text[] := '{}'::text[];
+      v_values text[] := '{}'::text[];
+      v_list jsonb;
+      v_resource jsonb;
+      v_section text;
+      v_is_hash boolean := false;
+    BEGIN
+      -- Backwards, as of two values of a key an object keeps the last.
+      FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+        v_list := coalesce(${document} -> v_section, '[]');
+        FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+          v_resource := v_list -> v_position;
+          IF v_resource ->> 'password' <> '' THEN
+            v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+            v_values := v_values || (v_resource ->> 'password');
+            v_is_hash := v_is_hash OR ${isHash(sql`(v_resource ->> 'password')`)};
+          END IF;
+        END LOOP;
+      END LOOP;
+      IF v_is_hash THEN
+        PERFORM rolecall_internal.refuse_hash();
+      END IF;
+      RETURN jsonb_object(v_names, v_values);
+    END
+  `;
+}
+
+/**
+ * A document with the mask in place of each password
+ * @volatility immutable
+ */
+export function masked(document: Jsonb): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_document jsonb := ${document};
+      v_list jsonb;
+      v_masked jsonb[];
+      v_resource jsonb;
+      v_section text;
+    BEGIN
+      FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+        v_list := ${document} -> v_section;
+        CONTINUE WHEN v_list IS NULL;
+        -- In an array, as jsonb would be copied each time.
+        v_masked := '{}'::jsonb[];
+        FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+          v_resource := v_list -> v_position;
+          IF v_resource ->> 'password' <> '' THEN
+            v_resource := jsonb_set(v_resource, '{password}', to_jsonb(${mask}::text));
+          END IF;
+          v_masked := v_masked || v_resource;
+        END LOOP;
+        v_document := v_document || jsonb_build_object(v_section, v_masked);
+      END LOOP;
+      RETURN v_document;
+    END
+  `;
+}

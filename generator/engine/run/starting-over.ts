@@ -1,0 +1,85 @@
+/**
+ * Errors that a call is started over for: those that another transaction has brought about, and that pass with it.
+ */
+import { schemas } from '../../model/objects.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Bool, Nothing, Returns, Text, Texts } from '../../model/types.ts';
+import { sql, text } from '../../sql/template.ts';
+import { marker } from '../catalogs/advisory.ts';
+
+/**
+ * Has the call started over, with the roles that are known to be locked then; what the variables of an attempt hold is lost
+ * @volatility immutable
+ */
+export function start_over(known: Texts): Nothing {
+  return sql`
+    BEGIN
+      RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over', DETAIL = ${known}::text;
+    END
+  `;
+}
+
+/**
+ * Whether it may help to start over after an error; called when all that was done is undone
+ *
+ * A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an older
+ * snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one waits
+ * for nothing that is held from before the call.
+ */
+export function is_passing(code: Text, seen: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      IF ${code} = ${text(sqlstates.deadlock_detected)} THEN
+        RETURN NOT rolecall_internal.holds_locks();
+      END IF;
+      RETURN pg_current_snapshot()::text <> ${seen} OR current_setting('transaction_isolation') <> 'read committed';
+    END
+  `;
+}
+
+/**
+ * Whether this transaction holds a lock from before the call that others could wait for
+ */
+export function holds_locks(): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM pg_locks AS l
+        WHERE l.pid = pg_backend_pid() AND l.granted
+          AND CASE l.locktype
+                WHEN 'relation' THEN
+                  l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
+                    -- What the call itself has written by then.
+                    SELECT FROM pg_class AS c
+                    WHERE c.oid = l.relation
+                      AND c.relnamespace IN (${text(schemas.internal)}::regnamespace, 'pg_toast'::regnamespace)
+                  )
+                WHEN 'advisory' THEN l.classid NOT IN (42, ${marker})
+                WHEN 'object' THEN l.mode <> 'AccessShareLock'
+                ELSE false
+              END
+      );
+    END
+  `;
+}
+
+/**
+ * Raises an error that was caught, without the CONTEXT that it had
+ * @volatility immutable
+ */
+export function raise_afresh(code: Text, message: Text, detail: Text, hint: Text): Nothing {
+  return sql`
+    BEGIN
+      IF ${detail} <> '' AND ${hint} <> '' THEN
+        RAISE EXCEPTION USING
+          ERRCODE = ${code}, MESSAGE = ${message},
+          DETAIL = ${detail}, HINT = ${hint};
+      ELSIF ${detail} <> '' THEN
+        RAISE EXCEPTION USING ERRCODE = ${code}, MESSAGE = ${message}, DETAIL = ${detail};
+      ELSIF ${hint} <> '' THEN
+        RAISE EXCEPTION USING ERRCODE = ${code}, MESSAGE = ${message}, HINT = ${hint};
+      END IF;
+      RAISE EXCEPTION USING ERRCODE = ${code}, MESSAGE = ${message};
+    END
+  `;
+}

@@ -1,0 +1,88 @@
+/**
+ * A login that has nothing takes every advisory lock whose key it can compute, and holds what it can of a role: no call
+ * waits for it without end.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import { startCluster, until, type Cluster } from '../support/cluster.ts';
+
+let cluster: Cluster;
+let admin: Client;
+let attacker: Client;
+let database: string;
+
+before(async () => {
+  cluster = await startCluster();
+  database = await cluster.createDatabase();
+  admin = await cluster.connect({ database });
+  await admin.query(`
+    CREATE ROLE attacker LOGIN PASSWORD 'attacker';
+    SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('victim'); CREATE ROLE departing;
+    SELECT rolecall.provision_reporting_role('reader', '{public}');
+  `);
+  attacker = await cluster.connect({ database, user: 'attacker', password: 'attacker' });
+});
+after(async () => {
+  await Promise.all([admin, attacker].map((client) => client.end()));
+  await cluster.stop();
+});
+
+/** Keys of 0.1.0, those of today, and what else pg_locks has ever shown of a call. */
+const keys = `
+  SELECT pg_advisory_lock(1919904099, 0);
+  SELECT pg_advisory_lock((1919904099::bigint << 32) | r.oid::bigint) FROM pg_roles AS r;
+  SELECT pg_advisory_lock((1919904099::bigint << 32) | p.oid::bigint) FROM pg_proc AS p WHERE p.pronamespace > 11
+    AND p.prorettype = 'event_trigger'::regtype;
+  SELECT pg_advisory_lock(hashtextextended(n.name, 1919904099))
+  FROM (SELECT r.rolname FROM pg_roles AS r UNION SELECT r.oid::text FROM pg_roles AS r UNION VALUES ('newcomer')) AS n(name);`;
+
+for (const call of [
+  `SELECT * FROM rolecall.create_user('newcomer', 'secret')`,
+  `SELECT * FROM rolecall.set_password('victim', 'secret')`,
+  `SELECT * FROM rolecall.watch_new_tables()`,
+  `SELECT * FROM rolecall.provision_reporting_role('reader', '{public}', '{tokens}', rotate_after => '0 s')`,
+  `SELECT * FROM rolecall.rotate_reporting_secret()`,
+  `SELECT * FROM rolecall.grant_role('departing', 'victim')`,
+]) {
+  test(`${call} is not held up by advisory locks`, async () => {
+    await attacker.query(keys);
+    await admin.query(`SET statement_timeout = '30s'`);
+    const { rows } = await admin.query<{ status: string }>(call);
+    assert.ok(rows.length > 0);
+    assert.deepEqual(
+      rows.filter(({ status }) => status !== 'applied'),
+      [],
+    );
+    assert.equal((await admin.query(`SHOW lock_timeout`)).rows[0].lock_timeout, '0');
+    await attacker.query('SELECT pg_advisory_unlock_all()');
+  });
+}
+
+test('a login cannot take the locks that calls rely on', async () => {
+  for (const mode of ['ACCESS SHARE', 'ROW SHARE', 'EXCLUSIVE']) {
+    await assert.rejects(attacker.query(`BEGIN; LOCK TABLE rolecall_internal.turn IN ${mode} MODE`), { code: '42501' });
+    await attacker.query('ROLLBACK');
+  }
+  await admin.query(`GRANT USAGE ON SCHEMA rolecall_internal TO attacker`);
+  await assert.rejects(attacker.query(`BEGIN; LOCK TABLE rolecall_internal.turn IN ROW SHARE MODE`), { code: '42501' });
+  await attacker.query('ROLLBACK');
+  await admin.query(`REVOKE USAGE ON SCHEMA rolecall_internal FROM attacker`);
+});
+
+test('remove_user says who it waits for', async () => {
+  await attacker.query(`BEGIN; SELECT pg_get_object_address('role', '{departing}', '{}')`);
+  const { pid } = (await attacker.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0] ?? { pid: 0 };
+  const notices: (string | undefined)[] = [];
+  admin.on('notice', ({ message }) => notices.push(message));
+  const removed = admin.query<{ operation: string }>(`SELECT * FROM rolecall.remove_user('departing')`);
+  await until('the notice', () => notices.length > 0);
+  assert.deepEqual(notices, [
+    `waiting to drop role "departing", which other transactions use: process ${pid} (role "attacker", database "${database}")`,
+  ]);
+  await attacker.query('ROLLBACK');
+  assert.deepEqual(
+    (await removed).rows.map(({ operation }) => operation),
+    ['drop_role'],
+  );
+});
