@@ -19,8 +19,8 @@ const repeats = 20;
 export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
-      v_passwords jsonb := rolecall_internal.passwords_of(${document});
       v_document jsonb := rolecall_internal.masked(${document});
+      v_passwords jsonb;
       v_known text[] := '{}'::text[];
       v_failures integer := 0;
       v_seen text;
@@ -28,6 +28,7 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
       v_hint text;
     BEGIN
       PERFORM rolecall_internal.check_document(v_document);
+      v_passwords := rolecall_internal.passwords_of(${document});
       LOOP
         v_seen := pg_current_snapshot()::text;
         BEGIN
