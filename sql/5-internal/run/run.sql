@@ -12,8 +12,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
-  v_passwords jsonb := rolecall_internal.passwords_of(run.document);
   v_document jsonb := rolecall_internal.masked(run.document);
+  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_failures integer := 0;
   v_seen text;
@@ -21,6 +21,7 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := rolecall_internal.passwords_of(run.document);
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
