@@ -226,6 +226,18 @@ REVOKE ALL ON TABLE rolecall_internal.withheld FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rolecall_internal.withheld', '');
 
+-- sql/3-tables/turn.sql
+CREATE TABLE rolecall_internal.turn (
+  id integer PRIMARY KEY
+);
+
+COMMENT ON TABLE rolecall_internal.turn
+  IS 'Empty: locked by those who replace the reporting secret, use it, or change the watching of new tables';
+
+COMMENT ON COLUMN rolecall_internal.turn.id IS 'no row has one';
+
+REVOKE ALL ON TABLE rolecall_internal.turn FROM PUBLIC;
+
 -- sql/4-views/reporting_role.sql
 CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
@@ -525,6 +537,108 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
   IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
      'away the rest';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
+
+-- sql/5-internal/run/attempt.sql
+-- Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans
+-- again.
+--
+-- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
+-- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
+-- over with what is known by then.
+CREATE FUNCTION rolecall_internal.attempt(
+  document jsonb,
+  passwords jsonb,
+  known text[]
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $attempt$
+DECLARE
+  v_document jsonb := attempt.document;
+  v_changes rolecall_internal.change[];
+  v_missing rolecall_internal.change[];
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_new rolecall.step[];
+  v_done text[] := '{}'::text[];
+  v_last text := '';
+  v_locks text[];
+  v_locked text[] := '{}'::text[];
+  v_again boolean;
+  v_is_ignored boolean := false;
+  v_repeated integer := 0;
+  v_seen text;
+  v_left text;
+BEGIN
+  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
+  FOR v_round IN 1 .. 1000 LOOP
+    v_seen := pg_current_snapshot()::text;
+    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+    v_changes := rolecall_internal.plan(v_document, attempt.passwords);
+    v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
+    IF cardinality(v_changes) = 0 THEN
+      PERFORM rolecall_internal.remember(attempt.document, cardinality(v_steps) > 0);
+      RETURN v_steps;
+    END IF;
+    PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
+
+    v_missing := rolecall_internal.missing_roles(v_changes);
+    -- In a later round a role can be missing that was there before.
+    IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+      PERFORM rolecall_internal.start_over(attempt.known || v_locked);
+    END IF;
+    v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
+    v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
+    -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
+    v_again := cardinality(v_new) > 0 AND EXISTS (SELECT FROM unnest(v_new) AS s WHERE s.status = 'ignored');
+
+    v_locks := '{}'::text[];
+    IF NOT v_again THEN
+      v_locks := rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps);
+    END IF;
+    IF cardinality(v_locks) > 0 THEN
+      v_again := rolecall_internal.lock_roles(v_locks, v_locked);
+      v_locked := v_locked || v_locks;
+    END IF;
+    IF NOT v_again THEN
+      v_new := v_new || rolecall_internal.change_present(
+        v_changes, attempt.passwords, v_document, v_repeated > 20
+      );
+    END IF;
+
+    v_is_ignored := false;
+    FOREACH v_step IN ARRAY v_new LOOP
+      v_steps := v_steps || rolecall_internal.reported(v_step, v_steps);
+      IF rolecall_internal.is_doubtful(v_step) THEN
+        v_is_ignored := true;
+        IF v_step.status = 'failed' THEN
+          v_document := v_document || '{"singly": true}';
+        END IF;
+        CONTINUE;
+      END IF;
+      v_done := v_done || v_step.statement;
+    END LOOP;
+    v_left := pg_current_snapshot()::text;
+    -- Nothing can be left where nobody else has committed anything since the plan.
+    IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
+      AND current_setting('transaction_isolation') = 'read committed'
+    THEN
+      PERFORM rolecall_internal.remember(attempt.document, true);
+      RETURN v_steps;
+    END IF;
+  END LOOP;
+  RAISE EXCEPTION USING
+    ERRCODE = 'serialization_failure',
+    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+    HINT = 'Try again.';
+END
+$attempt$;
+
+COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
+  IS 'Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans '
+     'again';
+REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/attribute_clauses.sql
 CREATE FUNCTION rolecall_internal.attribute_clauses(
@@ -1541,6 +1655,79 @@ COMMENT ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid)
   IS 'The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid) FROM PUBLIC;
 
+-- sql/5-internal/run/change_present.sql
+-- Makes the changes of roles that are there, up to the first that has to be planned again.
+--
+-- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
+-- failed, and is to be planned for each object alone. Then the one that fails is skipped.
+CREATE FUNCTION rolecall_internal.change_present(
+  changes rolecall_internal.change[],
+  passwords jsonb,
+  document jsonb,
+  strict boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $change_present$
+DECLARE
+  v_change rolecall_internal.change;
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOREACH v_change IN ARRAY change_present.changes LOOP
+    CONTINUE WHEN v_change.operation = 'create_role';
+    IF v_change.password IS NOT NULL THEN
+      -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+      v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
+    END IF;
+    v_step := rolecall_internal.execute_change(
+      v_change, change_present.document ? 'read_access', change_present.strict
+    );
+    IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
+      v_change.sqlstate := v_step.sqlstate;
+      v_change.note := v_step.note;
+      v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
+    END IF;
+    v_steps := v_steps || v_step;
+    EXIT WHEN v_step.status IN ('again', 'failed');
+  END LOOP;
+  RETURN v_steps;
+END
+$change_present$;
+
+COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
+  IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
+REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
+
+-- sql/5-internal/run/check_changes.sql
+CREATE FUNCTION rolecall_internal.check_changes(
+  changes rolecall_internal.change[],
+  repeated integer
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_changes$
+DECLARE
+  v_change rolecall_internal.change;
+BEGIN
+  FOREACH v_change IN ARRAY check_changes.changes LOOP
+    IF v_change.sqlstate IS NULL THEN
+      PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);
+      EXIT;
+    END IF;
+  END LOOP;
+  IF check_changes.repeated > 1 THEN
+    PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
+  END IF;
+END
+$check_changes$;
+
+COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer)
+  IS 'Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another';
+REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
+
 -- sql/5-internal/document/check_document.sql
 CREATE FUNCTION rolecall_internal.check_document(
   document jsonb
@@ -1963,10 +2150,9 @@ BEGIN
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
   END IF;
-  IF check_watch.dry_run IS NOT TRUE THEN
-    PERFORM pg_advisory_xact_lock(
-      (1919904099::bigint << 32) | 'rolecall_internal.apply_to_new_tables()'::regprocedure::oid::bigint
-    );
+  -- On a standby nothing can change.
+  IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
+    LOCK TABLE rolecall_internal.turn IN SHARE UPDATE EXCLUSIVE MODE;
   END IF;
 END
 $check_watch$;
@@ -1974,6 +2160,32 @@ $check_watch$;
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
   IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
+
+-- sql/5-internal/document/check_writable.sql
+CREATE FUNCTION rolecall_internal.check_writable(
+  detail text
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_writable$
+BEGIN
+  IF current_setting('transaction_read_only')::boolean THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'read_only_sql_transaction',
+      MESSAGE = CASE WHEN pg_is_in_recovery() THEN 'this call would change something, and the server is a standby'
+                     ELSE 'this call would change something, and the transaction is read-only' END,
+      DETAIL = check_writable.detail,
+      HINT = CASE WHEN pg_is_in_recovery() THEN 'Connect to the primary server'
+                  ELSE 'Make the call in a READ WRITE transaction' END
+             || ', or see by dry_run => true, or rolecall.drift(), what would change.';
+  END IF;
+END
+$check_writable$;
+
+COMMENT ON FUNCTION rolecall_internal.check_writable(text)
+  IS 'Refuses a change in a transaction that is read-only, as all are on a standby';
+REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
 CREATE FUNCTION rolecall_internal.comment_lock(
@@ -1991,12 +2203,20 @@ DECLARE
   v_replaced_by xid;
   v_changed boolean;
   v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
+  v_propagates text := current_setting('citus.enable_ddl_propagation', true);
 BEGIN
   OPEN v_present SCROLL FOR
     SELECT d.description, d.xmax FROM pg_shdescription AS d
     WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  IF v_propagates IS NOT NULL THEN
+    -- Citus would send the comment to every node, and keep all others from the role.
+    PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
+  END IF;
   EXECUTE format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment);
+  IF v_propagates IS NOT NULL THEN
+    PERFORM set_config('citus.enable_ddl_propagation', v_propagates, true);
+  END IF;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   CLOSE v_present;
   -- A comment that was new has no version that the snapshot shows: it has been deleted.
@@ -2028,55 +2248,67 @@ COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
   IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
--- sql/5-internal/run/create_missing_role.sql
--- Makes a role, and then gives it its password.
+-- sql/5-internal/run/create_missing.sql
+-- Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan.
 --
--- The calls of one database queue for its name. Of many who try at once those who find the role made have hashed
+-- The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
 -- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
 -- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
-CREATE FUNCTION rolecall_internal.create_missing_role(
-  change rolecall_internal.change,
-  passwords jsonb
+CREATE FUNCTION rolecall_internal.create_missing(
+  missing rolecall_internal.change[],
+  changes rolecall_internal.change[],
+  passwords jsonb,
+  strict boolean
 )
-RETURNS rolecall.step
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $create_missing_role$
+AS $create_missing$
 DECLARE
-  v_change rolecall_internal.change := create_missing_role.change;
+  v_change rolecall_internal.change;
+  v_shown text;
   v_step rolecall.step;
-  v_queue bigint := hashtextextended(v_change.target, 1919904099);
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
-  IF NOT pg_try_advisory_xact_lock(v_queue) THEN
-    PERFORM pg_advisory_xact_lock(v_queue);
-    PERFORM rolecall_internal.refresh_caches();
-    IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
-      RETURN rolecall_internal.step_of(
-        create_missing_role.change, 'skipped', '42710', 'another transaction made it at the same moment'
-      );
+  FOREACH v_change IN ARRAY create_missing.missing LOOP
+    v_shown := v_change.statement;
+    IF rolecall_internal.wait_in_queue(v_change.target) THEN
+      PERFORM rolecall_internal.refresh_caches();
     END IF;
-  END IF;
-  IF v_change.password IS NULL THEN
-    RETURN rolecall_internal.execute_change(v_change, false);
-  END IF;
-  v_change.statement := left(v_change.statement, -length(' PASSWORD ' || quote_literal('********')));
-  v_change.password := NULL;
-  v_step := rolecall_internal.execute_change(v_change, false);
-  IF v_step.status = 'applied' THEN
-    v_change.operation := 'set_password';
-    v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
-    v_change.password := rolecall_internal.verifier(create_missing_role.passwords ->> v_change.target);
-    -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-    v_step.note := (rolecall_internal.execute_change(v_change, false)).note;
-  END IF;
-  v_step.statement := create_missing_role.change.statement;
-  RETURN v_step;
+    IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
+      v_step := rolecall_internal.step_of(
+        v_change, 'ignored', '42710', 'another transaction made it at the same moment'
+      );
+    ELSIF v_change.password IS NULL THEN
+      v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
+    ELSE
+      v_change.statement := left(v_shown, -length(' PASSWORD ' || quote_literal('********')));
+      v_change.password := NULL;
+      v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
+      IF v_step.status = 'applied' THEN
+        v_change.operation := 'set_password';
+        v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
+        v_change.password := rolecall_internal.verifier(create_missing.passwords ->> v_change.target);
+        -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+        v_step.note := (rolecall_internal.execute_change(v_change, false, create_missing.strict)).note;
+      END IF;
+      v_step.statement := v_shown;
+    END IF;
+    v_steps := v_steps || v_step;
+  END LOOP;
+  RETURN rolecall_internal.in_plan_order(v_steps, create_missing.changes);
 END
-$create_missing_role$;
+$create_missing$;
 
-COMMENT ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb)
-  IS 'Makes a role, and then gives it its password';
-REVOKE ALL ON FUNCTION rolecall_internal.create_missing_role(rolecall_internal.change, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.create_missing(
+  rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
+)
+  IS 'Creates the roles that are missing, in name order, each with its password; the steps are in the order of the '
+     'plan';
+REVOKE ALL ON FUNCTION rolecall_internal.create_missing(
+  rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
+)
+  FROM PUBLIC;
 
 -- sql/5-internal/plan/dependencies.sql
 -- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
@@ -2273,7 +2505,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 -- sql/5-internal/execute/execute_change.sql
 CREATE FUNCTION rolecall_internal.execute_change(
   change rolecall_internal.change,
-  lenient boolean
+  lenient boolean,
+  strict boolean
 )
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -2294,19 +2527,19 @@ BEGIN
     RAISE WARNING USING
       ERRCODE = change.sqlstate,
       MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = CASE change.operation WHEN 'alter_role' THEN 'Ask a superuser to run: '
-               ELSE 'Ask the owner, or a superuser, to run: ' END || change.statement;
+      HINT = rolecall_internal.skipped_hint(change);
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
     BEGIN
       CASE change.operation
         WHEN 'grant_role' THEN
-          IF to_regrole(quote_ident(change.target)) IS NOT NULL THEN
-            PERFORM pg_get_object_address('role', ARRAY[change.target], '{}');
-          END IF;
+          PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+          FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
         WHEN 'terminate_sessions' THEN
           PERFORM pg_stat_clear_snapshot();
+        WHEN 'drop_role' THEN
+          PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
       EXECUTE rolecall_internal.statement_of(change);
@@ -2319,11 +2552,19 @@ BEGIN
         OR SQLSTATE 'XX000' THEN
         v_attempts := v_attempts + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
+        IF SQLSTATE = '42501' AND v_attempts < 20
+          AND current_setting('server_version_num')::integer / 10000 >= 16
+          AND rolecall_internal.is_about_roles(change.operation)
+          AND NOT current_setting('is_superuser')::boolean AND rolecall_internal.lacking(change) IS NULL
+        THEN
+          v_verdict := 'retry';
+          PERFORM pg_sleep(0.001 * v_attempts);
+        END IF;
         IF v_verdict IS NULL AND lenient
           AND change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
         THEN
           RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
-        ELSIF v_verdict IS NULL OR v_verdict = 'retry' AND v_attempts >= 1000 THEN
+        ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= 1000 THEN
           GET STACKED DIAGNOSTICS
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
@@ -2332,13 +2573,13 @@ BEGIN
         END IF;
         PERFORM rolecall_internal.refresh_caches();
         IF v_verdict = 'again' THEN
-          RETURN NULL;
+          RETURN rolecall_internal.step_of(change, 'again', SQLSTATE, SQLERRM);
         ELSIF v_verdict <> 'retry' THEN
           IF starts_with(v_verdict, 'notice') THEN
             RAISE NOTICE '%', SQLERRM;
           END IF;
           RETURN rolecall_internal.step_of(
-            change, 'skipped', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
+            change, 'ignored', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
           );
         END IF;
     END;
@@ -2350,46 +2591,11 @@ BEGIN
 END
 $execute_change$;
 
-COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean)
-  IS 'Makes one change, by the error policy of its operation; null where it has to be planned again. A privilege that '
-     'cannot be given or taken is an error or, where that is asked for, a step that has failed';
-REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean) FROM PUBLIC;
-
--- sql/5-internal/run/execute_planned.sql
--- Makes one change of a plan; null where it has to be planned again.
---
--- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
--- failed, and is to be planned for each object alone. Then the one that fails is skipped.
-CREATE FUNCTION rolecall_internal.execute_planned(
-  change rolecall_internal.change,
-  passwords jsonb,
-  document jsonb
-)
-RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $execute_planned$
-DECLARE
-  v_change rolecall_internal.change := execute_planned.change;
-  v_step rolecall.step;
-BEGIN
-  IF v_change.password IS NOT NULL THEN
-    -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
-    v_change.password := rolecall_internal.verifier(execute_planned.passwords ->> v_change.target);
-  END IF;
-  v_step := rolecall_internal.execute_change(v_change, execute_planned.document ? 'read_access');
-  IF v_step.status = 'failed' AND execute_planned.document ? 'singly' THEN
-    v_change.sqlstate := v_step.sqlstate;
-    v_change.note := v_step.note;
-    RETURN rolecall_internal.execute_change(v_change, false);
-  END IF;
-  RETURN v_step;
-END
-$execute_planned$;
-
-COMMENT ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb)
-  IS 'Makes one change of a plan; null where it has to be planned again';
-REVOKE ALL ON FUNCTION rolecall_internal.execute_planned(rolecall_internal.change, jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean)
+  IS 'Makes one change, by the error policy of its operation: applied, skipped as planned, ignored because of an '
+     'error, or to be planned again; strict: no error is ignored. A privilege that cannot be given or taken is an '
+     'error or, where lenient, a step that has failed';
+REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/document/fitted_name.sql
 CREATE FUNCTION rolecall_internal.fitted_name(
@@ -2419,6 +2625,96 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
   IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
+
+-- sql/5-internal/execute/hint_of.sql
+CREATE FUNCTION rolecall_internal.hint_of(
+  operation text,
+  code text
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $hint_of$
+DECLARE
+  v_failure text := operation || ' ' || code;
+BEGIN
+  RETURN CASE
+    WHEN v_failure IN ('create_role 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires CREATEROLE. BYPASSRLS can be given by a role that has it itself, or by a superuser.'
+      ELSE
+        'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
+      END
+    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
+        '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
+        'itself, SUPERUSER only by a superuser.'
+      ELSE
+        'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
+        'a superuser.'
+      END
+    WHEN v_failure IN ('grant_role 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '
+        '%2$s WITH ADMIN OPTION.'
+      ELSE
+        'This requires CREATEROLE, or ADMIN OPTION on the granted role. Only a superuser can grant a role that is a '
+        'superuser.'
+      END
+    WHEN v_failure IN ('grant_role 0LP01') THEN
+      'A role cannot be a member of itself, directly or through others.'
+    WHEN v_failure IN ('revoke_role 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION gives it, and the privileges '
+        'of the grantor whom the statement names: else have that grantor, or a superuser, run it.'
+      ELSE
+        'This requires CREATEROLE, or ADMIN OPTION on the role. Only a superuser can revoke a role that is a '
+        'superuser.'
+      END
+    WHEN v_failure IN ('revoke_role 2BP01') THEN
+      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+    WHEN v_failure IN ('create_schema 42501') THEN
+      'This requires CREATE on the database.'
+    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
+      'Ask the owner of the object, or a superuser, to run the statement.'
+    WHEN v_failure IN ('default_privilege 42501') THEN
+      'This requires membership in the role that will own the objects; a superuser needs none.'
+    WHEN v_failure IN ('create_event_trigger 42501', 'drop_event_trigger 42501') THEN
+      'Only a superuser can create or drop an event trigger.'
+    WHEN v_failure IN ('terminate_sessions 42501') THEN
+      'This requires the privileges of the role, as GRANT %1$s TO %2$s gives them, or membership in '
+      'pg_signal_backend.'
+    WHEN v_failure IN ('reassign_owned 42501', 'drop_owned 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires the privileges of the role, and REASSIGN OWNED also those of the new owner: have a superuser, '
+        'or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE.'
+      ELSE
+        'This requires the privileges of the role, and REASSIGN OWNED also those of the new owner: have a superuser, '
+        'or a role that has CREATEROLE, run GRANT %1$s TO %2$s.'
+      END
+    WHEN v_failure IN ('drop_owned 2BP01') THEN
+      'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what '
+      'depends on them first.'
+    WHEN v_failure IN ('drop_role 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
+        '%1$s TO %2$s WITH ADMIN OPTION.'
+      ELSE
+        'This requires CREATEROLE. Only a superuser can drop a superuser.'
+      END
+    WHEN v_failure IN ('drop_role 2BP01') THEN
+      'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
+      'it there. What is in this one, the arguments reassign_to and drop_owned clear.'
+    WHEN v_failure IN ('drop_role 55006') THEN
+      'Have another role make the call.'
+  END;
+END
+$hint_of$;
+
+COMMENT ON FUNCTION rolecall_internal.hint_of(text, text)
+  IS 'The hint for a failed change on this version of the server, as a format of the role and the caller; null: none';
+REVOKE ALL ON FUNCTION rolecall_internal.hint_of(text, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/hmac_pad.sql
 -- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
@@ -2467,6 +2763,36 @@ $hmac_sha256$;
 COMMENT ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) FROM PUBLIC;
 
+-- sql/5-internal/run/holds_locks.sql
+CREATE FUNCTION rolecall_internal.holds_locks()
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $holds_locks$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_locks AS l
+    WHERE l.pid = pg_backend_pid() AND l.granted
+      AND CASE l.locktype
+            WHEN 'relation' THEN
+              l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
+                -- What the call itself has written by then.
+                SELECT FROM pg_class AS c
+                WHERE c.oid = l.relation
+                  AND c.relnamespace IN ('rolecall_internal'::regnamespace, 'pg_toast'::regnamespace)
+              )
+            WHEN 'advisory' THEN l.classid NOT IN (42, 1919904099)
+            WHEN 'object' THEN l.mode <> 'AccessShareLock'
+            ELSE false
+          END
+  );
+END
+$holds_locks$;
+
+COMMENT ON FUNCTION rolecall_internal.holds_locks()
+  IS 'Whether this transaction holds a lock from before the call that others could wait for';
+REVOKE ALL ON FUNCTION rolecall_internal.holds_locks() FROM PUBLIC;
+
 -- sql/5-internal/run/in_plan_order.sql
 CREATE FUNCTION rolecall_internal.in_plan_order(
   steps rolecall.step[],
@@ -2497,6 +2823,25 @@ COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_in
   IS 'Steps in the order of the changes that they are about';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
+-- sql/5-internal/execute/is_about_roles.sql
+CREATE FUNCTION rolecall_internal.is_about_roles(
+  operation text
+)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_about_roles$
+BEGIN
+  RETURN is_about_roles.operation IN (
+    'create_role', 'alter_role', 'set_password', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+  );
+END
+$is_about_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
+  IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
+REVOKE ALL ON FUNCTION rolecall_internal.is_about_roles(text) FROM PUBLIC;
+
 -- sql/5-internal/catalogs/is_creator_edge.sql
 CREATE FUNCTION rolecall_internal.is_creator_edge(
   edge jsonb
@@ -2521,6 +2866,31 @@ $is_creator_edge$;
 COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
   IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/run/is_doubtful.sql
+-- Whether a step ended with an error that says it was not needed, which the next plan will confirm or not.
+--
+-- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made.
+CREATE FUNCTION rolecall_internal.is_doubtful(
+  step rolecall.step
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_doubtful$
+BEGIN
+  RETURN is_doubtful.step.status IN ('again', 'failed')
+    OR is_doubtful.step.status = 'ignored' AND (
+      current_setting('transaction_isolation') = 'read committed'
+      OR is_doubtful.step.operation = 'create_role'
+      OR is_doubtful.step.sqlstate = '42704'
+    );
+END
+$is_doubtful$;
+
+COMMENT ON FUNCTION rolecall_internal.is_doubtful(rolecall.step)
+  IS 'Whether a step ended with an error that says it was not needed, which the next plan will confirm or not';
+REVOKE ALL ON FUNCTION rolecall_internal.is_doubtful(rolecall.step) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_empty_verifier.sql
 -- Whether this verifier is one of the empty password.
@@ -2632,6 +3002,32 @@ $is_nfkc_stable$;
 COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
   IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
+
+-- sql/5-internal/run/is_passing.sql
+-- Whether it may help to start over after an error; called when all that was done is undone.
+--
+-- A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an
+-- older snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one
+-- waits for nothing that is held from before the call.
+CREATE FUNCTION rolecall_internal.is_passing(
+  code text,
+  seen text
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_passing$
+BEGIN
+  IF is_passing.code = '40P01' THEN
+    RETURN NOT rolecall_internal.holds_locks();
+  END IF;
+  RETURN pg_current_snapshot()::text <> is_passing.seen OR current_setting('transaction_isolation') <> 'read committed';
+END
+$is_passing$;
+
+COMMENT ON FUNCTION rolecall_internal.is_passing(text, text)
+  IS 'Whether it may help to start over after an error; called when all that was done is undone';
+REVOKE ALL ON FUNCTION rolecall_internal.is_passing(text, text) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_password_cleared.sql
 CREATE FUNCTION rolecall_internal.is_password_cleared(
@@ -2775,6 +3171,7 @@ BEGIN
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
+      PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
         -- The server has the same text in pg_authid, so there is nothing to encrypt.
         INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
@@ -2797,6 +3194,78 @@ COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/execute/lacking.sql
+-- What the caller lacks for a change, in words; null: nothing that can be seen.
+--
+-- From the rows of the catalogs: what the server keeps about memberships can be older than a role.
+CREATE FUNCTION rolecall_internal.lacking(
+  change rolecall_internal.change
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lacking$
+DECLARE
+  v_name text := rolecall_internal.role_in_question(lacking.change);
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+  v_caller record;
+  v_is_admin boolean;
+BEGIN
+  SELECT r.rolsuper, r.rolcreaterole, r.rolbypassrls INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  IF v_caller.rolsuper THEN
+    RETURN NULL;
+  END IF;
+  IF lacking.change.operation IN ('reassign_owned', 'drop_owned') THEN
+    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'create_schema' THEN
+    RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
+  ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
+    OR v_name = current_user AND lacking.change.operation IN ('set_password', 'set_config')
+  THEN
+    RETURN NULL;
+  END IF;
+  -- A role that the same call creates is the caller's to administer.
+  v_is_admin := v_role IS NULL OR EXISTS (
+    SELECT FROM pg_auth_members AS m
+    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+  );
+  RETURN CASE
+    WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
+    WHEN lacking.change.operation IN ('create_role', 'alter_role')
+      AND substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name))) ~ ' BYPASSRLS'
+      AND NOT (v_caller.rolbypassrls AND current_setting('server_version_num')::integer / 10000 >= 16)
+    THEN 'BYPASSRLS'
+    WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
+    THEN 'CREATEROLE'
+    WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin
+    THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
+  END;
+END
+$lacking$;
+
+COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
+  IS 'What the caller lacks for a change, in words; null: nothing that can be seen';
+REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
+
+-- sql/5-internal/execute/leads_to_superuser.sql
+CREATE FUNCTION rolecall_internal.leads_to_superuser(
+  role_oid oid
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $leads_to_superuser$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r WHERE r.rolsuper AND pg_has_role(leads_to_superuser.role_oid, r.oid, 'MEMBER')
+  );
+END
+$leads_to_superuser$;
+
+COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
+  IS 'Whether whoever is a member of a role can become a superuser';
+REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/left_out.sql
 CREATE FUNCTION rolecall_internal.left_out(
@@ -2833,11 +3302,47 @@ COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
 
+-- sql/5-internal/run/left_to_do.sql
+-- The changes of a later plan that are not behind this call already.
+--
+-- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
+-- not see that the roles created here have theirs.
+CREATE FUNCTION rolecall_internal.left_to_do(
+  changes rolecall_internal.change[],
+  done text[],
+  steps rolecall.step[]
+)
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_to_do$
+BEGIN
+  IF cardinality(left_to_do.changes) = 0 OR cardinality(left_to_do.done) = 0 THEN
+    RETURN left_to_do.changes;
+  END IF;
+  RETURN ARRAY(
+    SELECT ROW(
+             c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
+           )::rolecall_internal.change
+    FROM unnest(left_to_do.changes) WITH ORDINALITY
+      AS c(operation, target, statement, password, locks, sqlstate, note, position)
+    WHERE c.statement <> ALL (left_to_do.done)
+      AND NOT (c.operation = 'set_password' AND c.target IN (SELECT s.target FROM unnest(left_to_do.steps) AS s
+      WHERE s.operation = 'create_role' AND s.status = 'applied'))
+    ORDER BY c.position
+  );
+END
+$left_to_do$;
+
+COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
+  IS 'The changes of a later plan that are not behind this call already';
+REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
+
 -- sql/5-internal/secrets/lock_reporting_secret.sql
 -- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
 --
--- Until the end of the transaction, and before any lock on a role. The secret belongs to this database, as an advisory
--- lock does.
+-- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
+-- needs to lock it, and nobody can who may not write the secrets.
 CREATE FUNCTION rolecall_internal.lock_reporting_secret(
   exclusive boolean
 )
@@ -2847,9 +3352,10 @@ SET search_path = pg_catalog, pg_temp
 AS $lock_reporting_secret$
 BEGIN
   IF lock_reporting_secret.exclusive THEN
-    PERFORM pg_advisory_xact_lock(1919904099, 0);
+    PERFORM rolecall_internal.check_writable('The secret would be replaced.');
+    LOCK TABLE rolecall_internal.turn IN EXCLUSIVE MODE;
   ELSE
-    PERFORM pg_advisory_xact_lock_shared(1919904099, 0);
+    LOCK TABLE rolecall_internal.turn IN ROW SHARE MODE;
   END IF;
 END
 $lock_reporting_secret$;
@@ -2868,24 +3374,29 @@ SET search_path = pg_catalog, pg_temp
 AS $lock_role$
 DECLARE
   v_role oid := to_regrole(quote_ident(lock_role.role_name))::oid;
+  v_first oid := v_role;
 BEGIN
-  -- The calls of one database queue here, so that few meet at the role itself.
-  PERFORM pg_advisory_xact_lock((1919904099::bigint << 32) | v_role::bigint);
-  LOOP
-    EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
-      OR current_setting('transaction_isolation') <> 'read committed';
+  WHILE v_role IS NOT NULL LOOP
+    PERFORM rolecall_internal.wait_in_queue(v_role::text);
+    LOOP
+      EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
+        OR current_setting('transaction_isolation') <> 'read committed';
+    END LOOP;
+    EXIT WHEN to_regrole(quote_ident(lock_role.role_name))::oid = v_role;
+    v_role := to_regrole(quote_ident(lock_role.role_name))::oid;
   END LOOP;
-  RETURN to_regrole(quote_ident(lock_role.role_name))::oid IS DISTINCT FROM v_role;
+  RETURN v_role IS NULL OR v_role <> v_first;
 END
 $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where it is gone';
+  IS 'Locks one role for the rest of the transaction; true where it is gone, or another one has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
 -- sql/5-internal/run/lock_roles.sql
 CREATE FUNCTION rolecall_internal.lock_roles(
-  role_names text[]
+  role_names text[],
+  held text[]
 )
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -2897,19 +3408,96 @@ DECLARE
   v_again boolean := false;
 BEGIN
   -- Callers pass the names sorted in collation "C": databases differ in their default collation.
+  IF lock_roles.role_names[1] COLLATE "C" < lock_roles.held[cardinality(lock_roles.held)] THEN
+    PERFORM rolecall_internal.start_over(lock_roles.held || lock_roles.role_names);
+  END IF;
   FOREACH v_name IN ARRAY lock_roles.role_names LOOP
-    IF to_regrole(quote_ident(v_name)) IS NOT NULL THEN
-      v_again := rolecall_internal.lock_role(v_name) OR v_again;
-    END IF;
+    v_again := rolecall_internal.lock_role(v_name) OR v_again;
   END LOOP;
   RETURN v_again OR pg_current_snapshot()::text <> v_seen;
 END
 $lock_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.lock_roles(text[])
+COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
   IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
      'or a role is gone';
-REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[], text[]) FROM PUBLIC;
+
+-- sql/5-internal/run/locks_of.sql
+CREATE FUNCTION rolecall_internal.locks_of(
+  changes rolecall_internal.change[],
+  known text[],
+  held text[],
+  steps rolecall.step[]
+)
+RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $locks_of$
+DECLARE
+  v_of_both boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  RETURN ARRAY(
+    SELECT l.role_name COLLATE "C"
+    FROM (
+      -- Before 16 GRANT and REVOKE do not lock the granted role, nor need they.
+      (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
+                          THEN c.locks ELSE c.locks[1:1] END)
+       FROM unnest(locks_of.changes) AS c WHERE c.sqlstate IS NULL
+       UNION ALL SELECT unnest(locks_of.known))
+      EXCEPT (
+        SELECT unnest(locks_of.held)
+        UNION ALL SELECT s.target FROM unnest(locks_of.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+        UNION ALL SELECT c.target FROM unnest(locks_of.changes) AS c WHERE c.operation = 'create_role'
+      )
+    ) AS l(role_name)
+    WHERE to_regrole(quote_ident(l.role_name)) IS NOT NULL
+    ORDER BY 1
+  );
+END
+$locks_of$;
+
+COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
+  IS 'The roles to lock before changes are made, in name order; those that are known to be needed too';
+REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
+  FROM PUBLIC;
+
+-- sql/5-internal/run/masked.sql
+CREATE FUNCTION rolecall_internal.masked(
+  document jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $masked$
+DECLARE
+  v_document jsonb := masked.document;
+  v_list jsonb;
+  v_masked jsonb[];
+  v_resource jsonb;
+  v_section text;
+BEGIN
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := masked.document -> v_section;
+    CONTINUE WHEN v_list IS NULL;
+    -- In an array, as jsonb would be copied each time.
+    v_masked := '{}'::jsonb[];
+    FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+      v_resource := v_list -> v_position;
+      IF v_resource ->> 'password' <> '' THEN
+        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
+      END IF;
+      v_masked := v_masked || v_resource;
+    END LOOP;
+    v_document := v_document || jsonb_build_object(v_section, v_masked);
+  END LOOP;
+  RETURN v_document;
+END
+$masked$;
+
+COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask in place of each password';
+REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/memberships_of.sql
 CREATE FUNCTION rolecall_internal.memberships_of(
@@ -3096,6 +3684,47 @@ $newest_record$;
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/execute/note_holders.sql
+CREATE FUNCTION rolecall_internal.note_holders(
+  role_name text
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_holders$
+DECLARE
+  v_role oid := to_regrole(quote_ident(note_holders.role_name))::oid;
+  v_holders text;
+BEGIN
+  FOR v_look IN 1 .. 50 LOOP
+    v_holders := (
+      SELECT string_agg(DISTINCT coalesce(
+               format('process %s (role "%s", database "%s")', l.pid, a.usename, a.datname),
+               'a prepared transaction'
+             ), ', ')
+      FROM pg_locks AS l
+      LEFT JOIN pg_stat_get_activity(l.pid) AS s ON true
+      LEFT JOIN LATERAL (
+        SELECT pg_get_userbyid(s.usesysid), d.datname FROM pg_database AS d WHERE d.oid = s.datid
+      ) AS a(usename, datname) ON true
+      WHERE l.locktype = 'object' AND l.classid = 'pg_authid'::regclass AND l.objid = v_role
+        AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+    );
+    IF v_holders IS NULL THEN
+      RETURN;
+    END IF;
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+  RAISE NOTICE USING
+    MESSAGE = format('waiting to drop role "%s", which other transactions use: %s', note_holders.role_name, v_holders),
+    HINT = 'To go on at once, end them by pg_terminate_backend(), or cancel this call.';
+END
+$note_holders$;
+
+COMMENT ON FUNCTION rolecall_internal.note_holders(text)
+  IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
+REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_unwatched.sql
 CREATE FUNCTION rolecall_internal.note_unwatched(
@@ -3306,6 +3935,49 @@ $password_matches$;
 COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
   IS 'Whether this stored verifier stands for this password';
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
+
+-- sql/5-internal/run/passwords_of.sql
+CREATE FUNCTION rolecall_internal.passwords_of(
+  document jsonb
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $passwords_of$
+DECLARE
+  v_names text[] := '{}'::text[];
+  v_values text[] := '{}'::text[];
+  v_list jsonb;
+  v_resource jsonb;
+  v_section text;
+  v_is_hash boolean := false;
+BEGIN
+  -- Backwards, as of two values of a key an object keeps the last.
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := coalesce(passwords_of.document -> v_section, '[]');
+    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+      v_resource := v_list -> v_position;
+      IF v_resource ->> 'password' <> '' THEN
+        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+        v_values := v_values || (v_resource ->> 'password');
+        v_is_hash := v_is_hash OR (
+          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        );
+      END IF;
+    END LOOP;
+  END LOOP;
+  IF v_is_hash THEN
+    PERFORM rolecall_internal.refuse_hash();
+  END IF;
+  RETURN jsonb_object(v_names, v_values);
+END
+$passwords_of$;
+
+COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
+  IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
+REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/pgcrypto_schema.sql
 CREATE FUNCTION rolecall_internal.pgcrypto_schema()
@@ -3804,7 +4476,7 @@ BEGIN
                CASE WHEN v_admin THEN 'ADMIN OPTION' END,
                'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
              ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
-      NULL, CASE WHEN v_by_grantor THEN ARRAY[v_member, v_role] ELSE ARRAY[v_member] END,
+      NULL, ARRAY[v_member, v_role],
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall_internal.change;
   END LOOP;
@@ -4440,7 +5112,7 @@ BEGIN
                     CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
-             NULL, CASE WHEN v_by_grantor THEN ARRAY[w.member, g.role] ELSE ARRAY[w.member] END,
+             NULL, ARRAY[w.member, g.role],
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
                     THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
@@ -4867,6 +5539,35 @@ COMMENT ON FUNCTION rolecall_internal.plan_watch_grants(boolean)
   IS 'What everybody needs for the trigger, as it runs as whoever makes a table, and nobody where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch_grants(boolean) FROM PUBLIC;
 
+-- sql/5-internal/run/planned_steps.sql
+CREATE FUNCTION rolecall_internal.planned_steps(
+  changes rolecall_internal.change[]
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $planned_steps$
+DECLARE
+  v_change rolecall_internal.change;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOREACH v_change IN ARRAY planned_steps.changes LOOP
+    v_steps := v_steps || rolecall_internal.step_of(
+      v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+      v_change.sqlstate,
+      CASE WHEN v_change.sqlstate IS NULL
+           THEN nullif(concat_ws('; ', v_change.note,
+                                 'the caller lacks ' || rolecall_internal.lacking(v_change)), '')
+           ELSE v_change.note END
+    );
+  END LOOP;
+  RETURN v_steps;
+END
+$planned_steps$;
+
+COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
+REVOKE ALL ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) FROM PUBLIC;
+
 -- sql/5-internal/reporting/provision.sql
 CREATE FUNCTION rolecall_internal.provision(
   definitions jsonb,
@@ -4898,6 +5599,35 @@ $provision$;
 
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
+
+-- sql/5-internal/run/raise_afresh.sql
+CREATE FUNCTION rolecall_internal.raise_afresh(
+  code text,
+  message text,
+  detail text,
+  hint text
+)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $raise_afresh$
+BEGIN
+  IF raise_afresh.detail <> '' AND raise_afresh.hint <> '' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message,
+      DETAIL = raise_afresh.detail, HINT = raise_afresh.hint;
+  ELSIF raise_afresh.detail <> '' THEN
+    RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message, DETAIL = raise_afresh.detail;
+  ELSIF raise_afresh.hint <> '' THEN
+    RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message, HINT = raise_afresh.hint;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message;
+END
+$raise_afresh$;
+
+COMMENT ON FUNCTION rolecall_internal.raise_afresh(text, text, text, text)
+  IS 'Raises an error that was caught, without the CONTEXT that it had';
+REVOKE ALL ON FUNCTION rolecall_internal.raise_afresh(text, text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/random_bytes.sql
 -- 32 bytes that no one can guess.
@@ -5364,6 +6094,7 @@ BEGIN
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
+  PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
   IF v_new.supersede THEN
     PERFORM rolecall_internal.remove_superseded(v_new.rows);
@@ -5456,6 +6187,34 @@ $remove_superseded$;
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
+
+-- sql/5-internal/run/reported.sql
+CREATE FUNCTION rolecall_internal.reported(
+  step rolecall.step,
+  steps rolecall.step[]
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reported$
+DECLARE
+  v_step rolecall.step := reported.step;
+BEGIN
+  IF v_step.status = 'ignored' THEN
+    v_step.status := 'skipped';
+  END IF;
+  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND v_step.statement = ANY (
+    ARRAY(SELECT s.statement FROM unnest(reported.steps) AS s)
+  ) THEN
+    RETURN '{}'::rolecall.step[];
+  END IF;
+  RETURN ARRAY[v_step];
+END
+$reported$;
+
+COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[])
+  IS 'A step as the caller gets it, in a list; none where it has to be planned again, or was reported before';
+REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/reporting_passwords.sql
 -- Password resources of reporting roles: for each the verifier of its derived password.
@@ -5622,6 +6381,30 @@ COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
+-- sql/5-internal/execute/role_in_question.sql
+CREATE FUNCTION rolecall_internal.role_in_question(
+  change rolecall_internal.change
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $role_in_question$
+BEGIN
+  IF role_in_question.change.operation IN ('grant_role', 'revoke_role')
+    OR role_in_question.change.operation = 'reassign_owned'
+       AND pg_has_role(to_regrole(quote_ident(role_in_question.change.target)), 'USAGE')
+  THEN
+    RETURN coalesce(role_in_question.change.locks[2], role_in_question.change.target);
+  END IF;
+  RETURN role_in_question.change.target;
+END
+$role_in_question$;
+
+COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
+  IS 'The role that a change requires rights on: the granted one, the one that is altered, or the new owner where the '
+     'caller has the old one''s rights already';
+REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;
+
 -- sql/5-internal/secrets/rotate_secret.sql
 CREATE FUNCTION rolecall_internal.rotate_secret(
   dry_run boolean
@@ -5650,8 +6433,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 -- sql/5-internal/run/run.sql
 -- Establishes the desired state and returns the steps, as an array: it is called without a query.
 --
--- The document may hold plain passwords. They are only ever part of simple expressions: as a parameter of a query they
--- would be shown by auto_explain.
+-- What cannot be done because of another transaction is undone, with all locks, and started over.
 CREATE FUNCTION rolecall_internal.run(
   document jsonb,
   dry_run boolean
@@ -5661,54 +6443,36 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
-  v_document jsonb := run.document;
+  v_document jsonb := rolecall_internal.masked(run.document);
   v_passwords jsonb;
-  v_names text[] := '{}'::text[];
-  v_values text[] := '{}'::text[];
-  v_list jsonb;
-  v_masked jsonb[];
-  v_resource jsonb;
-  v_change rolecall_internal.change;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
-  v_section text;
-  v_is_hash boolean := false;
+  v_known text[] := '{}'::text[];
+  v_failures integer := 0;
+  v_seen text;
+  v_detail text;
+  v_hint text;
 BEGIN
-  -- Backwards, so that of two passwords for one role the first counts. In arrays, as jsonb would be copied each time.
-  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
-    v_list := run.document -> v_section;
-    CONTINUE WHEN v_list IS NULL;
-    v_masked := '{}'::jsonb[];
-    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
-      v_resource := v_list -> v_position;
-      IF v_resource ->> 'password' <> '' THEN
-        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-        v_values := v_values || (v_resource ->> 'password');
-        v_is_hash := v_is_hash OR (
-          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
-        );
-        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
-      END IF;
-      v_masked := v_resource || v_masked;
-    END LOOP;
-    v_document := v_document || jsonb_build_object(v_section, v_masked);
-  END LOOP;
-  v_passwords := jsonb_object(v_names, v_values);
   PERFORM rolecall_internal.check_document(v_document);
-  IF v_is_hash THEN
-    PERFORM rolecall_internal.refuse_hash();
-  END IF;
-  IF run.dry_run THEN
-    FOREACH v_change IN ARRAY rolecall_internal.plan(v_document, v_passwords) LOOP
-      v_steps := v_steps || rolecall_internal.step_of(
-        v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
-        v_change.sqlstate, v_change.note
-      );
-    END LOOP;
-    RETURN v_steps;
-  END IF;
-  RETURN rolecall_internal.run_rounds(v_document, v_passwords);
+  v_passwords := rolecall_internal.passwords_of(run.document);
+  LOOP
+    v_seen := pg_current_snapshot()::text;
+    BEGIN
+      IF run.dry_run THEN
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+      END IF;
+      RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+    EXCEPTION
+      WHEN SQLSTATE 'RC002' THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        v_known := v_detail;
+      WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        v_failures := v_failures + 1;
+        IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
+          PERFORM rolecall_internal.raise_afresh(SQLSTATE, SQLERRM, v_detail, v_hint);
+        END IF;
+        PERFORM rolecall_internal.refresh_caches();
+    END;
+  END LOOP;
 END
 $run$;
 
@@ -5783,147 +6547,6 @@ COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, bool
   IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
      'for';
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
-
--- sql/5-internal/run/run_rounds.sql
--- Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans again.
---
--- No two calls wait for each other. Roles are made in name order, and while no role is locked; roles are locked in
--- name order. Where that cannot be kept, because other transactions have changed what is needed, all is undone, and
--- started over with what is known by then.
-CREATE FUNCTION rolecall_internal.run_rounds(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $run_rounds$
-DECLARE
-  v_rounds integer := 0;
-  v_known text[] := '{}'::text[];
-  v_changes rolecall_internal.change[];
-  v_change rolecall_internal.change;
-  v_step rolecall.step;
-  v_steps rolecall.step[];
-  v_created rolecall.step[];
-  v_done text[];
-  v_own text[];
-  v_last text;
-  v_locks text[];
-  v_locked text[];
-  v_again boolean;
-  v_seen text;
-  v_document jsonb := run_rounds.document;
-BEGIN
-  <<attempts>>
-  LOOP
-    v_steps := '{}'::rolecall.step[];
-    v_done := '{}'::text[];
-    v_own := '{}'::text[];
-    v_last := '';
-    v_locked := '{}'::text[];
-    BEGIN
-      LOOP
-        -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-        v_rounds := v_rounds + 1;
-        IF v_rounds > 1000 THEN
-          RAISE EXCEPTION USING
-            ERRCODE = 'serialization_failure',
-            MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-            HINT = 'Try again.';
-        END IF;
-        v_seen := pg_current_snapshot()::text;
-        v_changes := rolecall_internal.plan(v_document, run_rounds.passwords);
-        IF cardinality(v_changes) > 0 AND cardinality(v_done) > 0 THEN
-          -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see
-          -- passwords does not see that the roles made here have theirs.
-          v_changes := ARRAY(
-            SELECT ROW(
-                     c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
-                   )::rolecall_internal.change
-            FROM unnest(v_changes) WITH ORDINALITY
-              AS c(operation, target, statement, password, locks, sqlstate, note, position)
-            WHERE NOT EXISTS (SELECT FROM unnest(v_done) AS d(statement) WHERE d.statement = c.statement)
-              AND NOT (c.operation = 'set_password' AND c.target = ANY (v_own))
-            ORDER BY c.position
-          );
-        END IF;
-        IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall_internal.remember(run_rounds.document, cardinality(v_steps) > 0);
-          EXIT attempts;
-        END IF;
-        v_created := '{}'::rolecall.step[];
-        v_again := false;
-        FOREACH v_change IN ARRAY rolecall_internal.missing_roles(v_changes) LOOP
-          -- In a later round a role can be missing that was there before.
-          IF cardinality(v_locked) > 0 OR v_change.target COLLATE "C" < v_last THEN
-            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
-          END IF;
-          v_last := v_change.target;
-          v_step := rolecall_internal.create_missing_role(v_change, run_rounds.passwords);
-          v_created := v_created || v_step;
-          IF v_step.status = 'applied' THEN
-            v_done := v_done || v_change.statement;
-            v_own := v_own || v_change.target;
-          ELSE
-            -- The role is somebody else's work: it has to be locked, and compared, before anything is done to it.
-            v_again := true;
-          END IF;
-        END LOOP;
-        v_steps := v_steps || rolecall_internal.in_plan_order(v_created, v_changes);
-        CONTINUE WHEN v_again;
-
-        v_locks := ARRAY(
-          SELECT l.role_name COLLATE "C"
-          FROM (
-            (SELECT unnest(c.locks) FROM unnest(v_changes) AS c WHERE c.sqlstate IS NULL
-             UNION ALL SELECT unnest(v_known))
-            EXCEPT SELECT unnest(v_locked || v_own)
-          ) AS l(role_name)
-          ORDER BY 1
-        );
-        IF cardinality(v_locks) > 0 THEN
-          v_known := v_locked || v_locks;
-          IF v_locks[1] COLLATE "C" < v_locked[cardinality(v_locked)] THEN
-            RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over';
-          END IF;
-          v_again := rolecall_internal.lock_roles(v_locks);
-          v_locked := v_known;
-          CONTINUE WHEN v_again;
-        END IF;
-
-        FOREACH v_change IN ARRAY v_changes LOOP
-          CONTINUE WHEN v_change.operation = 'create_role';
-          v_step := rolecall_internal.execute_planned(v_change, run_rounds.passwords, v_document);
-          IF v_step.status = 'failed' THEN
-            v_document := v_document || '{"singly": true}';
-            v_step := NULL;
-          END IF;
-          EXIT WHEN v_step IS NULL;
-          v_steps := v_steps || v_step;
-          v_done := v_done || v_change.statement;
-        END LOOP;
-        -- Nothing can be left where nobody else has committed anything since the plan.
-        IF NOT v_step IS NULL AND pg_current_snapshot()::text = v_seen
-          AND current_setting('transaction_isolation') = 'read committed'
-        THEN
-          PERFORM rolecall_internal.remember(run_rounds.document, true);
-          EXIT attempts;
-        END IF;
-      END LOOP;
-    EXCEPTION
-      WHEN SQLSTATE 'RC002' THEN
-        NULL; -- rolled back to the start of this block, and the locks with it
-    END;
-  END LOOP;
-  RETURN v_steps;
-END
-$run_rounds$;
-
-COMMENT ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb)
-  IS 'Makes the desired state hold: plans, makes the roles that are missing, locks the others, changes them, plans '
-     'again';
-REVOKE ALL ON FUNCTION rolecall_internal.run_rounds(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/passwords/saslprep.sql
 -- The bytes that are hashed for a password.
@@ -6143,6 +6766,47 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
+-- sql/5-internal/execute/skipped_hint.sql
+CREATE FUNCTION rolecall_internal.skipped_hint(
+  change rolecall_internal.change
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $skipped_hint$
+BEGIN
+  RETURN CASE skipped_hint.change.sqlstate
+    WHEN '42704' THEN 'Create what is missing, then make the call again.'
+    WHEN '42710' THEN 'Clear that up, then make the call again.'
+    WHEN '55000' THEN 'Clear that up, then make the call again.'
+    ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
+              ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
+  END;
+END
+$skipped_hint$;
+
+COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
+  IS 'What to do about a change that is skipped because the catalogs forbid it';
+REVOKE ALL ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change) FROM PUBLIC;
+
+-- sql/5-internal/run/start_over.sql
+CREATE FUNCTION rolecall_internal.start_over(
+  known text[]
+)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $start_over$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over', DETAIL = start_over.known::text;
+END
+$start_over$;
+
+COMMENT ON FUNCTION rolecall_internal.start_over(text[])
+  IS 'Has the call started over, with the roles that are known to be locked then; what the variables of an attempt '
+     'hold is lost';
+REVOKE ALL ON FUNCTION rolecall_internal.start_over(text[]) FROM PUBLIC;
+
 -- sql/5-internal/execute/statement_of.sql
 CREATE FUNCTION rolecall_internal.statement_of(
   change rolecall_internal.change
@@ -6305,66 +6969,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_failure text := change.operation || ' ' || code;
-  v_hint text := CASE
-    WHEN v_failure IN ('create_role 42501') THEN
-      'This takes CREATEROLE. BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that '
-      'has BYPASSRLS itself.'
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
-      'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH '
-      'ADMIN OPTION gives it; before, CREATEROLE. SUPERUSER, REPLICATION and BYPASSRLS can be given by a superuser, '
-      'and from 16 by a role that has the attribute itself.'
-    WHEN v_failure IN ('grant_role 42501') THEN
-      'On PostgreSQL 16 and newer this takes ADMIN OPTION on the granted role: have a superuser, or a role that has '
-      'it, run GRANT %1$s TO %2$s WITH ADMIN OPTION. Before, CREATEROLE is enough.'
-    WHEN v_failure IN ('grant_role 0LP01') THEN
-      'A role cannot be a member of itself, directly or through others.'
-    WHEN v_failure IN ('revoke_role 42501') THEN
-      'On PostgreSQL 16 and newer this takes ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH ADMIN OPTION '
-      'gives it, and the privileges of the grantor whom the statement names: else have that role, or a superuser, '
-      'run it. Before, CREATEROLE is enough.'
-    WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
-    WHEN v_failure IN ('create_schema 42501') THEN
-      'This takes CREATE on the database.'
-    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
-      'Ask the owner of the object, or a superuser, to run the statement.'
-    WHEN v_failure IN ('default_privilege 42501') THEN
-      'This takes membership in the role that will own the objects; a superuser needs none.'
-    WHEN v_failure IN ('create_event_trigger 42501', 'drop_event_trigger 42501') THEN
-      'Event triggers are made and dropped by superusers alone.'
-    WHEN v_failure IN ('terminate_sessions 42501') THEN
-      'This takes the privileges of the role, or membership in pg_signal_backend: GRANT %1$s TO %2$s, or GRANT '
-      'pg_signal_backend TO %2$s; the sessions of a superuser take a superuser.'
-    WHEN v_failure IN ('reassign_owned 42501', 'drop_owned 42501') THEN
-      'This takes the privileges of the role, and REASSIGN OWNED those of the new owner too. On PostgreSQL 16 and '
-      'newer have a superuser, or a role that has ADMIN OPTION, run GRANT %1$s TO %2$s WITH INHERIT TRUE; before, '
-      'GRANT %1$s TO %2$s takes CREATEROLE.'
-    WHEN v_failure IN ('drop_owned 2BP01') THEN
-      'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what '
-      'depends on them first.'
-    WHEN v_failure IN ('drop_role 42501') THEN
-      'On PostgreSQL 16 and newer this takes CREATEROLE and ADMIN OPTION on the role, as GRANT %1$s TO %2$s WITH '
-      'ADMIN OPTION gives it; before, CREATEROLE. A superuser is dropped by a superuser.'
-    WHEN v_failure IN ('drop_role 2BP01') THEN
-      'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
-      'it there. What is in this one, the arguments reassign_to and drop_owned clear.'
-    WHEN v_failure IN ('drop_role 55006') THEN
-      'Have another role make the call.'
-  END;
-  v_role text := CASE
-    -- The granted role is the second to be locked; before 16 it is none, and ADMIN OPTION is not what is missing.
-    WHEN change.operation IN ('grant_role', 'revoke_role') THEN change.locks[2]
-    ELSE change.target
-  END;
+  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  v_role text := rolecall_internal.role_in_question(change);
 BEGIN
+  -- Nobody is told to give a superuser away, or a role to itself.
+  IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+    v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+  ) THEN
+    v_hint := 'Have a superuser make the call.';
+  END IF;
   -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
     DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
     HINT = coalesce(
-      format(v_hint, coalesce(quote_ident(v_role), '...'), quote_ident(current_user)),
+      format(v_hint, quote_ident(v_role), quote_ident(current_user)),
       nullif(hint, ''),
       'Nothing was changed: the call is undone as a whole.'
     );
@@ -6618,6 +7238,42 @@ COMMENT ON FUNCTION rolecall_internal.verifier(text)
   IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
+-- sql/5-internal/run/wait_in_queue.sql
+-- Waits for the calls of this database that are about the same role; whether there were any.
+--
+-- That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
+CREATE FUNCTION rolecall_internal.wait_in_queue(
+  what text
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $wait_in_queue$
+DECLARE
+  v_key bigint := hashtextextended(wait_in_queue.what, 1919904099);
+  v_timeout text := current_setting('lock_timeout');
+BEGIN
+  IF pg_try_advisory_xact_lock(v_key) THEN
+    RETURN false;
+  END IF;
+  BEGIN
+    IF v_timeout::interval = '0' OR v_timeout::interval > '1s' THEN
+      PERFORM set_config('lock_timeout', '1s', true);
+    END IF;
+    PERFORM pg_advisory_xact_lock(v_key);
+    PERFORM set_config('lock_timeout', v_timeout, true);
+  EXCEPTION
+    WHEN lock_not_available THEN
+      NULL; -- the setting is what it was
+  END;
+  RETURN true;
+END
+$wait_in_queue$;
+
+COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
+  IS 'Waits for the calls of this database that are about the same role; whether there were any';
+REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
+
 -- sql/5-internal/reporting/warn_about_members.sql
 -- Says who could read what a role is to read, where the role is there already and did not become a reporting role
 -- here.
@@ -6808,6 +7464,7 @@ AS $write_secret$
 DECLARE
   v_held text := encode(write_secret.secret, 'hex');
 BEGIN
+  PERFORM rolecall_internal.check_writable('A secret would be stored.');
   v_held := set_config('rolecall.plain', v_held, true);
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),

@@ -62,6 +62,7 @@ export const sqlstates = {
   external_routine_invocation_exception: '38000',
   invalid_schema_name: '3F000',
   serialization_failure: '40001',
+  deadlock_detected: '40P01',
   insufficient_privilege: '42501',
   invalid_name: '42602',
   undefined_function: '42883',
