@@ -3718,54 +3718,61 @@ COMMENT ON FUNCTION rolecall_internal.note_holders(text)
   IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
--- sql/5-internal/reporting/note_unwatched.sql
-CREATE FUNCTION rolecall_internal.note_unwatched(
+-- sql/5-internal/reporting/note_unmatched.sql
+CREATE FUNCTION rolecall_internal.note_unmatched(
   definitions jsonb
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $note_unwatched$
+AS $note_unmatched$
 DECLARE
-  v_names text;
-BEGIN
-  IF EXISTS (
+  v_watched boolean := EXISTS (
     SELECT FROM pg_event_trigger AS t
     WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
-  ) THEN
-    RETURN;
-  END IF;
-  SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
+  );
+  v_names text;
+  v_others text;
+BEGIN
+  SELECT string_agg(a.name, ', ' ORDER BY a.name),
+         string_agg(format('%s is "%s", not %s', a.name, a.table_name, a.others), '; ' ORDER BY a.name)
+           FILTER (WHERE a.others IS NOT NULL)
+    INTO v_names, v_others
   FROM (
     -- Of several roles that have it withheld one may have no schema where it could be.
-    SELECT w.name
-    FROM jsonb_to_recordset(note_unwatched.definitions) AS d(schemas jsonb, withheld jsonb)
+    SELECT w.name, i.parts[cardinality(i.parts)] AS table_name,
+           string_agg(DISTINCT '"' || c.relname || '"', ', ') AS others
+    FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
     CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
     CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-    LEFT JOIN LATERAL (
-      SELECT true AS found
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE c.relname = i.parts[cardinality(i.parts)] AND d.schemas ? n.nspname::text
+    LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
+      ON lower(c.relname) = lower(i.parts[cardinality(i.parts)])
+        AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND d.schemas ? n.nspname::text
         AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
-      LIMIT 1
-    ) AS c ON true
-    GROUP BY w.name
-    HAVING bool_and(c.found IS NULL)
-  ) AS a(name);
+    GROUP BY w.name, i.parts
+    HAVING coalesce(bool_and(c.relname <> i.parts[cardinality(i.parts)]), true)
+  ) AS a;
   IF v_names IS NOT NULL THEN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
-      DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next '
-               'provisioning run.',
-      HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
+      DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
+                    ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                         'provisioning run.' END,
+      HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
+                  ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+  END IF;
+  IF v_others IS NOT NULL THEN
+    RAISE NOTICE USING
+      MESSAGE = format('withheld tables that exist in another case alone: %s', v_others),
+      HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END
-$note_unwatched$;
+$note_unmatched$;
 
-COMMENT ON FUNCTION rolecall_internal.note_unwatched(jsonb)
-  IS 'Says which withheld tables do not exist yet, where default privileges would have them readable once they do';
-REVOKE ALL ON FUNCTION rolecall_internal.note_unwatched(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
+  IS 'Says which withheld names match nothing now, and where one would in another case';
+REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/operator_takers.sql
 CREATE FUNCTION rolecall_internal.operator_takers(
@@ -5578,7 +5585,9 @@ BEGIN
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
   PERFORM rolecall_internal.warn_about_public();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
-  PERFORM rolecall_internal.note_unwatched(provision.definitions);
+  PERFORM rolecall_internal.note_unmatched(provision.definitions);
+  PERFORM rolecall_internal.warn_about_path(provision.definitions);
+  PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
@@ -7319,6 +7328,52 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
      'here';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reporting/warn_about_path.sql
+-- Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs.
+--
+-- The caller is not among them, nor who is to become a reporting role.
+CREATE FUNCTION rolecall_internal.warn_about_path(
+  definitions jsonb
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_path$
+DECLARE
+  v_others text;
+BEGIN
+  SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
+  FROM (
+    SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
+           string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
+    FROM jsonb_array_elements(warn_about_path.definitions) AS d
+    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    CROSS JOIN LATERAL (
+      SELECT n.nspowner
+      UNION SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+    ) AS c(role_oid)
+    JOIN pg_database AS b ON b.datname = current_database()
+    LEFT JOIN pg_roles AS r
+      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN b.datdba ELSE c.role_oid END
+    WHERE c.role_oid = 0
+      OR (NOT r.rolsuper AND r.rolname <> current_user
+          AND NOT warn_about_path.definitions @> jsonb_build_array(jsonb_build_object('role', r.rolname)))
+    GROUP BY r.rolname
+  ) AS o;
+  IF v_others IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('others can create objects in schemas that reporting roles search: %s', v_others),
+      DETAIL = 'A function created there can be called in place of another one, and sees what the role reads.',
+      HINT = 'Revoke CREATE on the schema, or leave the schema out of the argument search_path.';
+  END IF;
+END
+$warn_about_path$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
+  IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_path(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/reporting/warn_about_public.sql
 CREATE FUNCTION rolecall_internal.warn_about_public()
 RETURNS void
@@ -7343,6 +7398,68 @@ $warn_about_public$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
+
+-- sql/5-internal/reporting/warn_about_rows.sql
+CREATE FUNCTION rolecall_internal.warn_about_rows(
+  definitions jsonb
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_rows$
+DECLARE
+  v_places rolecall_internal.place[];
+  v_found record;
+BEGIN
+  IF NOT jsonb_path_exists(warn_about_rows.definitions, '$[*].withheld[*]')
+    AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relrowsecurity)
+  THEN
+    RETURN;
+  END IF;
+  v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  FOR v_found IN
+    SELECT p.role,
+           string_agg(DISTINCT format('%s through %s', t.oid::regclass, i.inhparent::regclass), ', ') AS tables
+    FROM unnest(v_places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    JOIN pg_inherits AS i ON i.inhrelid = t.oid
+    JOIN pg_class AS c ON c.oid = i.inhparent
+    JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
+    WHERE c.oid <> ALL (q.withheld)
+    GROUP BY p.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'reporting role "%s" reads withheld tables through their parent: %s', v_found.role, v_found.tables
+      ),
+      HINT = 'Withhold the parent too.';
+  END LOOP;
+  FOR v_found IN
+    SELECT p.role, count(*) AS number,
+           string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
+    FROM unnest(v_places) AS p
+    JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
+    WHERE c.oid <> ALL (p.withheld)
+      AND NOT EXISTS (
+        SELECT FROM pg_policy AS y
+        WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')
+          AND (y.polroles @> '{0}' OR p.role_oid = ANY (y.polroles))
+      )
+    GROUP BY p.role
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+      DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
+      HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
+                    v_found.role);
+  END LOOP;
+END
+$warn_about_rows$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
+  IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
+     'row-level security leaves nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/with_options.sql
 CREATE FUNCTION rolecall_internal.with_options(

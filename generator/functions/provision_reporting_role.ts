@@ -17,10 +17,12 @@ import { rows } from './_shared.ts';
  * their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
  * cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
  * role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
- * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects.
+ * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects,
+ * and others than superusers who may create objects in a schema that the role searches. A NOTICE counts the tables of
+ * which row-level security leaves it nothing.
  *
  * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
- * tables are watched (watch_new_tables()); where they are not, a NOTICE names those that do not exist yet.
+ * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
  *
  * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
  *

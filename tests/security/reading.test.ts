@@ -219,3 +219,56 @@ test('pg_dump works as the role, but for what is withheld', async () => {
   await session.end();
   await Promise.all([admin.end(), owner.end()]);
 });
+
+test('who can put functions where a reporting role looks for them is named in a warning, but not the caller', async () => {
+  const { role, keeper, admin, owner } = await makeDatabase();
+  await admin.query(`CREATE ROLE ${role}_mart; CREATE SCHEMA mart; CREATE SCHEMA reporting AUTHORIZATION ${role}_mart`);
+  const others = async (client: Client, schemas: string, path = 'NULL') =>
+    (await call(client, `'${role}', '{${schemas}}', search_path => ${path}`)).messages.filter((text) =>
+      text.includes('others can create objects'),
+    );
+  const warning = 'WARNING: others can create objects in schemas that reporting roles search:';
+  assert.deepEqual(await others(admin, 'mart'), []);
+  await admin.query(`GRANT CREATE ON SCHEMA mart TO PUBLIC, ${keeper}`);
+  assert.deepEqual(await others(admin, 'mart'), [`${warning} PUBLIC (mart), ${keeper} (mart)`]);
+  await admin.query('REVOKE CREATE ON SCHEMA mart FROM PUBLIC');
+  assert.deepEqual(await others(admin, 'mart,reporting'), [`${warning} ${keeper} (mart), ${role}_mart (reporting)`]);
+  assert.deepEqual(await others(admin, 'mart,reporting', `'{pg_catalog}'`), []);
+  await admin.query(`REVOKE CREATE ON SCHEMA mart FROM ${keeper}; ALTER SCHEMA public OWNER TO ${keeper}`);
+  assert.deepEqual(await others(admin, 'public'), [`${warning} ${keeper} (public)`]);
+  await admin.query(`DROP OWNED BY ${role}`);
+  await admin.query(`SELECT FROM rolecall.remove_user('${role}', drop_owned => true)`);
+  assert.deepEqual(await others(owner, 'public'), []);
+  await Promise.all([admin.end(), owner.end()]);
+});
+
+test('a provisioning run says which names match nothing, what is read through a parent, and of what it reads no rows', async () => {
+  const { name, role, admin, owner } = await makeDatabase();
+  await admin.query(`CREATE SCHEMA app; CREATE TABLE app."ApiToken" (id integer); CREATE TABLE app.token (id integer);
+    CREATE TABLE app.parted (id integer) PARTITION BY LIST (id);
+    CREATE TABLE app.part PARTITION OF app.parted FOR VALUES IN (1);
+    CREATE TABLE app.closed (id integer); CREATE TABLE app.open (id integer); CREATE TABLE app.given (id integer);
+    ALTER TABLE app.closed ENABLE ROW LEVEL SECURITY; ALTER TABLE app.open ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE app.given ENABLE ROW LEVEL SECURITY; ALTER TABLE app.token ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY p ON app.open USING (true); CREATE POLICY w ON app.closed FOR INSERT WITH CHECK (true);
+    CREATE POLICY r ON app.closed AS RESTRICTIVE USING (true)`);
+  const said = async (withheld: string) => (await call(admin, `'${role}', '{app}', '${withheld}'`)).messages;
+  const rows = (tables: number) => `NOTICE: reporting role "${role}" reads no rows of ${tables} tables`;
+  assert.deepEqual(await said('{token}'), [rows(2)]);
+  await admin.query(`CREATE POLICY r ON app.given FOR SELECT TO ${role} USING (true)`);
+  assert.deepEqual(await said('{token,part}'), [
+    `WARNING: reporting role "${role}" reads withheld tables through their parent: app.part through app.parted`,
+    rows(1),
+  ]);
+  assert.deepEqual(await said('{token,parted,closed}'), []);
+  assert.deepEqual(await said('{token,closed,ApiToken,app.nothing}'), [
+    'NOTICE: withheld tables that do not exist yet: ApiToken, app.nothing',
+    'NOTICE: withheld tables that exist in another case alone: ApiToken is "apitoken", not "ApiToken"',
+  ]);
+  // Also where new tables are watched, as it may be a mistake.
+  await admin.query('SELECT FROM rolecall.watch_new_tables()');
+  assert.deepEqual(await said('{token,closed,patiens}'), ['NOTICE: withheld tables that do not exist yet: patiens']);
+  assert.deepEqual(await said('{token,closed,"\\"ApiToken\\""}'), []);
+  await Promise.all([admin.end(), owner.end()]);
+  assert.ok(name);
+});

@@ -304,10 +304,16 @@ test('a provisioning run says what is not watched', async () => {
   assert.match(notices.find(({ severity }) => severity === 'NOTICE')?.hint ?? '', /rolecall\.watch_new_tables\(\)/);
   assert.deepEqual(await said(one(`'token'`)), []);
   assert.deepEqual(await said(pair(`'token', '"Odd"', '"Raw data"."Odd"'`)), [], 'one schema that has it will do');
-  assert.deepEqual(await said(pair(`'Odd', 'token'`)), gap('Odd'), 'names are as in SQL');
+  const otherCase = 'withheld tables that exist in another case alone: Odd is "odd", not "Odd"';
+  assert.deepEqual(await said(pair(`'Odd', 'token'`)), [...gap('Odd'), otherCase], 'names are as in SQL');
   assert.deepEqual(await said(pair(`'event'`, true)), gap('event'), 'a dry run says it too');
   assert.deepEqual(await said('rolecall.watch_new_tables()'), []);
-  assert.deepEqual(await said(pair(`'event'`)), [], 'nor is there a gap once new tables are watched');
+  assert.deepEqual(
+    await said(pair(`'event'`)),
+    gap('event'),
+    'which may be a mistake, also once new tables are watched',
+  );
+  assert.doesNotMatch(notices.find(({ severity }) => severity === 'NOTICE')?.hint ?? '', /watch_new_tables/);
   await admin.query('ALTER EVENT TRIGGER rolecall_watch_new_tables DISABLE');
   assert.deepEqual(await said(pair(`'event'`)), gap('event'));
   await end();

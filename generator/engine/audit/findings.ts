@@ -9,6 +9,7 @@ import { newest } from '../../model/record.ts';
 import type { Bool, FindingRow, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges } from '../catalogs/grantable.ts';
+import { isOfSchema, tableOf } from '../reading/withheld.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
 /** The objects that the server comes with have oids below this one. */
@@ -368,10 +369,10 @@ export function audit_withheld(role_name: Text): Returns<Oids> {
         SELECT c.oid
         FROM jsonb_array_elements_text(v_definition -> 'withheld') AS w(name)
         CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-        JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
+        JOIN pg_class AS c ON c.relname = ${tableOf(sql`i.parts`)}
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE v_definition -> 'schemas' ? n.nspname::text
-          AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
+          AND ${isOfSchema(sql`i.parts`, sql`n.nspname`)}
         UNION
         SELECT k.table_oid
         FROM rolecall_internal.withheld_tables(jsonb_build_array(coalesce(v_definition, '{}'))) AS k

@@ -14,7 +14,7 @@ import { wrapped } from '../../sql/quote.ts';
 import { raiseNull } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
 import { isLostRace } from '../execute/execute.ts';
-import { belongings, belongsTo } from './withheld.ts';
+import { belongings, belongsTo, isOfSchema, tableOf } from './withheld.ts';
 
 const trigger = text('rolecall_watch_new_tables');
 export const handler = sql`'rolecall_internal.apply_to_new_tables()'::regprocedure`;
@@ -127,8 +127,8 @@ const withheldTables = sql`
     JOIN reader AS r ON n.nspname = ANY (r.schemas)
     CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
     CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
-    WHERE c.relname = p.parts[cardinality(p.parts)]
-      AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+    WHERE c.relname = ${tableOf(sql`p.parts`)}
+      AND ${isOfSchema(sql`p.parts`, sql`n.nspname`)}
     UNION
     SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
     UNION

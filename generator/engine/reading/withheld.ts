@@ -6,6 +6,13 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 
+/** The name of the table in the parts of a withheld name. */
+export const tableOf = (parts: Sql) => sql`${parts}[cardinality(${parts})]`;
+
+/** Whether the parts of a withheld name mean a table of that schema; a name without a schema means one in each. */
+export const isOfSchema = (parts: Sql, schema: Sql) =>
+  sql`(cardinality(${parts}) = 1 OR ${parts}[cardinality(${parts}) - 1] = ${schema})`;
+
 const byOwnership = sql`
   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 `;
@@ -54,11 +61,11 @@ export function withheld_tables(
           SELECT l.position, l.role, l.name, c.oid AS table_oid, true AS named
           FROM listed AS l
           CROSS JOIN LATERAL (
-            SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = l.parts[cardinality(l.parts)] OFFSET 0
+            SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = ${tableOf(sql`l.parts`)} OFFSET 0
           ) AS c
           CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
           WHERE l.schemas ? n.nspname::text
-            AND (cardinality(l.parts) = 1 OR l.parts[cardinality(l.parts) - 1] = n.nspname)
+            AND ${isOfSchema(sql`l.parts`, sql`n.nspname`)}
           UNION ALL
           SELECT l.position, l.role, l.name, k.relation::oid, false
           FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name

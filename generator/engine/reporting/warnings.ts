@@ -5,6 +5,7 @@ import type { Jsonb, Nothing } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { handler } from '../reading/watch.ts';
+import { isOfSchema, tableOf } from '../reading/withheld.ts';
 
 /**
  * Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner's to change
@@ -61,45 +62,149 @@ export function warn_about_members(definitions: Jsonb): Nothing {
 }
 
 /**
- * Says which withheld tables do not exist yet, where default privileges would have them readable once they do
+ * Says which withheld names match nothing now, and where one would in another case
  * @volatility stable
  */
-export function note_unwatched(definitions: Jsonb): Nothing {
+export function note_unmatched(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_names text;
-    BEGIN
-      IF EXISTS (
+      v_watched boolean := EXISTS (
         SELECT FROM pg_event_trigger AS t
         WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')
-      ) THEN
-        RETURN;
-      END IF;
-      SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO v_names
+      );
+      v_names text;
+      v_others text;
+    BEGIN
+      SELECT string_agg(a.name, ', ' ORDER BY a.name),
+             string_agg(format('%s is "%s", not %s', a.name, a.table_name, a.others), '; ' ORDER BY a.name)
+               FILTER (WHERE a.others IS NOT NULL)
+        INTO v_names, v_others
       FROM (
         -- Of several roles that have it withheld one may have no schema where it could be.
-        SELECT w.name
+        SELECT w.name, ${tableOf(sql`i.parts`)} AS table_name,
+               string_agg(DISTINCT '"' || c.relname || '"', ', ') AS others
         FROM jsonb_to_recordset(${definitions}) AS d(schemas jsonb, withheld jsonb)
         CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
         CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-        LEFT JOIN LATERAL (
-          SELECT true AS found
-          FROM pg_class AS c
-          JOIN pg_namespace AS n ON n.oid = c.relnamespace
-          WHERE c.relname = i.parts[cardinality(i.parts)] AND d.schemas ? n.nspname::text
-            AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
-          LIMIT 1
-        ) AS c ON true
-        GROUP BY w.name
-        HAVING bool_and(c.found IS NULL)
-      ) AS a(name);
+        LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
+          ON lower(c.relname) = lower(${tableOf(sql`i.parts`)})
+            AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+            AND d.schemas ? n.nspname::text
+            AND ${isOfSchema(sql`i.parts`, sql`n.nspname`)}
+        GROUP BY w.name, i.parts
+        HAVING coalesce(bool_and(c.relname <> ${tableOf(sql`i.parts`)}), true)
+      ) AS a;
       IF v_names IS NOT NULL THEN
         RAISE NOTICE USING
           MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
-          DETAIL = 'Where a table owner makes one of them, or makes it again, it is readable until the next '
-                   'provisioning run.',
-          HINT = 'A superuser can close that gap by rolecall.watch_new_tables().';
+          DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
+                        ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                             'provisioning run.' END,
+          HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
+                      ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
       END IF;
+      IF v_others IS NOT NULL THEN
+        RAISE NOTICE USING
+          MESSAGE = format('withheld tables that exist in another case alone: %s', v_others),
+          HINT = 'Put double quotes around a name with capital letters, as in SQL.';
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs
+ *
+ * The caller is not among them, nor who is to become a reporting role.
+ * @volatility stable
+ */
+export function warn_about_path(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_others text;
+    BEGIN
+      SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
+      FROM (
+        SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
+               string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
+        FROM jsonb_array_elements(${definitions}) AS d
+        CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+        JOIN pg_namespace AS n ON n.nspname = s.name
+        CROSS JOIN LATERAL (
+          SELECT n.nspowner
+          UNION SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+        ) AS c(role_oid)
+        JOIN pg_database AS b ON b.datname = current_database()
+        LEFT JOIN pg_roles AS r
+          ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN b.datdba ELSE c.role_oid END
+        WHERE c.role_oid = 0
+          OR (NOT r.rolsuper AND r.rolname <> current_user
+              AND NOT ${definitions} @> jsonb_build_array(jsonb_build_object('role', r.rolname)))
+        GROUP BY r.rolname
+      ) AS o;
+      IF v_others IS NOT NULL THEN
+        RAISE WARNING USING
+          MESSAGE = format('others can create objects in schemas that reporting roles search: %s', v_others),
+          DETAIL = 'A function created there can be called in place of another one, and sees what the role reads.',
+          HINT = 'Revoke CREATE on the schema, or leave the schema out of the argument search_path.';
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Says what the privileges do not show: withheld tables that are read through their parent, and tables of which
+ * row-level security leaves nothing
+ * @volatility stable
+ */
+export function warn_about_rows(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_places rolecall_internal.place[];
+      v_found record;
+    BEGIN
+      IF NOT jsonb_path_exists(${definitions}, '$[*].withheld[*]')
+        AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relrowsecurity)
+      THEN
+        RETURN;
+      END IF;
+      v_places := rolecall_internal.places(${definitions}, rolecall_internal.table_groups());
+      FOR v_found IN
+        SELECT p.role,
+               string_agg(DISTINCT format('%s through %s', t.oid::regclass, i.inhparent::regclass), ', ') AS tables
+        FROM unnest(v_places) AS p
+        CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+        JOIN pg_inherits AS i ON i.inhrelid = t.oid
+        JOIN pg_class AS c ON c.oid = i.inhparent
+        JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
+        WHERE c.oid <> ALL (q.withheld)
+        GROUP BY p.role
+      LOOP
+        RAISE WARNING USING
+          MESSAGE = format(
+            'reporting role "%s" reads withheld tables through their parent: %s', v_found.role, v_found.tables
+          ),
+          HINT = 'Withhold the parent too.';
+      END LOOP;
+      FOR v_found IN
+        SELECT p.role, count(*) AS number,
+               string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
+        FROM unnest(v_places) AS p
+        JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
+        WHERE c.oid <> ALL (p.withheld)
+          AND NOT EXISTS (
+            SELECT FROM pg_policy AS y
+            WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')
+              AND (y.polroles @> '{0}' OR p.role_oid = ANY (y.polroles))
+          )
+        GROUP BY p.role
+      LOOP
+        RAISE NOTICE USING
+          MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+          DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
+          HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
+                        v_found.role);
+      END LOOP;
     END
   `;
 }

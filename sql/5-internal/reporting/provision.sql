@@ -17,7 +17,9 @@ BEGIN
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
   PERFORM rolecall_internal.warn_about_public();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
-  PERFORM rolecall_internal.note_unwatched(provision.definitions);
+  PERFORM rolecall_internal.note_unmatched(provision.definitions);
+  PERFORM rolecall_internal.warn_about_path(provision.definitions);
+  PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
