@@ -33,7 +33,7 @@ export function base_role_names(): Returns<Jsonb> {
         || coalesce((
           SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
           FROM ${newest(sql`r.section = 'base_roles'`)} AS p
-          WHERE p.resource ? 'name' AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+          WHERE p.resource ? 'name'
         ), '{}');
     END
   `;
