@@ -70,13 +70,8 @@ async function makePlace(by: (typeof kinds)[number]): Promise<Place> {
     async provision() {
       const warnings: string[] = [];
       const listen = ({ severity, message = '' }: NoticeMessage) => {
-<<<<<<< HEAD
         // From 16 the keeper has ADMIN OPTION on what it created, which is said at first: see names-taken.test.ts.
         if (severity === 'WARNING' && !message.endsWith(`can read what it reads: "${keeper}"`)) warnings.push(message);
-=======
-        // That the owner of the schema can create functions there is true of every place: see reading.test.ts.
-        if (severity === 'WARNING' && !message.startsWith('others can create objects')) warnings.push(message);
->>>>>>> e5e8377 (Say at provisioning who can put objects on the path, which names match nothing, what is read through a parent, and of what no rows are read)
       };
       provisioner.on('notice', listen);
       const { rows } = await provisioner.query<Step>('SELECT * FROM rolecall.provision_reporting_role($1, $2, $3)', [
