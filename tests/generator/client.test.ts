@@ -96,8 +96,12 @@ test('every step that a function makes is of a known operation', async () => {
   const made = [...(await inspect(root)), ...executors()].flatMap(({ body }) =>
     [...body.matchAll(/ROW\(\s*'(\w+)',(?:(?!ROW\()[\s\S])*?\)::\w+\.step\b/g)].map(([, operation]) => operation),
   );
-  assert.deepEqual([...new Set(made)].sort(), [...recorded].sort());
   const known: Operation[] = [...(Object.keys(operations) as (keyof typeof operations)[]), ...recorded];
+  assert.ok(made.length >= 2);
+  assert.deepEqual(
+    made.filter((operation) => !(known as unknown[]).includes(operation)),
+    [],
+  );
   assert.equal(new Set(known).size, known.length);
 });
 
