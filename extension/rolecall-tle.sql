@@ -1521,7 +1521,7 @@ BEGIN
         WHERE r.section = 'base_roles'
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
-      WHERE p.resource ? 'name' AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+      WHERE p.resource ? 'name'
     ), '{}');
 END
 $base_role_names$;

@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7218c0c4f4a9e2d30831822e56369332334f847e88a70b7eb49bc126842d947c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 02010682aa96b3218f2c965de19124f7e018f63e3edf0e5217d8e21d0fc681ac'
     AND 196 <= (
       SELECT count(*)
       FROM (
@@ -2049,7 +2049,7 @@ BEGIN
         WHERE r.section = 'base_roles'
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
-      WHERE p.resource ? 'name' AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+      WHERE p.resource ? 'name'
     ), '{}');
 END
 $base_role_names$;
@@ -9613,7 +9613,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7218c0c4f4a9e2d30831822e56369332334f847e88a70b7eb49bc126842d947c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 02010682aa96b3218f2c965de19124f7e018f63e3edf0e5217d8e21d0fc681ac';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;
