@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 02010682aa96b3218f2c965de19124f7e018f63e3edf0e5217d8e21d0fc681ac'
-    AND 196 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 768b962c17a7db309b1b6678c37774df26c435dc77514e2e322d05bbb553e841'
+    AND 201 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -128,6 +128,10 @@ BEGIN
     FROM pg_proc AS p
     JOIN pg_namespace AS n ON n.oid = p.pronamespace
     LEFT JOIN (VALUES
+      ('rolecall_internal', 'acting_as_owner', 
+       'owner_oid oid, object text, advice text', 'SETOF record', 0),
+      ('rolecall_internal', 'acting_relation', 
+       'relation oid', 'text', 0),
       ('rolecall_internal', 'apply_to_new_tables', 
        '', 'event_trigger', 0),
       ('rolecall_internal', 'attempt', 
@@ -176,6 +180,8 @@ BEGIN
        'changes rolecall_internal.change[], repeated integer', 'void', 0),
       ('rolecall_internal', 'check_document', 
        'document jsonb', 'void', 0),
+      ('rolecall_internal', 'check_handover', 
+       'from_oid oid, to_oid oid', 'void', 0),
       ('rolecall_internal', 'check_may_add_operators', 
        '', 'void', 0),
       ('rolecall_internal', 'check_no_operators_of', 
@@ -216,6 +222,8 @@ BEGIN
        'change rolecall_internal.change, lenient boolean, strict boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'fitted_name', 
        'name text, suffix text', 'text', 0),
+      ('rolecall_internal', 'has_more_rights', 
+       'role_oid oid, than_oid oid', 'boolean', 0),
       ('rolecall_internal', 'hint_of', 
        'operation text, code text', 'text', 0),
       ('rolecall_internal', 'hmac_pad', 
@@ -320,6 +328,8 @@ BEGIN
        'document jsonb, passwords jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_read_access', 
        'resources jsonb, singly boolean', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_removal', 
+       'role_name text, reassign_to text, drops boolean, terminates boolean', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_removals', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_renamed', 
@@ -820,6 +830,115 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.known
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
+
+-- What a role owns in this database that acts as its owner, and what to do about it.
+--
+-- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
+-- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
+-- a foreign table connects as it.
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(
+  owner_oid oid
+)
+RETURNS TABLE (
+  object text,
+  advice text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $acting_as_owner$
+BEGIN
+  RETURN QUERY
+    SELECT format('%s %s', i.type, i.identity), coalesce(f.advice, format(
+             CASE i.type WHEN 'function' THEN 'DROP FUNCTION %1$s, or ALTER FUNCTION %1$s SECURITY INVOKER'
+                         WHEN 'procedure' THEN 'DROP PROCEDURE %1$s, or ALTER PROCEDURE %1$s SECURITY INVOKER'
+                         WHEN 'subscription' THEN 'DROP SUBSCRIPTION %1$s'
+                         ELSE 'DROP EVENT TRIGGER %1$s' END,
+             i.identity
+           ))
+    FROM (
+      SELECT 'pg_proc'::regclass::oid, p.oid, NULL::text
+      FROM pg_proc AS p WHERE p.proowner = acting_as_owner.owner_oid AND p.prosecdef
+      UNION ALL
+      SELECT 'pg_subscription'::regclass, s.oid, NULL
+      FROM pg_subscription AS s WHERE s.subowner = acting_as_owner.owner_oid
+      UNION ALL
+      SELECT 'pg_event_trigger'::regclass, e.oid, NULL
+      FROM pg_event_trigger AS e WHERE e.evtowner = acting_as_owner.owner_oid
+      UNION ALL
+      SELECT 'pg_class'::regclass, c.oid, r.advice
+      FROM pg_class AS c
+      CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid) AS r(advice)
+      WHERE c.relowner = acting_as_owner.owner_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.advice IS NOT NULL
+    ) AS f(classid, objid, advice)
+    CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) AS i
+    ORDER BY 1;
+END
+$acting_as_owner$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid)
+  IS 'What a role owns in this database that acts as its owner, and what to do about it';
+REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(
+  relation oid
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+AS $acting_relation$
+BEGIN
+  RETURN (
+    SELECT CASE
+      WHEN EXISTS (SELECT FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
+        THEN (
+          SELECT string_agg(format('DROP RULE %I ON %s', w.rulename, n.name), '; ' ORDER BY w.rulename)
+          FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'
+        )
+      WHEN c.relkind = 'm' THEN 'DROP MATERIALIZED VIEW ' || n.name
+      WHEN c.relkind = 'f' THEN 'DROP FOREIGN TABLE ' || n.name
+      WHEN c.relkind = 'v' THEN
+        CASE WHEN NOT o.invoker THEN format(
+          CASE WHEN current_setting('server_version_num')::integer / 10000 >= 15
+            THEN 'DROP VIEW %1$s, or ALTER VIEW %1$s SET (security_invoker = true)'
+            ELSE 'DROP VIEW %1$s' END,
+          n.name
+        ) END
+      WHEN EXISTS (
+        SELECT FROM pg_trigger AS t
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+          AND (t.tgenabled IN ('R', 'A') OR EXISTS (
+            SELECT FROM pg_constraint AS k
+            WHERE k.conrelid = c.oid AND k.contype = 'f'
+              AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+          ))
+      ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+      WHEN EXISTS (
+        SELECT FROM pg_depend AS d
+        WHERE d.refobjid >= 16384
+          AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
+          AND (d.classid = 'pg_class'::regclass AND d.objid IN (
+                 SELECT x.indexrelid FROM pg_index AS x
+                 WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
+               ) OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (
+                 SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
+               ))
+      ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+    END
+    FROM pg_class AS c
+    CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
+    CROSS JOIN LATERAL (
+      SELECT coalesce(bool_or(p.option_value::boolean), false)
+      FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
+    ) AS o(invoker)
+    WHERE c.oid = acting_relation.relation
+  );
+END
+$acting_relation$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_relation(oid)
+  IS 'What to do about a relation that acts as its owner; null where it does not';
+REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid) FROM PUBLIC;
 
 -- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away
 -- the rest.
@@ -1507,9 +1626,9 @@ BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
            coalesce(p.remedy, CASE
-             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
              ELSE format(
-               'ALTER %s %s OWNER TO CURRENT_USER',
+               'ALTER %s %s OWNER TO "a plain owner"',
                CASE i.type
                  WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                  WHEN 'composite type' THEN 'TYPE'
@@ -1545,7 +1664,7 @@ BEGIN
              count(DISTINCT (d.classid, d.objid))
            ),
            coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
            END)
     FROM unnest(audit_ownership.principals) AS p
     JOIN pg_shdepend AS d
@@ -1619,7 +1738,7 @@ BEGIN
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
           SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
-                 format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
+                 format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
         ) AS m
@@ -2300,6 +2419,40 @@ COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
   IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_handover(
+  from_oid oid,
+  to_oid oid
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_handover$
+DECLARE
+  v_objects text;
+BEGIN
+  IF NOT rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
+    RETURN;
+  END IF;
+  SELECT string_agg(format('%s. To run first: %s', a.object, a.advice), E'\n') INTO v_objects
+  FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a;
+  IF v_objects IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'dependent_objects_still_exist',
+      MESSAGE = format(
+        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
+        pg_get_userbyid(check_handover.to_oid), pg_get_userbyid(check_handover.from_oid)
+      ),
+      DETAIL = v_objects,
+      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
+             'has no more rights than the old owner, such as one that is made for this.';
+  END IF;
+END
+$check_handover$;
+
+COMMENT ON FUNCTION rolecall_internal.check_handover(oid, oid)
+  IS 'Refuses to give to a role what would act with rights that the old owner does not have';
+REVOKE ALL ON FUNCTION rolecall_internal.check_handover(oid, oid) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_may_add_operators()
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2900,16 +3053,16 @@ BEGIN
       SELECT CASE
                WHEN g.oid IS NOT NULL THEN g.remedy
                WHEN f.shared AND f.owned
-                 THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
+                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(i.type COLLATE "C"), i.identity)
                WHEN f.shared THEN format(
                  'REVOKE ALL ON %s %s FROM %s CASCADE',
                  CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
                  i.identity, v_name
                )
-               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
+               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
                -- It drops what is still owned.
                ELSE concat_ws('; ',
-                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
                  format('DROP OWNED BY %s', v_name)
                )
              END
@@ -3127,6 +3280,40 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
   IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
+
+-- Whether one role could do anything that the other could not: by an attribute, or by an object or a membership.
+--
+-- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(
+  role_oid oid,
+  than_oid oid
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $has_more_rights$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r
+    CROSS JOIN (SELECT o.* FROM pg_roles AS o WHERE o.oid = has_more_rights.than_oid) AS o
+    WHERE NOT o.rolsuper
+      AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
+      AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
+      AND (r.rolsuper OR (r.rolcreaterole AND NOT o.rolcreaterole) OR (r.rolcreatedb AND NOT o.rolcreatedb)
+           OR (r.rolreplication AND NOT o.rolreplication) OR (r.rolbypassrls AND NOT o.rolbypassrls)
+           -- Predefined roles have their rights without owning anything.
+           OR starts_with(r.rolname, 'pg_')
+           OR EXISTS (
+             SELECT FROM pg_shdepend AS d
+             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
+           ))
+  );
+END
+$has_more_rights$;
+
+COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
+  IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
+REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.hint_of(
   operation text,
@@ -5286,7 +5473,7 @@ BEGIN
     ),
     possession AS (
       SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
-             format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+             format('REASSIGN OWNED BY %I TO "a plain owner"', h.role), h.role,
              format('owns objects%s, which it can write and change: %s',
                     ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
       FROM held AS h
@@ -5401,6 +5588,92 @@ COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
      'asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_removal(
+  role_name text,
+  reassign_to text,
+  drops boolean,
+  terminates boolean
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_removal$
+DECLARE
+  v_role oid := to_regrole(quote_ident(plan_removal.role_name))::oid;
+  v_heir oid := to_regrole(quote_ident(plan_removal.reassign_to))::oid;
+  v_found record;
+  -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+  v_locks text[] := array_remove(ARRAY[plan_removal.role_name, plan_removal.reassign_to], NULL);
+  v_drop rolecall_internal.change := ROW(
+    'drop_role', role_name,
+    format('DROP ROLE %I', plan_removal.role_name),
+    NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
+  )::rolecall_internal.change;
+  v_steps rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  IF plan_removal.role_name IN (current_user, session_user) THEN
+    PERFORM rolecall_internal.surface(
+      v_drop, '55006', format('role "%s" makes this call', plan_removal.role_name), NULL, NULL
+    );
+  ELSIF plan_removal.reassign_to IS NOT NULL THEN
+    IF v_heir IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', plan_removal.reassign_to);
+    END IF;
+    PERFORM rolecall_internal.check_handover(v_role, v_heir);
+  END IF;
+  SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
+         coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
+         coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
+    INTO v_found
+    FROM rolecall_internal.dependencies(v_role, v_heir IS NOT NULL, plan_removal.drops) AS d;
+  IF v_found.blocked THEN
+    PERFORM rolecall_internal.surface(
+      v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', plan_removal.role_name),
+      rolecall_internal.blocking(v_role, v_heir IS NOT NULL, plan_removal.drops), NULL
+    );
+  END IF;
+
+  IF v_found.reassigns THEN
+    v_steps := v_steps || ROW(
+      'reassign_owned', role_name,
+      format('REASSIGN OWNED BY %I TO %I', plan_removal.role_name, plan_removal.reassign_to),
+      NULL, v_locks, NULL, NULL
+    )::rolecall_internal.change;
+  END IF;
+  IF v_found.drops THEN
+    v_steps := v_steps || ROW(
+      'drop_owned', role_name,
+      format('DROP OWNED BY %I', plan_removal.role_name),
+      NULL, v_locks, NULL, NULL
+    )::rolecall_internal.change;
+  END IF;
+  v_steps := v_steps || v_drop;
+  IF plan_removal.terminates AND EXISTS (
+    SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+  ) THEN
+    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
+    -- First, because what a session has locked could be neither reassigned nor dropped.
+    v_steps := ROW(
+      'terminate_sessions', role_name,
+      format(
+        'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+        'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+        quote_ident(plan_removal.role_name)
+      ),
+      NULL, v_locks, NULL, NULL
+    )::rolecall_internal.change || v_steps;
+  END IF;
+  RETURN QUERY SELECT * FROM unnest(v_steps);
+END
+$plan_removal$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
+  IS 'The steps that remove one role; an error where it cannot be dropped after them';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_removals(
   resources jsonb
 )
@@ -5410,15 +5683,10 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_removals$
 DECLARE
   v_wanted record;
-  v_found record;
-  v_role oid;
-  v_locks text[];
-  v_drop rolecall_internal.change;
-  v_steps rolecall_internal.change[];
 BEGIN
   FOR v_wanted IN
-    SELECT r.name, r.reassign_to, r.reassign_to IS NOT NULL AS reassigns,
-           coalesce(r.drop_owned, false) AS drops, coalesce(r.terminate_sessions, false) AS terminates
+    SELECT r.name, r.reassign_to, coalesce(r.drop_owned, false) AS drops,
+           coalesce(r.terminate_sessions, false) AS terminates
     FROM jsonb_to_recordset(plan_removals.resources)
       AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
     WHERE r.state = 'absent'
@@ -5428,71 +5696,10 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
-    v_role := to_regrole(quote_ident(v_wanted.name))::oid;
-    CONTINUE WHEN v_role IS NULL;
-    -- The new owner too: of two calls that give to each other's role, each would wait for the other.
-    v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
-    v_drop := ROW(
-      'drop_role', v_wanted.name,
-      format('DROP ROLE %I', v_wanted.name),
-      NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
-    )::rolecall_internal.change;
-    IF v_wanted.name IN (current_user, session_user) THEN
-      PERFORM rolecall_internal.surface(
-        v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL
-      );
-    END IF;
-
-    IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_wanted.reassign_to);
-    END IF;
-    SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
-           coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
-           coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
-      INTO v_found
-      FROM rolecall_internal.dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
-    IF v_found.blocked THEN
-      PERFORM rolecall_internal.surface(
-        v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', v_wanted.name),
-        rolecall_internal.blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
-      );
-    END IF;
-
-    v_steps := '{}'::rolecall_internal.change[];
-    IF v_found.reassigns THEN
-      v_steps := v_steps || ROW(
-        'reassign_owned', v_wanted.name,
-        format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to),
-        NULL, v_locks, NULL, NULL
-      )::rolecall_internal.change;
-    END IF;
-    IF v_found.drops THEN
-      v_steps := v_steps || ROW(
-        'drop_owned', v_wanted.name,
-        format('DROP OWNED BY %I', v_wanted.name),
-        NULL, v_locks, NULL, NULL
-      )::rolecall_internal.change;
-    END IF;
-    v_steps := v_steps || v_drop;
-    IF v_wanted.terminates AND EXISTS (
-      SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
-    ) THEN
-      -- Nothing brings a session back, so it is not ended for a call that then fails.
-      PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-      -- First, because what a session has locked could be neither reassigned nor dropped.
-      v_steps := ROW(
-        'terminate_sessions', v_wanted.name,
-        format(
-          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-          quote_ident(v_wanted.name)
-        ),
-        NULL, v_locks, NULL, NULL
-      )::rolecall_internal.change || v_steps;
-    END IF;
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
+      v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
+    );
   END LOOP;
 END
 $plan_removals$;
@@ -9613,7 +9820,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 02010682aa96b3218f2c965de19124f7e018f63e3edf0e5217d8e21d0fc681ac';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 768b962c17a7db309b1b6678c37774df26c435dc77514e2e322d05bbb553e841';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -160,7 +160,8 @@ export class Rolecall {
    *
    * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
    * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
-   * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+   * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
+   * `"a plain owner"`: one that has no more rights than the old owner. The next
    * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
@@ -571,6 +572,11 @@ export class Rolecall {
    * PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
    * arguments everything is reassigned that can be, and the rest dropped.
    *
+   * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
+   * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
+   * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, they are
+   * an error whose DETAIL lists each with what to do about it.
+   *
    * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
    * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
    * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
@@ -581,7 +587,7 @@ export class Rolecall {
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws invalid_parameter_value - reassign_to is the role itself
    * @throws undefined_object - the role reassign_to does not exist
-   * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped
+   * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped, or acts as its owner and would get a new one with more rights
    * @throws object_in_use - the role is the caller
    * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
    */
@@ -808,7 +814,8 @@ export class Rolecall {
    * name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
    *
    * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
-   * role owns becomes the property of who runs it. One statement may clear several rows.
+   * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
+   * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *

@@ -19,7 +19,8 @@ import { sql } from '../sql/template.ts';
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
- * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. The next
+ * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
+ * `"a plain owner"`: one that has no more rights than the old owner. The next
  * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.

@@ -13,6 +13,11 @@ import { advisoryLock, establish } from './_shared.ts';
  * PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
  * arguments everything is reassigned that can be, and the rest dropped.
  *
+ * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
+ * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
+ * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, they are
+ * an error whose DETAIL lists each with what to do about it.
+ *
  * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
  * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
  * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
@@ -29,7 +34,7 @@ import { advisoryLock, establish } from './_shared.ts';
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws invalid_parameter_value - reassign_to is the role itself
  * @throws undefined_object - the role reassign_to does not exist
- * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped
+ * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped, or acts as its owner and would get a new one with more rights
  * @throws object_in_use - the role is the caller
  * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
  * @example SELECT operation, statement, status, note FROM rolecall.remove_user('alice', dry_run => true);

@@ -10,7 +10,8 @@ import { sql } from '../sql/template.ts';
  * name there. Databases, tablespaces and the like belong to no database: they are cleared from any.
  *
  * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
- * role owns becomes the property of who runs it. One statement may clear several rows.
+ * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
+ * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *

@@ -19,6 +19,7 @@ before(async () => {
   const [here, other] = names;
   await cluster.createDatabase(here);
   admin = await cluster.connect({ database: here });
+  await admin.query('CREATE ROLE "a plain owner"');
   await admin.query(`CREATE DATABASE ${quoted(other)}`);
   elsewhere = await cluster.connect({ database: other });
 });
@@ -95,7 +96,7 @@ test('objects in another database are in the way, and the statement given clears
     assert.equal(lines.length, /drop_owned|reassign_to/.test(options) ? 1 : 2, options);
     assert.match(
       lines.at(-1) ?? '',
-      /^In database "the ""other"" 'one'": function \(oid \d+\), .*relation \(oid \d+\)\. To run there: REASSIGN OWNED BY .* TO CURRENT_USER; DROP OWNED BY /,
+      /^In database "the ""other"" 'one'": function \(oid \d+\), .*relation \(oid \d+\)\. To run there: REASSIGN OWNED BY .* TO "a plain owner"; DROP OWNED BY /,
     );
     assert.ok(
       (await admin.query(`SELECT FROM pg_tables WHERE tablename = 'kept' AND tableowner = $1`, [name])).rows.length,

@@ -45,6 +45,7 @@ SELECT results_eq(
     ('warning', '"t Role" -> "t ""Chief""" -> membership', '"t ""Chief"""', 'has what the role has (INHERIT, SET)')$$,
   'the most serious first, and every name as SQL writes it'
 );
+CREATE ROLE "a plain owner";
 CREATE FUNCTION pg_temp.remedy(role_name text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_remedy text;

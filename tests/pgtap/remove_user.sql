@@ -108,7 +108,7 @@ SELECT is(
     SELECT string_agg(format('In database %I: %s', d.database, d.text), E'\n' ORDER BY d.database)
     FROM (VALUES
       ('template1'::name, $$privileges on database (template1). To run there: REVOKE ALL ON DATABASE template1 FROM "t 'o'" CASCADE$$),
-      (current_database(), $$default privileges (for role "t 'o'" on tables), policy (p on t_app.other), privileges on schema (t_app), privileges on table column (t_app.other.secret), table (t_app.own). To run there: REASSIGN OWNED BY "t 'o'" TO CURRENT_USER; DROP OWNED BY "t 'o'"$$)
+      (current_database(), $$default privileges (for role "t 'o'" on tables), policy (p on t_app.other), privileges on schema (t_app), privileges on table column (t_app.other.secret), table (t_app.own). To run there: REASSIGN OWNED BY "t 'o'" TO "a plain owner"; DROP OWNED BY "t 'o'"$$)
     ) AS d(database, text)
   ) || E'\nThe statement was: DROP ROLE "t ''o''"',
   'DETAIL says what, and what to run'

@@ -1,6 +1,7 @@
 -- user_dependencies: what is in the way, and that each remedy clears it. Other databases are in concurrency/remove.test.ts.
 BEGIN;
 SELECT plan(14);
+CREATE ROLE "a plain owner";
 
 CREATE ROLE "t ""x""" CREATEROLE;
 CREATE ROLE t_group;
@@ -41,7 +42,7 @@ RESET ROLE;
 CREATE POLICY t_policy ON public.t_other TO "t ""x""";
 SELECT bag_eq(
   $$SELECT kind, object, remedy FROM pg_temp.found() WHERE database = current_database() AND kind <> 'privileges on tablespace'$$,
-  $$SELECT v.kind, v.object, 'REASSIGN OWNED BY "t ""x""" TO CURRENT_USER' || CASE WHEN v.dropped THEN '; DROP OWNED BY "t ""x"""' ELSE '' END
+  $$SELECT v.kind, v.object, 'REASSIGN OWNED BY "t ""x""" TO "a plain owner"' || CASE WHEN v.dropped THEN '; DROP OWNED BY "t ""x"""' ELSE '' END
     FROM (VALUES
       ('table', 'public."T able"', false),
       ('aggregate', 'public.t_count()', false),
@@ -87,7 +88,7 @@ BEGIN
 END
 $$;
 SELECT is_empty('SELECT * FROM pg_temp.found()', 'after the remedies nothing is in the way');
-SELECT table_owner_is('public', 'T able', current_user, 'what was owned has a new owner');
+SELECT table_owner_is('public', 'T able', 'a plain owner', 'what was owned has a new owner');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t "x"')), 1, 'and the role can be dropped');
 
 SELECT throws_ok('SELECT * FROM rolecall.user_dependencies(NULL)', '22004', NULL, 'null');

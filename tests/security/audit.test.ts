@@ -52,6 +52,7 @@ before(async () => {
   database = await cluster.createDatabase('audited');
   admin = await cluster.connect({ database });
   other = await cluster.connect({ database: await cluster.createDatabase('elsewhere') });
+  await admin.query(`CREATE ROLE "a plain owner"`);
   await admin.query(`CREATE SCHEMA app; CREATE SCHEMA closed;
     CREATE TABLE app.patient (id integer, name text); INSERT INTO app.patient VALUES (1, 'one');
     CREATE TABLE app.token (id integer, value text); INSERT INTO app.token VALUES (1, 'withheld');

@@ -163,7 +163,7 @@ test('a database in Turkish, where the capital i has a dot', async (t) => {
     SELECT remedy FROM rolecall.user_dependencies('İ')`,
     )
     .then((results) => (results as unknown as pg.QueryResult[])[1]!);
-  assert.deepEqual(rows, [{ remedy: 'ALTER DATABASE turkish OWNER TO CURRENT_USER' }]);
+  assert.deepEqual(rows, [{ remedy: 'ALTER DATABASE turkish OWNER TO "a plain owner"' }]);
   const { rows: audited } = await client.query(`SELECT detail FROM rolecall.audit_role('İ')`);
   assert.ok(audited.length > 0);
   assert.deepEqual(await run('drift()'), []);

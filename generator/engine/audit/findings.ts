@@ -8,7 +8,7 @@
 import { newest } from '../../model/record.ts';
 import type { Bool, FindingRow, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
-import { aboutTheRole, grantableObjects, owned, parameterPrivileges } from '../catalogs/grantable.ts';
+import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
 import { isOfSchema, tableOf } from '../reading/withheld.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
@@ -102,9 +102,9 @@ export function audit_ownership(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
                coalesce(p.remedy, CASE
-                 WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+                 WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', p.grantee)
                  ELSE format(
-                   'ALTER %s %s OWNER TO CURRENT_USER',
+                   'ALTER %s %s OWNER TO ${plainOwner}',
                    CASE i.type
                      WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                      WHEN 'composite type' THEN 'TYPE'
@@ -139,7 +139,7 @@ export function audit_ownership(principals: Principals): SetOf<FindingRow> {
                  count(DISTINCT (d.classid, d.objid))
                ),
                coalesce(p.remedy, CASE d.deptype
-                 WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+                 WHEN 'o' THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', p.grantee)
                END)
         FROM unnest(${principals}) AS p
         JOIN pg_shdepend AS d

@@ -3,7 +3,7 @@
  * for audit_role().
  */
 import type { Jsonb, Returns } from '../../model/types.ts';
-import { Sql, sql } from '../../sql/template.ts';
+import { raw, Sql, sql } from '../../sql/template.ts';
 
 /**
  * Objects named in one statement, which is one subtransaction. Granting on 10,000 tables one by one takes half as long
@@ -75,6 +75,12 @@ export const revocations = (excess: Sql) => sql`
   ) AS r
   GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
 `;
+
+/**
+ * Stands in a remedy for a role that the reader has to choose: one that owns objects, and has no more rights than the old
+ * owner. Objects that act as their owner would act as a superuser where the remedy is pasted by one.
+ */
+export const plainOwner = raw('"a plain owner"');
 
 /** Not of pg_shdepend: they only look like objects that somebody owns, but say something about the role. */
 export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;

@@ -3,7 +3,7 @@
  */
 import type { Bool, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { owned } from '../catalogs/grantable.ts';
+import { owned, plainOwner } from '../catalogs/grantable.ts';
 
 /**
  * The memberships that end with a role, in words; null where there is none
@@ -111,16 +111,16 @@ export function dependencies(
           SELECT CASE
                    WHEN g.oid IS NOT NULL THEN g.remedy
                    WHEN f.shared AND f.owned
-                     THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
+                     THEN format('ALTER %s %s OWNER TO ${plainOwner}', upper(i.type COLLATE "C"), i.identity)
                    WHEN f.shared THEN format(
                      'REVOKE ALL ON %s %s FROM %s CASCADE',
                      CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
                      i.identity, v_name
                    )
-                   WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
+                   WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name)
                    -- It drops what is still owned.
                    ELSE concat_ws('; ',
-                     CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                     CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name) END,
                      format('DROP OWNED BY %s', v_name)
                    )
                  END

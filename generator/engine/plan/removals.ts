@@ -4,7 +4,7 @@
  * DROP ROLE itself ends the memberships of the role and of its members. REVOKEs of their own would take rights on the
  * other roles too, and would lock those while the role is locked, so that two calls could wait for each other.
  */
-import type { Change, ChangeRow, Jsonb, Nothing, Oid, SetOf } from '../../model/types.ts';
+import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, SetOf, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -17,15 +17,10 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
       v_wanted record;
-      v_found record;
-      v_role oid;
-      v_locks text[];
-      v_drop rolecall_internal.change;
-      v_steps rolecall_internal.change[];
     BEGIN
       FOR v_wanted IN
-        SELECT r.name, r.reassign_to, r.reassign_to IS NOT NULL AS reassigns,
-               coalesce(r.drop_owned, false) AS drops, coalesce(r.terminate_sessions, false) AS terminates
+        SELECT r.name, r.reassign_to, coalesce(r.drop_owned, false) AS drops,
+               coalesce(r.terminate_sessions, false) AS terminates
         FROM jsonb_to_recordset(${resources})
           AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
         WHERE r.state = 'absent'
@@ -35,63 +30,89 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
         END IF;
-        v_role := to_regrole(quote_ident(v_wanted.name))::oid;
-        CONTINUE WHEN v_role IS NULL;
-        -- The new owner too: of two calls that give to each other's role, each would wait for the other.
-        v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
-        v_drop := ${change(
-          'drop_role',
-          sql`format('DROP ROLE %I', v_wanted.name)`,
-          sql`rolecall_internal.memberships_of(v_role)`,
-        )};
-        IF v_wanted.name IN (current_user, session_user) THEN
-          PERFORM rolecall_internal.surface(
-            v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL
-          );
-        END IF;
-
-        IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
-          ${raiseNoRole(sql`v_wanted.reassign_to`)}
-        END IF;
-        SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
-               coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
-               coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
-          INTO v_found
-          FROM rolecall_internal.dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
-        IF v_found.blocked THEN
-          PERFORM rolecall_internal.surface(
-            v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', v_wanted.name),
-            rolecall_internal.blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
-          );
-        END IF;
-
-        v_steps := '{}'::rolecall_internal.change[];
-        IF v_found.reassigns THEN
-          v_steps := v_steps || ${change('reassign_owned', sql`format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to)`)};
-        END IF;
-        IF v_found.drops THEN
-          v_steps := v_steps || ${change('drop_owned', sql`format('DROP OWNED BY %I', v_wanted.name)`)};
-        END IF;
-        v_steps := v_steps || v_drop;
-        IF v_wanted.terminates AND EXISTS (
-          SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
-        ) THEN
-          -- Nothing brings a session back, so it is not ended for a call that then fails.
-          PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-          -- First, because what a session has locked could be neither reassigned nor dropped.
-          v_steps := ${change(
-            'terminate_sessions',
-            sql`
-              format(
-                'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-                'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-                quote_ident(v_wanted.name)
-              )
-            `,
-          )} || v_steps;
-        END IF;
-        RETURN QUERY SELECT * FROM unnest(v_steps);
+        CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
+          v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
+        );
       END LOOP;
+    END
+  `;
+}
+
+/**
+ * The steps that remove one role; an error where it cannot be dropped after them
+ * @volatility stable
+ */
+export function plan_removal(
+  role_name: Text,
+  reassign_to: Text | null,
+  drops: Bool,
+  terminates: Bool,
+): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_role oid := to_regrole(quote_ident(${role_name}))::oid;
+      v_heir oid := to_regrole(quote_ident(${reassign_to}))::oid;
+      v_found record;
+      -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+      v_locks text[] := array_remove(ARRAY[${role_name}, ${reassign_to}], NULL);
+      v_drop rolecall_internal.change := ${change(
+        'drop_role',
+        sql`format('DROP ROLE %I', ${role_name})`,
+        sql`rolecall_internal.memberships_of(v_role)`,
+      )};
+      v_steps rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+    BEGIN
+      IF ${role_name} IN (current_user, session_user) THEN
+        PERFORM rolecall_internal.surface(
+          v_drop, '55006', format('role "%s" makes this call', ${role_name}), NULL, NULL
+        );
+      ELSIF ${reassign_to} IS NOT NULL THEN
+        IF v_heir IS NULL THEN
+          ${raiseNoRole(sql`${reassign_to}`)}
+        END IF;
+        PERFORM rolecall_internal.check_handover(v_role, v_heir);
+      END IF;
+      SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
+             coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
+             coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
+        INTO v_found
+        FROM rolecall_internal.dependencies(v_role, v_heir IS NOT NULL, ${drops}) AS d;
+      IF v_found.blocked THEN
+        PERFORM rolecall_internal.surface(
+          v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', ${role_name}),
+          rolecall_internal.blocking(v_role, v_heir IS NOT NULL, ${drops}), NULL
+        );
+      END IF;
+
+      IF v_found.reassigns THEN
+        v_steps := v_steps || ${change(
+          'reassign_owned',
+          sql`format('REASSIGN OWNED BY %I TO %I', ${role_name}, ${reassign_to})`,
+        )};
+      END IF;
+      IF v_found.drops THEN
+        v_steps := v_steps || ${change('drop_owned', sql`format('DROP OWNED BY %I', ${role_name})`)};
+      END IF;
+      v_steps := v_steps || v_drop;
+      IF ${terminates} AND EXISTS (
+        SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+      ) THEN
+        -- Nothing brings a session back, so it is not ended for a call that then fails.
+        PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
+        -- First, because what a session has locked could be neither reassigned nor dropped.
+        v_steps := ${change(
+          'terminate_sessions',
+          sql`
+            format(
+              'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+              'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+              quote_ident(${role_name})
+            )
+          `,
+        )} || v_steps;
+      END IF;
+      RETURN QUERY SELECT * FROM unnest(v_steps);
     END
   `;
 }
@@ -99,7 +120,7 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
 const change = (operation: string, statement: Sql, note: Sql = sql`NULL`) =>
   sql`
     ROW(
-      ${text(operation)}, v_wanted.name,
+      ${text(operation)}, role_name,
       ${statement},
       NULL, v_locks, NULL, ${note}
     )::rolecall_internal.change

@@ -8,7 +8,7 @@
  */
 import type { ChangeRow, Places, SetOf } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
-import { grantableObjects, owned, parameterPrivileges, revocations } from '../catalogs/grantable.ts';
+import { grantableObjects, owned, parameterPrivileges, plainOwner, revocations } from '../catalogs/grantable.ts';
 import { readers } from './tables.ts';
 
 /** What pg_shdepend has about a role, but for privileges on whole tables, which are most of it. */
@@ -139,7 +139,7 @@ export function plan_other_excess(places: Places): SetOf<ChangeRow> {
         ),
         possession AS (
           SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
-                 format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+                 format('REASSIGN OWNED BY %I TO ${plainOwner}', h.role), h.role,
                  format('owns objects%s, which it can write and change: %s',
                         ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
           FROM held AS h

@@ -11,9 +11,9 @@ BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
            coalesce(p.remedy, CASE
-             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
              ELSE format(
-               'ALTER %s %s OWNER TO CURRENT_USER',
+               'ALTER %s %s OWNER TO "a plain owner"',
                CASE i.type
                  WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                  WHEN 'composite type' THEN 'TYPE'
@@ -49,7 +49,7 @@ BEGIN
              count(DISTINCT (d.classid, d.objid))
            ),
            coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', p.grantee)
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
            END)
     FROM unnest(audit_ownership.principals) AS p
     JOIN pg_shdepend AS d

@@ -82,16 +82,16 @@ BEGIN
       SELECT CASE
                WHEN g.oid IS NOT NULL THEN g.remedy
                WHEN f.shared AND f.owned
-                 THEN format('ALTER %s %s OWNER TO CURRENT_USER', upper(i.type COLLATE "C"), i.identity)
+                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(i.type COLLATE "C"), i.identity)
                WHEN f.shared THEN format(
                  'REVOKE ALL ON %s %s FROM %s CASCADE',
                  CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
                  i.identity, v_name
                )
-               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name)
+               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
                -- It drops what is still owned.
                ELSE concat_ws('; ',
-                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO CURRENT_USER', v_name) END,
+                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
                  format('DROP OWNED BY %s', v_name)
                )
              END

@@ -9,15 +9,10 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_removals$
 DECLARE
   v_wanted record;
-  v_found record;
-  v_role oid;
-  v_locks text[];
-  v_drop rolecall_internal.change;
-  v_steps rolecall_internal.change[];
 BEGIN
   FOR v_wanted IN
-    SELECT r.name, r.reassign_to, r.reassign_to IS NOT NULL AS reassigns,
-           coalesce(r.drop_owned, false) AS drops, coalesce(r.terminate_sessions, false) AS terminates
+    SELECT r.name, r.reassign_to, coalesce(r.drop_owned, false) AS drops,
+           coalesce(r.terminate_sessions, false) AS terminates
     FROM jsonb_to_recordset(plan_removals.resources)
       AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
     WHERE r.state = 'absent'
@@ -27,71 +22,10 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
-    v_role := to_regrole(quote_ident(v_wanted.name))::oid;
-    CONTINUE WHEN v_role IS NULL;
-    -- The new owner too: of two calls that give to each other's role, each would wait for the other.
-    v_locks := array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL);
-    v_drop := ROW(
-      'drop_role', v_wanted.name,
-      format('DROP ROLE %I', v_wanted.name),
-      NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
-    )::rolecall_internal.change;
-    IF v_wanted.name IN (current_user, session_user) THEN
-      PERFORM rolecall_internal.surface(
-        v_drop, '55006', format('role "%s" makes this call', v_wanted.name), NULL, NULL
-      );
-    END IF;
-
-    IF v_wanted.reassigns AND to_regrole(quote_ident(v_wanted.reassign_to)) IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_wanted.reassign_to);
-    END IF;
-    SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
-           coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
-           coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
-      INTO v_found
-      FROM rolecall_internal.dependencies(v_role, v_wanted.reassigns, v_wanted.drops) AS d;
-    IF v_found.blocked THEN
-      PERFORM rolecall_internal.surface(
-        v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', v_wanted.name),
-        rolecall_internal.blocking(v_role, v_wanted.reassigns, v_wanted.drops), NULL
-      );
-    END IF;
-
-    v_steps := '{}'::rolecall_internal.change[];
-    IF v_found.reassigns THEN
-      v_steps := v_steps || ROW(
-        'reassign_owned', v_wanted.name,
-        format('REASSIGN OWNED BY %I TO %I', v_wanted.name, v_wanted.reassign_to),
-        NULL, v_locks, NULL, NULL
-      )::rolecall_internal.change;
-    END IF;
-    IF v_found.drops THEN
-      v_steps := v_steps || ROW(
-        'drop_owned', v_wanted.name,
-        format('DROP OWNED BY %I', v_wanted.name),
-        NULL, v_locks, NULL, NULL
-      )::rolecall_internal.change;
-    END IF;
-    v_steps := v_steps || v_drop;
-    IF v_wanted.terminates AND EXISTS (
-      SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
-    ) THEN
-      -- Nothing brings a session back, so it is not ended for a call that then fails.
-      PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-      -- First, because what a session has locked could be neither reassigned nor dropped.
-      v_steps := ROW(
-        'terminate_sessions', v_wanted.name,
-        format(
-          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-          quote_ident(v_wanted.name)
-        ),
-        NULL, v_locks, NULL, NULL
-      )::rolecall_internal.change || v_steps;
-    END IF;
-    RETURN QUERY SELECT * FROM unnest(v_steps);
+    CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
+      v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
+    );
   END LOOP;
 END
 $plan_removals$;

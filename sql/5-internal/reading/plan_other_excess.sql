@@ -176,7 +176,7 @@ BEGIN
     ),
     possession AS (
       SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
-             format('REASSIGN OWNED BY %I TO CURRENT_USER', h.role), h.role,
+             format('REASSIGN OWNED BY %I TO "a plain owner"', h.role), h.role,
              format('owns objects%s, which it can write and change: %s',
                     ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
       FROM held AS h

@@ -1,0 +1,161 @@
+/**
+ * Code that changes hands. What acts as its owner would act with the rights of the new one, for whoever can call, read or
+ * change it: so it is given only to a role that could do nothing that the old owner could not.
+ */
+import type { Bool, Nothing, Oid, Returns, Table, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
+
+/**
+ * Whether one role could do anything that the other could not: by an attribute, or by an object or a membership
+ *
+ * What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+ * @volatility stable
+ */
+export function has_more_rights(role_oid: Oid, than_oid: Oid): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM pg_roles AS r
+        CROSS JOIN (SELECT o.* FROM pg_roles AS o WHERE o.oid = ${than_oid}) AS o
+        WHERE NOT o.rolsuper
+          AND pg_has_role(${role_oid}, r.oid, 'MEMBER')
+          AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
+          AND (r.rolsuper OR (r.rolcreaterole AND NOT o.rolcreaterole) OR (r.rolcreatedb AND NOT o.rolcreatedb)
+               OR (r.rolreplication AND NOT o.rolreplication) OR (r.rolbypassrls AND NOT o.rolbypassrls)
+               -- Predefined roles have their rights without owning anything.
+               OR starts_with(r.rolname, 'pg_')
+               OR EXISTS (
+                 SELECT FROM pg_shdepend AS d
+                 WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
+               ))
+      );
+    END
+  `;
+}
+
+/**
+ * What a role owns in this database that acts as its owner, and what to do about it
+ *
+ * Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as the
+ * owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and a
+ * foreign table connects as it.
+ * @volatility stable
+ */
+export function acting_as_owner(owner_oid: Oid): Table<{ object: Text; advice: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT format('%s %s', i.type, i.identity), coalesce(f.advice, format(
+                 CASE i.type WHEN 'function' THEN 'DROP FUNCTION %1$s, or ALTER FUNCTION %1$s SECURITY INVOKER'
+                             WHEN 'procedure' THEN 'DROP PROCEDURE %1$s, or ALTER PROCEDURE %1$s SECURITY INVOKER'
+                             WHEN 'subscription' THEN 'DROP SUBSCRIPTION %1$s'
+                             ELSE 'DROP EVENT TRIGGER %1$s' END,
+                 i.identity
+               ))
+        FROM (
+          SELECT 'pg_proc'::regclass::oid, p.oid, NULL::text
+          FROM pg_proc AS p WHERE p.proowner = ${owner_oid} AND p.prosecdef
+          UNION ALL
+          SELECT 'pg_subscription'::regclass, s.oid, NULL
+          FROM pg_subscription AS s WHERE s.subowner = ${owner_oid}
+          UNION ALL
+          SELECT 'pg_event_trigger'::regclass, e.oid, NULL
+          FROM pg_event_trigger AS e WHERE e.evtowner = ${owner_oid}
+          UNION ALL
+          SELECT 'pg_class'::regclass, c.oid, r.advice
+          FROM pg_class AS c
+          CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid) AS r(advice)
+          WHERE c.relowner = ${owner_oid} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.advice IS NOT NULL
+        ) AS f(classid, objid, advice)
+        CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) AS i
+        ORDER BY 1;
+    END
+  `;
+}
+
+/**
+ * What to do about a relation that acts as its owner; null where it does not
+ * @volatility stable
+ * @probes
+ */
+export function acting_relation(relation: Oid): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT CASE
+          WHEN EXISTS (SELECT FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
+            THEN (
+              SELECT string_agg(format('DROP RULE %I ON %s', w.rulename, n.name), '; ' ORDER BY w.rulename)
+              FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'
+            )
+          WHEN c.relkind = 'm' THEN 'DROP MATERIALIZED VIEW ' || n.name
+          WHEN c.relkind = 'f' THEN 'DROP FOREIGN TABLE ' || n.name
+          WHEN c.relkind = 'v' THEN
+            CASE WHEN NOT o.invoker THEN format(
+              CASE WHEN ${serverVersion} >= 15
+                THEN 'DROP VIEW %1$s, or ALTER VIEW %1$s SET (security_invoker = true)'
+                ELSE 'DROP VIEW %1$s' END,
+              n.name
+            ) END
+          WHEN EXISTS (
+            SELECT FROM pg_trigger AS t
+            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+              AND (t.tgenabled IN ('R', 'A') OR EXISTS (
+                SELECT FROM pg_constraint AS k
+                WHERE k.conrelid = c.oid AND k.contype = 'f'
+                  AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+              ))
+          ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+          WHEN EXISTS (
+            SELECT FROM pg_depend AS d
+            WHERE d.refobjid >= 16384
+              AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
+              AND (d.classid = 'pg_class'::regclass AND d.objid IN (
+                     SELECT x.indexrelid FROM pg_index AS x
+                     WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
+                   ) OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (
+                     SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
+                   ))
+          ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+        END
+        FROM pg_class AS c
+        CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
+        CROSS JOIN LATERAL (
+          SELECT coalesce(bool_or(p.option_value::boolean), false)
+          FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
+        ) AS o(invoker)
+        WHERE c.oid = ${relation}
+      );
+    END
+  `;
+}
+
+/**
+ * Refuses to give to a role what would act with rights that the old owner does not have
+ * @volatility stable
+ */
+export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
+  return sql`
+    DECLARE
+      v_objects text;
+    BEGIN
+      IF NOT rolecall_internal.has_more_rights(${to_oid}, ${from_oid}) THEN
+        RETURN;
+      END IF;
+      SELECT string_agg(format('%s. To run first: %s', a.object, a.advice), E'\n') INTO v_objects
+      FROM rolecall_internal.acting_as_owner(${from_oid}) AS a;
+      IF v_objects IS NOT NULL THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'dependent_objects_still_exist',
+          MESSAGE = format(
+            'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
+            pg_get_userbyid(${to_oid}), pg_get_userbyid(${from_oid})
+          ),
+          DETAIL = v_objects,
+          HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
+                 'has no more rights than the old owner, such as one that is made for this.';
+      END IF;
+    END
+  `;
+}

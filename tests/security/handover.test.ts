@@ -1,0 +1,185 @@
+/**
+ * Code that changes hands: a login leaves objects behind that act as their owner, and a superuser removes it. Nothing
+ * of that may begin to act as the superuser.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+
+const major = Number(process.env.PG || 18);
+let cluster: Cluster;
+let admin: Client;
+let database: string;
+
+before(async () => {
+  cluster = await startCluster();
+  database = await cluster.createDatabase();
+  admin = await cluster.connect({ database });
+  await admin.query(
+    'CREATE SCHEMA app; GRANT CREATE, USAGE ON SCHEMA app TO PUBLIC; CREATE TABLE app.parent (id integer PRIMARY KEY)',
+  );
+  await admin.query(
+    'GRANT REFERENCES ON app.parent TO PUBLIC; CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere',
+  );
+  await admin.query('GRANT USAGE ON FOREIGN SERVER far TO PUBLIC; GRANT USAGE ON SCHEMA rolecall_internal TO PUBLIC');
+});
+
+after(async () => {
+  await admin.end();
+  await cluster.stop();
+});
+
+interface Trap {
+  readonly name: string;
+  /** What the attacker runs; `NAME` is the attacker. */
+  readonly create: string;
+  readonly object: RegExp;
+  readonly advice: RegExp;
+}
+
+const traps: Trap[] = [
+  {
+    name: 'a SECURITY DEFINER function',
+    create: `CREATE FUNCTION app.f(q text) RETURNS void SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN EXECUTE q; END'`,
+    object: /^function app\.f\(/,
+    advice: /DROP FUNCTION app\.f\(.*text\), or ALTER FUNCTION app\.f\(.*text\) SECURITY INVOKER/,
+  },
+  {
+    name: 'a SECURITY DEFINER procedure',
+    create: `CREATE PROCEDURE app.p(q text) SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN EXECUTE q; END'`,
+    object: /^procedure app\.p\(/,
+    advice: /ALTER PROCEDURE app\.p\(.*text\) SECURITY INVOKER/,
+  },
+  {
+    name: 'a view over the secrets',
+    create: 'CREATE VIEW app.v AS SELECT * FROM rolecall_internal.secret',
+    object: /^view app\.v/,
+    advice:
+      major >= 15 ? /DROP VIEW app\.v, or ALTER VIEW app\.v SET \(security_invoker = true\)/ : /DROP VIEW app\.v$/m,
+  },
+  {
+    name: 'a materialized view over the secrets',
+    create: 'CREATE MATERIALIZED VIEW app.m AS SELECT * FROM rolecall_internal.secret WITH NO DATA',
+    object: /^materialized view app\.m/,
+    advice: /DROP MATERIALIZED VIEW app\.m/,
+  },
+  {
+    name: 'a rule whose name is hostile',
+    create: `CREATE TABLE app.r (value bytea);
+      CREATE RULE "%1$s 50%" AS ON UPDATE TO app.r DO ALSO INSERT INTO app.r SELECT value FROM rolecall_internal.secret`,
+    object: /^table app\.r/,
+    advice: /DROP RULE "%1\$s 50%" ON app\.r/,
+  },
+  {
+    name: 'an index that calls a function',
+    create: `CREATE FUNCTION app.i(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+      CREATE TABLE app.x (id integer); CREATE INDEX ON app.x (app.i(id))`,
+    object: /^table app\.x/,
+    advice: /DROP INDEX/,
+  },
+  {
+    name: 'a trigger behind a foreign key',
+    create: `CREATE FUNCTION app.t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+      CREATE TABLE app.k (id integer REFERENCES app.parent ON DELETE CASCADE);
+      CREATE TRIGGER t BEFORE DELETE ON app.k FOR EACH ROW EXECUTE FUNCTION app.t()`,
+    object: /^table app\.k/,
+    advice: /DROP TRIGGER/,
+  },
+  {
+    name: 'a foreign table',
+    create: 'CREATE FOREIGN TABLE app.ft (id integer) SERVER far',
+    object: /^foreign table app\.ft/,
+    advice: /DROP FOREIGN TABLE app\.ft/,
+  },
+];
+
+interface Failure {
+  code: string;
+  detail: string;
+  message: string;
+}
+
+let count = 0;
+/** A login that has created something. */
+async function attacker(create: string): Promise<string> {
+  const name = `mallory_${++count}`;
+  await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
+  const client = await cluster.connect({ database, user: name, password: 'secret' });
+  await client.query(create);
+  await client.end();
+  return name;
+}
+
+for (const { name, create, object, advice } of traps) {
+  test(`${name} is not given to a role with more rights`, async () => {
+    const user = await attacker(create);
+    await admin.query(
+      `CREATE ROLE owner_of_${user}; CREATE TABLE app.of_${user} (id integer); ALTER TABLE app.of_${user} OWNER TO owner_of_${user}`,
+    );
+    await admin.query(`CREATE ROLE reader_by_${user}; GRANT pg_read_all_data TO reader_by_${user}`);
+    for (const heir of ['postgres', `owner_of_${user}`, `reader_by_${user}`]) {
+      for (const rest of ['', ', drop_owned => true', ', dry_run => true']) {
+        const call = `SELECT * FROM rolecall.remove_user('${user}', reassign_to => '${heir}'${rest})`;
+        await assert.rejects(
+          admin.query(call),
+          ({ code, detail, message }: Failure) => {
+            assert.equal(code, '2BP01', message);
+            assert.match(
+              message,
+              /what acts as its owner cannot be given to role ".*", which has rights that role ".*" does not have/,
+            );
+            assert.match(detail, object);
+            assert.match(detail, advice);
+            return true;
+          },
+          call,
+        );
+      }
+    }
+    // A plain owner takes it, and so does nobody.
+    await admin.query(`CREATE ROLE heir_of_${user}`);
+    await admin.query('BEGIN');
+    const { rows } = await admin.query(
+      `SELECT status FROM rolecall.remove_user('${user}', reassign_to => 'heir_of_${user}')`,
+    );
+    assert.deepEqual(rows, [{ status: 'applied' }, { status: 'applied' }]);
+    await admin.query('ROLLBACK');
+    await admin.query(`SELECT * FROM rolecall.remove_user('${user}', drop_owned => true)`);
+  });
+}
+
+test('what does not act as its owner is given to anybody', async () => {
+  const user = await attacker(`CREATE TABLE app.plain (id integer PRIMARY KEY, name text);
+    CREATE INDEX ON app.plain (lower(name)) WHERE id > 0; CREATE SEQUENCE app.numbers;
+    CREATE FUNCTION app.invoker() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER t BEFORE INSERT ON app.plain FOR EACH ROW EXECUTE FUNCTION app.invoker();
+    ${major >= 15 ? 'CREATE VIEW app.invoking WITH (security_invoker = true) AS SELECT * FROM app.plain' : ''}`);
+  const { rows } = await admin.query(`SELECT status FROM rolecall.remove_user('${user}', reassign_to => 'postgres')`);
+  assert.deepEqual(rows, [{ status: 'applied' }, { status: 'applied' }]);
+});
+
+test('what a superuser owned goes to anybody', async () => {
+  await admin.query(
+    'CREATE ROLE root SUPERUSER; SET ROLE root; CREATE VIEW app.of_root AS SELECT 1 AS one; RESET ROLE',
+  );
+  await admin.query(`SELECT * FROM rolecall.remove_user('root', reassign_to => 'postgres')`);
+});
+
+test('no remedy and no hint gives anything to whoever runs it', async () => {
+  const user = await attacker(
+    `CREATE FUNCTION app.left() RETURNS integer SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'; CREATE TABLE app.left (id integer)`,
+  );
+  await admin.query(`GRANT SELECT ON app.parent TO ${user}`);
+  await admin.query(`CREATE DATABASE of_${user} OWNER ${user}`);
+  const { rows: remedies } = await admin.query<{ remedy: string }>(
+    `SELECT remedy FROM rolecall.user_dependencies('${user}')
+     UNION ALL SELECT remedy FROM rolecall.audit_role('${user}') WHERE remedy IS NOT NULL
+     UNION ALL SELECT statement FROM rolecall.provision_reporting_role('${user}', '{app}', dry_run => true)`,
+  );
+  assert.ok(remedies.some(({ remedy }) => remedy === `REASSIGN OWNED BY ${user} TO "a plain owner"`));
+  assert.ok(remedies.some(({ remedy }) => /OWNER TO "a plain owner"/.test(remedy)));
+  for (const { remedy } of remedies)
+    assert.doesNotMatch(remedy, /(OWNER|OWNED).* TO (CURRENT_USER|SESSION_USER|postgres)/);
+  await assert.rejects(admin.query(`REASSIGN OWNED BY ${user} TO "a plain owner"`), { code: '42704' });
+});
