@@ -294,11 +294,10 @@ function missing(found: string, text: string): string {
   return `  IF ${found} IS NULL THEN\n${indented(indented(text))}\n  END IF;`;
 }
 
-/** Columns that an older version did not have. */
+/** Columns that an older version did not have; a constraint of the table, as the last one may carry, is none of them. */
 function columnsOf(node: CreateTable): string {
-  const added = node.columns.map(
-    (column) =>
-      `    ADD COLUMN IF NOT EXISTS ${identifier(column.name)} ${column.type}${column.constraint ? ` ${column.constraint}` : ''}`,
+  const added = node.columns.map(({ name: column, type, constraint = '' }) =>
+    `    ADD COLUMN IF NOT EXISTS ${identifier(column)} ${type} ${constraint.replace(/, (PRIMARY|UNIQUE|FOREIGN|CHECK)\b.*$/s, '')}`.trimEnd(),
   );
   return `  ALTER TABLE ${name(node)}\n${added.join(',\n')};`;
 }
