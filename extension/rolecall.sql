@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 768b962c17a7db309b1b6678c37774df26c435dc77514e2e322d05bbb553e841'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7a528a5233240edcce0e30dee0628029925ea75fe0d2ee0f8d5d982243e8068a'
     AND 201 <= (
       SELECT count(*)
       FROM (
@@ -778,7 +778,7 @@ BEGIN
   ALTER TABLE rolecall_internal.withheld
     ADD COLUMN IF NOT EXISTS "role" text NOT NULL,
     ADD COLUMN IF NOT EXISTS name text NOT NULL,
-    ADD COLUMN IF NOT EXISTS relation regclass NOT NULL, PRIMARY KEY (role, name, relation);
+    ADD COLUMN IF NOT EXISTS relation regclass NOT NULL;
 
   IF to_regclass('rolecall_internal.turn') IS NULL THEN
     CREATE TABLE rolecall_internal.turn (
@@ -9820,7 +9820,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 768b962c17a7db309b1b6678c37774df26c435dc77514e2e322d05bbb553e841';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7a528a5233240edcce0e30dee0628029925ea75fe0d2ee0f8d5d982243e8068a';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;
