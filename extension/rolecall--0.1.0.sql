@@ -1740,7 +1740,15 @@ BEGIN
       WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
         AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
              OR NOT e.edge ? 'set_option')
-        AND NOT r.rolbypassrls
+        AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
+          SELECT FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS w WHERE w.resource IS NOT NULL
+        ))
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
     v_statement := concat_ws('; ', v_takers.revokes, v_statement);

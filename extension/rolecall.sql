@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7a528a5233240edcce0e30dee0628029925ea75fe0d2ee0f8d5d982243e8068a'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 453b4e74eff29d5aea862e074d4a545ce86f27aaf548739adecb932d24ccb4f6'
     AND 201 <= (
       SELECT count(*)
       FROM (
@@ -2281,7 +2281,15 @@ BEGIN
       WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
         AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
              OR NOT e.edge ? 'set_option')
-        AND NOT r.rolbypassrls
+        AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
+          SELECT FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS w WHERE w.resource IS NOT NULL
+        ))
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
     v_statement := concat_ws('; ', v_takers.revokes, v_statement);
@@ -9820,7 +9828,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7a528a5233240edcce0e30dee0628029925ea75fe0d2ee0f8d5d982243e8068a';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 453b4e74eff29d5aea862e074d4a545ce86f27aaf548739adecb932d24ccb4f6';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -134,6 +134,7 @@ ALTER ROLE "t ""raw"" role" SUPERUSER;
 SET LOCAL ROLE t_operator;
 SELECT throws_ok('SELECT * FROM rolecall.rotate_reporting_secret()', '42501', NULL, 'and the right to set each password');
 RESET ROLE;
+ALTER ROLE "t ""raw"" role" NOSUPERUSER;
 SELECT ok(pg_temp.is_right('t "raw" role'), 'or else the secret is the same as before');
 
 SELECT * FROM finish();
