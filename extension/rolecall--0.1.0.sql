@@ -3051,7 +3051,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
 -- sql/5-internal/run/is_doubtful.sql
 -- Whether a step ended with an error that says it was not needed, which the next plan will confirm or not.
 --
--- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made.
+-- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
+-- trigger that another one has dropped; of roles it shows what is there now.
 CREATE FUNCTION rolecall_internal.is_doubtful(
   step rolecall.step
 )
@@ -3064,7 +3065,7 @@ BEGIN
     OR is_doubtful.step.status = 'ignored' AND (
       current_setting('transaction_isolation') = 'read committed'
       OR is_doubtful.step.operation = 'create_role'
-      OR is_doubtful.step.sqlstate = '42704'
+      OR is_doubtful.step.sqlstate = '42704' AND is_doubtful.step.operation <> 'drop_event_trigger'
     );
 END
 $is_doubtful$;
@@ -6181,6 +6182,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM 
 
 -- sql/5-internal/record/refused_steps.sql
 CREATE FUNCTION rolecall_internal.refused_steps(
+  section text,
   dry_run boolean
 )
 RETURNS rolecall.step[]
@@ -6198,7 +6200,7 @@ BEGIN
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
-      WHERE true
+      WHERE r.section = coalesce(refused_steps.section, r.section)
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     CROSS JOIN LATERAL (SELECT rolecall_internal.refusal(p.section, p.resource) OFFSET 0) AS n(note)
@@ -6218,8 +6220,9 @@ BEGIN
 END
 $refused_steps$;
 
-COMMENT ON FUNCTION rolecall_internal.refused_steps(boolean) IS 'Skipped steps for what is recorded and not acted on';
-REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.refused_steps(text, boolean)
+  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them';
+REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/remember.sql
 CREATE FUNCTION rolecall_internal.remember(
@@ -6414,8 +6417,9 @@ BEGIN
   IF v_step.status = 'ignored' THEN
     v_step.status := 'skipped';
   END IF;
-  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND v_step.statement = ANY (
-    ARRAY(SELECT s.statement FROM unnest(reported.steps) AS s)
+  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND EXISTS (
+    SELECT FROM unnest(reported.steps) AS s
+    WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
   ) THEN
     RETURN '{}'::rolecall.step[];
   END IF;
@@ -6567,7 +6571,7 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(restore.dry_run);
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, restore.dry_run);
   v_left rolecall.step[] := '{}'::rolecall.step[];
   v_definitions jsonb;
 BEGIN
@@ -9023,7 +9027,8 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(true);
     END IF;
     v_roles := rolecall_internal.reporting_roles(true);
-    v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
+    v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
+      || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
     -- A copy of a database has the secret of the original, which goes with this.
     IF cardinality(v_roles) > 0
       OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')

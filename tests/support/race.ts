@@ -101,13 +101,14 @@ async function makeOperators(version: number, admins: ReadonlyMap<string, Client
     const name = operator(database);
     await client.query(`
       CREATE ROLE ${name} ${attributes} PASSWORD '${password}';
-      GRANT ${operators} TO ${name};
       ALTER DATABASE ${database} OWNER TO ${name};
       ALTER SCHEMA public OWNER TO ${name};
       SELECT rolecall.add_operator('${name}');
       SELECT rolecall.add_operator('${operators}');
     `);
   }
+  // Last: a role with members that are no operators does not become one.
+  for (const database of admins.keys()) await admin?.query(`GRANT ${operators} TO ${operator(database)}`);
 }
 
 /** Makes a role that is there before the calls: with a comment of its user, and within the callers' rights. */

@@ -37,9 +37,9 @@ export function refusal(section: Text, resource: Jsonb): Returns<Text> {
 }
 
 /**
- * Skipped steps for what is recorded and not acted on
+ * Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them
  */
-export function refused_steps(dry_run: Bool): Returns<Steps> {
+export function refused_steps(section: Text | null, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_step rolecall.step;
@@ -49,7 +49,7 @@ export function refused_steps(dry_run: Bool): Returns<Steps> {
         SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
                format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
                'skipped', ${text(sqlstates.invalid_parameter_value)}, n.note
-        FROM ${newest(sql`true`)} AS p
+        FROM ${newest(sql`r.section = coalesce(${section as Text}, r.section)`)} AS p
         CROSS JOIN LATERAL (SELECT rolecall_internal.refusal(p.section, p.resource) OFFSET 0) AS n(note)
         WHERE n.note IS NOT NULL
         ORDER BY p.section, p.key

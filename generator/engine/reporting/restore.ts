@@ -13,7 +13,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_state jsonb := rolecall_internal.recorded_document();
-      v_refused rolecall.step[] := rolecall_internal.refused_steps(${dry_run});
+      v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, ${dry_run});
       v_left rolecall.step[] := '{}'::rolecall.step[];
       v_definitions jsonb;
     BEGIN

@@ -250,7 +250,8 @@ export function check_changes(changes: Changes, repeated: Integer): Nothing {
 /**
  * Whether a step ended with an error that says it was not needed, which the next plan will confirm or not
  *
- * Under an older snapshot a plan shows neither what another transaction has granted nor what it has made.
+ * Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
+ * trigger that another one has dropped; of roles it shows what is there now.
  * @volatility stable
  */
 export function is_doubtful(step: Step): Returns<Bool> {
@@ -260,7 +261,7 @@ export function is_doubtful(step: Step): Returns<Bool> {
         OR ${step}.status = 'ignored' AND (
           current_setting('transaction_isolation') = 'read committed'
           OR ${step}.operation = 'create_role'
-          OR ${step}.sqlstate = ${text(sqlstates.undefined_object)}
+          OR ${step}.sqlstate = ${text(sqlstates.undefined_object)} AND ${step}.operation <> 'drop_event_trigger'
         );
     END
   `;
@@ -278,8 +279,9 @@ export function reported(step: Step, steps: Steps): Returns<Steps> {
       IF v_step.status = 'ignored' THEN
         v_step.status := 'skipped';
       END IF;
-      IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND v_step.statement = ANY (
-        ARRAY(SELECT s.statement FROM unnest(${steps}) AS s)
+      IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND EXISTS (
+        SELECT FROM unnest(${steps}) AS s
+        WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
       ) THEN
         RETURN '{}'::rolecall.step[];
       END IF;

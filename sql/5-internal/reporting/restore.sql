@@ -12,7 +12,7 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(restore.dry_run);
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, restore.dry_run);
   v_left rolecall.step[] := '{}'::rolecall.step[];
   v_definitions jsonb;
 BEGIN

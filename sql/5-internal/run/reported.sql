@@ -14,8 +14,9 @@ BEGIN
   IF v_step.status = 'ignored' THEN
     v_step.status := 'skipped';
   END IF;
-  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND v_step.statement = ANY (
-    ARRAY(SELECT s.statement FROM unnest(reported.steps) AS s)
+  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND EXISTS (
+    SELECT FROM unnest(reported.steps) AS s
+    WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
   ) THEN
     RETURN '{}'::rolecall.step[];
   END IF;
