@@ -6121,6 +6121,11 @@ BEGIN
     ), false)
   THEN
     RETURN 'the role is a superuser, which no record changes or grants';
+  ELSIF refusal.section = 'memberships' AND starts_with(refusal.resource ->> 'role', 'pg_')
+    AND refusal.resource ->> 'role'
+      !~ '^pg_(monitor|read_all_(settings|stats)|stat_scan_tables|signal_backend|checkpoint|use_reserved_connections)$'
+  THEN
+    RETURN 'the predefined role gives more than a record may: grant it by a call';
   END IF;
   RETURN NULL;
 END

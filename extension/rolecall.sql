@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 0d1a01d37b7820f938e5defc52f54b61a23dec199df26199a02f38a6c703eb84'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7c75aca8a2e711c412a90f5628171e7e7cf9e2cdc48de88850f774e461af449d'
     AND 201 <= (
       SELECT count(*)
       FROM (
@@ -6556,6 +6556,11 @@ BEGIN
     ), false)
   THEN
     RETURN 'the role is a superuser, which no record changes or grants';
+  ELSIF refusal.section = 'memberships' AND starts_with(refusal.resource ->> 'role', 'pg_')
+    AND refusal.resource ->> 'role'
+      !~ '^pg_(monitor|read_all_(settings|stats)|stat_scan_tables|signal_backend|checkpoint|use_reserved_connections)$'
+  THEN
+    RETURN 'the predefined role gives more than a record may: grant it by a call';
   END IF;
   RETURN NULL;
 END
@@ -9833,7 +9838,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 0d1a01d37b7820f938e5defc52f54b61a23dec199df26199a02f38a6c703eb84';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7c75aca8a2e711c412a90f5628171e7e7cf9e2cdc48de88850f774e461af449d';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -26,8 +26,6 @@ export function specProblems(spec: FunctionSpec): Problem[] {
 const longer: Readonly<Record<string, number>> = {
   plan_memberships: 89,
   plan_other_excess: 180,
-  plan_removals: 87,
-  run_rounds: 120,
   stringprep_class: 86,
 };
 

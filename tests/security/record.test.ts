@@ -62,11 +62,18 @@ test('no record gives an attribute that is as much as everything, nor membership
   await record(mallory, 'roles', ['boss'], { name: 'boss', attributes: { login: false } });
   await record(mallory, 'memberships', ['mallory', 'boss'], { role: 'boss', member: 'mallory' });
   await record(mallory, 'settings', ['boss', 'search_path'], { role: 'boss', name: 'search_path', value: 'evil' });
-  assert.deepEqual((await skipped()).length, 5);
+  await record(mallory, 'memberships', ['mallory', 'pg_execute_server_program'], {
+    role: 'pg_execute_server_program',
+    member: 'mallory',
+  });
+  await record(mallory, 'memberships', ['mallory', 'pg_monitor'], { role: 'pg_monitor', member: 'mallory' });
+  assert.deepEqual((await skipped()).length, 6);
   await admin.query('SELECT rolecall.converge()');
   const { rows } = await admin.query(`
     SELECT rolname FROM pg_roles WHERE (rolsuper OR rolreplication OR pg_has_role(oid, 'boss', 'MEMBER'))
       AND rolname IN ('mallory', 'spy')
+    UNION ALL SELECT r.rolname FROM pg_roles AS r
+    WHERE pg_has_role('mallory', r.oid, 'MEMBER') AND r.rolname = 'pg_execute_server_program'
     UNION ALL SELECT rolname FROM pg_roles WHERE rolname = 'boss' AND (NOT rolcanlogin OR rolconfig IS NOT NULL)`);
   assert.deepEqual(rows, []);
   await forgotten();

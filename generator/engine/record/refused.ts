@@ -13,6 +13,10 @@ const isSuperuser = (resource: Jsonb, field: string): Sql => sql`coalesce((
   WHERE r.oid = to_regrole(quote_ident(${resource} ->> ${text(field)}))::oid LIMIT 1
 ), false)`;
 
+/** Predefined roles that show what the server does, or end it: neither what others keep in tables and files, nor a way to write. */
+const harmless =
+  '^pg_(monitor|read_all_(settings|stats)|stat_scan_tables|signal_backend|checkpoint|use_reserved_connections)$';
+
 /**
  * Why a record is not acted on; null where it is
  * @volatility stable
@@ -30,6 +34,11 @@ export function refusal(section: Text, resource: Jsonb): Returns<Text> {
         OR ${section} IN ('memberships', 'settings', 'read_access') AND ${isSuperuser(resource, 'role')}
       THEN
         RETURN 'the role is a superuser, which no record changes or grants';
+      ELSIF ${section} = 'memberships' AND starts_with(${resource} ->> 'role', 'pg_')
+        AND ${resource} ->> 'role'
+          !~ ${text(harmless)}
+      THEN
+        RETURN 'the predefined role gives more than a record may: grant it by a call';
       END IF;
       RETURN NULL;
     END
