@@ -3330,10 +3330,12 @@ REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 -- Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the
 -- first.
 --
--- They tell as well which roles are this database's, by their oids: a role that the call is about to create has none
--- yet, so the verifiers are kept once more when it is there.
+-- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
+-- database's: a role that another database has created since is not, so a role that this call creates has none until
+-- it is there.
 CREATE FUNCTION rolecall_internal.keep_verifiers(
-  passwords jsonb
+  passwords jsonb,
+  role_oids jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -3356,10 +3358,10 @@ BEGIN
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
-    v_role := to_regrole(quote_ident(v_password ->> 'role'))::oid;
     SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
+    v_role := coalesce((keep_verifiers.role_oids ->> (v_password ->> 'role'))::oid, v_kept_role);
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
       PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
@@ -3380,10 +3382,10 @@ BEGIN
 END
 $keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
+COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
-REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/lacking.sql
 -- What the caller lacks for a change, in words; null: nothing that can be seen.
@@ -6633,6 +6635,28 @@ COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
      'caller has the old one''s rights already';
 REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;
 
+-- sql/5-internal/secrets/role_oids.sql
+CREATE FUNCTION rolecall_internal.role_oids(
+  role_names text[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $role_oids$
+BEGIN
+  RETURN (
+    SELECT jsonb_strip_nulls(coalesce(
+             jsonb_object_agg(n.name, to_regrole(quote_ident(n.name))::oid::bigint), '{}'
+           ))
+    FROM unnest(role_oids.role_names) AS n(name)
+  );
+END
+$role_oids$;
+
+COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
+  IS 'The oids of the roles with these names, by name; without those that do not exist';
+REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;
+
 -- sql/5-internal/secrets/rotate_secret.sql
 CREATE FUNCTION rolecall_internal.rotate_secret(
   dry_run boolean
@@ -6722,13 +6746,15 @@ SET search_path = pg_catalog, pg_temp
 AS $run_reporting$
 DECLARE
   v_rotate boolean;
-  v_roles text[];
+  v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
+  -- Before the check: a role that is created later has not been looked at.
+  v_oids jsonb := rolecall_internal.role_oids(v_roles);
+  v_others text[];
   v_secret bytea;
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
-  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -6739,9 +6765,11 @@ BEGIN
   IF v_rotate THEN
     -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
     -- verifiers that tell which they are go with it.
-    v_roles := v_roles || ARRAY(
+    v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
+    v_roles := v_roles || v_others;
+    v_oids := v_oids || rolecall_internal.role_oids(v_others);
     v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
   END IF;
   v_secret := CASE
@@ -6750,7 +6778,7 @@ BEGIN
   END;
   v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, run_reporting.realign OR v_rotate);
   IF run_reporting.dry_run IS NOT TRUE THEN
-    v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
   v_steps := v_steps || rolecall_internal.run(
     rolecall_internal.joined(
@@ -6761,7 +6789,7 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
-    PERFORM rolecall_internal.keep_verifiers(v_passwords);
+    PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   IF run_reporting.dry_run IS NOT TRUE THEN
@@ -9064,7 +9092,7 @@ BEGIN
     END;
     v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
     IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+      v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     END IF;
     DECLARE
       v_step rolecall.step;

@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7c75aca8a2e711c412a90f5628171e7e7cf9e2cdc48de88850f774e461af449d'
-    AND 201 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 001a6c900969204c1a798f271781c0fef9d92b6d3f29f3bcc2f3a1684a66311c'
+    AND 202 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -259,7 +259,7 @@ BEGIN
       ('rolecall_internal', 'joined', 
        'one jsonb, other jsonb', 'jsonb', 0),
       ('rolecall_internal', 'keep_verifiers', 
-       'passwords jsonb', 'jsonb', 0),
+       'passwords jsonb, role_oids jsonb', 'jsonb', 0),
       ('rolecall_internal', 'lacking', 
        'change rolecall_internal.change', 'text', 0),
       ('rolecall_internal', 'leads_to_superuser', 
@@ -396,6 +396,8 @@ BEGIN
        'dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'role_in_question', 
        'change rolecall_internal.change', 'text', 0),
+      ('rolecall_internal', 'role_oids', 
+       'role_names text[]', 'jsonb', 0),
       ('rolecall_internal', 'rotate_secret', 
        'dry_run boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'run', 
@@ -3820,10 +3822,12 @@ REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 -- Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the
 -- first.
 --
--- They tell as well which roles are this database's, by their oids: a role that the call is about to create has none
--- yet, so the verifiers are kept once more when it is there.
+-- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
+-- database's: a role that another database has created since is not, so a role that this call creates has none until
+-- it is there.
 CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(
-  passwords jsonb
+  passwords jsonb,
+  role_oids jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -3846,10 +3850,10 @@ BEGIN
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
-    v_role := to_regrole(quote_ident(v_password ->> 'role'))::oid;
     SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
+    v_role := coalesce((keep_verifiers.role_oids ->> (v_password ->> 'role'))::oid, v_kept_role);
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
       PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
@@ -3870,10 +3874,10 @@ BEGIN
 END
 $keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
+COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
-REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb) FROM PUBLIC;
 
 -- What the caller lacks for a change, in words; null: nothing that can be seen.
 --
@@ -7055,6 +7059,27 @@ COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
      'caller has the old one''s rights already';
 REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.role_oids(
+  role_names text[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $role_oids$
+BEGIN
+  RETURN (
+    SELECT jsonb_strip_nulls(coalesce(
+             jsonb_object_agg(n.name, to_regrole(quote_ident(n.name))::oid::bigint), '{}'
+           ))
+    FROM unnest(role_oids.role_names) AS n(name)
+  );
+END
+$role_oids$;
+
+COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
+  IS 'The oids of the roles with these names, by name; without those that do not exist';
+REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.rotate_secret(
   dry_run boolean
 )
@@ -7141,13 +7166,15 @@ SET search_path = pg_catalog, pg_temp
 AS $run_reporting$
 DECLARE
   v_rotate boolean;
-  v_roles text[];
+  v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
+  -- Before the check: a role that is created later has not been looked at.
+  v_oids jsonb := rolecall_internal.role_oids(v_roles);
+  v_others text[];
   v_secret bytea;
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
-  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -7158,9 +7185,11 @@ BEGIN
   IF v_rotate THEN
     -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
     -- verifiers that tell which they are go with it.
-    v_roles := v_roles || ARRAY(
+    v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
+    v_roles := v_roles || v_others;
+    v_oids := v_oids || rolecall_internal.role_oids(v_others);
     v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
   END IF;
   v_secret := CASE
@@ -7169,7 +7198,7 @@ BEGIN
   END;
   v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, run_reporting.realign OR v_rotate);
   IF run_reporting.dry_run IS NOT TRUE THEN
-    v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
   v_steps := v_steps || rolecall_internal.run(
     rolecall_internal.joined(
@@ -7180,7 +7209,7 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
-    PERFORM rolecall_internal.keep_verifiers(v_passwords);
+    PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   IF run_reporting.dry_run IS NOT TRUE THEN
@@ -9437,7 +9466,7 @@ BEGIN
     END;
     v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
     IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+      v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     END IF;
     DECLARE
       v_step rolecall.step;
@@ -9838,7 +9867,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7c75aca8a2e711c412a90f5628171e7e7cf9e2cdc48de88850f774e461af449d';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 001a6c900969204c1a798f271781c0fef9d92b6d3f29f3bcc2f3a1684a66311c';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

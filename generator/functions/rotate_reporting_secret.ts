@@ -51,7 +51,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       END;
       v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
       IF ${dry_run} IS NOT TRUE THEN
-        v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+        v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
       END IF;
       ${rows(sql`
         rolecall_internal.run(

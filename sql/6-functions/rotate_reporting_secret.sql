@@ -49,7 +49,7 @@ BEGIN
     END;
     v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
     IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+      v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     END IF;
     DECLARE
       v_step rolecall.step;

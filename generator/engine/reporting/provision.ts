@@ -117,13 +117,15 @@ export function run_reporting(
   return sql`
     DECLARE
       v_rotate boolean;
-      v_roles text[];
+      v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
+      -- Before the check: a role that is created later has not been looked at.
+      v_oids jsonb := rolecall_internal.role_oids(v_roles);
+      v_others text[];
       v_secret bytea;
       v_passwords jsonb;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.check_provisioned_here(${definitions});
-      v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
       v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -134,9 +136,11 @@ export function run_reporting(
       IF v_rotate THEN
         -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
         -- verifiers that tell which they are go with it.
-        v_roles := v_roles || ARRAY(
+        v_others := ARRAY(
           SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
         );
+        v_roles := v_roles || v_others;
+        v_oids := v_oids || rolecall_internal.role_oids(v_others);
         v_steps := v_steps || rolecall_internal.rotate_secret(${dry_run});
       END IF;
       v_secret := CASE
@@ -145,7 +149,7 @@ export function run_reporting(
       END;
       v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, ${realign} OR v_rotate);
       IF ${dry_run} IS NOT TRUE THEN
-        v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+        v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
       END IF;
       v_steps := v_steps || rolecall_internal.run(
         rolecall_internal.joined(
@@ -156,7 +160,7 @@ export function run_reporting(
       IF ${dry_run} IS NOT TRUE
         AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
       THEN
-        PERFORM rolecall_internal.keep_verifiers(v_passwords);
+        PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
         PERFORM rolecall_internal.check_secret_is_current();
       END IF;
       IF ${dry_run} IS NOT TRUE THEN

@@ -161,10 +161,10 @@ export function reporting_passwords(secret: Bytea, role_names: Texts, realign: B
 /**
  * Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first
  *
- * They tell as well which roles are this database's, by their oids: a role that the call is about to create has none yet,
- * so the verifiers are kept once more when it is there.
+ * They tell as well which roles are this database's, by their oids. Only those go in that are known to be this database's: a
+ * role that another database has created since is not, so a role that this call creates has none until it is there.
  */
-export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
+export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Jsonb> {
   return sql`
     DECLARE
       v_passwords jsonb := ${passwords};
@@ -181,10 +181,10 @@ export function keep_verifiers(passwords: Jsonb): Returns<Jsonb> {
         FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
         ORDER BY (p.password ->> 'role') COLLATE "C"
       LOOP
-        v_role := to_regrole(quote_ident(v_password ->> 'role'))::oid;
         SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
         FROM rolecall_internal.secret AS s
         WHERE s.key = ${verifierPrefix} || (v_password ->> 'role') AND s.made_in = v_here;
+        v_role := coalesce((${role_oids} ->> (v_password ->> 'role'))::oid, v_kept_role);
         IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
           PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
           BEGIN
@@ -219,6 +219,23 @@ export function is_kept_verifier(verifier: Text): Returns<Bool> {
       RETURN EXISTS (
         SELECT FROM rolecall_internal.secret AS s
         WHERE starts_with(s.key, ${verifierPrefix}) AND s.value = convert_to(${verifier}, 'UTF8')
+      );
+    END
+  `;
+}
+
+/**
+ * The oids of the roles with these names, by name; without those that do not exist
+ * @volatility stable
+ */
+export function role_oids(role_names: Texts): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_strip_nulls(coalesce(
+                 jsonb_object_agg(n.name, to_regrole(quote_ident(n.name))::oid::bigint), '{}'
+               ))
+        FROM unnest(${role_names}) AS n(name)
       );
     END
   `;

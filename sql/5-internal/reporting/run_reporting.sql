@@ -13,13 +13,15 @@ SET search_path = pg_catalog, pg_temp
 AS $run_reporting$
 DECLARE
   v_rotate boolean;
-  v_roles text[];
+  v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
+  -- Before the check: a role that is created later has not been looked at.
+  v_oids jsonb := rolecall_internal.role_oids(v_roles);
+  v_others text[];
   v_secret bytea;
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
-  v_roles := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -30,9 +32,11 @@ BEGIN
   IF v_rotate THEN
     -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
     -- verifiers that tell which they are go with it.
-    v_roles := v_roles || ARRAY(
+    v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
+    v_roles := v_roles || v_others;
+    v_oids := v_oids || rolecall_internal.role_oids(v_others);
     v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
   END IF;
   v_secret := CASE
@@ -41,7 +45,7 @@ BEGIN
   END;
   v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, run_reporting.realign OR v_rotate);
   IF run_reporting.dry_run IS NOT TRUE THEN
-    v_passwords := rolecall_internal.keep_verifiers(v_passwords);
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
   v_steps := v_steps || rolecall_internal.run(
     rolecall_internal.joined(
@@ -52,7 +56,7 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
-    PERFORM rolecall_internal.keep_verifiers(v_passwords);
+    PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   IF run_reporting.dry_run IS NOT TRUE THEN

@@ -3,10 +3,12 @@
 -- Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the
 -- first.
 --
--- They tell as well which roles are this database's, by their oids: a role that the call is about to create has none
--- yet, so the verifiers are kept once more when it is there.
+-- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
+-- database's: a role that another database has created since is not, so a role that this call creates has none until
+-- it is there.
 CREATE FUNCTION rolecall_internal.keep_verifiers(
-  passwords jsonb
+  passwords jsonb,
+  role_oids jsonb
 )
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -29,10 +31,10 @@ BEGIN
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
   LOOP
-    v_role := to_regrole(quote_ident(v_password ->> 'role'))::oid;
     SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
+    v_role := coalesce((keep_verifiers.role_oids ->> (v_password ->> 'role'))::oid, v_kept_role);
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
       PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
@@ -53,7 +55,7 @@ BEGIN
 END
 $keep_verifiers$;
 
-COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb)
+COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
   IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
      'the first';
-REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb) FROM PUBLIC;
