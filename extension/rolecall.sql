@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 001a6c900969204c1a798f271781c0fef9d92b6d3f29f3bcc2f3a1684a66311c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7593e4760748ce5295d4abd9138c09ce3061e430396491cd044cbaab710a93e4'
     AND 202 <= (
       SELECT count(*)
       FROM (
@@ -9789,7 +9789,7 @@ REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.version()
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
 SET quote_all_identifiers = off -- names are compared as they are stored
@@ -9867,7 +9867,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 001a6c900969204c1a798f271781c0fef9d92b6d3f29f3bcc2f3a1684a66311c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7593e4760748ce5295d4abd9138c09ce3061e430396491cd044cbaab710a93e4';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -34,7 +34,10 @@ function testsOf(spec: FunctionSpec): string {
   ${literal(`${name}: its arguments`)}
 );
 SELECT is(pg_get_function_result(${procedure}), ${literal(onOneLine(spec.returns))}, ${literal(`${name}: what it returns`)});
-SELECT volatility_is('rolecall', ${literal(name)}, ${array}, ${literal(volatility.toLowerCase())});
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = ${procedure}),
+  ${literal(volatility.charAt(0).toLowerCase())}, ${literal(`${name}: it is ${volatility}`)}
+);
 SELECT is(obj_description(${procedure}, 'pg_proc'), ${literal(summary)}, ${literal(`${name}: its comment`)});
 SELECT function_privs_are('rolecall', ${literal(name)}, ${array}, 'public', ARRAY[]::text[], ${literal(`${name}: it is not for PUBLIC`)});`;
 }

@@ -6,7 +6,7 @@ import { sql, text } from '../sql/template.ts';
  * Returns the version of what is installed in this database, as an extension or by the plain script
  *
  * @returns the version, such as `1.2.3`
- * @volatility stable
+ * @volatility immutable
  * @example SELECT rolecall.version();
  */
 export function version(): Returns<Text> {

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rolecall.version()
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
 SET quote_all_identifiers = off -- names are compared as they are stored

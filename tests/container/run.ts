@@ -275,8 +275,8 @@ async function testDump(container: Container, version: string): Promise<void> {
 
   await run('pg_dump', '--format=custom', '--file=/tmp/app.dump', 'app');
   const dump = await run('pg_restore', '--file=-', '/tmp/app.dump');
-  assert.match(dump, /COPY rolecall\.resource /, 'what was recorded is in the dump');
-  assert.doesNotMatch(dump, /COPY rolecall\.secret /, 'no secret is');
+  assert.match(dump, /COPY rolecall_internal\.resource /, 'what was recorded is in the dump');
+  assert.doesNotMatch(dump, /COPY rolecall_internal\.secret /, 'no secret is');
   const secrets = await psql('5432', 'app', `SELECT encode(value, 'hex') FROM rolecall_internal.secret`);
   assert.notEqual(secrets, '');
   for (const secret of secrets.split('\n')) assert(!dump.includes(secret));
@@ -351,8 +351,10 @@ async function testExtension(where: string, version: string, image: string, tarb
       const source = `/tmp/${basename(tarball, '.tar.gz')}`;
       assert.notEqual((await container.attempt('root', 'sh', '-c', 'command -v node npm')).status, 0);
       await container.run('root', 'make', '-C', source, 'install', config);
-      // The client beside them is for applications, not for the server.
-      const files = fs.readdirSync(join(scratch, 'one/extension')).filter((name) => name.startsWith('rolecall'));
+      // The client and the scripts beside them are for applications, not for the server.
+      const files = fs
+        .readdirSync(join(scratch, 'one/extension'))
+        .filter((name) => /^rolecall(--.*\.sql|\.control)$/.test(name));
       assert.deepEqual((await installed()).split('\n'), files.sort());
       const tests = 'TESTS=tests/pgtap/extension.sql';
       await container.run('postgres', 'make', '-C', source, 'installcheck', config, tests);

@@ -11,7 +11,10 @@ SELECT is(
   'add_operator: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.add_operator(text, boolean)'::regprocedure), 'SETOF rolecall.step', 'add_operator: what it returns');
-SELECT volatility_is('rolecall', 'add_operator', ARRAY['text', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.add_operator(text, boolean)'::regprocedure),
+  'v', 'add_operator: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.add_operator(text, boolean)'::regprocedure, 'pg_proc'), 'Lets a non-superuser call every function of the extension in this database', 'add_operator: its comment');
 SELECT function_privs_are('rolecall', 'add_operator', ARRAY['text', 'boolean']::text[], 'public', ARRAY[]::text[], 'add_operator: it is not for PUBLIC');
 
@@ -21,7 +24,10 @@ SELECT is(
   'audit_role: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.audit_role(text)'::regprocedure), 'TABLE(severity text, path text, object text, detail text, remedy text)', 'audit_role: what it returns');
-SELECT volatility_is('rolecall', 'audit_role', ARRAY['text']::text[], 'stable');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.audit_role(text)'::regprocedure),
+  's', 'audit_role: it is STABLE'
+);
 SELECT is(obj_description('rolecall.audit_role(text)'::regprocedure, 'pg_proc'), 'Lists every way that a role can write, gain power, or read what is withheld from it', 'audit_role: its comment');
 SELECT function_privs_are('rolecall', 'audit_role', ARRAY['text']::text[], 'public', ARRAY[]::text[], 'audit_role: it is not for PUBLIC');
 
@@ -31,7 +37,10 @@ SELECT is(
   'converge: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.converge(boolean)'::regprocedure), 'SETOF rolecall.step', 'converge: what it returns');
-SELECT volatility_is('rolecall', 'converge', ARRAY['boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.converge(boolean)'::regprocedure),
+  'v', 'converge: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.converge(boolean)'::regprocedure, 'pg_proc'), 'Restores everything that the calls of this database have established', 'converge: its comment');
 SELECT function_privs_are('rolecall', 'converge', ARRAY['boolean']::text[], 'public', ARRAY[]::text[], 'converge: it is not for PUBLIC');
 
@@ -41,7 +50,10 @@ SELECT is(
   'create_base_roles: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.create_base_roles(text, text, text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_base_roles: what it returns');
-SELECT volatility_is('rolecall', 'create_base_roles', ARRAY['text', 'text', 'text', 'text', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_base_roles(text, text, text, text, boolean)'::regprocedure),
+  'v', 'create_base_roles: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.create_base_roles(text, text, text, text, boolean)'::regprocedure, 'pg_proc'), 'Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database', 'create_base_roles: its comment');
 SELECT function_privs_are('rolecall', 'create_base_roles', ARRAY['text', 'text', 'text', 'text', 'boolean']::text[], 'public', ARRAY[]::text[], 'create_base_roles: it is not for PUBLIC');
 
@@ -51,7 +63,10 @@ SELECT is(
   'create_client_role: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.create_client_role(text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_client_role: what it returns');
-SELECT volatility_is('rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_client_role(text, text, boolean)'::regprocedure),
+  'v', 'create_client_role: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.create_client_role(text, text, boolean)'::regprocedure, 'pg_proc'), 'Creates a restricted group role for clients: a member of the authenticated role whose statements time out', 'create_client_role: its comment');
 SELECT function_privs_are('rolecall', 'create_client_role', ARRAY['text', 'text', 'boolean']::text[], 'public', ARRAY[]::text[], 'create_client_role: it is not for PUBLIC');
 
@@ -61,7 +76,10 @@ SELECT is(
   'create_test_users: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.create_test_users(text, text, text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_test_users: what it returns');
-SELECT volatility_is('rolecall', 'create_test_users', ARRAY['text', 'text', 'text', 'text', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_test_users(text, text, text, text, boolean)'::regprocedure),
+  'v', 'create_test_users: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.create_test_users(text, text, text, text, boolean)'::regprocedure, 'pg_proc'), 'Creates the two test users for local development: app_user, and app_admin, which is also an administrator', 'create_test_users: its comment');
 SELECT function_privs_are('rolecall', 'create_test_users', ARRAY['text', 'text', 'text', 'text', 'boolean']::text[], 'public', ARRAY[]::text[], 'create_test_users: it is not for PUBLIC');
 
@@ -71,7 +89,10 @@ SELECT is(
   'create_user: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.create_user(text, text, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_user: what it returns');
-SELECT volatility_is('rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_user(text, text, boolean, boolean)'::regprocedure),
+  'v', 'create_user: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.create_user(text, text, boolean, boolean)'::regprocedure, 'pg_proc'), 'Creates a role that can log in and is a member of the anonymous and authenticated roles', 'create_user: its comment');
 SELECT function_privs_are('rolecall', 'create_user', ARRAY['text', 'text', 'boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'create_user: it is not for PUBLIC');
 
@@ -81,7 +102,10 @@ SELECT is(
   'create_user_with_grants: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.create_user_with_grants(text, text, text[], boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_user_with_grants: what it returns');
-SELECT volatility_is('rolecall', 'create_user_with_grants', ARRAY['text', 'text', 'text[]', 'boolean', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_user_with_grants(text, text, text[], boolean, boolean)'::regprocedure),
+  'v', 'create_user_with_grants: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.create_user_with_grants(text, text, text[], boolean, boolean)'::regprocedure, 'pg_proc'), 'Creates a role that can log in and is a member of the roles given', 'create_user_with_grants: its comment');
 SELECT function_privs_are('rolecall', 'create_user_with_grants', ARRAY['text', 'text', 'text[]', 'boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'create_user_with_grants: it is not for PUBLIC');
 
@@ -91,7 +115,10 @@ SELECT is(
   'drift: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.drift()'::regprocedure), 'SETOF rolecall.step', 'drift: what it returns');
-SELECT volatility_is('rolecall', 'drift', ARRAY[]::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.drift()'::regprocedure),
+  'v', 'drift: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.drift()'::regprocedure, 'pg_proc'), 'Lists the steps that would restore everything that the calls of this database have established', 'drift: its comment');
 SELECT function_privs_are('rolecall', 'drift', ARRAY[]::text[], 'public', ARRAY[]::text[], 'drift: it is not for PUBLIC');
 
@@ -101,7 +128,10 @@ SELECT is(
   'generate_password: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.generate_password()'::regprocedure), 'text', 'generate_password: what it returns');
-SELECT volatility_is('rolecall', 'generate_password', ARRAY[]::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.generate_password()'::regprocedure),
+  'v', 'generate_password: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.generate_password()'::regprocedure, 'pg_proc'), 'Generates a random password of 24 letters and digits', 'generate_password: its comment');
 SELECT function_privs_are('rolecall', 'generate_password', ARRAY[]::text[], 'public', ARRAY[]::text[], 'generate_password: it is not for PUBLIC');
 
@@ -111,7 +141,10 @@ SELECT is(
   'get_secret: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.get_secret(text)'::regprocedure), 'text', 'get_secret: what it returns');
-SELECT volatility_is('rolecall', 'get_secret', ARRAY['text']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.get_secret(text)'::regprocedure),
+  'v', 'get_secret: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.get_secret(text)'::regprocedure, 'pg_proc'), 'Returns a secret that was stored by set_secret() or set_secret_if_absent()', 'get_secret: its comment');
 SELECT function_privs_are('rolecall', 'get_secret', ARRAY['text']::text[], 'public', ARRAY[]::text[], 'get_secret: it is not for PUBLIC');
 
@@ -121,7 +154,10 @@ SELECT is(
   'grant_role: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'grant_role: what it returns');
-SELECT volatility_is('rolecall', 'grant_role', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)'::regprocedure),
+  'v', 'grant_role: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)'::regprocedure, 'pg_proc'), 'Makes one role a member of another, with the options given', 'grant_role: its comment');
 SELECT function_privs_are('rolecall', 'grant_role', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'grant_role: it is not for PUBLIC');
 
@@ -131,7 +167,10 @@ SELECT is(
   'provision_reporting_role: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)'::regprocedure), 'SETOF rolecall.step', 'provision_reporting_role: what it returns');
-SELECT volatility_is('rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'text[]', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)'::regprocedure),
+  'v', 'provision_reporting_role: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)'::regprocedure, 'pg_proc'), 'Creates a read-only role that logs in with a derived password and reads every table of some schemas', 'provision_reporting_role: its comment');
 SELECT function_privs_are('rolecall', 'provision_reporting_role', ARRAY['text', 'text[]', 'text[]', 'text[]', 'interval', 'boolean', 'text[]', 'boolean']::text[], 'public', ARRAY[]::text[], 'provision_reporting_role: it is not for PUBLIC');
 
@@ -141,7 +180,10 @@ SELECT is(
   'provision_reporting_roles: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'provision_reporting_roles: what it returns');
-SELECT volatility_is('rolecall', 'provision_reporting_roles', ARRAY['text', 'text', 'text', 'text', 'text[]', 'text[]', 'interval', 'boolean', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)'::regprocedure),
+  'v', 'provision_reporting_roles: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)'::regprocedure, 'pg_proc'), 'Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data', 'provision_reporting_roles: its comment');
 SELECT function_privs_are('rolecall', 'provision_reporting_roles', ARRAY['text', 'text', 'text', 'text', 'text[]', 'text[]', 'interval', 'boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'provision_reporting_roles: it is not for PUBLIC');
 
@@ -151,7 +193,10 @@ SELECT is(
   'remove_operator: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.remove_operator(text, boolean)'::regprocedure), 'SETOF rolecall.step', 'remove_operator: what it returns');
-SELECT volatility_is('rolecall', 'remove_operator', ARRAY['text', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.remove_operator(text, boolean)'::regprocedure),
+  'v', 'remove_operator: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.remove_operator(text, boolean)'::regprocedure, 'pg_proc'), 'Takes away again what `add_operator()` grants', 'remove_operator: its comment');
 SELECT function_privs_are('rolecall', 'remove_operator', ARRAY['text', 'boolean']::text[], 'public', ARRAY[]::text[], 'remove_operator: it is not for PUBLIC');
 
@@ -161,7 +206,10 @@ SELECT is(
   'remove_user: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'remove_user: what it returns');
-SELECT volatility_is('rolecall', 'remove_user', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure),
+  'v', 'remove_user: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure, 'pg_proc'), 'Drops a role, with its memberships, and what it owns where that is asked for', 'remove_user: its comment');
 SELECT function_privs_are('rolecall', 'remove_user', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'remove_user: it is not for PUBLIC');
 
@@ -171,7 +219,10 @@ SELECT is(
   'reporting_role_password: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.reporting_role_password(text)'::regprocedure), 'text', 'reporting_role_password: what it returns');
-SELECT volatility_is('rolecall', 'reporting_role_password', ARRAY['text']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.reporting_role_password(text)'::regprocedure),
+  'v', 'reporting_role_password: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.reporting_role_password(text)'::regprocedure, 'pg_proc'), 'Returns the derived password that a reporting role logs in with', 'reporting_role_password: its comment');
 SELECT function_privs_are('rolecall', 'reporting_role_password', ARRAY['text']::text[], 'public', ARRAY[]::text[], 'reporting_role_password: it is not for PUBLIC');
 
@@ -181,7 +232,10 @@ SELECT is(
   'revoke_role: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.revoke_role(text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'revoke_role: what it returns');
-SELECT volatility_is('rolecall', 'revoke_role', ARRAY['text', 'text', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.revoke_role(text, text, boolean)'::regprocedure),
+  'v', 'revoke_role: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.revoke_role(text, text, boolean)'::regprocedure, 'pg_proc'), 'Revokes the membership of one role in another, whoever granted it', 'revoke_role: its comment');
 SELECT function_privs_are('rolecall', 'revoke_role', ARRAY['text', 'text', 'boolean']::text[], 'public', ARRAY[]::text[], 'revoke_role: it is not for PUBLIC');
 
@@ -191,7 +245,10 @@ SELECT is(
   'role_name: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.role_name(text)'::regprocedure), 'text', 'role_name: what it returns');
-SELECT volatility_is('rolecall', 'role_name', ARRAY['text']::text[], 'stable');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.role_name(text)'::regprocedure),
+  's', 'role_name: it is STABLE'
+);
 SELECT is(obj_description('rolecall.role_name(text)'::regprocedure, 'pg_proc'), 'Returns the name of a base role in this database', 'role_name: its comment');
 SELECT function_privs_are('rolecall', 'role_name', ARRAY['text']::text[], 'public', ARRAY[]::text[], 'role_name: it is not for PUBLIC');
 
@@ -201,7 +258,10 @@ SELECT is(
   'rotate_reporting_secret: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.rotate_reporting_secret(boolean)'::regprocedure), 'SETOF rolecall.step', 'rotate_reporting_secret: what it returns');
-SELECT volatility_is('rolecall', 'rotate_reporting_secret', ARRAY['boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.rotate_reporting_secret(boolean)'::regprocedure),
+  'v', 'rotate_reporting_secret: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.rotate_reporting_secret(boolean)'::regprocedure, 'pg_proc'), 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew', 'rotate_reporting_secret: its comment');
 SELECT function_privs_are('rolecall', 'rotate_reporting_secret', ARRAY['boolean']::text[], 'public', ARRAY[]::text[], 'rotate_reporting_secret: it is not for PUBLIC');
 
@@ -211,7 +271,10 @@ SELECT is(
   'scram_sha_256: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.scram_sha_256(text, integer)'::regprocedure), 'text', 'scram_sha_256: what it returns');
-SELECT volatility_is('rolecall', 'scram_sha_256', ARRAY['text', 'integer']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.scram_sha_256(text, integer)'::regprocedure),
+  'v', 'scram_sha_256: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.scram_sha_256(text, integer)'::regprocedure, 'pg_proc'), 'Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it', 'scram_sha_256: its comment');
 SELECT function_privs_are('rolecall', 'scram_sha_256', ARRAY['text', 'integer']::text[], 'public', ARRAY[]::text[], 'scram_sha_256: it is not for PUBLIC');
 
@@ -221,7 +284,10 @@ SELECT is(
   'set_password: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.set_password(text, text, timestamptz, boolean)'::regprocedure), 'SETOF rolecall.step', 'set_password: what it returns');
-SELECT volatility_is('rolecall', 'set_password', ARRAY['text', 'text', 'timestamptz', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_password(text, text, timestamptz, boolean)'::regprocedure),
+  'v', 'set_password: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.set_password(text, text, timestamptz, boolean)'::regprocedure, 'pg_proc'), 'Sets the password of a role', 'set_password: its comment');
 SELECT function_privs_are('rolecall', 'set_password', ARRAY['text', 'text', 'timestamptz', 'boolean']::text[], 'public', ARRAY[]::text[], 'set_password: it is not for PUBLIC');
 
@@ -231,7 +297,10 @@ SELECT is(
   'set_secret: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.set_secret(text, text)'::regprocedure), 'SETOF rolecall.step', 'set_secret: what it returns');
-SELECT volatility_is('rolecall', 'set_secret', ARRAY['text', 'text']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_secret(text, text)'::regprocedure),
+  'v', 'set_secret: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.set_secret(text, text)'::regprocedure, 'pg_proc'), 'Stores a secret, in place of the one that the key has', 'set_secret: its comment');
 SELECT function_privs_are('rolecall', 'set_secret', ARRAY['text', 'text']::text[], 'public', ARRAY[]::text[], 'set_secret: it is not for PUBLIC');
 
@@ -241,7 +310,10 @@ SELECT is(
   'set_secret_if_absent: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.set_secret_if_absent(text, text)'::regprocedure), 'text', 'set_secret_if_absent: what it returns');
-SELECT volatility_is('rolecall', 'set_secret_if_absent', ARRAY['text', 'text']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_secret_if_absent(text, text)'::regprocedure),
+  'v', 'set_secret_if_absent: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.set_secret_if_absent(text, text)'::regprocedure, 'pg_proc'), 'Stores a secret unless the key has one already, and returns the one that it has then', 'set_secret_if_absent: its comment');
 SELECT function_privs_are('rolecall', 'set_secret_if_absent', ARRAY['text', 'text']::text[], 'public', ARRAY[]::text[], 'set_secret_if_absent: it is not for PUBLIC');
 
@@ -251,7 +323,10 @@ SELECT is(
   'user_dependencies: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.user_dependencies(text)'::regprocedure), 'TABLE(database text, kind text, object text, remedy text)', 'user_dependencies: what it returns');
-SELECT volatility_is('rolecall', 'user_dependencies', ARRAY['text']::text[], 'stable');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.user_dependencies(text)'::regprocedure),
+  's', 'user_dependencies: it is STABLE'
+);
 SELECT is(obj_description('rolecall.user_dependencies(text)'::regprocedure, 'pg_proc'), 'Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it there', 'user_dependencies: its comment');
 SELECT function_privs_are('rolecall', 'user_dependencies', ARRAY['text']::text[], 'public', ARRAY[]::text[], 'user_dependencies: it is not for PUBLIC');
 
@@ -261,7 +336,10 @@ SELECT is(
   'version: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.version()'::regprocedure), 'text', 'version: what it returns');
-SELECT volatility_is('rolecall', 'version', ARRAY[]::text[], 'stable');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.version()'::regprocedure),
+  'i', 'version: it is IMMUTABLE'
+);
 SELECT is(obj_description('rolecall.version()'::regprocedure, 'pg_proc'), 'Returns the version of what is installed in this database, as an extension or by the plain script', 'version: its comment');
 SELECT function_privs_are('rolecall', 'version', ARRAY[]::text[], 'public', ARRAY[]::text[], 'version: it is not for PUBLIC');
 
@@ -271,7 +349,10 @@ SELECT is(
   'watch_new_tables: its arguments'
 );
 SELECT is(pg_get_function_result('rolecall.watch_new_tables(boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'watch_new_tables: what it returns');
-SELECT volatility_is('rolecall', 'watch_new_tables', ARRAY['boolean', 'boolean']::text[], 'volatile');
+SELECT is(
+  (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.watch_new_tables(boolean, boolean)'::regprocedure),
+  'v', 'watch_new_tables: it is VOLATILE'
+);
 SELECT is(obj_description('rolecall.watch_new_tables(boolean, boolean)'::regprocedure, 'pg_proc'), 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it', 'watch_new_tables: its comment');
 SELECT function_privs_are('rolecall', 'watch_new_tables', ARRAY['boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'watch_new_tables: it is not for PUBLIC');
 
