@@ -5822,35 +5822,6 @@ $provision$;
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
--- sql/5-internal/run/raise_afresh.sql
-CREATE FUNCTION rolecall_internal.raise_afresh(
-  code text,
-  message text,
-  detail text,
-  hint text
-)
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $raise_afresh$
-BEGIN
-  IF raise_afresh.detail <> '' AND raise_afresh.hint <> '' THEN
-    RAISE EXCEPTION USING
-      ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message,
-      DETAIL = raise_afresh.detail, HINT = raise_afresh.hint;
-  ELSIF raise_afresh.detail <> '' THEN
-    RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message, DETAIL = raise_afresh.detail;
-  ELSIF raise_afresh.hint <> '' THEN
-    RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message, HINT = raise_afresh.hint;
-  END IF;
-  RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message;
-END
-$raise_afresh$;
-
-COMMENT ON FUNCTION rolecall_internal.raise_afresh(text, text, text, text)
-  IS 'Raises an error that was caught, without the CONTEXT that it had';
-REVOKE ALL ON FUNCTION rolecall_internal.raise_afresh(text, text, text, text) FROM PUBLIC;
-
 -- sql/5-internal/passwords/random_bytes.sql
 -- 32 bytes that no one can guess.
 --
@@ -6720,7 +6691,14 @@ BEGIN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         v_failures := v_failures + 1;
         IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
-          PERFORM rolecall_internal.raise_afresh(SQLSTATE, SQLERRM, v_detail, v_hint);
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
         END IF;
         PERFORM rolecall_internal.refresh_caches();
     END;

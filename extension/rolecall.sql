@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7593e4760748ce5295d4abd9138c09ce3061e430396491cd044cbaab710a93e4'
-    AND 202 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script ba1d3cc9d6a7e6a89fba77eed8e223e62ea4201ae3a63f1a5bd31f799efdff75'
+    AND 201 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -352,8 +352,6 @@ BEGIN
        'changes rolecall_internal.change[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'provision', 
        'definitions jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
-      ('rolecall_internal', 'raise_afresh', 
-       'code text, message text, detail text, hint text', 'void', 0),
       ('rolecall_internal', 'random_bytes', 
        '', 'bytea', 0),
       ('rolecall_internal', 'read_access', 
@@ -6268,34 +6266,6 @@ $provision$;
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.raise_afresh(
-  code text,
-  message text,
-  detail text,
-  hint text
-)
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $raise_afresh$
-BEGIN
-  IF raise_afresh.detail <> '' AND raise_afresh.hint <> '' THEN
-    RAISE EXCEPTION USING
-      ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message,
-      DETAIL = raise_afresh.detail, HINT = raise_afresh.hint;
-  ELSIF raise_afresh.detail <> '' THEN
-    RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message, DETAIL = raise_afresh.detail;
-  ELSIF raise_afresh.hint <> '' THEN
-    RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message, HINT = raise_afresh.hint;
-  END IF;
-  RAISE EXCEPTION USING ERRCODE = raise_afresh.code, MESSAGE = raise_afresh.message;
-END
-$raise_afresh$;
-
-COMMENT ON FUNCTION rolecall_internal.raise_afresh(text, text, text, text)
-  IS 'Raises an error that was caught, without the CONTEXT that it had';
-REVOKE ALL ON FUNCTION rolecall_internal.raise_afresh(text, text, text, text) FROM PUBLIC;
-
 -- 32 bytes that no one can guess.
 --
 -- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
@@ -7141,7 +7111,14 @@ BEGIN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         v_failures := v_failures + 1;
         IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
-          PERFORM rolecall_internal.raise_afresh(SQLSTATE, SQLERRM, v_detail, v_hint);
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
         END IF;
         PERFORM rolecall_internal.refresh_caches();
     END;
@@ -9867,7 +9844,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7593e4760748ce5295d4abd9138c09ce3061e430396491cd044cbaab710a93e4';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script ba1d3cc9d6a7e6a89fba77eed8e223e62ea4201ae3a63f1a5bd31f799efdff75';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -6,6 +6,7 @@ import { surfacedClasses } from '../model/sqlstates.ts';
 import { anyOf } from '../sql/conditions.ts';
 import type { CreateFunction, Node } from '../sql/nodes.ts';
 import { print } from '../sql/print.ts';
+import { raiseAgain } from '../sql/raise.ts';
 import { raw, sql } from '../sql/template.ts';
 import { objects, schemas } from '../model/objects.ts';
 
@@ -54,14 +55,7 @@ function raisingAfresh(body: string): string {
       -- Raised afresh, so that CONTEXT is this function alone.
       WHEN ${anyOf(surfacedClasses)} THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-        IF v_detail <> '' AND v_hint <> '' THEN
-          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-        ELSIF v_detail <> '' THEN
-          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-        ELSIF v_hint <> '' THEN
-          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-        END IF;
-        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        ${raiseAgain}
     END
   `;
   return `DECLARE\n  v_detail text;\n  v_hint text;\n${block.replace(/\nEND$/, () => `\n${handler.text}`)}`;

@@ -10,3 +10,15 @@ export const raiseNoRole = (name: Text): Sql => sql`
     ERRCODE = 'undefined_object',
     MESSAGE = format('role "%s" does not exist', ${name});
 `;
+
+/** In a handler: raises the error that it caught, whose detail and hint are in v_detail and v_hint, without its CONTEXT. */
+export const raiseAgain = sql`
+  IF v_detail <> '' AND v_hint <> '' THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+  ELSIF v_detail <> '' THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+  ELSIF v_hint <> '' THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+`;

@@ -3,6 +3,7 @@
  */
 import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
+import { raiseAgain } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
 
 /** A call that another transaction makes fail is started over this often; mostly once is enough. */
@@ -44,7 +45,7 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
             v_failures := v_failures + 1;
             IF v_failures = ${starts} OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
-              PERFORM rolecall_internal.raise_afresh(SQLSTATE, SQLERRM, v_detail, v_hint);
+              ${raiseAgain}
             END IF;
             PERFORM rolecall_internal.refresh_caches();
         END;

@@ -62,24 +62,3 @@ export function holds_locks(): Returns<Bool> {
     END
   `;
 }
-
-/**
- * Raises an error that was caught, without the CONTEXT that it had
- * @volatility immutable
- */
-export function raise_afresh(code: Text, message: Text, detail: Text, hint: Text): Nothing {
-  return sql`
-    BEGIN
-      IF ${detail} <> '' AND ${hint} <> '' THEN
-        RAISE EXCEPTION USING
-          ERRCODE = ${code}, MESSAGE = ${message},
-          DETAIL = ${detail}, HINT = ${hint};
-      ELSIF ${detail} <> '' THEN
-        RAISE EXCEPTION USING ERRCODE = ${code}, MESSAGE = ${message}, DETAIL = ${detail};
-      ELSIF ${hint} <> '' THEN
-        RAISE EXCEPTION USING ERRCODE = ${code}, MESSAGE = ${message}, HINT = ${hint};
-      END IF;
-      RAISE EXCEPTION USING ERRCODE = ${code}, MESSAGE = ${message};
-    END
-  `;
-}
