@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script ba1d3cc9d6a7e6a89fba77eed8e223e62ea4201ae3a63f1a5bd31f799efdff75'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script f1d75cd3ead19d0023a064bcc3542c6777ef0e46afaf05125b5fbe0854e984cd'
     AND 201 <= (
       SELECT count(*)
       FROM (
@@ -724,6 +724,15 @@ BEGIN
     ADD COLUMN IF NOT EXISTS resource jsonb,
     ADD COLUMN IF NOT EXISTS recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ADD COLUMN IF NOT EXISTS id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid();
+COMMENT ON TABLE rolecall_internal.resource
+  IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no '
+     'longer asked for';
+COMMENT ON COLUMN rolecall_internal.resource.section IS 'roles, memberships, settings, ...';
+COMMENT ON COLUMN rolecall_internal.resource.key IS 'what identifies it; the first element is the role';
+COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the desired state, without any password';
+COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
+COMMENT ON COLUMN rolecall_internal.resource.id
+  IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
 
   IF to_regclass('rolecall_internal.secret') IS NULL THEN
     CREATE TABLE rolecall_internal.secret (
@@ -757,6 +766,17 @@ BEGIN
     ADD COLUMN IF NOT EXISTS made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ADD COLUMN IF NOT EXISTS made_in oid,
     ADD COLUMN IF NOT EXISTS "role" oid;
+COMMENT ON TABLE rolecall_internal.secret
+  IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting '
+     'role';
+COMMENT ON COLUMN rolecall_internal.secret.key IS 'name of the secret';
+COMMENT ON COLUMN rolecall_internal.secret.value IS 'the value in UTF-8, or its encrypted form';
+COMMENT ON COLUMN rolecall_internal.secret.encrypted IS 'whether value is encrypted by pgcrypto';
+COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
+COMMENT ON COLUMN rolecall_internal.secret.made_in
+  IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
+     'copy';
+COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
 
   IF to_regclass('rolecall_internal.withheld') IS NULL THEN
     CREATE TABLE rolecall_internal.withheld (
@@ -779,6 +799,12 @@ BEGIN
     ADD COLUMN IF NOT EXISTS "role" text NOT NULL,
     ADD COLUMN IF NOT EXISTS name text NOT NULL,
     ADD COLUMN IF NOT EXISTS relation regclass NOT NULL;
+COMMENT ON TABLE rolecall_internal.withheld
+  IS 'Tables that were found withheld from a reporting role: they stay so under another name';
+COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
+COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
+COMMENT ON COLUMN rolecall_internal.withheld.relation
+  IS 'table that the entry named, or what belonged to it; a dump has its name';
 
   IF to_regclass('rolecall_internal.turn') IS NULL THEN
     CREATE TABLE rolecall_internal.turn (
@@ -794,6 +820,9 @@ BEGIN
   END IF;
   ALTER TABLE rolecall_internal.turn
     ADD COLUMN IF NOT EXISTS id integer PRIMARY KEY;
+COMMENT ON TABLE rolecall_internal.turn
+  IS 'Empty: locked by those who replace the reporting secret, use it, or change the watching of new tables';
+COMMENT ON COLUMN rolecall_internal.turn.id IS 'no row has one';
 
 CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
@@ -9843,8 +9872,28 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
   LOOP
     EXECUTE v_statement;
   END LOOP;
+  -- What is new, for those who could use all that there was.
+  FOR v_statement IN
+    SELECT format(f.format, pg_get_userbyid(o.grantee)) || CASE WHEN o.grantable THEN ' WITH GRANT OPTION' ELSE '' END
+    FROM (
+      SELECT a.grantee, bool_or(a.is_grantable)
+      FROM pg_class AS c
+      CROSS JOIN aclexplode(c.relacl) AS a
+      WHERE c.oid = 'rolecall_internal.secret'::regclass AND a.privilege_type = 'SELECT' AND a.grantee NOT IN (0, c.relowner)
+      GROUP BY a.grantee
+    ) AS o(grantee, grantable)
+    CROSS JOIN (
+      VALUES
+        (1, 'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I'),
+        (2, 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I'),
+        (3, 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO %I')
+    ) AS f(position, format)
+    ORDER BY o.grantee, f.position
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script ba1d3cc9d6a7e6a89fba77eed8e223e62ea4201ae3a63f1a5bd31f799efdff75';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script f1d75cd3ead19d0023a064bcc3542c6777ef0e46afaf05125b5fbe0854e984cd';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

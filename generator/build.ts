@@ -2,6 +2,7 @@
  * Builds everything that is generated: a map of path to text, then one write. With --check nothing is written, and
  * any difference between the map and the files is an error. Where the checks find a problem nothing is written either.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,12 +15,14 @@ import { executors } from './engine/execute/execute.ts';
 import { generatedHeader } from './emit/header.ts';
 import { metaFile } from './emit/meta.ts';
 import { tleScript, type Upgrade } from './emit/tle.ts';
+import { upgradeScript } from './emit/upgrade.ts';
 import { stringprepFile } from './emit/stringprep.ts';
 import { plainScript, plainUninstall } from './emit/plain.ts';
 import { referencePage } from './emit/reference.ts';
 import { signatureTests } from './emit/signature-tests.ts';
 import { inspect } from './model/inspect.ts';
 import { product } from './model/product.ts';
+import { released } from './model/released.ts';
 import { callGraph, callProblems } from './verify/calls.ts';
 import { messageProblems } from './verify/messages.ts';
 import type { Problem } from './verify/problem.ts';
@@ -30,9 +33,6 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Folders in which a file that is not in the map is left over from an earlier build. */
 const owned = ['sql', 'extension', 'tests/pgtap/generated'];
-
-/** Scripts of released versions, and upgrades between them, stay as they are. */
-const released = /^extension\/\w+--\d+\.\d+\.\d+(--\d+\.\d+\.\d+)?\.sql$/;
 
 const checking = process.argv.includes('--check');
 
@@ -47,9 +47,15 @@ async function outputs(): Promise<Outputs> {
   const map = new Map<string, string>();
   for (const file of files) map.set(file.path, `${generatedHeader('--')}\n\n${file.text}\n`);
   map.set(`extension/${product.name}.control`, controlFile());
-  map.set(`extension/${product.name}--${product.version}.sql`, installScript(files));
+  map.set(scriptPath(product.version), installScript(files));
   map.set('extension/client/rolecall.ts', clientFile(specs));
-  map.set(`extension/${product.name}-tle.sql`, tleScript(installScript(files), upgrades()));
+  const last = Object.keys(released).at(-1);
+  if (last !== undefined && last !== product.version)
+    map.set(
+      upgradePath(last, product.version),
+      upgradeScript(last, readFileSync(join(root, scriptPath(last)), 'utf8'), files),
+    );
+  map.set(`extension/${product.name}-tle.sql`, tleScript(installScript(files), upgrades(map)));
   map.set(`extension/${product.name}.sql`, plainScript(files));
   map.set(`extension/${product.name}-uninstall.sql`, plainUninstall());
   map.set('extension/client/stringprep.ts', stringprepFile(specs));
@@ -67,7 +73,7 @@ async function outputs(): Promise<Outputs> {
   const untested = checking
     ? [...testProblems(specs, (path) => existsSync(join(root, path))), ...messageProblems(sql, serverTests())]
     : [];
-  return { files: map, problems: [...callProblems(graph), ...untested] };
+  return { files: map, problems: [...callProblems(graph), ...releaseProblems(map), ...untested] };
 }
 
 /** The texts of the tests that run on a server. */
@@ -78,20 +84,39 @@ function serverTests(): string[] {
     .map((path) => readFileSync(join(root, 'tests', path), 'utf8'));
 }
 
-/** The upgrade scripts of released versions, in their order. */
-function upgrades(): Upgrade[] {
-  return readdirSync(join(root, 'extension')).flatMap((name) => {
-    const [, from, to] = /^\w+--([\d.]+)--([\d.]+)\.sql$/.exec(name) ?? [];
-    if (from === undefined || to === undefined) return [];
-    return [{ from, to, text: readFileSync(join(root, 'extension', name), 'utf8') }];
+/** The upgrade scripts in their order: those of released versions, and the one to this version. */
+function upgrades(map: ReadonlyMap<string, string>): Upgrade[] {
+  const versions = [...new Set([...Object.keys(released), product.version])];
+  return versions.slice(1).map((to, at) => {
+    const from = versions[at] ?? '';
+    const path = upgradePath(from, to);
+    return { from, to, text: map.get(path) ?? readFileSync(join(root, path), 'utf8') };
   });
+}
+
+const scriptPath = (version: string) => `extension/${product.name}--${version}.sql`;
+const upgradePath = (from: string, to: string) => `extension/${product.name}--${from}--${to}.sql`;
+
+function releaseProblems(map: ReadonlyMap<string, string>): Problem[] {
+  return Object.entries(released).flatMap(([version, digest]) => {
+    const file = scriptPath(version);
+    const text = map.get(file) ?? readFileSync(join(root, file), 'utf8');
+    if (createHash('sha256').update(text).digest('hex') === digest) return [];
+    return [{ file, line: 1, message: `version ${version} is released, and its script has changed` }];
+  });
+}
+
+/** Scripts of released versions, and upgrades between them, stay as they are. */
+function isReleased(path: string): boolean {
+  const [, from, to = from] = /^extension\/\w+--([\d.]+?)(?:--([\d.]+))?\.sql$/.exec(path) ?? [];
+  return from !== undefined && to !== undefined && from in released && to in released;
 }
 
 function leftovers(map: ReadonlyMap<string, string>): string[] {
   return owned
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name))))
-    .filter((path) => statSync(join(root, path)).isFile() && !map.has(path) && !released.test(path));
+    .filter((path) => statSync(join(root, path)).isFile() && !map.has(path) && !isReleased(path));
 }
 
 async function main(): Promise<void> {

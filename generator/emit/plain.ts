@@ -5,13 +5,13 @@
 import { createHash } from 'node:crypto';
 import { schemas } from '../model/objects.ts';
 import { product } from '../model/product.ts';
-import type { CreateFunction, CreateTable, CreateType, Node } from '../sql/nodes.ts';
+import type { CreateFunction, CreateType, Node } from '../sql/nodes.ts';
 import { print } from '../sql/print.ts';
 import { dollarQuoted, identifier, literal } from '../sql/quote.ts';
 import type { SqlFile } from './functions.ts';
 import { generatedHeader } from './header.ts';
+import { addedColumns, grantsAgain, grantsOf, operatorsAgain, ours, replaced } from './in-place.ts';
 
-const ours = Object.values(schemas).map(literal).join(', ');
 const name = (node: { schema: string; name: string }) => `${identifier(node.schema)}.${identifier(node.name)}`;
 const indented = (text: string) => text.replaceAll(/^(?=.)/gm, '  ');
 
@@ -158,23 +158,7 @@ const checks = `
 function before(nodes: readonly Node[]): string {
   const functions = nodes.filter((node): node is CreateFunction => node.kind === 'function');
   const types = nodes.filter((node): node is CreateType => node.kind === 'type');
-  return `  -- What was granted on what is made anew.
-  SELECT array_agg(g.name), array_agg(g.statement) INTO v_granted, v_grants
-  FROM (
-    SELECT o.name, format(
-      'GRANT %s ON %s %s TO %s', a.privilege_type, o.kind, o.name,
-      CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
-      || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
-    )
-    FROM (
-      SELECT 'FUNCTION', p.oid::regproc::text, p.pronamespace, p.proacl, p.proowner FROM pg_proc AS p
-      UNION ALL
-      SELECT 'TABLE', c.oid::regclass::text, c.relnamespace, c.relacl, c.relowner FROM pg_class AS c WHERE c.relkind = 'v'
-    ) AS o(kind, name, namespace, acl, owner)
-    JOIN pg_namespace AS n ON n.oid = o.namespace
-    CROSS JOIN aclexplode(o.acl) AS a
-    WHERE n.nspname IN (${ours}) AND a.grantee <> o.owner
-  ) AS g(name, statement);
+  return `${grantsOf()}
 
   SELECT array_agg(c.reltype) INTO v_types
   FROM pg_class AS c
@@ -219,14 +203,8 @@ ${functions.map(expectedFunction).join(',\n')}
   END LOOP;`;
 }
 
-const after = `  FOR v_statement IN
-    SELECT g.statement
-    FROM unnest(v_granted, v_grants) AS g(name, statement)
-    -- Not on what this version has no more.
-    WHERE to_regproc(g.name) IS NOT NULL OR to_regclass(g.name) IS NOT NULL
-  LOOP
-    EXECUTE v_statement;
-  END LOOP;`;
+const after = `${grantsAgain}
+${operatorsAgain}`;
 
 /** Drops the functions that the rest of a query from pg_proc finds, all at once, as some are used by others. */
 function dropped(rest: string): string {
@@ -281,23 +259,14 @@ function inPlace(node: Node): string {
     case 'type':
       return missing(`to_regtype(${literal(name(node))})`, print(node));
     case 'table':
-      return `${missing(`to_regclass(${literal(name(node))})`, print({ ...node, dumped: false }))}\n${columnsOf(node)}`;
+      return `${missing(`to_regclass(${literal(name(node))})`, print({ ...node, dumped: false }))}\n${addedColumns(node)}`;
     case 'view':
       return print(node);
     case 'function':
-      // A body has the same text in every kind of installation.
-      return print(node).replace(/^CREATE FUNCTION /m, 'CREATE OR REPLACE FUNCTION ');
+      return replaced(node);
   }
 }
 
 function missing(found: string, text: string): string {
   return `  IF ${found} IS NULL THEN\n${indented(indented(text))}\n  END IF;`;
-}
-
-/** Columns that an older version did not have; a constraint of the table, as the last one may carry, is none of them. */
-function columnsOf(node: CreateTable): string {
-  const added = node.columns.map(({ name: column, type, constraint = '' }) =>
-    `    ADD COLUMN IF NOT EXISTS ${identifier(column)} ${type} ${constraint.replace(/, (PRIMARY|UNIQUE|FOREIGN|CHECK)\b.*$/s, '')}`.trimEnd(),
-  );
-  return `  ALTER TABLE ${name(node)}\n${added.join(',\n')};`;
 }

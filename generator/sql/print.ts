@@ -98,8 +98,7 @@ function printType(node: CreateType): string {
     `CREATE TYPE ${qualified(node)} AS (\n${node.columns
       .map((column) => `  ${identifier(column.name)} ${column.type}`)
       .join(',\n')}\n);`,
-    commentOn(`TYPE ${qualified(node)}`, node.comment),
-    ...columnComments(node),
+    ...objectComments(node),
   ].join('\n\n');
 }
 
@@ -108,8 +107,7 @@ function printTable(node: CreateTable): string {
     `CREATE TABLE ${qualified(node)} (\n${node.columns
       .map((column) => `  ${identifier(column.name)} ${column.type}${column.constraint ? ` ${column.constraint}` : ''}`)
       .join(',\n')}\n);`,
-    commentOn(`TABLE ${qualified(node)}`, node.comment),
-    ...columnComments(node),
+    ...objectComments(node),
     ...node.indexes.map(
       (index) =>
         `CREATE INDEX ON ${qualified(node)} (${index.on})${index.where === undefined ? '' : ` WHERE ${index.where}`};`,
@@ -123,15 +121,15 @@ function printView(node: CreateView): string {
   return [
     // A barrier, so that the conditions of a query see no row that the view does not show.
     `CREATE VIEW ${qualified(node)} WITH (security_barrier) AS\n${node.query};`,
-    commentOn(`VIEW ${qualified(node)}`, node.comment),
-    ...columnComments(node),
+    ...objectComments(node),
     revokeFromPublic(`TABLE ${qualified(node)}`),
   ].join('\n\n');
 }
 
-function columnComments(node: CreateType | CreateTable | CreateView): string[] {
-  const lines = node.columns.map(
-    (column) => commentOn(`COLUMN ${qualified(node)}.${identifier(column.name)}`, column.comment),
+/** The comment on the object, and those on its columns. */
+export function objectComments(node: CreateType | CreateTable | CreateView): string[] {
+  const lines = node.columns.map((column) =>
+    commentOn(`COLUMN ${qualified(node)}.${identifier(column.name)}`, column.comment),
   );
-  return [lines.join('\n')];
+  return [commentOn(`${node.kind.toUpperCase()} ${qualified(node)}`, node.comment), lines.join('\n')];
 }

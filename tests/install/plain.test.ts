@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import type { Client } from 'pg';
 import { root, startCluster } from '../support/cluster.ts';
+import { objects } from '../support/objects.ts';
 
 const script = readFileSync(join(root, 'extension/rolecall.sql'), 'utf8');
 const uninstall = readFileSync(join(root, 'extension/rolecall-uninstall.sql'), 'utf8');
@@ -23,29 +23,6 @@ async function database(owner = 'The Owner'): Promise<string> {
 }
 const connect = (name: string, user = 'The Owner') =>
   cluster.connect(user === 'postgres' ? { database: name } : { database: name, user, password: 'x' });
-
-/** Every object of the three schemas, as the catalogs have it; but for who owns it, and who may use it. */
-async function objects(client: Client): Promise<unknown[]> {
-  const { rows } = await client.query(`
-    SELECT n.nspname || '.' || o.name AS object, o.definition, obj_description(o.oid, o.catalog) AS comment
-    FROM pg_namespace AS n
-    JOIN (
-      SELECT p.oid, 'pg_proc' AS catalog, p.pronamespace AS namespace, p.proname AS name, pg_get_functiondef(p.oid) AS definition
-      FROM pg_proc AS p
-      UNION ALL
-      SELECT c.oid, 'pg_class', c.relnamespace, c.relname, c.relkind::text || coalesce(pg_get_viewdef(c.oid), '') || (
-        SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-          col_description(c.oid, a.attnum), pg_get_expr(d.adbin, d.adrelid)), ', ' ORDER BY a.attnum)
-        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-      )
-      FROM pg_class AS c
-    ) AS o ON o.namespace = n.oid
-    WHERE n.nspname LIKE 'rolecall%'
-    ORDER BY 1, 2
-  `);
-  return rows;
-}
 
 const code = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(

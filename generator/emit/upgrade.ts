@@ -1,0 +1,143 @@
+/**
+ * extension/rolecall--OLD--NEW.sql: what leads from the install script of a released version to the objects of this one.
+ *
+ * The install script is a list of units, each an object with its comments and its REVOKE. Units that are the same in both
+ * versions are left out; a function that is called as before is replaced, and keeps its oid and its privileges.
+ */
+import { product } from '../model/product.ts';
+import type { CreateTable, CreateType, Node } from '../sql/nodes.ts';
+import { objectComments, print } from '../sql/print.ts';
+import { dollarQuoted, identifier, literal } from '../sql/quote.ts';
+import type { SqlFile } from './functions.ts';
+import { generatedHeader } from './header.ts';
+import { addedColumns, grantsAgain, grantsOf, operatorsAgain, replaced } from './in-place.ts';
+
+interface Unit {
+  readonly kind: string;
+  /** With its schema. */
+  readonly name: string;
+  /** Of a function, as DROP takes it. */
+  readonly signature: string;
+  /** Of a function, up to LANGUAGE: while that stays, CREATE OR REPLACE will do. */
+  readonly header: string;
+  /** Of the others: a line for each. */
+  readonly columns: readonly string[];
+  readonly text: string;
+}
+
+const squeezed = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
+
+function unit(text: string): Unit {
+  const [, kind = '', name = ''] = /^CREATE (SCHEMA|TYPE|TABLE|VIEW|FUNCTION) ([\w".]+)/m.exec(text) ?? [];
+  const between = (pattern: RegExp) => squeezed(pattern.exec(text)?.[1] ?? '');
+  return {
+    kind: kind.toLowerCase(),
+    name,
+    signature: between(/^REVOKE ALL ON FUNCTION ([^;]*?)\s+FROM PUBLIC;/m),
+    header: between(/^(CREATE FUNCTION [^$]*?)\nLANGUAGE /m),
+    columns:
+      kind === 'VIEW'
+        ? [...text.matchAll(/^COMMENT ON COLUMN [\w".]+\.("?\w+"?)/gm)].map(([, column = '']) => column)
+        : (/ AS \(\n(.*?)\n\);| \(\n(.*?)\n\);/s.exec(text) ?? []).slice(1).join('').split(',\n').map(squeezed),
+    text,
+  };
+}
+
+/** The units of an install script by the name of their object. */
+function unitsOf(script: string): ReadonlyMap<string, Unit> {
+  const texts = script.split(/^-- sql\/.*\n/m).slice(1);
+  return new Map(texts.map((text) => unit(text.replace(/\nDO \$installer\$[^]*$/, ''))).map((one) => [one.name, one]));
+}
+
+const isPrefix = (before: readonly string[], after: readonly string[]) =>
+  before.every((column, at) => column === after[at]);
+
+export function upgradeScript(from: string, released: string, files: readonly SqlFile[]): string {
+  const old = unitsOf(released);
+  const now = files.map(({ node, text }) => ({ node, unit: unit(text) }));
+  const changed = now.filter(({ unit: one }) => squeezed(old.get(one.name)?.text ?? '') !== squeezed(one.text));
+  const present = new Map(now.map(({ unit: one }) => [one.name, one]));
+
+  /** Whether an object has to be dropped before it is created. */
+  const anew = (before: Unit, after: Unit | undefined): boolean => {
+    if (after === undefined) return true;
+    if (before.kind === 'function')
+      return before.header !== after.header || droppedTypes.some(({ name }) => before.header.includes(name));
+    return !isPrefix(before.columns, after.columns) && before.kind !== 'table';
+  };
+  const of = (kind: string) => [...old.values()].filter((one) => one.kind === kind);
+  const droppedTypes = of('type').filter((one) => anew(one, present.get(one.name)));
+  const dropped = ['view', 'function', 'type'].flatMap((kind) =>
+    of(kind).filter((one) => anew(one, present.get(one.name))),
+  );
+  const lost = of('table').filter(({ name }) => !present.has(name));
+  if (lost.length > 0)
+    throw new Error(`the tables ${lost.map(({ name }) => name).join(', ')} are gone: say what becomes of their rows`);
+
+  const isDropped = new Set(dropped.map(({ name }) => name));
+  const made = now.filter((one) => changed.includes(one) || isDropped.has(one.unit.name));
+  const body = [
+    grantsOf(dropped.filter(({ kind }) => kind !== 'type').map(({ name }) => name)),
+    ...dropped.map((one) => `  DROP ${one.kind.toUpperCase()} ${one.kind === 'function' ? one.signature : one.name};`),
+    ...made.map(({ node, unit: after }) =>
+      statements(node, isDropped.has(after.name) ? undefined : old.get(after.name), after),
+    ),
+    grantsAgain,
+    operatorsAgain,
+  ].join('\n\n');
+  return `${generatedHeader('--')}
+
+\\echo Use "ALTER EXTENSION ${product.name} UPDATE" to load this file. \\quit
+
+-- From ${from} to ${product.version}, for whoever may update the extension.
+DO ${dollarQuoted(`${product.name}_upgrade`, `DECLARE\n  v_granted text[];\n  v_grants text[];\n  v_statement text;\nBEGIN\n${body}\nEND`)};
+`;
+}
+
+/** What makes of an older object the present one; without an older one, what creates it. */
+function statements(node: Node, before: Unit | undefined, after: Unit): string {
+  switch (node.kind) {
+    case 'schema':
+      if (before !== undefined) return print(node).replace(/^CREATE .*\n+/, '');
+      return print(node);
+    case 'function':
+      return before === undefined ? print(node) : keepingPrivileges(replaced(node));
+    case 'view':
+      return before === undefined
+        ? print(node)
+        : keepingPrivileges(print(node).replace(/^CREATE VIEW /m, 'CREATE OR REPLACE VIEW '));
+    case 'type':
+      return before === undefined ? print(node) : attributes(node, before, after);
+    case 'table':
+      return before === undefined ? newTable(node) : table(node, before, after);
+  }
+}
+
+const keepingPrivileges = (text: string) => text.replaceAll(/\n+REVOKE ALL ON [^;]*;/g, '');
+
+function attributes(node: CreateType, before: Unit, after: Unit): string {
+  const added = after.columns.slice(before.columns.length).map((column) => `ADD ATTRIBUTE ${column}`);
+  const alter = added.length === 0 ? '' : `ALTER TYPE ${after.name} ${added.join(', ')};\n`;
+  return `${alter}${objectComments(node).join('\n')}`;
+}
+
+function newTable(node: CreateTable): string {
+  const dump = `PERFORM pg_catalog.pg_extension_config_dump(${literal(`${identifier(node.schema)}.${identifier(node.name)}`)}, '');`;
+  return `${print({ ...node, dumped: false })}${node.dumped ? `\n\n${dump}` : ''}`;
+}
+
+function table(node: CreateTable, before: Unit, after: Unit): string {
+  const names = (columns: readonly string[]) => columns.map((column) => column.replace(/ .*/, ''));
+  const kept = names(after.columns);
+  const same =
+    before.columns.every((column) => after.columns.includes(column)) &&
+    names(before.columns).every((column) => kept.includes(column));
+  const others = (text: string) =>
+    [...text.matchAll(/^(CREATE INDEX|SELECT) .*$/gm)]
+      .map(([line]) => line)
+      .sort()
+      .join('\n');
+  if (!same || others(before.text) !== others(after.text))
+    throw new Error(`${after.name} has other columns or indexes than before: say what becomes of its rows`);
+  return addedColumns(node);
+}

@@ -1,0 +1,55 @@
+/**
+ * The objects of an installation as the catalogs have them, to compare two ways of making them.
+ */
+import type { Client } from 'pg';
+
+/** Every object of the three schemas; but for who owns it, and who may use it. */
+export async function objects(client: Client): Promise<unknown[]> {
+  const { rows } = await client.query(`
+    SELECT n.nspname || '.' || o.name AS object, o.definition, obj_description(o.oid, o.catalog) AS comment
+    FROM pg_namespace AS n
+    JOIN (
+      SELECT p.oid, 'pg_proc' AS catalog, p.pronamespace AS namespace, p.proname AS name, pg_get_functiondef(p.oid) AS definition
+      FROM pg_proc AS p
+      UNION ALL
+      SELECT c.oid, 'pg_class', c.relnamespace, c.relname, c.relkind::text || coalesce(pg_get_viewdef(c.oid), '') || (
+        SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+          col_description(c.oid, a.attnum), pg_get_expr(d.adbin, d.adrelid)), ', ' ORDER BY a.attname)
+        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      )
+      FROM pg_class AS c
+    ) AS o ON o.namespace = n.oid
+    WHERE n.nspname LIKE 'rolecall%'
+    ORDER BY 1, 2
+  `);
+  return rows;
+}
+
+/** Owner, privileges and membership in the extension, object by object; a grant counts once, whoever made it. */
+export async function holders(client: Client): Promise<unknown[]> {
+  const { rows } = await client.query(`
+    SELECT o.name AS object, o.owner::regrole::text AS owner, d.deptype AS member,
+           ARRAY(
+             SELECT DISTINCT concat_ws(' ', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
+                                       a.privilege_type, a.is_grantable)
+             FROM aclexplode(o.acl) AS a WHERE a.grantee <> o.owner ORDER BY 1
+           ) AS privileges,
+           array_position(e.extconfig, o.oid) IS NOT NULL AS dumped
+    FROM (
+      SELECT n.oid, 'pg_namespace'::regclass AS catalog, n.nspname::text AS name, n.nspowner AS owner, n.nspacl AS acl, n.nspname AS schema
+      FROM pg_namespace AS n
+      UNION ALL
+      SELECT p.oid, 'pg_proc'::regclass, p.oid::regprocedure::text, p.proowner, p.proacl, n.nspname
+      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+      UNION ALL
+      SELECT c.oid, 'pg_class'::regclass, c.oid::regclass::text, c.relowner, c.relacl, n.nspname
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v')
+    ) AS o
+    LEFT JOIN pg_depend AS d ON d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e'
+    LEFT JOIN pg_extension AS e ON e.oid = d.refobjid
+    WHERE o.schema LIKE 'rolecall%'
+    ORDER BY 1
+  `);
+  return rows;
+}
