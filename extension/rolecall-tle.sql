@@ -276,18 +276,10 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belong
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_as_owner.sql
--- What a role owns in this database that acts as its owner, and what to do about it.
---
 -- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
 -- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
 -- a foreign table connects as it.
-CREATE FUNCTION rolecall_internal.acting_as_owner(
-  owner_oid oid
-)
-RETURNS TABLE (
-  object text,
-  advice text
-)
+CREATE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $acting_as_owner$
@@ -325,13 +317,9 @@ COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_relation.sql
-CREATE FUNCTION rolecall_internal.acting_relation(
-  relation oid
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.acting_relation(relation oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $acting_relation$
 BEGIN
   RETURN (
@@ -387,22 +375,14 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/apply_to_new_tables.sql
--- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away
--- the rest.
---
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
 -- was moved shows in the row that ties it to its schema.
 --
 -- No error of ours is the command's: it becomes a WARNING.
-CREATE FUNCTION rolecall_internal.apply_to_new_tables()
-RETURNS event_trigger
+CREATE FUNCTION rolecall_internal.apply_to_new_tables() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $apply_to_new_tables$
 DECLARE
   v_changes jsonb := '[]'::jsonb;
@@ -650,18 +630,10 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
 -- sql/5-internal/run/attempt.sql
--- Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans
--- again.
---
 -- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
 -- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
 -- over with what is known by then.
-CREATE FUNCTION rolecall_internal.attempt(
-  document jsonb,
-  passwords jsonb,
-  known text[]
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.attempt(document jsonb, passwords jsonb, known text[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attempt$
@@ -752,11 +724,7 @@ COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/attribute_clauses.sql
-CREATE FUNCTION rolecall_internal.attribute_clauses(
-  present jsonb,
-  wanted jsonb
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
@@ -779,9 +747,7 @@ COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_catalogs.sql
-CREATE FUNCTION rolecall_internal.audit_catalogs(
-  principals rolecall_internal.principal[]
-)
+CREATE FUNCTION rolecall_internal.audit_catalogs(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -826,10 +792,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_columns.sql
-CREATE FUNCTION rolecall_internal.audit_columns(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[]
-)
+CREATE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -883,10 +846,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[
 REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_functions.sql
-CREATE FUNCTION rolecall_internal.audit_functions(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[]
-)
+CREATE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -978,9 +938,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principa
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_objects.sql
-CREATE FUNCTION rolecall_internal.audit_objects(
-  principals rolecall_internal.principal[]
-)
+CREATE FUNCTION rolecall_internal.audit_objects(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1069,9 +1027,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_ownership.sql
-CREATE FUNCTION rolecall_internal.audit_ownership(
-  principals rolecall_internal.principal[]
-)
+CREATE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1134,15 +1090,10 @@ COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principa
 REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_principals.sql
--- The role itself, the roles whose privileges it can use, and PUBLIC.
---
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE FUNCTION rolecall_internal.audit_principals(
-  role_oid oid
-)
-RETURNS SETOF rolecall_internal.principal
+CREATE FUNCTION rolecall_internal.audit_principals(role_oid oid) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_principals$
@@ -1217,9 +1168,6 @@ COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_reading.sql
--- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over
--- them.
---
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read.
 CREATE FUNCTION rolecall_internal.audit_reading(
@@ -1303,10 +1251,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[
 REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_roles.sql
-CREATE FUNCTION rolecall_internal.audit_roles(
-  principals rolecall_internal.principal[],
-  withholds boolean
-)
+CREATE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholds boolean)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1364,10 +1309,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[],
 REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_schemas.sql
-CREATE FUNCTION rolecall_internal.audit_schemas(
-  principals rolecall_internal.principal[]
-)
-RETURNS oid[]
+CREATE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[]) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_schemas$
@@ -1388,9 +1330,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_server.sql
-CREATE FUNCTION rolecall_internal.audit_server(
-  principals rolecall_internal.principal[]
-)
+CREATE FUNCTION rolecall_internal.audit_server(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1449,10 +1389,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_settings.sql
-CREATE FUNCTION rolecall_internal.audit_settings(
-  role_name text
-)
-RETURNS SETOF rolecall_internal.finding
+CREATE FUNCTION rolecall_internal.audit_settings(role_name text) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_settings$
@@ -1496,10 +1433,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_tables.sql
-CREATE FUNCTION rolecall_internal.audit_tables(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[]
-)
+CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1553,10 +1487,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_withheld.sql
-CREATE FUNCTION rolecall_internal.audit_withheld(
-  role_name text
-)
-RETURNS oid[]
+CREATE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_withheld$
@@ -1584,14 +1515,9 @@ COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/base64_length.sql
--- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
---
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
 -- the alphabet is let through, and each group gives as many bytes as the one with that "=".
-CREATE FUNCTION rolecall_internal.base64_length(
-  base64 text
-)
-RETURNS integer
+CREATE FUNCTION rolecall_internal.base64_length(base64 text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $base64_length$
@@ -1616,11 +1542,9 @@ COMMENT ON FUNCTION rolecall_internal.base64_length(text)
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
 
 -- sql/5-internal/record/base_role_names.sql
-CREATE FUNCTION rolecall_internal.base_role_names()
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.base_role_names() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
@@ -1642,14 +1566,9 @@ COMMENT ON FUNCTION rolecall_internal.base_role_names()
 REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;
 
 -- sql/5-internal/passwords/bits.sql
--- The bits of a bytea.
---
 -- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
-CREATE FUNCTION rolecall_internal.bits(
-  bytes bytea
-)
-RETURNS bit varying
+CREATE FUNCTION rolecall_internal.bits(bytes bytea) RETURNS bit varying
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $bits$
@@ -1662,12 +1581,7 @@ COMMENT ON FUNCTION rolecall_internal.bits(bytea) IS 'The bits of a bytea';
 REVOKE ALL ON FUNCTION rolecall_internal.bits(bytea) FROM PUBLIC;
 
 -- sql/5-internal/plan/blocking.sql
-CREATE FUNCTION rolecall_internal.blocking(
-  role_oid oid,
-  reassigns boolean,
-  drops boolean
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.blocking(role_oid oid, reassigns boolean, drops boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $blocking$
@@ -1708,15 +1622,9 @@ COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/bypassrls_refusal.sql
--- The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it.
---
 -- A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role
 -- that somebody without BYPASSRLS could become: whoever may create roles can take a name that is to be expected.
-CREATE FUNCTION rolecall_internal.bypassrls_refusal(
-  role_name text,
-  role_oid oid
-)
-RETURNS rolecall_internal.change
+CREATE FUNCTION rolecall_internal.bypassrls_refusal(role_name text, role_oid oid) RETURNS rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $bypassrls_refusal$
@@ -1775,8 +1683,6 @@ COMMENT ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/change_present.sql
--- Makes the changes of roles that are there, up to the first that has to be planned again.
---
 -- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
 -- failed, and is to be planned for each object alone. Then the one that fails is skipped.
 CREATE FUNCTION rolecall_internal.change_present(
@@ -1820,11 +1726,7 @@ COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[],
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
-CREATE FUNCTION rolecall_internal.check_changes(
-  changes rolecall_internal.change[],
-  repeated integer
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_changes$
@@ -1848,10 +1750,7 @@ COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], 
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
 
 -- sql/5-internal/document/check_document.sql
-CREATE FUNCTION rolecall_internal.check_document(
-  document jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
@@ -1898,11 +1797,7 @@ COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_handover.sql
-CREATE FUNCTION rolecall_internal.check_handover(
-  from_oid oid,
-  to_oid oid
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_handover(from_oid oid, to_oid oid) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_handover$
@@ -1933,8 +1828,7 @@ COMMENT ON FUNCTION rolecall_internal.check_handover(oid, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.check_handover(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_may_add_operators.sql
-CREATE FUNCTION rolecall_internal.check_may_add_operators()
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_may_add_operators() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_may_add_operators$
@@ -1955,10 +1849,7 @@ COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
 REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;
 
 -- sql/5-internal/plan/check_no_operators_of.sql
-CREATE FUNCTION rolecall_internal.check_no_operators_of(
-  role_name text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_no_operators_of(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_no_operators_of$
@@ -1997,10 +1888,7 @@ COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_operator.sql
-CREATE FUNCTION rolecall_internal.check_operator(
-  role_name text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_operator$
@@ -2037,10 +1925,7 @@ COMMENT ON FUNCTION rolecall_internal.check_operator(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;
 
 -- sql/5-internal/document/check_protected.sql
-CREATE FUNCTION rolecall_internal.check_protected(
-  role_name text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_protected(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_protected$
@@ -2066,10 +1951,7 @@ COMMENT ON FUNCTION rolecall_internal.check_protected(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_protected(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_provisioned_here.sql
-CREATE FUNCTION rolecall_internal.check_provisioned_here(
-  resources jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_provisioned_here(resources jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_provisioned_here$
@@ -2091,10 +1973,7 @@ COMMENT ON FUNCTION rolecall_internal.check_provisioned_here(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.check_provisioned_here(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/check_read_access.sql
-CREATE FUNCTION rolecall_internal.check_read_access(
-  definitions jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_read_access(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_read_access$
@@ -2202,10 +2081,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_inte
   FROM PUBLIC;
 
 -- sql/5-internal/document/check_role_name.sql
-CREATE FUNCTION rolecall_internal.check_role_name(
-  role_name text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_role_name(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_role_name$
@@ -2232,8 +2108,7 @@ COMMENT ON FUNCTION rolecall_internal.check_role_name(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_role_name(text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/check_secret_is_current.sql
-CREATE FUNCTION rolecall_internal.check_secret_is_current()
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_secret_is_current() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_secret_is_current$
@@ -2250,10 +2125,7 @@ COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;
 
 -- sql/5-internal/secrets/check_secret_key.sql
-CREATE FUNCTION rolecall_internal.check_secret_key(
-  secret_key text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_secret_key(secret_key text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_secret_key$
@@ -2275,15 +2147,9 @@ COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key t
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_watch.sql
--- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
---
 -- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
 -- changed.
-CREATE FUNCTION rolecall_internal.check_watch(
-  enable boolean,
-  dry_run boolean
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_watch(enable boolean, dry_run boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_watch$
@@ -2316,10 +2182,7 @@ COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/document/check_writable.sql
-CREATE FUNCTION rolecall_internal.check_writable(
-  detail text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_writable(detail text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_writable$
@@ -2342,14 +2205,9 @@ COMMENT ON FUNCTION rolecall_internal.check_writable(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
-CREATE FUNCTION rolecall_internal.comment_lock(
-  role_name text,
-  role_oid oid
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $comment_lock$
 DECLARE
   v_present refcursor;
@@ -2403,8 +2261,6 @@ COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/create_missing.sql
--- Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan.
---
 -- The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
 -- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
 -- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
@@ -2465,25 +2321,12 @@ REVOKE ALL ON FUNCTION rolecall_internal.create_missing(
   FROM PUBLIC;
 
 -- sql/5-internal/plan/dependencies.sql
--- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
---
 -- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
 -- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
-CREATE FUNCTION rolecall_internal.dependencies(
-  role_oid oid,
-  reassigns boolean,
-  drops boolean
-)
-RETURNS TABLE (
-  database text,
-  kind text,
-  object text,
-  remedy text,
-  cleared_by text
-)
+CREATE FUNCTION rolecall_internal.dependencies(role_oid oid, reassigns boolean, drops boolean)
+RETURNS TABLE (database text, kind text, object text, remedy text, cleared_by text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $dependencies$
 DECLARE
   v_name text := quote_ident(pg_get_userbyid(dependencies.role_oid));
@@ -2571,11 +2414,7 @@ COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/secrets/derived_password.sql
-CREATE FUNCTION rolecall_internal.derived_password(
-  secret bytea,
-  role_name text
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.derived_password(secret bytea, role_name text) RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $derived_password$
@@ -2593,14 +2432,8 @@ COMMENT ON FUNCTION rolecall_internal.derived_password(bytea, text) IS 'The pass
 REVOKE ALL ON FUNCTION rolecall_internal.derived_password(bytea, text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/derived_salt.sql
--- The salt of the verifier of a reporting role's password.
---
 -- Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
-CREATE FUNCTION rolecall_internal.derived_salt(
-  secret bytea,
-  role_name text
-)
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.derived_salt(secret bytea, role_name text) RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $derived_salt$
@@ -2618,10 +2451,7 @@ COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
 REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/encrypt_older.sql
-CREATE FUNCTION rolecall_internal.encrypt_older(
-  secret_key text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.encrypt_older(secret_key text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $encrypt_older$
@@ -2657,11 +2487,7 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
 -- sql/5-internal/execute/execute_change.sql
-CREATE FUNCTION rolecall_internal.execute_change(
-  change rolecall_internal.change,
-  lenient boolean,
-  strict boolean
-)
+CREATE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2752,11 +2578,7 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/document/fitted_name.sql
-CREATE FUNCTION rolecall_internal.fitted_name(
-  name text,
-  suffix text
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $fitted_name$
@@ -2781,14 +2603,8 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_more_rights.sql
--- Whether one role could do anything that the other could not: by an attribute, or by an object or a membership.
---
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
-CREATE FUNCTION rolecall_internal.has_more_rights(
-  role_oid oid,
-  than_oid oid
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_more_rights$
@@ -2815,12 +2631,57 @@ COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
   IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
--- sql/5-internal/execute/hint_of.sql
-CREATE FUNCTION rolecall_internal.hint_of(
-  operation text,
-  code text
+-- sql/5-internal/reading/held_otherwise.sql
+-- All of it is found from pg_shdepend, by its index on roles.
+CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  role_oid oid,
+  dbid oid,
+  classid oid,
+  objid oid,
+  objsubid integer,
+  owns boolean
 )
-RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $held_otherwise$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  RETURN QUERY
+    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
+    FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(held_otherwise.places) AS p
+    ) AS t
+    CROSS JOIN LATERAL (
+      SELECT d.* FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
+        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+    ) AS d
+    WHERE (d.deptype = 'o'
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+             WHEN 'pg_default_acl'::regclass THEN false
+             WHEN 'pg_namespace'::regclass THEN EXISTS (
+               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+             )
+             ELSE true
+           END);
+END
+$held_otherwise$;
+
+COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
+  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
+
+-- sql/5-internal/execute/hint_of.sql
+CREATE FUNCTION rolecall_internal.hint_of(operation text, code text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $hint_of$
@@ -2906,14 +2767,8 @@ COMMENT ON FUNCTION rolecall_internal.hint_of(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.hint_of(text, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/hmac_pad.sql
--- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
---
 -- It is the key, XOR that byte throughout.
-CREATE FUNCTION rolecall_internal.hmac_pad(
-  key bytea,
-  pad text
-)
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.hmac_pad(key bytea, pad text) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $hmac_pad$
@@ -2933,11 +2788,7 @@ COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_pad(bytea, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/hmac_sha256.sql
-CREATE FUNCTION rolecall_internal.hmac_sha256(
-  key bytea,
-  data bytea
-)
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.hmac_sha256(key bytea, data bytea) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $hmac_sha256$
@@ -2953,8 +2804,7 @@ COMMENT ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256'
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) FROM PUBLIC;
 
 -- sql/5-internal/run/holds_locks.sql
-CREATE FUNCTION rolecall_internal.holds_locks()
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.holds_locks() RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $holds_locks$
@@ -2983,10 +2833,7 @@ COMMENT ON FUNCTION rolecall_internal.holds_locks()
 REVOKE ALL ON FUNCTION rolecall_internal.holds_locks() FROM PUBLIC;
 
 -- sql/5-internal/run/in_plan_order.sql
-CREATE FUNCTION rolecall_internal.in_plan_order(
-  steps rolecall.step[],
-  changes rolecall_internal.change[]
-)
+CREATE FUNCTION rolecall_internal.in_plan_order(steps rolecall.step[], changes rolecall_internal.change[])
 RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3013,10 +2860,7 @@ COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_in
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_about_roles.sql
-CREATE FUNCTION rolecall_internal.is_about_roles(
-  operation text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_about_roles(operation text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_about_roles$
@@ -3032,10 +2876,7 @@ COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_about_roles(text) FROM PUBLIC;
 
 -- sql/5-internal/catalogs/is_creator_edge.sql
-CREATE FUNCTION rolecall_internal.is_creator_edge(
-  edge jsonb
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_creator_edge$
@@ -3057,14 +2898,9 @@ COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/is_doubtful.sql
--- Whether a step ended with an error that says it was not needed, which the next plan will confirm or not.
---
 -- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
 -- trigger that another one has dropped; of roles it shows what is there now.
-CREATE FUNCTION rolecall_internal.is_doubtful(
-  step rolecall.step
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_doubtful(step rolecall.step) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_doubtful$
@@ -3083,13 +2919,8 @@ COMMENT ON FUNCTION rolecall_internal.is_doubtful(rolecall.step)
 REVOKE ALL ON FUNCTION rolecall_internal.is_doubtful(rolecall.step) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_empty_verifier.sql
--- Whether this verifier is one of the empty password.
---
 -- The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
-CREATE FUNCTION rolecall_internal.is_empty_verifier(
-  verifier text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_empty_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_empty_verifier$
@@ -3113,8 +2944,7 @@ COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this v
 REVOKE ALL ON FUNCTION rolecall_internal.is_empty_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/is_encrypting.sql
-CREATE FUNCTION rolecall_internal.is_encrypting()
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_encrypting() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_encrypting$
@@ -3127,10 +2957,7 @@ COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session e
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
 -- sql/5-internal/secrets/is_kept_verifier.sql
-CREATE FUNCTION rolecall_internal.is_kept_verifier(
-  verifier text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_kept_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_kept_verifier$
@@ -3150,13 +2977,8 @@ COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_nfkc_stable.sql
--- Whether NFKC leaves this code point alone, whatever stands beside it.
---
 -- Asked only of code points that stringprep_class neither maps nor forbids.
-CREATE FUNCTION rolecall_internal.is_nfkc_stable(
-  code_point integer
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_nfkc_stable(code_point integer) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_nfkc_stable$
@@ -3194,16 +3016,10 @@ COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
 
 -- sql/5-internal/run/is_passing.sql
--- Whether it may help to start over after an error; called when all that was done is undone.
---
 -- A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an
 -- older snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one
 -- waits for nothing that is held from before the call.
-CREATE FUNCTION rolecall_internal.is_passing(
-  code text,
-  seen text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_passing(code text, seen text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_passing$
@@ -3220,13 +3036,9 @@ COMMENT ON FUNCTION rolecall_internal.is_passing(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_passing(text, text) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_password_cleared.sql
-CREATE FUNCTION rolecall_internal.is_password_cleared(
-  role_name text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_password_cleared(role_name text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_password_cleared$
 BEGIN
   IF NOT rolecall_internal.sees_passwords() THEN
@@ -3245,10 +3057,7 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/is_rotation_due.sql
-CREATE FUNCTION rolecall_internal.is_rotation_due(
-  rotate_after interval
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_rotation_due(rotate_after interval) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_rotation_due$
@@ -3268,13 +3077,8 @@ COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_scram_verifier.sql
--- Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier.
---
 -- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
-CREATE FUNCTION rolecall_internal.is_scram_verifier(
-  verifier text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_scram_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_scram_verifier$
@@ -3304,11 +3108,7 @@ COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/document/joined.sql
-CREATE FUNCTION rolecall_internal.joined(
-  one jsonb,
-  other jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.joined(one jsonb, other jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $joined$
@@ -3327,17 +3127,10 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/keep_verifiers.sql
--- Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the
--- first.
---
 -- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
 -- database's: a role that another database has created since is not, so a role that this call creates has none until
 -- it is there.
-CREATE FUNCTION rolecall_internal.keep_verifiers(
-  passwords jsonb,
-  role_oids jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.keep_verifiers(passwords jsonb, role_oids jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $keep_verifiers$
@@ -3388,13 +3181,8 @@ COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/lacking.sql
--- What the caller lacks for a change, in words; null: nothing that can be seen.
---
 -- From the rows of the catalogs: what the server keeps about memberships can be older than a role.
-CREATE FUNCTION rolecall_internal.lacking(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.lacking(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lacking$
@@ -3441,10 +3229,7 @@ COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/execute/leads_to_superuser.sql
-CREATE FUNCTION rolecall_internal.leads_to_superuser(
-  role_oid oid
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.leads_to_superuser(role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $leads_to_superuser$
@@ -3460,10 +3245,7 @@ COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/left_out.sql
-CREATE FUNCTION rolecall_internal.left_out(
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.left_out(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $left_out$
@@ -3495,15 +3277,9 @@ COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/left_to_do.sql
--- The changes of a later plan that are not behind this call already.
---
 -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
 -- not see that the roles created here have theirs.
-CREATE FUNCTION rolecall_internal.left_to_do(
-  changes rolecall_internal.change[],
-  done text[],
-  steps rolecall.step[]
-)
+CREATE FUNCTION rolecall_internal.left_to_do(changes rolecall_internal.change[], done text[], steps rolecall.step[])
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3531,14 +3307,9 @@ COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], tex
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/lock_reporting_secret.sql
--- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
---
 -- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
 -- needs to lock it, and nobody can who may not write the secrets.
-CREATE FUNCTION rolecall_internal.lock_reporting_secret(
-  exclusive boolean
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.lock_reporting_secret(exclusive boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lock_reporting_secret$
@@ -3557,10 +3328,7 @@ COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/lock_role.sql
-CREATE FUNCTION rolecall_internal.lock_role(
-  role_name text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.lock_role(role_name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lock_role$
@@ -3586,11 +3354,7 @@ COMMENT ON FUNCTION rolecall_internal.lock_role(text)
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
 -- sql/5-internal/run/lock_roles.sql
-CREATE FUNCTION rolecall_internal.lock_roles(
-  role_names text[],
-  held text[]
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.lock_roles(role_names text[], held text[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lock_roles$
@@ -3656,10 +3420,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], te
   FROM PUBLIC;
 
 -- sql/5-internal/run/masked.sql
-CREATE FUNCTION rolecall_internal.masked(
-  document jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.masked(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $masked$
@@ -3692,13 +3453,9 @@ COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask
 REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/memberships_of.sql
-CREATE FUNCTION rolecall_internal.memberships_of(
-  role_oid oid
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.memberships_of(role_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $memberships_of$
 BEGIN
   RETURN (
@@ -3725,8 +3482,6 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
--- The groups with tables that a role is to read and does not, for each place; null where there are none.
---
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
 -- once: where the caller may grant on each of them, and that is cheaper than to name them.
 CREATE FUNCTION rolecall_internal.missing_groups(
@@ -3798,11 +3553,56 @@ REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
 )
   FROM PUBLIC;
 
+-- sql/5-internal/plan/missing_options.sql
+-- Options that it does not ask for stay as they are, where the edges leave a membership that gives something; else
+-- they are those of a plain GRANT.
+CREATE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $missing_options$
+DECLARE
+  v_has_admin boolean := missing_options.edges @> '[{"admin_option": true}]';
+  v_inherits boolean := missing_options.edges @> '[{"inherit_option": true}]';
+  v_sets boolean := missing_options.edges @> '[{"set_option": true}]';
+  v_admin boolean := (missing_options.membership ->> 'admin')::boolean AND NOT v_has_admin;
+  v_inherit boolean := (missing_options.membership ->> 'inherit')::boolean;
+  v_set boolean := (missing_options.membership ->> 'set')::boolean;
+BEGIN
+  -- Before 16 no membership has options to differ in.
+  IF current_setting('server_version_num')::integer / 10000 >= 16 THEN
+    IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
+      v_inherit := coalesce(v_inherit, v_inherits);
+      v_set := coalesce(v_set, v_sets);
+    ELSE
+      v_inherit := coalesce(
+        v_inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = missing_options.member LIMIT 1), true
+      );
+      v_set := coalesce(v_set, true);
+    END IF;
+  END IF;
+  IF v_admin IS NOT TRUE AND (v_inherits OR v_inherit IS NOT TRUE) AND (v_sets OR v_set IS NOT TRUE) THEN
+    RETURN NULL;
+  END IF;
+  RETURN jsonb_build_object(
+    'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
+    -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+    'grantor', (
+      SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
+      WHERE rolecall_internal.is_creator_edge(e.edge)
+        AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+      LIMIT 1
+    )
+  );
+END
+$missing_options$;
+
+COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
+  IS 'A membership with what the edges that are there lack of it, and who is to grant that; null where they lack '
+     'nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid) FROM PUBLIC;
+
 -- sql/5-internal/run/missing_roles.sql
-CREATE FUNCTION rolecall_internal.missing_roles(
-  changes rolecall_internal.change[]
-)
-RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.missing_roles(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $missing_roles$
@@ -3828,10 +3628,7 @@ COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/document/name_list.sql
-CREATE FUNCTION rolecall_internal.name_list(
-  names text[]
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $name_list$
@@ -3851,14 +3648,9 @@ COMMENT ON FUNCTION rolecall_internal.name_list(text[])
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
 
 -- sql/5-internal/record/newest_record.sql
-CREATE FUNCTION rolecall_internal.newest_record(
-  section text,
-  key jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $newest_record$
 BEGIN
   RETURN (
@@ -3878,10 +3670,7 @@ COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/note_holders.sql
-CREATE FUNCTION rolecall_internal.note_holders(
-  role_name text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_holders$
@@ -3919,10 +3708,7 @@ COMMENT ON FUNCTION rolecall_internal.note_holders(text)
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_unmatched.sql
-CREATE FUNCTION rolecall_internal.note_unmatched(
-  definitions jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_unmatched$
@@ -3975,13 +3761,7 @@ COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/operator_takers.sql
-CREATE FUNCTION rolecall_internal.operator_takers(
-  role_oid oid
-)
-RETURNS TABLE (
-  names text,
-  revokes text
-)
+CREATE FUNCTION rolecall_internal.operator_takers(role_oid oid) RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $operator_takers$
@@ -4013,20 +3793,13 @@ COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.operator_takers(oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/other_database.sql
--- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
--- nobody's.
---
 -- A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role
 -- cannot touch it. Where there is none the setting tells. The role could set that for any database, but not give
 -- itself a privilege there. Another login could, on large objects, temporary tables and whatever else everybody may
 -- make; not on a schema, nor on what a role has made that may provision.
-CREATE FUNCTION rolecall_internal.other_database(
-  role_name text
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.other_database(role_name text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $other_database$
 DECLARE
   v_role oid := to_regrole(quote_ident(other_database.role_name))::oid;
@@ -4069,8 +3842,7 @@ COMMENT ON FUNCTION rolecall_internal.other_database(text)
 REVOKE ALL ON FUNCTION rolecall_internal.other_database(text) FROM PUBLIC;
 
 -- sql/5-internal/catalogs/parameter_privileges.sql
-CREATE FUNCTION rolecall_internal.parameter_privileges()
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.parameter_privileges() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $parameter_privileges$
@@ -4095,16 +3867,10 @@ COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;
 
 -- sql/5-internal/passwords/password_matches.sql
--- Whether this stored verifier stands for this password.
---
 -- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
 -- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
 -- role to keep its administrator's session busy: it can set its own.
-CREATE FUNCTION rolecall_internal.password_matches(
-  password text,
-  verifier text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.password_matches(password text, verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $password_matches$
@@ -4136,10 +3902,7 @@ COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/passwords_of.sql
-CREATE FUNCTION rolecall_internal.passwords_of(
-  document jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $passwords_of$
@@ -4179,8 +3942,7 @@ COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/pgcrypto_schema.sql
-CREATE FUNCTION rolecall_internal.pgcrypto_schema()
-RETURNS text
+CREATE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $pgcrypto_schema$
@@ -4211,14 +3973,10 @@ COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
 -- sql/5-internal/reading/places.sql
-CREATE FUNCTION rolecall_internal.places(
-  resources jsonb,
-  groups rolecall_internal.table_group[]
-)
+CREATE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
 RETURNS rolecall_internal.place[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $places$
 DECLARE
   v_places rolecall_internal.place[];
@@ -4266,15 +4024,9 @@ COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_grou
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan.sql
--- The differences between the desired state and the catalogs, in the order in which they have to be made.
---
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
 -- key `singly` each privilege that a reporting role lacks has a change of its own.
-CREATE FUNCTION rolecall_internal.plan(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
@@ -4325,17 +4077,11 @@ COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_client_timeouts.sql
--- The timeouts that members of client roles are missing.
---
 -- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
 -- keeps it; one that has what the client role had before gets what it is to have now.
-CREATE FUNCTION rolecall_internal.plan_client_timeouts(
-  document jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 DECLARE
   v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
@@ -4414,10 +4160,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_connect.sql
-CREATE FUNCTION rolecall_internal.plan_connect(
-  places rolecall_internal.place[]
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_connect(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_connect$
@@ -4522,10 +4265,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_default_privileges(
   FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_former_operators.sql
-CREATE FUNCTION rolecall_internal.plan_former_operators(
-  operators jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_former_operators(operators jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_former_operators$
@@ -4587,13 +4327,9 @@ COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_memberships.sql
-CREATE FUNCTION rolecall_internal.plan_memberships(
-  document jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
@@ -4604,15 +4340,12 @@ DECLARE
   v_role_oid oid;
   v_member_oid oid;
   v_edges jsonb[];
-  v_admin boolean;
-  v_inherit boolean;
-  v_set boolean;
   v_made jsonb;
   v_absent text;
-  v_grantor text;
-  v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  IF NOT v_by_grantor AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)') THEN
+  IF current_setting('server_version_num')::integer / 10000 < 16
+    AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
+  THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
@@ -4632,10 +4365,6 @@ BEGIN
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
     v_edges := '{}'::jsonb[];
     v_absent := NULL;
-    v_grantor := NULL;
-    v_admin := (v_wanted ->> 'admin')::boolean;
-    v_inherit := (v_wanted ->> 'inherit')::boolean;
-    v_set := (v_wanted ->> 'set')::boolean;
     IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
@@ -4649,32 +4378,15 @@ BEGIN
       );
     END IF;
     IF cardinality(v_edges) > 0 THEN
-      v_admin := v_admin AND NOT '{"admin_option": true}' <@ ANY (v_edges);
-      -- Before 16 no membership has options to differ in.
-      IF v_by_grantor THEN
-        v_wanted := rolecall_internal.with_options(v_wanted, to_jsonb(v_edges), v_member_oid);
-        v_inherit := (v_wanted -> 'inherit')::boolean;
-        v_set := (v_wanted -> 'set')::boolean;
-      END IF;
-      CONTINUE WHEN v_admin IS NOT TRUE AND (
-        NOT v_by_grantor
-        OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
-           AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set)
-      );
-      -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-      v_grantor := (
-        SELECT v_member FROM unnest(v_edges) AS e
-        WHERE rolecall_internal.is_creator_edge(e)
-          AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
-        LIMIT 1
-      );
+      v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+      CONTINUE WHEN v_wanted IS NULL;
     END IF;
     v_changes := v_changes || ROW(
       'grant_role', v_member,
       format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-               CASE WHEN v_admin THEN 'ADMIN OPTION' END,
-               'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
-             ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
+               CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+               'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
+             ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
       NULL, ARRAY[v_member, v_role],
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall_internal.change;
@@ -4775,10 +4487,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(
   FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_operators.sql
-CREATE FUNCTION rolecall_internal.plan_operators(
-  document jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_operators(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_operators$
@@ -4850,147 +4559,21 @@ COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_other_excess.sql
--- Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take.
---
--- All of them are found from pg_shdepend, by its index on roles.
-CREATE FUNCTION rolecall_internal.plan_other_excess(
-  places rolecall_internal.place[]
-)
+CREATE FUNCTION rolecall_internal.plan_other_excess(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_other_excess$
-DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
-  IF NOT EXISTS (
-    SELECT FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
-    ) AS t
-    CROSS JOIN LATERAL (
-      SELECT d.* FROM pg_shdepend AS d
-      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
-      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-    ) AS d
-    WHERE (d.deptype = 'o'
-      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-             WHEN 'pg_default_acl'::regclass THEN false
-             WHEN 'pg_namespace'::regclass THEN EXISTS (
-               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-             )
-             ELSE true
-           END)
-  ) THEN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.held_otherwise(plan_other_excess.places)) THEN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH held AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
-      FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
-      ) AS t
-      CROSS JOIN LATERAL (
-        SELECT d.* FROM pg_shdepend AS d
-        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-          AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
-        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-      ) AS d
-      WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here)) OR (d.deptype = 'o'
-        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-    ),
-    object AS (
-      SELECT h.position, h.role, h.role_oid, g.kind,
-             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
-             g.object, g.owner, g.acl, g.harmless
-      FROM held AS h
-      JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-        UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
-        UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
-        UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
-        UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
-        UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
-        UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
-      ) AS g ON g.classid = h.classid AND g.oid = h.objid
-      WHERE h.deptype = 'a'
+    WITH entry(position, role, kind, target, object, owner, grantor, privilege, is_grantable, harmless) AS (
+      SELECT * FROM rolecall_internal.privileges_on_objects(plan_other_excess.places)
       UNION ALL
-      SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
-      FROM held AS h
-      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
-      JOIN pg_namespace AS n ON n.oid = y.typnamespace
-      WHERE h.deptype = 'a'
-      UNION ALL
-      SELECT h.position, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
-             -- Not one that runs as its owner, reaches out of the database, or was made to be closed to others.
-             CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
-               SELECT FROM pg_init_privs AS i
-               WHERE i.classoid = h.classid AND i.objoid = f.oid
-                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
-             ) THEN 'EXECUTE' END
-      FROM held AS h
-      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
-      JOIN pg_language AS l ON l.oid = f.prolang
-      JOIN pg_namespace AS n ON n.oid = f.pronamespace
-      WHERE h.deptype = 'a'
-    ),
-    entry AS (
-      SELECT o.position, o.role, o.kind || ' ' AS kind, o.target::text AS target, o.object, o.owner, x.grantor,
-             x.privilege_type AS privilege, x.is_grantable, coalesce(x.privilege_type = o.harmless, false) AS harmless
-      FROM object AS o
-      CROSS JOIN LATERAL aclexplode(o.acl) AS x
-      WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
-      UNION ALL
-      SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
-             x.is_grantable,
-             x.privilege_type = 'SELECT'
-               AND EXISTS (
-                 SELECT FROM unnest(plan_other_excess.places) AS p
-                 WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
-               )
-      FROM held AS h
-      JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
-      JOIN pg_class AS c ON c.oid = a.attrelid
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-      WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
-               x.grantor, x.privilege_type, x.is_grantable
-      UNION ALL
-      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
-             x.is_grantable, false
-      FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-        AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-      JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
-      ) AS t ON t.role_oid = x.grantee
-      CROSS JOIN LATERAL (
-        SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-        FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
-      ) AS i(name)
+      SELECT * FROM rolecall_internal.privileges_on_columns(plan_other_excess.places)
     ),
     excess AS (
       SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
@@ -5025,16 +4608,16 @@ BEGIN
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
     ),
     possession AS (
-      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+      SELECT h.number AS position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
              format('REASSIGN OWNED BY %I TO "a plain owner"', h.role), h.role,
              format('owns objects%s, which it can write and change: %s',
                     ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
-      FROM held AS h
-      LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
-      WHERE h.deptype = 'o'
+      FROM rolecall_internal.held_otherwise(plan_other_excess.places) AS h
+      LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.datname <> current_database()
+      WHERE h.owns
         AND (d.oid IS NOT NULL
              OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
-      GROUP BY h.position, h.role, d.datname
+      GROUP BY h.number, h.role, d.datname
     )
     SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
            CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
@@ -5048,18 +4631,10 @@ COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_passwords.sql
--- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their
--- ends.
---
 -- The document has the mask where there is a password, and the passwords are beside it: see run().
-CREATE FUNCTION rolecall_internal.plan_passwords(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan_passwords(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_passwords$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
@@ -5109,10 +4684,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_read_access.sql
-CREATE FUNCTION rolecall_internal.plan_read_access(
-  resources jsonb,
-  singly boolean
-)
+CREATE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5144,12 +4716,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_removal.sql
-CREATE FUNCTION rolecall_internal.plan_removal(
-  role_name text,
-  reassign_to text,
-  drops boolean,
-  terminates boolean
-)
+CREATE FUNCTION rolecall_internal.plan_removal(role_name text, reassign_to text, drops boolean, terminates boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5231,10 +4798,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_removals.sql
-CREATE FUNCTION rolecall_internal.plan_removals(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_removals(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_removals$
@@ -5267,10 +4831,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_renamed.sql
-CREATE FUNCTION rolecall_internal.plan_renamed(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_renamed(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_renamed$
@@ -5310,17 +4871,11 @@ COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_revokes.sql
--- Memberships that are to end, and options that are to be taken away.
---
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again.
-CREATE FUNCTION rolecall_internal.plan_revokes(
-  memberships jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
@@ -5373,13 +4928,9 @@ COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_roles.sql
-CREATE FUNCTION rolecall_internal.plan_roles(
-  resources jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan_roles(resources jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_roles$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
@@ -5461,10 +5012,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_roles(jsonb) IS 'Roles that are missi
 REVOKE ALL ON FUNCTION rolecall_internal.plan_roles(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_schemas.sql
-CREATE FUNCTION rolecall_internal.plan_schemas(
-  places rolecall_internal.place[]
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_schemas(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_schemas$
@@ -5508,13 +5056,9 @@ COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_settings.sql
-CREATE FUNCTION rolecall_internal.plan_settings(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
@@ -5639,10 +5183,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.pla
   FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_watch.sql
-CREATE FUNCTION rolecall_internal.plan_watch(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_watch(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
@@ -5729,10 +5270,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_watch_grants.sql
-CREATE FUNCTION rolecall_internal.plan_watch_grants(
-  enabled boolean
-)
-RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_watch_grants(enabled boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch_grants$
@@ -5760,10 +5298,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_watch_grants(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch_grants(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/planned_steps.sql
-CREATE FUNCTION rolecall_internal.planned_steps(
-  changes rolecall_internal.change[]
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.planned_steps(changes rolecall_internal.change[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $planned_steps$
@@ -5788,13 +5323,147 @@ $planned_steps$;
 COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
 REVOKE ALL ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) FROM PUBLIC;
 
--- sql/5-internal/reporting/provision.sql
-CREATE FUNCTION rolecall_internal.provision(
-  definitions jsonb,
-  rotate_after interval,
-  realign boolean,
-  dry_run boolean
+-- sql/5-internal/reading/privileges_on_columns.sql
+CREATE FUNCTION rolecall_internal.privileges_on_columns(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  kind text,
+  target text,
+  object text,
+  owner oid,
+  grantor oid,
+  privilege text,
+  is_grantable boolean,
+  harmless boolean
 )
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $privileges_on_columns$
+BEGIN
+  RETURN QUERY
+    SELECT h.number, h.role, '', n.nspname::text, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
+           format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
+           x.is_grantable,
+           x.privilege_type = 'SELECT' AND EXISTS (
+             SELECT FROM unnest(privileges_on_columns.places) AS p
+             WHERE p.position = h.number AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
+           )
+    FROM rolecall_internal.held_otherwise(privileges_on_columns.places) AS h
+    JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
+    JOIN pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+    WHERE NOT h.owns AND x.grantee = h.role_oid AND x.grantee <> c.relowner
+    GROUP BY h.number, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
+             x.grantor, x.privilege_type, x.is_grantable;
+END
+$privileges_on_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.privileges_on_columns(rolecall_internal.place[])
+  IS 'The privileges that roles which are to read have on single columns; SELECT is harmless in the tables that they '
+     'read';
+REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_columns(rolecall_internal.place[]) FROM PUBLIC;
+
+-- sql/5-internal/reading/privileges_on_objects.sql
+-- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
+-- closed to others.
+CREATE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  kind text,
+  target text,
+  object text,
+  owner oid,
+  grantor oid,
+  privilege text,
+  is_grantable boolean,
+  harmless boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $privileges_on_objects$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h WHERE NOT h.owns
+    ),
+    object AS (
+      SELECT h.number, h.role, h.role_oid, g.kind,
+             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+             g.object, g.owner, g.acl, g.harmless
+      FROM held AS h
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
+      UNION ALL
+      SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
+      FROM held AS h
+      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+      JOIN pg_namespace AS n ON n.oid = y.typnamespace
+      UNION ALL
+      SELECT h.number, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
+             CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
+               SELECT FROM pg_init_privs AS i
+               WHERE i.classoid = h.classid AND i.objoid = f.oid
+                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+             ) THEN 'EXECUTE' END
+      FROM held AS h
+      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+      JOIN pg_language AS l ON l.oid = f.prolang
+      JOIN pg_namespace AS n ON n.oid = f.pronamespace
+    )
+    SELECT o.number, o.role, o.kind || ' ', o.target::text, o.object, o.owner, x.grantor,
+           x.privilege_type, x.is_grantable, coalesce(x.privilege_type = o.harmless, false)
+    FROM object AS o
+    CROSS JOIN LATERAL aclexplode(o.acl) AS x
+    WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
+    UNION ALL
+    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+           x.is_grantable, false
+    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    JOIN (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(privileges_on_objects.places) AS p
+    ) AS t ON t.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+    ) AS i(name);
+END
+$privileges_on_objects$;
+
+COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
+  IS 'The privileges that roles which are to read have on whole objects other than tables, and on parameters';
+REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
+
+-- sql/5-internal/reporting/provision.sql
+CREATE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5823,11 +5492,8 @@ COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolea
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/passwords/random_bytes.sql
--- 32 bytes that no one can guess.
---
 -- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
-CREATE FUNCTION rolecall_internal.random_bytes()
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.random_bytes() RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $random_bytes$
@@ -5867,11 +5533,7 @@ COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], 
 REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/read_secret.sql
-CREATE FUNCTION rolecall_internal.read_secret(
-  secret_key text,
-  strict boolean
-)
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.read_secret(secret_key text, strict boolean) RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $read_secret$
@@ -5918,10 +5580,7 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/reader_path.sql
-CREATE FUNCTION rolecall_internal.reader_path(
-  definition jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.reader_path(definition jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reader_path$
@@ -5946,8 +5605,7 @@ COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/recorded_document.sql
-CREATE FUNCTION rolecall_internal.recorded_document()
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.recorded_document() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $recorded_document$
@@ -6003,16 +5661,10 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
 -- sql/5-internal/record/records_of_removed.sql
--- What is recorded about roles that are absent, as absent too.
---
 -- The mapping of the base roles stays: it is about names.
-CREATE FUNCTION rolecall_internal.records_of_removed(
-  roles jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $records_of_removed$
 BEGIN
   RETURN (
@@ -6049,8 +5701,7 @@ COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/refresh_caches.sql
-CREATE FUNCTION rolecall_internal.refresh_caches()
-RETURNS void
+CREATE FUNCTION rolecall_internal.refresh_caches() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refresh_caches$
@@ -6066,14 +5717,9 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
 -- sql/5-internal/record/refusal.sql
-CREATE FUNCTION rolecall_internal.refusal(
-  section text,
-  resource jsonb
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.refusal(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 BEGIN
   IF refusal.section = 'roles'
@@ -6108,8 +5754,7 @@ COMMENT ON FUNCTION rolecall_internal.refusal(text, jsonb) IS 'Why a record is n
 REVOKE ALL ON FUNCTION rolecall_internal.refusal(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_empty_verifier.sql
-CREATE FUNCTION rolecall_internal.refuse_empty_verifier()
-RETURNS void
+CREATE FUNCTION rolecall_internal.refuse_empty_verifier() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_empty_verifier$
@@ -6127,8 +5772,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_hash.sql
-CREATE FUNCTION rolecall_internal.refuse_hash()
-RETURNS void
+CREATE FUNCTION rolecall_internal.refuse_hash() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_hash$
@@ -6144,11 +5788,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_hash() IS 'Refuses a password that 
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_hash() FROM PUBLIC;
 
 -- sql/5-internal/reading/refuse_other_database.sql
-CREATE FUNCTION rolecall_internal.refuse_other_database(
-  role_name text,
-  owner text
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.refuse_other_database(role_name text, owner text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_other_database$
@@ -6167,11 +5807,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/refused_steps.sql
-CREATE FUNCTION rolecall_internal.refused_steps(
-  section text,
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.refused_steps(section text, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refused_steps$
@@ -6211,14 +5847,9 @@ COMMENT ON FUNCTION rolecall_internal.refused_steps(text, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/remember.sql
-CREATE FUNCTION rolecall_internal.remember(
-  document jsonb,
-  changed boolean
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.remember(document jsonb, changed boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
   v_document jsonb := remember.document;
@@ -6307,13 +5938,9 @@ COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reading/remember_withheld.sql
-CREATE FUNCTION rolecall_internal.remember_withheld(
-  resources jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember_withheld$
 DECLARE
   v_new rolecall_internal.withheld[] := ARRAY(
@@ -6352,13 +5979,9 @@ COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/remove_superseded.sql
-CREATE FUNCTION rolecall_internal.remove_superseded(
-  records rolecall_internal.resource[]
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.remove_superseded(records rolecall_internal.resource[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remove_superseded$
 BEGIN
   -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
@@ -6389,11 +6012,7 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
-CREATE FUNCTION rolecall_internal.reported(
-  step rolecall.step,
-  steps rolecall.step[]
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reported$
@@ -6418,16 +6037,9 @@ COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[])
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/reporting_passwords.sql
--- Password resources of reporting roles: for each the verifier of its derived password.
---
 -- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
 -- has never been set, so it is set also where the record would be trusted.
-CREATE FUNCTION rolecall_internal.reporting_passwords(
-  secret bytea,
-  role_names text[],
-  realign boolean
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.reporting_passwords(secret bytea, role_names text[], realign boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_passwords$
@@ -6469,13 +6081,8 @@ COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/reporting_roles.sql
--- The reporting roles that are recorded here and exist: those of this database, or those of others.
---
 -- A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
-CREATE FUNCTION rolecall_internal.reporting_roles(
-  ours boolean
-)
-RETURNS text[]
+CREATE FUNCTION rolecall_internal.reporting_roles(ours boolean) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_roles$
@@ -6501,11 +6108,7 @@ COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles(boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/reporting_state.sql
-CREATE FUNCTION rolecall_internal.reporting_state(
-  definitions jsonb,
-  passwords jsonb
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.reporting_state(definitions jsonb, passwords jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_state$
@@ -6545,13 +6148,8 @@ COMMENT ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) IS 'The desi
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/restore.sql
--- Restores everything that is recorded, with a new secret for the reporting roles where there is none.
---
 -- Reporting roles of other databases are left out, and the steps say so.
-CREATE FUNCTION rolecall_internal.restore(
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.restore(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $restore$
@@ -6583,10 +6181,7 @@ COMMENT ON FUNCTION rolecall_internal.restore(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
 -- sql/5-internal/execute/role_in_question.sql
-CREATE FUNCTION rolecall_internal.role_in_question(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.role_in_question(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_in_question$
@@ -6607,10 +6202,7 @@ COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
 REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/secrets/role_oids.sql
-CREATE FUNCTION rolecall_internal.role_oids(
-  role_names text[]
-)
-RETURNS jsonb
+CREATE FUNCTION rolecall_internal.role_oids(role_names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_oids$
@@ -6629,10 +6221,7 @@ COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
 REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/rotate_secret.sql
-CREATE FUNCTION rolecall_internal.rotate_secret(
-  dry_run boolean
-)
-RETURNS rolecall.step
+CREATE FUNCTION rolecall_internal.rotate_secret(dry_run boolean) RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $rotate_secret$
@@ -6654,14 +6243,8 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new rep
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
--- Establishes the desired state and returns the steps, as an array: it is called without a query.
---
 -- What cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE FUNCTION rolecall_internal.run(
-  document jsonb,
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
@@ -6783,15 +6366,10 @@ COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, bool
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/passwords/saslprep.sql
--- The bytes that are hashed for a password.
---
 -- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
 -- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
 -- for forbidden code points before normalization, not after.
-CREATE FUNCTION rolecall_internal.saslprep(
-  password text
-)
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.saslprep(password text) RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $saslprep$
@@ -6862,12 +6440,7 @@ COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hash
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/scram.sql
-CREATE FUNCTION rolecall_internal.scram(
-  password text,
-  salt bytea,
-  iterations integer
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $scram$
@@ -6928,15 +6501,9 @@ COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
 REVOKE ALL ON FUNCTION rolecall_internal.scram(text, bytea, integer) FROM PUBLIC;
 
 -- sql/5-internal/passwords/scram_fields.sql
--- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations,
--- salt, stored key, server key.
---
 -- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
 -- the iterations too, and their value is not looked at.
-CREATE FUNCTION rolecall_internal.scram_fields(
-  verifier text
-)
-RETURNS text[]
+CREATE FUNCTION rolecall_internal.scram_fields(verifier text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $scram_fields$
@@ -6952,8 +6519,7 @@ COMMENT ON FUNCTION rolecall_internal.scram_fields(text)
 REVOKE ALL ON FUNCTION rolecall_internal.scram_fields(text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/sealed.sql
-CREATE FUNCTION rolecall_internal.sealed()
-RETURNS bytea
+CREATE FUNCTION rolecall_internal.sealed() RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sealed$
@@ -6979,12 +6545,8 @@ COMMENT ON FUNCTION rolecall_internal.sealed()
 REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;
 
 -- sql/5-internal/execute/sees_passwords.sql
--- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the
--- empty one.
---
 -- Looking is much cheaper than to find out whether a verifier is one.
-CREATE FUNCTION rolecall_internal.sees_passwords()
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.sees_passwords() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sees_passwords$
@@ -7001,10 +6563,7 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
 -- sql/5-internal/execute/skipped_hint.sql
-CREATE FUNCTION rolecall_internal.skipped_hint(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.skipped_hint(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $skipped_hint$
@@ -7024,10 +6583,7 @@ COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
 REVOKE ALL ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/run/start_over.sql
-CREATE FUNCTION rolecall_internal.start_over(
-  known text[]
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.start_over(known text[]) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $start_over$
@@ -7042,10 +6598,7 @@ COMMENT ON FUNCTION rolecall_internal.start_over(text[])
 REVOKE ALL ON FUNCTION rolecall_internal.start_over(text[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/statement_of.sql
-CREATE FUNCTION rolecall_internal.statement_of(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.statement_of(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
@@ -7087,14 +6640,9 @@ COMMENT ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, te
 REVOKE ALL ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/stringprep_class.sql
--- What RFC 3454 says of a code point, as far as SASLprep asks.
---
 -- space, nothing (mapped to nothing), forbidden, right_to_left, left_to_right, or null. The first that applies, so the
 -- ranges of a later one are joined up across the code points of an earlier one.
-CREATE FUNCTION rolecall_internal.stringprep_class(
-  code_point integer
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.stringprep_class(code_point integer) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $stringprep_class$
@@ -7230,8 +6778,6 @@ COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, te
 REVOKE ALL ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/reading/suspect_groups.sql
--- The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are none.
---
 -- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
 CREATE FUNCTION rolecall_internal.suspect_groups(
   places rolecall_internal.place[],
@@ -7275,8 +6821,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[
   FROM PUBLIC;
 
 -- sql/5-internal/reading/table_groups.sql
-CREATE FUNCTION rolecall_internal.table_groups()
-RETURNS rolecall_internal.table_group[]
+CREATE FUNCTION rolecall_internal.table_groups() RETURNS rolecall_internal.table_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $table_groups$
@@ -7294,15 +6839,8 @@ COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequence
 REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;
 
 -- sql/5-internal/reading/tables_of.sql
-CREATE FUNCTION rolecall_internal.tables_of(
-  groups rolecall_internal.table_group[],
-  numbers integer[]
-)
-RETURNS TABLE (
-  number integer,
-  table_oid oid,
-  name text
-)
+CREATE FUNCTION rolecall_internal.tables_of(groups rolecall_internal.table_group[], numbers integer[])
+RETURNS TABLE (number integer, table_oid oid, name text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $tables_of$
@@ -7325,11 +6863,8 @@ COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[],
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/untrusted_owners.sql
--- What the trigger uses that belongs to a role that is no superuser; null where nothing does.
---
 -- Every role uses it that makes a table, superusers included.
-CREATE FUNCTION rolecall_internal.untrusted_owners()
-RETURNS text
+CREATE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $untrusted_owners$
@@ -7359,10 +6894,7 @@ COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
 -- sql/5-internal/passwords/utf8_code_points.sql
-CREATE FUNCTION rolecall_internal.utf8_code_points(
-  bytes bytea
-)
-RETURNS integer[]
+CREATE FUNCTION rolecall_internal.utf8_code_points(bytes bytea) RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $utf8_code_points$
@@ -7399,12 +6931,7 @@ COMMENT ON FUNCTION rolecall_internal.utf8_code_points(bytea)
 REVOKE ALL ON FUNCTION rolecall_internal.utf8_code_points(bytea) FROM PUBLIC;
 
 -- sql/5-internal/execute/verdict.sql
-CREATE FUNCTION rolecall_internal.verdict(
-  operation text,
-  code text,
-  message text
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.verdict(operation text, code text, message text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $verdict$
@@ -7448,10 +6975,7 @@ COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.verdict(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/execute/verifier.sql
-CREATE FUNCTION rolecall_internal.verifier(
-  password text
-)
-RETURNS text
+CREATE FUNCTION rolecall_internal.verifier(password text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $verifier$
@@ -7473,13 +6997,8 @@ COMMENT ON FUNCTION rolecall_internal.verifier(text)
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/run/wait_in_queue.sql
--- Waits for the calls of this database that are about the same role; whether there were any.
---
 -- That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
-CREATE FUNCTION rolecall_internal.wait_in_queue(
-  what text
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.wait_in_queue(what text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wait_in_queue$
@@ -7509,15 +7028,9 @@ COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_members.sql
--- Says who could read what a role is to read, where the role is there already and did not become a reporting role
--- here.
---
 -- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
 -- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
-CREATE FUNCTION rolecall_internal.warn_about_members(
-  definitions jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.warn_about_members(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_members$
@@ -7562,13 +7075,8 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_path.sql
--- Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs.
---
 -- The caller is not among them, nor who is to become a reporting role.
-CREATE FUNCTION rolecall_internal.warn_about_path(
-  definitions jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_path$
@@ -7608,8 +7116,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_public.sql
-CREATE FUNCTION rolecall_internal.warn_about_public()
-RETURNS void
+CREATE FUNCTION rolecall_internal.warn_about_public() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_public$
@@ -7633,10 +7140,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_rows.sql
-CREATE FUNCTION rolecall_internal.warn_about_rows(
-  definitions jsonb
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_rows$
@@ -7694,53 +7198,11 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
--- sql/5-internal/plan/with_options.sql
-CREATE FUNCTION rolecall_internal.with_options(
-  membership jsonb,
-  edges jsonb,
-  member oid
-)
-RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $with_options$
-DECLARE
-  v_inherits boolean := with_options.edges @> '[{"inherit_option": true}]';
-  v_sets boolean := with_options.edges @> '[{"set_option": true}]';
-  v_inherit boolean := (with_options.membership ->> 'inherit')::boolean;
-  v_set boolean := (with_options.membership ->> 'set')::boolean;
-BEGIN
-  IF NOT (v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE) THEN
-    v_sets := true;
-    IF v_inherit IS NULL THEN
-      v_inherits := coalesce((SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = with_options.member LIMIT 1), true);
-    END IF;
-  END IF;
-  RETURN with_options.membership
-    || jsonb_build_object('inherit', coalesce(v_inherit, v_inherits), 'set', coalesce(v_set, v_sets));
-END
-$with_options$;
-
-COMMENT ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid)
-  IS 'A membership with the options that it does not ask for: as they are, where the edges leave a membership that '
-     'gives something; else as a plain GRANT gives them';
-REVOKE ALL ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid) FROM PUBLIC;
-
 -- sql/5-internal/reading/withheld_tables.sql
-CREATE FUNCTION rolecall_internal.withheld_tables(
-  resources jsonb
-)
-RETURNS TABLE (
-  number integer,
-  "role" text,
-  entry text,
-  table_oid oid,
-  named boolean
-)
+CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
+RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $withheld_tables$
 BEGIN
   RETURN QUERY
@@ -7791,15 +7253,8 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
--- Stores a secret; false where there is one that is not to be replaced.
---
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
-CREATE FUNCTION rolecall_internal.write_secret(
-  secret_key text,
-  secret bytea,
-  replace boolean
-)
-RETURNS boolean
+CREATE FUNCTION rolecall_internal.write_secret(secret_key text, secret bytea, replace boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $write_secret$
@@ -7839,35 +7294,23 @@ COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
 
 -- sql/6-functions/add_operator.sql
-CREATE FUNCTION rolecall.add_operator(
-  role_name text,
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE FUNCTION rolecall.add_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $add_operator$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_role_name(add_operator.role_name);
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'operators', jsonb_build_array(
-        jsonb_build_object('role', add_operator.role_name)
-      )
-    ), add_operator.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
+  ), add_operator.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -7891,22 +7334,11 @@ COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/audit_role.sql
-CREATE FUNCTION rolecall.audit_role(
-  role_name text
-)
-RETURNS TABLE (
-  severity text,
-  path text,
-  object text,
-  detail text,
-  remedy text
-)
+CREATE FUNCTION rolecall.audit_role(role_name text)
+RETURNS TABLE (severity text, path text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $audit_role$
 DECLARE
   v_detail text;
@@ -7968,28 +7400,19 @@ COMMENT ON FUNCTION rolecall.audit_role(text)
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
 -- sql/6-functions/converge.sql
-CREATE FUNCTION rolecall.converge(
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE FUNCTION rolecall.converge(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $converge$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.restore(converge.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.restore(converge.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8023,12 +7446,10 @@ CREATE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_base_roles$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8047,43 +7468,39 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_anonymous,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          ),
-          jsonb_build_object(
-            'name', v_authenticated,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          ),
-          jsonb_build_object(
-            'name', v_administrator,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":true}'::jsonb,
-            'protected', true
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_anonymous,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
         ),
-        'base_roles', jsonb_build_array(
-          jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-          jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-          jsonb_build_object('key', 'administrator', 'name', v_administrator),
-          jsonb_build_object(
-            'key', 'default',
-            'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-          )
+        jsonb_build_object(
+          'name', v_authenticated,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_administrator,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":true}'::jsonb,
+          'protected', true
         )
-      ), create_base_roles.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'base_roles', jsonb_build_array(
+        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+        jsonb_build_object('key', 'administrator', 'name', v_administrator),
+        jsonb_build_object(
+          'key', 'default',
+          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+        )
+      )
+    ), create_base_roles.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8117,12 +7534,10 @@ CREATE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_client_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8140,32 +7555,28 @@ BEGIN
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                       btrim(create_client_role.statement_timeout));
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_name,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          )
-        ),
-        'memberships', jsonb_build_array(
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
-        ),
-        'settings', jsonb_build_array(
-          jsonb_build_object(
-            'role', v_name,
-            'name', 'statement_timeout',
-            'value', create_client_role.statement_timeout
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_name,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
         )
-      ), create_client_role.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
+      ),
+      'settings', jsonb_build_array(
+        jsonb_build_object(
+          'role', v_name,
+          'name', 'statement_timeout',
+          'value', create_client_role.statement_timeout
+        )
+      )
+    ), create_client_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8200,12 +7611,10 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_test_users$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8219,33 +7628,29 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_user,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_test_users.app_password
-          ),
-          jsonb_build_object(
-            'name', v_admin,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_test_users.admin_password
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_user,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.app_password
         ),
-        'memberships', jsonb_build_array(
-          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-          jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+        jsonb_build_object(
+          'name', v_admin,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.admin_password
         )
-      ), create_test_users.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+      )
+    ), create_test_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8279,37 +7684,31 @@ CREATE FUNCTION rolecall.create_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_user$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', create_user.username,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_user.password
-        )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', create_user.username,
+        'initial', '{"login":true}'::jsonb,
+        'password', create_user.password
       )
-    ), create_user.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    ),
+    'memberships', jsonb_build_array(
+      jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
+      jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
+    )
+  ), create_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8343,12 +7742,10 @@ CREATE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_user_with_grants$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8369,22 +7766,18 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', create_user_with_grants.username,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_user_with_grants.password
-          )
-        ),
-        'memberships', v_memberships
-      ), create_user_with_grants.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user_with_grants.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user_with_grants.password
+        )
+      ),
+      'memberships', v_memberships
+    ), create_user_with_grants.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8409,26 +7802,19 @@ COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/drift.sql
-CREATE FUNCTION rolecall.drift()
-RETURNS SETOF rolecall.step
+CREATE FUNCTION rolecall.drift() RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $drift$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.restore(true) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.restore(true) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8452,14 +7838,10 @@ COMMENT ON FUNCTION rolecall.drift()
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
 -- sql/6-functions/generate_password.sql
-CREATE FUNCTION rolecall.generate_password()
-RETURNS text
+CREATE FUNCTION rolecall.generate_password() RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $generate_password$
 DECLARE
   v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -8485,16 +7867,10 @@ COMMENT ON FUNCTION rolecall.generate_password() IS 'Generates a random password
 REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 
 -- sql/6-functions/get_secret.sql
-CREATE FUNCTION rolecall.get_secret(
-  key text
-)
-RETURNS text
+CREATE FUNCTION rolecall.get_secret(key text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $get_secret$
 DECLARE
   v_detail text;
@@ -8537,32 +7913,26 @@ CREATE FUNCTION rolecall.grant_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $grant_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', grant_role.role_name,
-          'member', grant_role.username,
-          'admin', grant_role.admin_option,
-          'inherit', grant_role.inherit_option,
-          'set', grant_role.set_option
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', grant_role.role_name,
+        'member', grant_role.username,
+        'admin', grant_role.admin_option,
+        'inherit', grant_role.inherit_option,
+        'set', grant_role.set_option
       )
-    ), grant_role.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), grant_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8599,32 +7969,26 @@ CREATE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY   rolecall_internal.provision(
-      jsonb_build_array(
-        rolecall_internal.read_access(
-          provision_reporting_role.role_name, provision_reporting_role.schemas,
-          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
-          provision_reporting_role.search_path
-        )
-      ),
-      provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
-        provision_reporting_role.dry_run
-    ) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY   rolecall_internal.provision(
+    jsonb_build_array(
+      rolecall_internal.read_access(
+        provision_reporting_role.role_name, provision_reporting_role.schemas,
+        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+        provision_reporting_role.search_path
+      )
+    ),
+    provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
+      provision_reporting_role.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8665,12 +8029,10 @@ CREATE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_roles$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8687,26 +8049,22 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY   rolecall_internal.provision(
-        jsonb_build_array(
-          rolecall_internal.read_access(
-            v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
-            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-          ),
-          rolecall_internal.read_access(
-            v_raw, ARRAY[provision_reporting_roles.raw_schema],
-            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-          )
+    FOREACH v_step IN ARRAY   rolecall_internal.provision(
+      jsonb_build_array(
+        rolecall_internal.read_access(
+          v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
         ),
-        provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-        provision_reporting_roles.dry_run
-      ) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+        rolecall_internal.read_access(
+          v_raw, ARRAY[provision_reporting_roles.raw_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+        )
+      ),
+      provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+      provision_reporting_roles.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8736,36 +8094,24 @@ REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
   FROM PUBLIC;
 
 -- sql/6-functions/remove_operator.sql
-CREATE FUNCTION rolecall.remove_operator(
-  role_name text,
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE FUNCTION rolecall.remove_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $remove_operator$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_role_name(remove_operator.role_name);
   PERFORM rolecall_internal.check_may_add_operators();
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'operators', jsonb_build_array(
-        jsonb_build_object('role', remove_operator.role_name, 'state', 'absent')
-      )
-    ), remove_operator.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
+  ), remove_operator.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8799,35 +8145,29 @@ CREATE FUNCTION rolecall.remove_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $remove_user$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF remove_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', remove_user.username,
-          'state', 'absent',
-          'reassign_to', remove_user.reassign_to,
-          'drop_owned', remove_user.drop_owned,
-          'terminate_sessions', remove_user.terminate_sessions
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', remove_user.username,
+        'state', 'absent',
+        'reassign_to', remove_user.reassign_to,
+        'drop_owned', remove_user.drop_owned,
+        'terminate_sessions', remove_user.terminate_sessions
       )
-    ), remove_user.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), remove_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8851,40 +8191,31 @@ COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, 
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/reporting_role_password.sql
-CREATE FUNCTION rolecall.reporting_role_password(
-  role_name text
-)
-RETURNS text
+CREATE FUNCTION rolecall.reporting_role_password(role_name text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $reporting_role_password$
 DECLARE
+  v_secret bytea;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_secret bytea;
-  BEGIN
-    PERFORM rolecall_internal.check_role_name(reporting_role_password.role_name);
-    IF rolecall_internal.newest_record('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
-      AND rolecall_internal.other_database(reporting_role_password.role_name) IS NULL
-    THEN
-      PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
-      v_secret := rolecall_internal.read_secret('rolecall.reporting', true);
-    END IF;
-    IF v_secret IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
-                         reporting_role_password.role_name, current_database()),
-        HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
-    END IF;
-    RETURN rolecall_internal.derived_password(v_secret, reporting_role_password.role_name);
-  END;
+  PERFORM rolecall_internal.check_role_name(reporting_role_password.role_name);
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
+    AND rolecall_internal.other_database(reporting_role_password.role_name) IS NULL
+  THEN
+    PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
+    v_secret := rolecall_internal.read_secret('rolecall.reporting', true);
+  END IF;
+  IF v_secret IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
+                       reporting_role_password.role_name, current_database()),
+      HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
+  END IF;
+  RETURN rolecall_internal.derived_password(v_secret, reporting_role_password.role_name);
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8908,38 +8239,28 @@ COMMENT ON FUNCTION rolecall.reporting_role_password(text)
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
 -- sql/6-functions/revoke_role.sql
-CREATE FUNCTION rolecall.revoke_role(
-  role_name text,
-  username text,
-  dry_run boolean DEFAULT false
-)
+CREATE FUNCTION rolecall.revoke_role(role_name text, username text, dry_run boolean DEFAULT false)
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $revoke_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', revoke_role.role_name,
-          'member', revoke_role.username,
-          'state', 'absent'
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', revoke_role.role_name,
+        'member', revoke_role.username,
+        'state', 'absent'
       )
-    ), revoke_role.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), revoke_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8963,42 +8284,33 @@ COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/role_name.sql
-CREATE FUNCTION rolecall.role_name(
-  key text
-)
-RETURNS text
+CREATE FUNCTION rolecall.role_name(key text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $role_name$
 DECLARE
+  v_name text;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_name text;
-  BEGIN
-    IF role_name.key IS NULL THEN
-      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
-    ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('there is no base role "%s"', role_name.key),
-        HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
-    END IF;
-    v_name := coalesce(
-      rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
-      CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
-    );
-    IF starts_with(v_name, 'pg_') THEN
-      -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
-      PERFORM rolecall_internal.check_role_name(v_name);
-    END IF;
-    RETURN v_name;
-  END;
+  IF role_name.key IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+  ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('there is no base role "%s"', role_name.key),
+      HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
+  END IF;
+  v_name := coalesce(
+    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+    CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
+  );
+  IF starts_with(v_name, 'pg_') THEN
+    -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
+    PERFORM rolecall_internal.check_role_name(v_name);
+  END IF;
+  RETURN v_name;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9021,67 +8333,51 @@ COMMENT ON FUNCTION rolecall.role_name(text) IS 'Returns the name of a base role
 REVOKE ALL ON FUNCTION rolecall.role_name(text) FROM PUBLIC;
 
 -- sql/6-functions/rotate_reporting_secret.sql
-CREATE FUNCTION rolecall.rotate_reporting_secret(
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE FUNCTION rolecall.rotate_reporting_secret(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $rotate_reporting_secret$
 DECLARE
+  v_roles text[];
+  v_left rolecall.step[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_roles text[];
-    v_left rolecall.step[];
-    v_secret bytea;
-    v_passwords jsonb;
-  BEGIN
-    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      PERFORM rolecall_internal.lock_reporting_secret(true);
-    END IF;
-    v_roles := rolecall_internal.reporting_roles(true);
-    v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
-      || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
-    -- A copy of a database has the secret of the original, which goes with this.
-    IF cardinality(v_roles) > 0
-      OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
-    THEN
-      RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
-    END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY v_left LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
-    IF cardinality(v_roles) = 0 THEN
-      RETURN;
-    END IF;
-    v_secret := CASE
-      WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
-      ELSE rolecall_internal.read_secret('rolecall.reporting', true)
-    END;
-    v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
-    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
-    END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(
-        jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
-      ) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.lock_reporting_secret(true);
+  END IF;
+  v_roles := rolecall_internal.reporting_roles(true);
+  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
+    || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
+  -- A copy of a database has the secret of the original, which goes with this.
+  IF cardinality(v_roles) > 0
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
+  THEN
+    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+  END IF;
+  FOREACH v_step IN ARRAY v_left LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+  IF cardinality(v_roles) = 0 THEN
+    RETURN;
+  END IF;
+  v_secret := CASE
+    WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
+    ELSE rolecall_internal.read_secret('rolecall.reporting', true)
   END;
+  v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+  END IF;
+  FOREACH v_step IN ARRAY rolecall_internal.run(
+    jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9105,17 +8401,10 @@ COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/6-functions/scram_sha_256.sql
-CREATE FUNCTION rolecall.scram_sha_256(
-  password text,
-  iterations integer DEFAULT 4096
-)
-RETURNS text
+CREATE FUNCTION rolecall.scram_sha_256(password text, iterations integer DEFAULT 4096) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $scram_sha_256$
 DECLARE
   v_detail text;
@@ -9171,36 +8460,28 @@ CREATE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_password$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object('name', set_password.username, 'state', 'existing')
-      ),
-      'passwords', jsonb_build_array(
-        jsonb_build_object(
-          'role', set_password.username,
-          'password', set_password.password,
-          'valid_until', set_password.valid_until
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
+    'passwords', jsonb_build_array(
+      jsonb_build_object(
+        'role', set_password.username,
+        'password', set_password.password,
+        'valid_until', set_password.valid_until
       )
-    ), set_password.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), set_password.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9223,19 +8504,13 @@ COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS '
 REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) FROM PUBLIC;
 
 -- sql/6-functions/set_secret.sql
-CREATE FUNCTION rolecall.set_secret(
-  key text,
-  value text
-)
-RETURNS SETOF rolecall.step
+CREATE FUNCTION rolecall.set_secret(key text, value text) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -9280,17 +8555,10 @@ COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in plac
 REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;
 
 -- sql/6-functions/set_secret_if_absent.sql
-CREATE FUNCTION rolecall.set_secret_if_absent(
-  key text,
-  value text
-)
-RETURNS text
+CREATE FUNCTION rolecall.set_secret_if_absent(key text, value text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret_if_absent$
 DECLARE
   v_detail text;
@@ -9338,41 +8606,28 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 -- sql/6-functions/user_dependencies.sql
-CREATE FUNCTION rolecall.user_dependencies(
-  username text
-)
-RETURNS TABLE (
-  database text,
-  kind text,
-  object text,
-  remedy text
-)
+CREATE FUNCTION rolecall.user_dependencies(username text)
+RETURNS TABLE (database text, kind text, object text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $user_dependencies$
 DECLARE
+  v_role oid;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_role oid;
-  BEGIN
-    PERFORM rolecall_internal.check_role_name(user_dependencies.username);
-    v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
-    IF v_role IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', user_dependencies.username);
-    END IF;
-    RETURN QUERY
-      SELECT d.database, d.kind, d.object, d.remedy
-      FROM rolecall_internal.dependencies(v_role, false, false) AS d
-      ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
-  END;
+  PERFORM rolecall_internal.check_role_name(user_dependencies.username);
+  v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
+  IF v_role IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', user_dependencies.username);
+  END IF;
+  RETURN QUERY
+    SELECT d.database, d.kind, d.object, d.remedy
+    FROM rolecall_internal.dependencies(v_role, false, false) AS d
+    ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9397,14 +8652,10 @@ COMMENT ON FUNCTION rolecall.user_dependencies(text)
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
 -- sql/6-functions/version.sql
-CREATE FUNCTION rolecall.version()
-RETURNS text
+CREATE FUNCTION rolecall.version() RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $version$
 BEGIN
   RETURN '0.1.0';
@@ -9416,37 +8667,28 @@ COMMENT ON FUNCTION rolecall.version()
 REVOKE ALL ON FUNCTION rolecall.version() FROM PUBLIC;
 
 -- sql/6-functions/watch_new_tables.sql
-CREATE FUNCTION rolecall.watch_new_tables(
-  enable boolean DEFAULT true,
-  dry_run boolean DEFAULT false
-)
+CREATE FUNCTION rolecall.watch_new_tables(enable boolean DEFAULT true, dry_run boolean DEFAULT false)
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $watch_new_tables$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'watch', jsonb_build_array(
-        jsonb_build_object(
-          'key', 'new_tables',
-          'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'watch', jsonb_build_array(
+      jsonb_build_object(
+        'key', 'new_tables',
+        'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
-    ), watch_new_tables.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), watch_new_tables.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script f1d75cd3ead19d0023a064bcc3542c6777ef0e46afaf05125b5fbe0854e984cd'
-    AND 201 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script bf9d79b681079ceb163901498eff1b5e4272dffcea74d6153548e5433ff28f5c'
+    AND 204 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -224,6 +224,8 @@ BEGIN
        'name text, suffix text', 'text', 0),
       ('rolecall_internal', 'has_more_rights', 
        'role_oid oid, than_oid oid', 'boolean', 0),
+      ('rolecall_internal', 'held_otherwise', 
+       'places rolecall_internal.place[], number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, objsubid integer, owns boolean', 'SETOF record', 0),
       ('rolecall_internal', 'hint_of', 
        'operation text, code text', 'text', 0),
       ('rolecall_internal', 'hmac_pad', 
@@ -282,6 +284,8 @@ BEGIN
        'role_oid oid', 'text', 0),
       ('rolecall_internal', 'missing_groups', 
        'places rolecall_internal.place[], groups rolecall_internal.table_group[], singly boolean', 'jsonb', 0),
+      ('rolecall_internal', 'missing_options', 
+       'membership jsonb, edges jsonb, member oid', 'jsonb', 0),
       ('rolecall_internal', 'missing_roles', 
        'changes rolecall_internal.change[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'name_list', 
@@ -350,6 +354,10 @@ BEGIN
        'enabled boolean', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'planned_steps', 
        'changes rolecall_internal.change[]', 'rolecall.step[]', 0),
+      ('rolecall_internal', 'privileges_on_columns', 
+       'places rolecall_internal.place[], number integer, role text, kind text, target text, object text, owner oid, grantor oid, privilege text, is_grantable boolean, harmless boolean', 'SETOF record', 0),
+      ('rolecall_internal', 'privileges_on_objects', 
+       'places rolecall_internal.place[], number integer, role text, kind text, target text, object text, owner oid, grantor oid, privilege text, is_grantable boolean, harmless boolean', 'SETOF record', 0),
       ('rolecall_internal', 'provision', 
        'definitions jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'random_bytes', 
@@ -448,8 +456,6 @@ BEGIN
        '', 'void', 0),
       ('rolecall_internal', 'warn_about_rows', 
        'definitions jsonb', 'void', 0),
-      ('rolecall_internal', 'with_options', 
-       'membership jsonb, edges jsonb, member oid', 'jsonb', 0),
       ('rolecall_internal', 'withheld_tables', 
        'resources jsonb, number integer, role text, entry text, table_oid oid, named boolean', 'SETOF record', 0),
       ('rolecall_internal', 'write_secret', 
@@ -860,18 +866,10 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belong
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
--- What a role owns in this database that acts as its owner, and what to do about it.
---
 -- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
 -- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
 -- a foreign table connects as it.
-CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(
-  owner_oid oid
-)
-RETURNS TABLE (
-  object text,
-  advice text
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $acting_as_owner$
@@ -908,13 +906,9 @@ COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid)
   IS 'What a role owns in this database that acts as its owner, and what to do about it';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(
-  relation oid
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(relation oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $acting_relation$
 BEGIN
   RETURN (
@@ -969,22 +963,14 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid)
   IS 'What to do about a relation that acts as its owner; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid) FROM PUBLIC;
 
--- Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away
--- the rest.
---
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
 -- was moved shows in the row that ties it to its schema.
 --
 -- No error of ours is the command's: it becomes a WARNING.
-CREATE OR REPLACE FUNCTION rolecall_internal.apply_to_new_tables()
-RETURNS event_trigger
+CREATE OR REPLACE FUNCTION rolecall_internal.apply_to_new_tables() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $apply_to_new_tables$
 DECLARE
   v_changes jsonb := '[]'::jsonb;
@@ -1231,18 +1217,10 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
      'away the rest';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
--- Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans
--- again.
---
 -- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
 -- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
 -- over with what is known by then.
-CREATE OR REPLACE FUNCTION rolecall_internal.attempt(
-  document jsonb,
-  passwords jsonb,
-  known text[]
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.attempt(document jsonb, passwords jsonb, known text[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attempt$
@@ -1332,11 +1310,7 @@ COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(
-  present jsonb,
-  wanted jsonb
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
@@ -1358,9 +1332,7 @@ COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
   IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
 REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_catalogs(
-  principals rolecall_internal.principal[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_catalogs(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1404,10 +1376,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal
   IS 'Privileges on the catalogs that the server does not come with';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_columns(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1460,10 +1429,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[
   IS 'Privileges on columns beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1554,9 +1520,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principa
      'database';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_objects(
-  principals rolecall_internal.principal[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_objects(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1644,9 +1608,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[
      'future';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(
-  principals rolecall_internal.principal[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1708,15 +1670,10 @@ COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principa
   IS 'What the principals own: here, in the whole cluster, and in other databases';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[]) FROM PUBLIC;
 
--- The role itself, the roles whose privileges it can use, and PUBLIC.
---
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_principals(
-  role_oid oid
-)
-RETURNS SETOF rolecall_internal.principal
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_principals(role_oid oid) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_principals$
@@ -1790,9 +1747,6 @@ COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
--- Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over
--- them.
---
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_reading(
@@ -1875,10 +1829,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_roles(
-  principals rolecall_internal.principal[],
-  withholds boolean
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholds boolean)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1935,10 +1886,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[],
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_schemas(
-  principals rolecall_internal.principal[]
-)
-RETURNS oid[]
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[]) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_schemas$
@@ -1958,9 +1906,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
   IS 'The schemas in which the principals can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_server(
-  principals rolecall_internal.principal[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_server(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2018,10 +1964,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]
   IS 'What is left: large objects in general, other databases, configuration parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(
-  role_name text
-)
-RETURNS SETOF rolecall_internal.finding
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(role_name text) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_settings$
@@ -2064,10 +2007,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2120,10 +2060,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
   IS 'Privileges on tables and sequences beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(
-  role_name text
-)
-RETURNS oid[]
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_withheld$
@@ -2150,14 +2087,9 @@ COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
 
--- How many bytes the server's strict base64 decoder makes of a text; null where it refuses.
---
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
 -- the alphabet is let through, and each group gives as many bytes as the one with that "=".
-CREATE OR REPLACE FUNCTION rolecall_internal.base64_length(
-  base64 text
-)
-RETURNS integer
+CREATE OR REPLACE FUNCTION rolecall_internal.base64_length(base64 text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $base64_length$
@@ -2181,11 +2113,9 @@ COMMENT ON FUNCTION rolecall_internal.base64_length(text)
   IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.base_role_names()
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.base_role_names() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $base_role_names$
 BEGIN
   RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
@@ -2206,14 +2136,9 @@ COMMENT ON FUNCTION rolecall_internal.base_role_names()
   IS 'The names that the base roles have in this database; the default role is there only where it was once named';
 REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;
 
--- The bits of a bytea.
---
 -- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
-CREATE OR REPLACE FUNCTION rolecall_internal.bits(
-  bytes bytea
-)
-RETURNS bit varying
+CREATE OR REPLACE FUNCTION rolecall_internal.bits(bytes bytea) RETURNS bit varying
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $bits$
@@ -2225,12 +2150,7 @@ $bits$;
 COMMENT ON FUNCTION rolecall_internal.bits(bytea) IS 'The bits of a bytea';
 REVOKE ALL ON FUNCTION rolecall_internal.bits(bytea) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.blocking(
-  role_oid oid,
-  reassigns boolean,
-  drops boolean
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.blocking(role_oid oid, reassigns boolean, drops boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $blocking$
@@ -2270,15 +2190,9 @@ COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
   IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
--- The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it.
---
 -- A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role
 -- that somebody without BYPASSRLS could become: whoever may create roles can take a name that is to be expected.
-CREATE OR REPLACE FUNCTION rolecall_internal.bypassrls_refusal(
-  role_name text,
-  role_oid oid
-)
-RETURNS rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.bypassrls_refusal(role_name text, role_oid oid) RETURNS rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $bypassrls_refusal$
@@ -2336,8 +2250,6 @@ COMMENT ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid)
   IS 'The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid) FROM PUBLIC;
 
--- Makes the changes of roles that are there, up to the first that has to be planned again.
---
 -- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
 -- failed, and is to be planned for each object alone. Then the one that fails is skipped.
 CREATE OR REPLACE FUNCTION rolecall_internal.change_present(
@@ -2380,11 +2292,7 @@ COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[],
   IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_changes(
-  changes rolecall_internal.change[],
-  repeated integer
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_changes$
@@ -2407,10 +2315,7 @@ COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], 
   IS 'Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_document(
-  document jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
@@ -2456,11 +2361,7 @@ COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
   IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_handover(
-  from_oid oid,
-  to_oid oid
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_handover(from_oid oid, to_oid oid) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_handover$
@@ -2490,8 +2391,7 @@ COMMENT ON FUNCTION rolecall_internal.check_handover(oid, oid)
   IS 'Refuses to give to a role what would act with rights that the old owner does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_handover(oid, oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_may_add_operators()
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_may_add_operators() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_may_add_operators$
@@ -2511,10 +2411,7 @@ COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
   IS 'Refuses a caller that could neither make nor unmake an operator';
 REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_no_operators_of(
-  role_name text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_no_operators_of(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_no_operators_of$
@@ -2552,10 +2449,7 @@ COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
   IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(
-  role_name text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_operator$
@@ -2591,10 +2485,7 @@ COMMENT ON FUNCTION rolecall_internal.check_operator(text)
   IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
 REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_protected(
-  role_name text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_protected(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_protected$
@@ -2619,10 +2510,7 @@ COMMENT ON FUNCTION rolecall_internal.check_protected(text)
   IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
 REVOKE ALL ON FUNCTION rolecall_internal.check_protected(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_provisioned_here(
-  resources jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_provisioned_here(resources jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_provisioned_here$
@@ -2643,10 +2531,7 @@ COMMENT ON FUNCTION rolecall_internal.check_provisioned_here(jsonb)
   IS 'Refuses a reporting role that belongs to another database of the cluster';
 REVOKE ALL ON FUNCTION rolecall_internal.check_provisioned_here(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_read_access(
-  definitions jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_read_access(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_read_access$
@@ -2752,10 +2637,7 @@ COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_interna
 REVOKE ALL ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_role_name(
-  role_name text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_role_name(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_role_name$
@@ -2781,8 +2663,7 @@ COMMENT ON FUNCTION rolecall_internal.check_role_name(text)
   IS 'Refuses a name that no role can have: null, empty, too long, or reserved';
 REVOKE ALL ON FUNCTION rolecall_internal.check_role_name(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_is_current()
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_is_current() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_secret_is_current$
@@ -2798,10 +2679,7 @@ COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
   IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_key(
-  secret_key text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_key(secret_key text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_secret_key$
@@ -2822,15 +2700,9 @@ $check_secret_key$;
 COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
 
--- Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe.
---
 -- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
 -- changed.
-CREATE OR REPLACE FUNCTION rolecall_internal.check_watch(
-  enable boolean,
-  dry_run boolean
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_watch(enable boolean, dry_run boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_watch$
@@ -2862,10 +2734,7 @@ COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
   IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_writable(
-  detail text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_writable(detail text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_writable$
@@ -2887,14 +2756,9 @@ COMMENT ON FUNCTION rolecall_internal.check_writable(text)
   IS 'Refuses a change in a transaction that is read-only, as all are on a standby';
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(
-  role_name text,
-  role_oid oid
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $comment_lock$
 DECLARE
   v_present refcursor;
@@ -2947,8 +2811,6 @@ COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
   IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
--- Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan.
---
 -- The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
 -- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
 -- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
@@ -3008,25 +2870,12 @@ REVOKE ALL ON FUNCTION rolecall_internal.create_missing(
 )
   FROM PUBLIC;
 
--- What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there.
---
 -- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
 -- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
-CREATE OR REPLACE FUNCTION rolecall_internal.dependencies(
-  role_oid oid,
-  reassigns boolean,
-  drops boolean
-)
-RETURNS TABLE (
-  database text,
-  kind text,
-  object text,
-  remedy text,
-  cleared_by text
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.dependencies(role_oid oid, reassigns boolean, drops boolean)
+RETURNS TABLE (database text, kind text, object text, remedy text, cleared_by text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $dependencies$
 DECLARE
   v_name text := quote_ident(pg_get_userbyid(dependencies.role_oid));
@@ -3113,11 +2962,7 @@ COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
   IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 REVOKE ALL ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.derived_password(
-  secret bytea,
-  role_name text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.derived_password(secret bytea, role_name text) RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $derived_password$
@@ -3134,14 +2979,8 @@ $derived_password$;
 COMMENT ON FUNCTION rolecall_internal.derived_password(bytea, text) IS 'The password of a reporting role';
 REVOKE ALL ON FUNCTION rolecall_internal.derived_password(bytea, text) FROM PUBLIC;
 
--- The salt of the verifier of a reporting role's password.
---
 -- Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
-CREATE OR REPLACE FUNCTION rolecall_internal.derived_salt(
-  secret bytea,
-  role_name text
-)
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.derived_salt(secret bytea, role_name text) RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $derived_salt$
@@ -3158,10 +2997,7 @@ COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
   IS 'The salt of the verifier of a reporting role''s password';
 REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.encrypt_older(
-  secret_key text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.encrypt_older(secret_key text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $encrypt_older$
@@ -3196,11 +3032,7 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.execute_change(
-  change rolecall_internal.change,
-  lenient boolean,
-  strict boolean
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
 RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3290,11 +3122,7 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
      'error or, where lenient, a step that has failed';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.fitted_name(
-  name text,
-  suffix text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $fitted_name$
@@ -3318,14 +3146,8 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
--- Whether one role could do anything that the other could not: by an attribute, or by an object or a membership.
---
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
-CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(
-  role_oid oid,
-  than_oid oid
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_more_rights$
@@ -3352,11 +3174,55 @@ COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
   IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.hint_of(
-  operation text,
-  code text
+-- All of it is found from pg_shdepend, by its index on roles.
+CREATE OR REPLACE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  role_oid oid,
+  dbid oid,
+  classid oid,
+  objid oid,
+  objsubid integer,
+  owns boolean
 )
-RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $held_otherwise$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  RETURN QUERY
+    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
+    FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(held_otherwise.places) AS p
+    ) AS t
+    CROSS JOIN LATERAL (
+      SELECT d.* FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
+        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+    ) AS d
+    WHERE (d.deptype = 'o'
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+             WHEN 'pg_default_acl'::regclass THEN false
+             WHEN 'pg_namespace'::regclass THEN EXISTS (
+               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+             )
+             ELSE true
+           END);
+END
+$held_otherwise$;
+
+COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
+  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.hint_of(operation text, code text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $hint_of$
@@ -3441,14 +3307,8 @@ COMMENT ON FUNCTION rolecall_internal.hint_of(text, text)
   IS 'The hint for a failed change on this version of the server, as a format of the role and the caller; null: none';
 REVOKE ALL ON FUNCTION rolecall_internal.hint_of(text, text) FROM PUBLIC;
 
--- The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message.
---
 -- It is the key, XOR that byte throughout.
-CREATE OR REPLACE FUNCTION rolecall_internal.hmac_pad(
-  key bytea,
-  pad text
-)
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.hmac_pad(key bytea, pad text) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $hmac_pad$
@@ -3467,11 +3327,7 @@ COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
   IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_pad(bytea, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.hmac_sha256(
-  key bytea,
-  data bytea
-)
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.hmac_sha256(key bytea, data bytea) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $hmac_sha256$
@@ -3486,8 +3342,7 @@ $hmac_sha256$;
 COMMENT ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256';
 REVOKE ALL ON FUNCTION rolecall_internal.hmac_sha256(bytea, bytea) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.holds_locks()
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.holds_locks() RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $holds_locks$
@@ -3515,10 +3370,7 @@ COMMENT ON FUNCTION rolecall_internal.holds_locks()
   IS 'Whether this transaction holds a lock from before the call that others could wait for';
 REVOKE ALL ON FUNCTION rolecall_internal.holds_locks() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.in_plan_order(
-  steps rolecall.step[],
-  changes rolecall_internal.change[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.in_plan_order(steps rolecall.step[], changes rolecall_internal.change[])
 RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3544,10 +3396,7 @@ COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_in
   IS 'Steps in the order of the changes that they are about';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_about_roles(
-  operation text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_about_roles(operation text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_about_roles$
@@ -3562,10 +3411,7 @@ COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
   IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
 REVOKE ALL ON FUNCTION rolecall_internal.is_about_roles(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(
-  edge jsonb
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_creator_edge$
@@ -3586,14 +3432,9 @@ COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
   IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
 
--- Whether a step ended with an error that says it was not needed, which the next plan will confirm or not.
---
 -- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
 -- trigger that another one has dropped; of roles it shows what is there now.
-CREATE OR REPLACE FUNCTION rolecall_internal.is_doubtful(
-  step rolecall.step
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_doubtful(step rolecall.step) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_doubtful$
@@ -3611,13 +3452,8 @@ COMMENT ON FUNCTION rolecall_internal.is_doubtful(rolecall.step)
   IS 'Whether a step ended with an error that says it was not needed, which the next plan will confirm or not';
 REVOKE ALL ON FUNCTION rolecall_internal.is_doubtful(rolecall.step) FROM PUBLIC;
 
--- Whether this verifier is one of the empty password.
---
 -- The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
-CREATE OR REPLACE FUNCTION rolecall_internal.is_empty_verifier(
-  verifier text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_empty_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_empty_verifier$
@@ -3640,8 +3476,7 @@ $is_empty_verifier$;
 COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
 REVOKE ALL ON FUNCTION rolecall_internal.is_empty_verifier(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_encrypting()
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_encrypting() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_encrypting$
@@ -3653,10 +3488,7 @@ $is_encrypting$;
 COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session encrypts secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(
-  verifier text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_kept_verifier$
@@ -3675,13 +3507,8 @@ COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
--- Whether NFKC leaves this code point alone, whatever stands beside it.
---
 -- Asked only of code points that stringprep_class neither maps nor forbids.
-CREATE OR REPLACE FUNCTION rolecall_internal.is_nfkc_stable(
-  code_point integer
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_nfkc_stable(code_point integer) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_nfkc_stable$
@@ -3718,16 +3545,10 @@ COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
   IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
 
--- Whether it may help to start over after an error; called when all that was done is undone.
---
 -- A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an
 -- older snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one
 -- waits for nothing that is held from before the call.
-CREATE OR REPLACE FUNCTION rolecall_internal.is_passing(
-  code text,
-  seen text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_passing(code text, seen text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_passing$
@@ -3743,13 +3564,9 @@ COMMENT ON FUNCTION rolecall_internal.is_passing(text, text)
   IS 'Whether it may help to start over after an error; called when all that was done is undone';
 REVOKE ALL ON FUNCTION rolecall_internal.is_passing(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_password_cleared(
-  role_name text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_password_cleared(role_name text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_password_cleared$
 BEGIN
   IF NOT rolecall_internal.sees_passwords() THEN
@@ -3767,10 +3584,7 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role that was just given a password has none';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_rotation_due(
-  rotate_after interval
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_rotation_due(rotate_after interval) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_rotation_due$
@@ -3789,13 +3603,8 @@ COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
--- Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier.
---
 -- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
-CREATE OR REPLACE FUNCTION rolecall_internal.is_scram_verifier(
-  verifier text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_scram_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_scram_verifier$
@@ -3824,11 +3633,7 @@ COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.joined(
-  one jsonb,
-  other jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.joined(one jsonb, other jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $joined$
@@ -3846,17 +3651,10 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
--- Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the
--- first.
---
 -- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
 -- database's: a role that another database has created since is not, so a role that this call creates has none until
 -- it is there.
-CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(
-  passwords jsonb,
-  role_oids jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(passwords jsonb, role_oids jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $keep_verifiers$
@@ -3906,13 +3704,8 @@ COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
      'the first';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb) FROM PUBLIC;
 
--- What the caller lacks for a change, in words; null: nothing that can be seen.
---
 -- From the rows of the catalogs: what the server keeps about memberships can be older than a role.
-CREATE OR REPLACE FUNCTION rolecall_internal.lacking(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.lacking(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lacking$
@@ -3958,10 +3751,7 @@ COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
   IS 'What the caller lacks for a change, in words; null: nothing that can be seen';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.leads_to_superuser(
-  role_oid oid
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.leads_to_superuser(role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $leads_to_superuser$
@@ -3976,10 +3766,7 @@ COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
   IS 'Whether whoever is a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.left_out(
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.left_out(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $left_out$
@@ -4010,15 +3797,9 @@ COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
 
--- The changes of a later plan that are not behind this call already.
---
 -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
 -- not see that the roles created here have theirs.
-CREATE OR REPLACE FUNCTION rolecall_internal.left_to_do(
-  changes rolecall_internal.change[],
-  done text[],
-  steps rolecall.step[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.left_to_do(changes rolecall_internal.change[], done text[], steps rolecall.step[])
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4045,14 +3826,9 @@ COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], tex
   IS 'The changes of a later plan that are not behind this call already';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
 
--- Serializes those who replace the reporting secret with those who set passwords that are derived from it.
---
 -- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
 -- needs to lock it, and nobody can who may not write the secrets.
-CREATE OR REPLACE FUNCTION rolecall_internal.lock_reporting_secret(
-  exclusive boolean
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.lock_reporting_secret(exclusive boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lock_reporting_secret$
@@ -4070,10 +3846,7 @@ COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
   IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.lock_role(
-  role_name text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.lock_role(role_name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lock_role$
@@ -4098,11 +3871,7 @@ COMMENT ON FUNCTION rolecall_internal.lock_role(text)
   IS 'Locks one role for the rest of the transaction; true where it is gone, or another one has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.lock_roles(
-  role_names text[],
-  held text[]
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.lock_roles(role_names text[], held text[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $lock_roles$
@@ -4166,10 +3935,7 @@ COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[
 REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.masked(
-  document jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.masked(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $masked$
@@ -4201,13 +3967,9 @@ $masked$;
 COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask in place of each password';
 REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.memberships_of(
-  role_oid oid
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.memberships_of(role_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $memberships_of$
 BEGIN
   RETURN (
@@ -4233,8 +3995,6 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
--- The groups with tables that a role is to read and does not, for each place; null where there are none.
---
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
 -- once: where the caller may grant on each of them, and that is cheaper than to name them.
 CREATE OR REPLACE FUNCTION rolecall_internal.missing_groups(
@@ -4306,10 +4066,54 @@ REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
 )
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.missing_roles(
-  changes rolecall_internal.change[]
-)
-RETURNS rolecall_internal.change[]
+-- Options that it does not ask for stay as they are, where the edges leave a membership that gives something; else
+-- they are those of a plain GRANT.
+CREATE OR REPLACE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $missing_options$
+DECLARE
+  v_has_admin boolean := missing_options.edges @> '[{"admin_option": true}]';
+  v_inherits boolean := missing_options.edges @> '[{"inherit_option": true}]';
+  v_sets boolean := missing_options.edges @> '[{"set_option": true}]';
+  v_admin boolean := (missing_options.membership ->> 'admin')::boolean AND NOT v_has_admin;
+  v_inherit boolean := (missing_options.membership ->> 'inherit')::boolean;
+  v_set boolean := (missing_options.membership ->> 'set')::boolean;
+BEGIN
+  -- Before 16 no membership has options to differ in.
+  IF current_setting('server_version_num')::integer / 10000 >= 16 THEN
+    IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
+      v_inherit := coalesce(v_inherit, v_inherits);
+      v_set := coalesce(v_set, v_sets);
+    ELSE
+      v_inherit := coalesce(
+        v_inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = missing_options.member LIMIT 1), true
+      );
+      v_set := coalesce(v_set, true);
+    END IF;
+  END IF;
+  IF v_admin IS NOT TRUE AND (v_inherits OR v_inherit IS NOT TRUE) AND (v_sets OR v_set IS NOT TRUE) THEN
+    RETURN NULL;
+  END IF;
+  RETURN jsonb_build_object(
+    'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
+    -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+    'grantor', (
+      SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
+      WHERE rolecall_internal.is_creator_edge(e.edge)
+        AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+      LIMIT 1
+    )
+  );
+END
+$missing_options$;
+
+COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
+  IS 'A membership with what the edges that are there lack of it, and who is to grant that; null where they lack '
+     'nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.missing_roles(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $missing_roles$
@@ -4334,10 +4138,7 @@ COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
   IS 'The changes that make a role, in name order';
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.name_list(
-  names text[]
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $name_list$
@@ -4356,14 +4157,9 @@ COMMENT ON FUNCTION rolecall_internal.name_list(text[])
   IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.newest_record(
-  section text,
-  key jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $newest_record$
 BEGIN
   RETURN (
@@ -4382,10 +4178,7 @@ COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.note_holders(
-  role_name text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_holders$
@@ -4422,10 +4215,7 @@ COMMENT ON FUNCTION rolecall_internal.note_holders(text)
   IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(
-  definitions jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_unmatched$
@@ -4477,13 +4267,7 @@ COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
   IS 'Says which withheld names match nothing now, and where one would in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.operator_takers(
-  role_oid oid
-)
-RETURNS TABLE (
-  names text,
-  revokes text
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.operator_takers(role_oid oid) RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $operator_takers$
@@ -4514,20 +4298,13 @@ COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
   IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.operator_takers(oid) FROM PUBLIC;
 
--- Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or
--- nobody's.
---
 -- A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role
 -- cannot touch it. Where there is none the setting tells. The role could set that for any database, but not give
 -- itself a privilege there. Another login could, on large objects, temporary tables and whatever else everybody may
 -- make; not on a schema, nor on what a role has made that may provision.
-CREATE OR REPLACE FUNCTION rolecall_internal.other_database(
-  role_name text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.other_database(role_name text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $other_database$
 DECLARE
   v_role oid := to_regrole(quote_ident(other_database.role_name))::oid;
@@ -4569,8 +4346,7 @@ COMMENT ON FUNCTION rolecall_internal.other_database(text)
      'nobody''s';
 REVOKE ALL ON FUNCTION rolecall_internal.other_database(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.parameter_privileges()
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.parameter_privileges() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $parameter_privileges$
@@ -4594,16 +4370,10 @@ COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
   IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;
 
--- Whether this stored verifier stands for this password.
---
 -- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
 -- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
 -- role to keep its administrator's session busy: it can set its own.
-CREATE OR REPLACE FUNCTION rolecall_internal.password_matches(
-  password text,
-  verifier text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.password_matches(password text, verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $password_matches$
@@ -4634,10 +4404,7 @@ COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
   IS 'Whether this stored verifier stands for this password';
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.passwords_of(
-  document jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $passwords_of$
@@ -4676,8 +4443,7 @@ COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
   IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.pgcrypto_schema()
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $pgcrypto_schema$
@@ -4707,14 +4473,10 @@ COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.places(
-  resources jsonb,
-  groups rolecall_internal.table_group[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
 RETURNS rolecall_internal.place[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $places$
 DECLARE
   v_places rolecall_internal.place[];
@@ -4761,15 +4523,9 @@ COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_grou
   IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
--- The differences between the desired state and the catalogs, in the order in which they have to be made.
---
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
 -- key `singly` each privilege that a reporting role lacks has a change of its own.
-CREATE OR REPLACE FUNCTION rolecall_internal.plan(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE OR REPLACE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
@@ -4819,17 +4575,11 @@ COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
   IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
 
--- The timeouts that members of client roles are missing.
---
 -- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
 -- keeps it; one that has what the client role had before gets what it is to have now.
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_client_timeouts(
-  document jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 DECLARE
   v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
@@ -4907,10 +4657,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb)
   IS 'The timeouts that members of client roles are missing';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_connect(
-  places rolecall_internal.place[]
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_connect(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_connect$
@@ -5013,10 +4760,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_default_privileges(
 )
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_former_operators(
-  operators jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_former_operators(operators jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_former_operators$
@@ -5077,13 +4821,9 @@ COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
   IS 'The steps that take from operators what they have, where their state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(
-  document jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
@@ -5094,15 +4834,12 @@ DECLARE
   v_role_oid oid;
   v_member_oid oid;
   v_edges jsonb[];
-  v_admin boolean;
-  v_inherit boolean;
-  v_set boolean;
   v_made jsonb;
   v_absent text;
-  v_grantor text;
-  v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  IF NOT v_by_grantor AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)') THEN
+  IF current_setting('server_version_num')::integer / 10000 < 16
+    AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
+  THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
@@ -5122,10 +4859,6 @@ BEGIN
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
     v_edges := '{}'::jsonb[];
     v_absent := NULL;
-    v_grantor := NULL;
-    v_admin := (v_wanted ->> 'admin')::boolean;
-    v_inherit := (v_wanted ->> 'inherit')::boolean;
-    v_set := (v_wanted ->> 'set')::boolean;
     IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
       v_made := coalesce(v_made, (
         SELECT jsonb_object_agg(n.name, true)
@@ -5139,32 +4872,15 @@ BEGIN
       );
     END IF;
     IF cardinality(v_edges) > 0 THEN
-      v_admin := v_admin AND NOT '{"admin_option": true}' <@ ANY (v_edges);
-      -- Before 16 no membership has options to differ in.
-      IF v_by_grantor THEN
-        v_wanted := rolecall_internal.with_options(v_wanted, to_jsonb(v_edges), v_member_oid);
-        v_inherit := (v_wanted -> 'inherit')::boolean;
-        v_set := (v_wanted -> 'set')::boolean;
-      END IF;
-      CONTINUE WHEN v_admin IS NOT TRUE AND (
-        NOT v_by_grantor
-        OR ('{"inherit_option": true}' <@ ANY (v_edges) OR NOT v_inherit)
-           AND ('{"set_option": true}' <@ ANY (v_edges) OR NOT v_set)
-      );
-      -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-      v_grantor := (
-        SELECT v_member FROM unnest(v_edges) AS e
-        WHERE rolecall_internal.is_creator_edge(e)
-          AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
-        LIMIT 1
-      );
+      v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+      CONTINUE WHEN v_wanted IS NULL;
     END IF;
     v_changes := v_changes || ROW(
       'grant_role', v_member,
       format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-               CASE WHEN v_admin THEN 'ADMIN OPTION' END,
-               'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
-             ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
+               CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+               'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
+             ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
       NULL, ARRAY[v_member, v_role],
       CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
     )::rolecall_internal.change;
@@ -5263,10 +4979,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_tables(
 )
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_operators(
-  document jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_operators(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_operators$
@@ -5337,147 +5050,21 @@ COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
   IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;
 
--- Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take.
---
--- All of them are found from pg_shdepend, by its index on roles.
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_other_excess(
-  places rolecall_internal.place[]
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_other_excess(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_other_excess$
-DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   -- As a rule there is nothing, which one look shows before the rest has to be planned.
-  IF NOT EXISTS (
-    SELECT FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
-    ) AS t
-    CROSS JOIN LATERAL (
-      SELECT d.* FROM pg_shdepend AS d
-      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
-      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-    ) AS d
-    WHERE (d.deptype = 'o'
-      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-             WHEN 'pg_default_acl'::regclass THEN false
-             WHEN 'pg_namespace'::regclass THEN EXISTS (
-               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-             )
-             ELSE true
-           END)
-  ) THEN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.held_otherwise(plan_other_excess.places)) THEN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH held AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
-      FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
-      ) AS t
-      CROSS JOIN LATERAL (
-        SELECT d.* FROM pg_shdepend AS d
-        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-          AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
-        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-      ) AS d
-      WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here)) OR (d.deptype = 'o'
-        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
-    ),
-    object AS (
-      SELECT h.position, h.role, h.role_oid, g.kind,
-             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
-             g.object, g.owner, g.acl, g.harmless
-      FROM held AS h
-      JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-        UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
-        UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
-        UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
-        UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
-        UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
-        UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
-      ) AS g ON g.classid = h.classid AND g.oid = h.objid
-      WHERE h.deptype = 'a'
+    WITH entry(position, role, kind, target, object, owner, grantor, privilege, is_grantable, harmless) AS (
+      SELECT * FROM rolecall_internal.privileges_on_objects(plan_other_excess.places)
       UNION ALL
-      SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
-      FROM held AS h
-      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
-      JOIN pg_namespace AS n ON n.oid = y.typnamespace
-      WHERE h.deptype = 'a'
-      UNION ALL
-      SELECT h.position, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
-             -- Not one that runs as its owner, reaches out of the database, or was made to be closed to others.
-             CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
-               SELECT FROM pg_init_privs AS i
-               WHERE i.classoid = h.classid AND i.objoid = f.oid
-                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
-             ) THEN 'EXECUTE' END
-      FROM held AS h
-      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
-      JOIN pg_language AS l ON l.oid = f.prolang
-      JOIN pg_namespace AS n ON n.oid = f.pronamespace
-      WHERE h.deptype = 'a'
-    ),
-    entry AS (
-      SELECT o.position, o.role, o.kind || ' ' AS kind, o.target::text AS target, o.object, o.owner, x.grantor,
-             x.privilege_type AS privilege, x.is_grantable, coalesce(x.privilege_type = o.harmless, false) AS harmless
-      FROM object AS o
-      CROSS JOIN LATERAL aclexplode(o.acl) AS x
-      WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
-      UNION ALL
-      SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-             format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
-             x.is_grantable,
-             x.privilege_type = 'SELECT'
-               AND EXISTS (
-                 SELECT FROM unnest(plan_other_excess.places) AS p
-                 WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
-               )
-      FROM held AS h
-      JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
-      JOIN pg_class AS c ON c.oid = a.attrelid
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-      WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-      GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
-               x.grantor, x.privilege_type, x.is_grantable
-      UNION ALL
-      SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
-             x.is_grantable, false
-      FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-        AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-      JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_other_excess.places) AS p
-      ) AS t ON t.role_oid = x.grantee
-      CROSS JOIN LATERAL (
-        SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-        FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
-      ) AS i(name)
+      SELECT * FROM rolecall_internal.privileges_on_columns(plan_other_excess.places)
     ),
     excess AS (
       SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
@@ -5512,16 +5099,16 @@ BEGIN
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
     ),
     possession AS (
-      SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+      SELECT h.number AS position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
              format('REASSIGN OWNED BY %I TO "a plain owner"', h.role), h.role,
              format('owns objects%s, which it can write and change: %s',
                     ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
-      FROM held AS h
-      LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
-      WHERE h.deptype = 'o'
+      FROM rolecall_internal.held_otherwise(plan_other_excess.places) AS h
+      LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.datname <> current_database()
+      WHERE h.owns
         AND (d.oid IS NOT NULL
              OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
-      GROUP BY h.position, h.role, d.datname
+      GROUP BY h.number, h.role, d.datname
     )
     SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
            CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
@@ -5534,18 +5121,10 @@ COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
--- Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their
--- ends.
---
 -- The document has the mask where there is a password, and the passwords are beside it: see run().
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_passwords(
-  document jsonb,
-  passwords jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_passwords(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_passwords$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
@@ -5594,10 +5173,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
      'ends';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(
-  resources jsonb,
-  singly boolean
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5628,12 +5204,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
      'asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_removal(
-  role_name text,
-  reassign_to text,
-  drops boolean,
-  terminates boolean
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_removal(role_name text, reassign_to text, drops boolean, terminates boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5714,10 +5285,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
   IS 'The steps that remove one role; an error where it cannot be dropped after them';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_removals(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_removals(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_removals$
@@ -5749,10 +5317,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
      'dropped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_renamed(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_renamed(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_renamed$
@@ -5791,17 +5356,11 @@ COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
      'which it means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
--- Memberships that are to end, and options that are to be taken away.
---
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again.
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(
-  memberships jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
@@ -5853,13 +5412,9 @@ COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
   IS 'Memberships that are to end, and options that are to be taken away';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_roles(
-  resources jsonb
-)
-RETURNS rolecall_internal.change[]
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_roles(resources jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_roles$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
@@ -5940,10 +5495,7 @@ $plan_roles$;
 COMMENT ON FUNCTION rolecall_internal.plan_roles(jsonb) IS 'Roles that are missing, and attributes that differ';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_roles(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_schemas(
-  places rolecall_internal.place[]
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_schemas(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_schemas$
@@ -5986,13 +5538,9 @@ COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
   IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_settings(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
@@ -6115,10 +5663,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[
 REVOKE ALL ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_watch(
-  resources jsonb
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_watch(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
@@ -6204,10 +5749,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
   IS 'What is missing for new tables to be watched, or still there where they no longer are';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_watch_grants(
-  enabled boolean
-)
-RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_watch_grants(enabled boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch_grants$
@@ -6234,10 +5776,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_watch_grants(boolean)
   IS 'What everybody needs for the trigger, as it runs as whoever makes a table, and nobody where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_watch_grants(boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.planned_steps(
-  changes rolecall_internal.change[]
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.planned_steps(changes rolecall_internal.change[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $planned_steps$
@@ -6262,12 +5801,144 @@ $planned_steps$;
 COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
 REVOKE ALL ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.provision(
-  definitions jsonb,
-  rotate_after interval,
-  realign boolean,
-  dry_run boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.privileges_on_columns(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  kind text,
+  target text,
+  object text,
+  owner oid,
+  grantor oid,
+  privilege text,
+  is_grantable boolean,
+  harmless boolean
 )
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $privileges_on_columns$
+BEGIN
+  RETURN QUERY
+    SELECT h.number, h.role, '', n.nspname::text, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
+           format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
+           x.is_grantable,
+           x.privilege_type = 'SELECT' AND EXISTS (
+             SELECT FROM unnest(privileges_on_columns.places) AS p
+             WHERE p.position = h.number AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
+           )
+    FROM rolecall_internal.held_otherwise(privileges_on_columns.places) AS h
+    JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
+    JOIN pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+    WHERE NOT h.owns AND x.grantee = h.role_oid AND x.grantee <> c.relowner
+    GROUP BY h.number, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
+             x.grantor, x.privilege_type, x.is_grantable;
+END
+$privileges_on_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.privileges_on_columns(rolecall_internal.place[])
+  IS 'The privileges that roles which are to read have on single columns; SELECT is harmless in the tables that they '
+     'read';
+REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_columns(rolecall_internal.place[]) FROM PUBLIC;
+
+-- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
+-- closed to others.
+CREATE OR REPLACE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  kind text,
+  target text,
+  object text,
+  owner oid,
+  grantor oid,
+  privilege text,
+  is_grantable boolean,
+  harmless boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $privileges_on_objects$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h WHERE NOT h.owns
+    ),
+    object AS (
+      SELECT h.number, h.role, h.role_oid, g.kind,
+             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+             g.object, g.owner, g.acl, g.harmless
+      FROM held AS h
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
+      UNION ALL
+      SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
+      FROM held AS h
+      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+      JOIN pg_namespace AS n ON n.oid = y.typnamespace
+      UNION ALL
+      SELECT h.number, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
+             CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
+               SELECT FROM pg_init_privs AS i
+               WHERE i.classoid = h.classid AND i.objoid = f.oid
+                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+             ) THEN 'EXECUTE' END
+      FROM held AS h
+      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+      JOIN pg_language AS l ON l.oid = f.prolang
+      JOIN pg_namespace AS n ON n.oid = f.pronamespace
+    )
+    SELECT o.number, o.role, o.kind || ' ', o.target::text, o.object, o.owner, x.grantor,
+           x.privilege_type, x.is_grantable, coalesce(x.privilege_type = o.harmless, false)
+    FROM object AS o
+    CROSS JOIN LATERAL aclexplode(o.acl) AS x
+    WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
+    UNION ALL
+    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+           x.is_grantable, false
+    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    JOIN (
+      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(privileges_on_objects.places) AS p
+    ) AS t ON t.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+    ) AS i(name);
+END
+$privileges_on_objects$;
+
+COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
+  IS 'The privileges that roles which are to read have on whole objects other than tables, and on parameters';
+REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6295,11 +5966,8 @@ $provision$;
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
 
--- 32 bytes that no one can guess.
---
 -- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
-CREATE OR REPLACE FUNCTION rolecall_internal.random_bytes()
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.random_bytes() RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $random_bytes$
@@ -6337,11 +6005,7 @@ $read_access$;
 COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
 REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.read_secret(
-  secret_key text,
-  strict boolean
-)
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.read_secret(secret_key text, strict boolean) RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $read_secret$
@@ -6387,10 +6051,7 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
      'also where it was encrypted with another key';
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(
-  definition jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(definition jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reader_path$
@@ -6414,8 +6075,7 @@ COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
      'of the installed extensions, whose operators and functions are found as everybody else finds them';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.recorded_document()
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.recorded_document() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $recorded_document$
@@ -6470,16 +6130,10 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
      'caller adds that afresh';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
--- What is recorded about roles that are absent, as absent too.
---
 -- The mapping of the base roles stays: it is about names.
-CREATE OR REPLACE FUNCTION rolecall_internal.records_of_removed(
-  roles jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $records_of_removed$
 BEGIN
   RETURN (
@@ -6515,8 +6169,7 @@ COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
   IS 'What is recorded about roles that are absent, as absent too';
 REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refresh_caches()
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.refresh_caches() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refresh_caches$
@@ -6531,14 +6184,9 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refusal(
-  section text,
-  resource jsonb
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.refusal(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 BEGIN
   IF refusal.section = 'roles'
@@ -6572,8 +6220,7 @@ $refusal$;
 COMMENT ON FUNCTION rolecall_internal.refusal(text, jsonb) IS 'Why a record is not acted on; null where it is';
 REVOKE ALL ON FUNCTION rolecall_internal.refusal(text, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refuse_empty_verifier()
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_empty_verifier() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_empty_verifier$
@@ -6590,8 +6237,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
   IS 'Refuses a verifier of the empty password, for which the server stores none';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refuse_hash()
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_hash() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_hash$
@@ -6606,11 +6252,7 @@ $refuse_hash$;
 COMMENT ON FUNCTION rolecall_internal.refuse_hash() IS 'Refuses a password that is a hash which cannot be stored';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_hash() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refuse_other_database(
-  role_name text,
-  owner text
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_other_database(role_name text, owner text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_other_database$
@@ -6628,11 +6270,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(
-  section text,
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(section text, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refused_steps$
@@ -6671,14 +6309,9 @@ COMMENT ON FUNCTION rolecall_internal.refused_steps(text, boolean)
   IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them';
 REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.remember(
-  document jsonb,
-  changed boolean
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.remember(document jsonb, changed boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
   v_document jsonb := remember.document;
@@ -6766,13 +6399,9 @@ COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(
-  resources jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember_withheld$
 DECLARE
   v_new rolecall_internal.withheld[] := ARRAY(
@@ -6810,13 +6439,9 @@ COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
      'the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.remove_superseded(
-  records rolecall_internal.resource[]
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.remove_superseded(records rolecall_internal.resource[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remove_superseded$
 BEGIN
   -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
@@ -6846,11 +6471,7 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.reported(
-  step rolecall.step,
-  steps rolecall.step[]
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reported$
@@ -6874,16 +6495,9 @@ COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[])
   IS 'A step as the caller gets it, in a list; none where it has to be planned again, or was reported before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[]) FROM PUBLIC;
 
--- Password resources of reporting roles: for each the verifier of its derived password.
---
 -- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
 -- has never been set, so it is set also where the record would be trusted.
-CREATE OR REPLACE FUNCTION rolecall_internal.reporting_passwords(
-  secret bytea,
-  role_names text[],
-  realign boolean
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_passwords(secret bytea, role_names text[], realign boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_passwords$
@@ -6924,13 +6538,8 @@ COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
--- The reporting roles that are recorded here and exist: those of this database, or those of others.
---
 -- A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
-CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles(
-  ours boolean
-)
-RETURNS text[]
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles(ours boolean) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_roles$
@@ -6955,11 +6564,7 @@ COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
   IS 'The reporting roles that are recorded here and exist: those of this database, or those of others';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles(boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.reporting_state(
-  definitions jsonb,
-  passwords jsonb
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_state(definitions jsonb, passwords jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reporting_state$
@@ -6998,13 +6603,8 @@ $reporting_state$;
 COMMENT ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) IS 'The desired state of reporting roles';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_state(jsonb, jsonb) FROM PUBLIC;
 
--- Restores everything that is recorded, with a new secret for the reporting roles where there is none.
---
 -- Reporting roles of other databases are left out, and the steps say so.
-CREATE OR REPLACE FUNCTION rolecall_internal.restore(
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.restore(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $restore$
@@ -7035,10 +6635,7 @@ COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.role_in_question(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.role_in_question(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_in_question$
@@ -7058,10 +6655,7 @@ COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
      'caller has the old one''s rights already';
 REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.role_oids(
-  role_names text[]
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.role_oids(role_names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_oids$
@@ -7079,10 +6673,7 @@ COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
   IS 'The oids of the roles with these names, by name; without those that do not exist';
 REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.rotate_secret(
-  dry_run boolean
-)
-RETURNS rolecall.step
+CREATE OR REPLACE FUNCTION rolecall_internal.rotate_secret(dry_run boolean) RETURNS rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $rotate_secret$
@@ -7103,14 +6694,8 @@ $rotate_secret$;
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
--- Establishes the desired state and returns the steps, as an array: it is called without a query.
---
 -- What cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE OR REPLACE FUNCTION rolecall_internal.run(
-  document jsonb,
-  dry_run boolean
-)
-RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
@@ -7230,15 +6815,10 @@ COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, bool
      'for';
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
--- The bytes that are hashed for a password.
---
 -- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
 -- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
 -- for forbidden code points before normalization, not after.
-CREATE OR REPLACE FUNCTION rolecall_internal.saslprep(
-  password text
-)
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.saslprep(password text) RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $saslprep$
@@ -7308,12 +6888,7 @@ $saslprep$;
 COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.scram(
-  password text,
-  salt bytea,
-  iterations integer
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $scram$
@@ -7373,15 +6948,9 @@ COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
   IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
 REVOKE ALL ON FUNCTION rolecall_internal.scram(text, bytea, integer) FROM PUBLIC;
 
--- The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations,
--- salt, stored key, server key.
---
 -- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
 -- the iterations too, and their value is not looked at.
-CREATE OR REPLACE FUNCTION rolecall_internal.scram_fields(
-  verifier text
-)
-RETURNS text[]
+CREATE OR REPLACE FUNCTION rolecall_internal.scram_fields(verifier text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $scram_fields$
@@ -7396,8 +6965,7 @@ COMMENT ON FUNCTION rolecall_internal.scram_fields(text)
      'salt, stored key, server key';
 REVOKE ALL ON FUNCTION rolecall_internal.scram_fields(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.sealed()
-RETURNS bytea
+CREATE OR REPLACE FUNCTION rolecall_internal.sealed() RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sealed$
@@ -7422,12 +6990,8 @@ COMMENT ON FUNCTION rolecall_internal.sealed()
   IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
 REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;
 
--- Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the
--- empty one.
---
 -- Looking is much cheaper than to find out whether a verifier is one.
-CREATE OR REPLACE FUNCTION rolecall_internal.sees_passwords()
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.sees_passwords() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sees_passwords$
@@ -7443,10 +7007,7 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.skipped_hint(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.skipped_hint(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $skipped_hint$
@@ -7465,10 +7026,7 @@ COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
   IS 'What to do about a change that is skipped because the catalogs forbid it';
 REVOKE ALL ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.start_over(
-  known text[]
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.start_over(known text[]) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $start_over$
@@ -7482,10 +7040,7 @@ COMMENT ON FUNCTION rolecall_internal.start_over(text[])
      'hold is lost';
 REVOKE ALL ON FUNCTION rolecall_internal.start_over(text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.statement_of(
-  change rolecall_internal.change
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.statement_of(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
@@ -7525,14 +7080,9 @@ COMMENT ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, te
   IS 'A change as a row for the caller';
 REVOKE ALL ON FUNCTION rolecall_internal.step_of(rolecall_internal.change, text, text, text) FROM PUBLIC;
 
--- What RFC 3454 says of a code point, as far as SASLprep asks.
---
 -- space, nothing (mapped to nothing), forbidden, right_to_left, left_to_right, or null. The first that applies, so the
 -- ranges of a later one are joined up across the code points of an earlier one.
-CREATE OR REPLACE FUNCTION rolecall_internal.stringprep_class(
-  code_point integer
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.stringprep_class(code_point integer) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $stringprep_class$
@@ -7666,8 +7216,6 @@ COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, te
   IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 REVOKE ALL ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text) FROM PUBLIC;
 
--- The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are none.
---
 -- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
 CREATE OR REPLACE FUNCTION rolecall_internal.suspect_groups(
   places rolecall_internal.place[],
@@ -7710,8 +7258,7 @@ COMMENT ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], 
 REVOKE ALL ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.table_groups()
-RETURNS rolecall_internal.table_group[]
+CREATE OR REPLACE FUNCTION rolecall_internal.table_groups() RETURNS rolecall_internal.table_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $table_groups$
@@ -7728,15 +7275,8 @@ $table_groups$;
 COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
 REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.tables_of(
-  groups rolecall_internal.table_group[],
-  numbers integer[]
-)
-RETURNS TABLE (
-  number integer,
-  table_oid oid,
-  name text
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.tables_of(groups rolecall_internal.table_group[], numbers integer[])
+RETURNS TABLE (number integer, table_oid oid, name text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $tables_of$
@@ -7758,11 +7298,8 @@ COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[],
   IS 'The tables of the groups with these numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
--- What the trigger uses that belongs to a role that is no superuser; null where nothing does.
---
 -- Every role uses it that makes a table, superusers included.
-CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_owners()
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $untrusted_owners$
@@ -7791,10 +7328,7 @@ COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.utf8_code_points(
-  bytes bytea
-)
-RETURNS integer[]
+CREATE OR REPLACE FUNCTION rolecall_internal.utf8_code_points(bytes bytea) RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $utf8_code_points$
@@ -7830,12 +7364,7 @@ COMMENT ON FUNCTION rolecall_internal.utf8_code_points(bytea)
   IS 'The code points of a UTF-8 string; null where the bytes are not UTF-8';
 REVOKE ALL ON FUNCTION rolecall_internal.utf8_code_points(bytea) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.verdict(
-  operation text,
-  code text,
-  message text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.verdict(operation text, code text, message text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $verdict$
@@ -7878,10 +7407,7 @@ COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
      'surfaced';
 REVOKE ALL ON FUNCTION rolecall_internal.verdict(text, text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.verifier(
-  password text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.verifier(password text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $verifier$
@@ -7902,13 +7428,8 @@ COMMENT ON FUNCTION rolecall_internal.verifier(text)
   IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
--- Waits for the calls of this database that are about the same role; whether there were any.
---
 -- That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
-CREATE OR REPLACE FUNCTION rolecall_internal.wait_in_queue(
-  what text
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.wait_in_queue(what text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wait_in_queue$
@@ -7937,15 +7458,9 @@ COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
   IS 'Waits for the calls of this database that are about the same role; whether there were any';
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
--- Says who could read what a role is to read, where the role is there already and did not become a reporting role
--- here.
---
 -- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
 -- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
-CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_members(
-  definitions jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_members(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_members$
@@ -7989,13 +7504,8 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
      'here';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
--- Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs.
---
 -- The caller is not among them, nor who is to become a reporting role.
-CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_path(
-  definitions jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_path$
@@ -8034,8 +7544,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
   IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_path(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public()
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_public$
@@ -8058,10 +7567,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_rows(
-  definitions jsonb
-)
-RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_rows$
@@ -8119,51 +7625,10 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.with_options(
-  membership jsonb,
-  edges jsonb,
-  member oid
-)
-RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
+RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
-AS $with_options$
-DECLARE
-  v_inherits boolean := with_options.edges @> '[{"inherit_option": true}]';
-  v_sets boolean := with_options.edges @> '[{"set_option": true}]';
-  v_inherit boolean := (with_options.membership ->> 'inherit')::boolean;
-  v_set boolean := (with_options.membership ->> 'set')::boolean;
-BEGIN
-  IF NOT (v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE) THEN
-    v_sets := true;
-    IF v_inherit IS NULL THEN
-      v_inherits := coalesce((SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = with_options.member LIMIT 1), true);
-    END IF;
-  END IF;
-  RETURN with_options.membership
-    || jsonb_build_object('inherit', coalesce(v_inherit, v_inherits), 'set', coalesce(v_set, v_sets));
-END
-$with_options$;
-
-COMMENT ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid)
-  IS 'A membership with the options that it does not ask for: as they are, where the edges leave a membership that '
-     'gives something; else as a plain GRANT gives them';
-REVOKE ALL ON FUNCTION rolecall_internal.with_options(jsonb, jsonb, oid) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(
-  resources jsonb
-)
-RETURNS TABLE (
-  number integer,
-  "role" text,
-  entry text,
-  table_oid oid,
-  named boolean
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- rows are looked up by oid, whatever the statistics say
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $withheld_tables$
 BEGIN
   RETURN QUERY
@@ -8213,15 +7678,8 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
      'what it belongs to, as it is called now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
--- Stores a secret; false where there is one that is not to be replaced.
---
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
-CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(
-  secret_key text,
-  secret bytea,
-  replace boolean
-)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(secret_key text, secret bytea, replace boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $write_secret$
@@ -8260,35 +7718,23 @@ COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
   IS 'Stores a secret; false where there is one that is not to be replaced';
 REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.add_operator(
-  role_name text,
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE OR REPLACE FUNCTION rolecall.add_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $add_operator$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_role_name(add_operator.role_name);
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'operators', jsonb_build_array(
-        jsonb_build_object('role', add_operator.role_name)
-      )
-    ), add_operator.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
+  ), add_operator.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8311,22 +7757,11 @@ COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
   IS 'Lets a non-superuser call every function of the extension in this database';
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.audit_role(
-  role_name text
-)
-RETURNS TABLE (
-  severity text,
-  path text,
-  object text,
-  detail text,
-  remedy text
-)
+CREATE OR REPLACE FUNCTION rolecall.audit_role(role_name text)
+RETURNS TABLE (severity text, path text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $audit_role$
 DECLARE
   v_detail text;
@@ -8387,28 +7822,19 @@ COMMENT ON FUNCTION rolecall.audit_role(text)
   IS 'Lists every way that a role can write, gain power, or read what is withheld from it';
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.converge(
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE OR REPLACE FUNCTION rolecall.converge(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $converge$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.restore(converge.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.restore(converge.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8441,12 +7867,10 @@ CREATE OR REPLACE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_base_roles$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8465,43 +7889,39 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_anonymous,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          ),
-          jsonb_build_object(
-            'name', v_authenticated,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          ),
-          jsonb_build_object(
-            'name', v_administrator,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":true}'::jsonb,
-            'protected', true
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_anonymous,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
         ),
-        'base_roles', jsonb_build_array(
-          jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-          jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-          jsonb_build_object('key', 'administrator', 'name', v_administrator),
-          jsonb_build_object(
-            'key', 'default',
-            'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-          )
+        jsonb_build_object(
+          'name', v_authenticated,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_administrator,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":true}'::jsonb,
+          'protected', true
         )
-      ), create_base_roles.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'base_roles', jsonb_build_array(
+        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+        jsonb_build_object('key', 'administrator', 'name', v_administrator),
+        jsonb_build_object(
+          'key', 'default',
+          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+        )
+      )
+    ), create_base_roles.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8534,12 +7954,10 @@ CREATE OR REPLACE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_client_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8557,32 +7975,28 @@ BEGIN
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                       btrim(create_client_role.statement_timeout));
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_name,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          )
-        ),
-        'memberships', jsonb_build_array(
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
-        ),
-        'settings', jsonb_build_array(
-          jsonb_build_object(
-            'role', v_name,
-            'name', 'statement_timeout',
-            'value', create_client_role.statement_timeout
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_name,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
         )
-      ), create_client_role.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
+      ),
+      'settings', jsonb_build_array(
+        jsonb_build_object(
+          'role', v_name,
+          'name', 'statement_timeout',
+          'value', create_client_role.statement_timeout
+        )
+      )
+    ), create_client_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8616,12 +8030,10 @@ CREATE OR REPLACE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_test_users$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8635,33 +8047,29 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_user,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_test_users.app_password
-          ),
-          jsonb_build_object(
-            'name', v_admin,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_test_users.admin_password
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_user,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.app_password
         ),
-        'memberships', jsonb_build_array(
-          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-          jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+        jsonb_build_object(
+          'name', v_admin,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.admin_password
         )
-      ), create_test_users.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+      )
+    ), create_test_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8694,37 +8102,31 @@ CREATE OR REPLACE FUNCTION rolecall.create_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_user$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', create_user.username,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_user.password
-        )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', create_user.username,
+        'initial', '{"login":true}'::jsonb,
+        'password', create_user.password
       )
-    ), create_user.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    ),
+    'memberships', jsonb_build_array(
+      jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
+      jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
+    )
+  ), create_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8757,12 +8159,10 @@ CREATE OR REPLACE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_user_with_grants$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -8783,22 +8183,18 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', create_user_with_grants.username,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_user_with_grants.password
-          )
-        ),
-        'memberships', v_memberships
-      ), create_user_with_grants.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user_with_grants.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user_with_grants.password
+        )
+      ),
+      'memberships', v_memberships
+    ), create_user_with_grants.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -8822,26 +8218,19 @@ COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean
   IS 'Creates a role that can log in and is a member of the roles given';
 REVOKE ALL ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.drift()
-RETURNS SETOF rolecall.step
+CREATE OR REPLACE FUNCTION rolecall.drift() RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $drift$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.restore(true) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.restore(true) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -8864,14 +8253,10 @@ COMMENT ON FUNCTION rolecall.drift()
   IS 'Lists the steps that would restore everything that the calls of this database have established';
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.generate_password()
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.generate_password() RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $generate_password$
 DECLARE
   v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -8896,16 +8281,10 @@ $generate_password$;
 COMMENT ON FUNCTION rolecall.generate_password() IS 'Generates a random password of 24 letters and digits';
 REVOKE ALL ON FUNCTION rolecall.generate_password() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.get_secret(
-  key text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.get_secret(key text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $get_secret$
 DECLARE
   v_detail text;
@@ -8947,32 +8326,26 @@ CREATE OR REPLACE FUNCTION rolecall.grant_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $grant_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', grant_role.role_name,
-          'member', grant_role.username,
-          'admin', grant_role.admin_option,
-          'inherit', grant_role.inherit_option,
-          'set', grant_role.set_option
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', grant_role.role_name,
+        'member', grant_role.username,
+        'admin', grant_role.admin_option,
+        'inherit', grant_role.inherit_option,
+        'set', grant_role.set_option
       )
-    ), grant_role.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), grant_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9008,32 +8381,26 @@ CREATE OR REPLACE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY   rolecall_internal.provision(
-      jsonb_build_array(
-        rolecall_internal.read_access(
-          provision_reporting_role.role_name, provision_reporting_role.schemas,
-          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
-          provision_reporting_role.search_path
-        )
-      ),
-      provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
-        provision_reporting_role.dry_run
-    ) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY   rolecall_internal.provision(
+    jsonb_build_array(
+      rolecall_internal.read_access(
+        provision_reporting_role.role_name, provision_reporting_role.schemas,
+        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+        provision_reporting_role.search_path
+      )
+    ),
+    provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
+      provision_reporting_role.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9073,12 +8440,10 @@ CREATE OR REPLACE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_roles$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -9095,26 +8460,22 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY   rolecall_internal.provision(
-        jsonb_build_array(
-          rolecall_internal.read_access(
-            v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
-            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-          ),
-          rolecall_internal.read_access(
-            v_raw, ARRAY[provision_reporting_roles.raw_schema],
-            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-          )
+    FOREACH v_step IN ARRAY   rolecall_internal.provision(
+      jsonb_build_array(
+        rolecall_internal.read_access(
+          v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
         ),
-        provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-        provision_reporting_roles.dry_run
-      ) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+        rolecall_internal.read_access(
+          v_raw, ARRAY[provision_reporting_roles.raw_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+        )
+      ),
+      provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+      provision_reporting_roles.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -9143,36 +8504,24 @@ REVOKE ALL ON FUNCTION rolecall.provision_reporting_roles(
 )
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.remove_operator(
-  role_name text,
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE OR REPLACE FUNCTION rolecall.remove_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $remove_operator$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_role_name(remove_operator.role_name);
   PERFORM rolecall_internal.check_may_add_operators();
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'operators', jsonb_build_array(
-        jsonb_build_object('role', remove_operator.role_name, 'state', 'absent')
-      )
-    ), remove_operator.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
+  ), remove_operator.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9205,35 +8554,29 @@ CREATE OR REPLACE FUNCTION rolecall.remove_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $remove_user$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF remove_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', remove_user.username,
-          'state', 'absent',
-          'reassign_to', remove_user.reassign_to,
-          'drop_owned', remove_user.drop_owned,
-          'terminate_sessions', remove_user.terminate_sessions
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', remove_user.username,
+        'state', 'absent',
+        'reassign_to', remove_user.reassign_to,
+        'drop_owned', remove_user.drop_owned,
+        'terminate_sessions', remove_user.terminate_sessions
       )
-    ), remove_user.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), remove_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9256,40 +8599,31 @@ COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, 
   IS 'Drops a role, with its memberships, and what it owns where that is asked for';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.reporting_role_password(
-  role_name text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.reporting_role_password(role_name text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $reporting_role_password$
 DECLARE
+  v_secret bytea;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_secret bytea;
-  BEGIN
-    PERFORM rolecall_internal.check_role_name(reporting_role_password.role_name);
-    IF rolecall_internal.newest_record('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
-      AND rolecall_internal.other_database(reporting_role_password.role_name) IS NULL
-    THEN
-      PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
-      v_secret := rolecall_internal.read_secret('rolecall.reporting', true);
-    END IF;
-    IF v_secret IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
-                         reporting_role_password.role_name, current_database()),
-        HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
-    END IF;
-    RETURN rolecall_internal.derived_password(v_secret, reporting_role_password.role_name);
-  END;
+  PERFORM rolecall_internal.check_role_name(reporting_role_password.role_name);
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(reporting_role_password.role_name)) IS NOT NULL
+    AND rolecall_internal.other_database(reporting_role_password.role_name) IS NULL
+  THEN
+    PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
+    v_secret := rolecall_internal.read_secret('rolecall.reporting', true);
+  END IF;
+  IF v_secret IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('reporting role "%s" was not provisioned in database "%s"',
+                       reporting_role_password.role_name, current_database()),
+      HINT = 'Call rolecall.provision_reporting_role() or rolecall.provision_reporting_roles() here first.';
+  END IF;
+  RETURN rolecall_internal.derived_password(v_secret, reporting_role_password.role_name);
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9312,38 +8646,28 @@ COMMENT ON FUNCTION rolecall.reporting_role_password(text)
   IS 'Returns the derived password that a reporting role logs in with';
 REVOKE ALL ON FUNCTION rolecall.reporting_role_password(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.revoke_role(
-  role_name text,
-  username text,
-  dry_run boolean DEFAULT false
-)
+CREATE OR REPLACE FUNCTION rolecall.revoke_role(role_name text, username text, dry_run boolean DEFAULT false)
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $revoke_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', revoke_role.role_name,
-          'member', revoke_role.username,
-          'state', 'absent'
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', revoke_role.role_name,
+        'member', revoke_role.username,
+        'state', 'absent'
       )
-    ), revoke_role.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), revoke_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9366,42 +8690,33 @@ COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
   IS 'Revokes the membership of one role in another, whoever granted it';
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.role_name(
-  key text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.role_name(key text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $role_name$
 DECLARE
+  v_name text;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_name text;
-  BEGIN
-    IF role_name.key IS NULL THEN
-      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
-    ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('there is no base role "%s"', role_name.key),
-        HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
-    END IF;
-    v_name := coalesce(
-      rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
-      CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
-    );
-    IF starts_with(v_name, 'pg_') THEN
-      -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
-      PERFORM rolecall_internal.check_role_name(v_name);
-    END IF;
-    RETURN v_name;
-  END;
+  IF role_name.key IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+  ELSIF role_name.key NOT IN ('anonymous', 'authenticated', 'administrator', 'default') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('there is no base role "%s"', role_name.key),
+      HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
+  END IF;
+  v_name := coalesce(
+    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+    CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
+  );
+  IF starts_with(v_name, 'pg_') THEN
+    -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
+    PERFORM rolecall_internal.check_role_name(v_name);
+  END IF;
+  RETURN v_name;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9423,67 +8738,51 @@ $role_name$;
 COMMENT ON FUNCTION rolecall.role_name(text) IS 'Returns the name of a base role in this database';
 REVOKE ALL ON FUNCTION rolecall.role_name(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.rotate_reporting_secret(
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
+CREATE OR REPLACE FUNCTION rolecall.rotate_reporting_secret(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $rotate_reporting_secret$
 DECLARE
+  v_roles text[];
+  v_left rolecall.step[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_roles text[];
-    v_left rolecall.step[];
-    v_secret bytea;
-    v_passwords jsonb;
-  BEGIN
-    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      PERFORM rolecall_internal.lock_reporting_secret(true);
-    END IF;
-    v_roles := rolecall_internal.reporting_roles(true);
-    v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
-      || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
-    -- A copy of a database has the secret of the original, which goes with this.
-    IF cardinality(v_roles) > 0
-      OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
-    THEN
-      RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
-    END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY v_left LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
-    IF cardinality(v_roles) = 0 THEN
-      RETURN;
-    END IF;
-    v_secret := CASE
-      WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
-      ELSE rolecall_internal.read_secret('rolecall.reporting', true)
-    END;
-    v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
-    IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
-      v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
-    END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(
-        jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
-      ) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.lock_reporting_secret(true);
+  END IF;
+  v_roles := rolecall_internal.reporting_roles(true);
+  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
+    || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
+  -- A copy of a database has the secret of the original, which goes with this.
+  IF cardinality(v_roles) > 0
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
+  THEN
+    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+  END IF;
+  FOREACH v_step IN ARRAY v_left LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+  IF cardinality(v_roles) = 0 THEN
+    RETURN;
+  END IF;
+  v_secret := CASE
+    WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
+    ELSE rolecall_internal.read_secret('rolecall.reporting', true)
   END;
+  v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+  END IF;
+  FOREACH v_step IN ARRAY rolecall_internal.run(
+    jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9506,17 +8805,10 @@ COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
   IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.scram_sha_256(
-  password text,
-  iterations integer DEFAULT 4096
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.scram_sha_256(password text, iterations integer DEFAULT 4096) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $scram_sha_256$
 DECLARE
   v_detail text;
@@ -9571,36 +8863,28 @@ CREATE OR REPLACE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_password$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object('name', set_password.username, 'state', 'existing')
-      ),
-      'passwords', jsonb_build_array(
-        jsonb_build_object(
-          'role', set_password.username,
-          'password', set_password.password,
-          'valid_until', set_password.valid_until
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
+    'passwords', jsonb_build_array(
+      jsonb_build_object(
+        'role', set_password.username,
+        'password', set_password.password,
+        'valid_until', set_password.valid_until
       )
-    ), set_password.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), set_password.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9622,19 +8906,13 @@ $set_password$;
 COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS 'Sets the password of a role';
 REVOKE ALL ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.set_secret(
-  key text,
-  value text
-)
-RETURNS SETOF rolecall.step
+CREATE OR REPLACE FUNCTION rolecall.set_secret(key text, value text) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -9678,17 +8956,10 @@ $set_secret$;
 COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in place of the one that the key has';
 REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.set_secret_if_absent(
-  key text,
-  value text
-)
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.set_secret_if_absent(key text, value text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret_if_absent$
 DECLARE
   v_detail text;
@@ -9735,41 +9006,28 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
   IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.user_dependencies(
-  username text
-)
-RETURNS TABLE (
-  database text,
-  kind text,
-  object text,
-  remedy text
-)
+CREATE OR REPLACE FUNCTION rolecall.user_dependencies(username text)
+RETURNS TABLE (database text, kind text, object text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $user_dependencies$
 DECLARE
+  v_role oid;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_role oid;
-  BEGIN
-    PERFORM rolecall_internal.check_role_name(user_dependencies.username);
-    v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
-    IF v_role IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', user_dependencies.username);
-    END IF;
-    RETURN QUERY
-      SELECT d.database, d.kind, d.object, d.remedy
-      FROM rolecall_internal.dependencies(v_role, false, false) AS d
-      ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
-  END;
+  PERFORM rolecall_internal.check_role_name(user_dependencies.username);
+  v_role := to_regrole(quote_ident(user_dependencies.username))::oid;
+  IF v_role IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', user_dependencies.username);
+  END IF;
+  RETURN QUERY
+    SELECT d.database, d.kind, d.object, d.remedy
+    FROM rolecall_internal.dependencies(v_role, false, false) AS d
+    ORDER BY d.database COLLATE "C", d.kind COLLATE "C", d.object COLLATE "C";
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9793,14 +9051,10 @@ COMMENT ON FUNCTION rolecall.user_dependencies(text)
      'there';
 REVOKE ALL ON FUNCTION rolecall.user_dependencies(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.version()
-RETURNS text
+CREATE OR REPLACE FUNCTION rolecall.version() RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $version$
 BEGIN
   RETURN '0.1.0';
@@ -9811,37 +9065,28 @@ COMMENT ON FUNCTION rolecall.version()
   IS 'Returns the version of what is installed in this database, as an extension or by the plain script';
 REVOKE ALL ON FUNCTION rolecall.version() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.watch_new_tables(
-  enable boolean DEFAULT true,
-  dry_run boolean DEFAULT false
-)
+CREATE OR REPLACE FUNCTION rolecall.watch_new_tables(enable boolean DEFAULT true, dry_run boolean DEFAULT false)
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $watch_new_tables$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'watch', jsonb_build_array(
-        jsonb_build_object(
-          'key', 'new_tables',
-          'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'watch', jsonb_build_array(
+      jsonb_build_object(
+        'key', 'new_tables',
+        'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
-    ), watch_new_tables.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), watch_new_tables.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9893,7 +9138,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script f1d75cd3ead19d0023a064bcc3542c6777ef0e46afaf05125b5fbe0854e984cd';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script bf9d79b681079ceb163901498eff1b5e4272dffcea74d6153548e5433ff28f5c';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

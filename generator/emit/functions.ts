@@ -41,25 +41,28 @@ const folders = {
  * Around the body of a public function: an error of what it calls is raised by the function itself, so that CONTEXT is one
  * line. Else it would repeat, call by call, what the function is made of, and the statement that failed.
  */
-function raisingAfresh(body: string): string {
-  // What a DECLARE calls is no part of the block that it belongs to: such a body becomes a block within.
-  const block = body.startsWith('DECLARE\n')
-    ? sql`
-        BEGIN
-          ${raw(body)};
-        END
-      `.text
-    : body;
-  const handler = sql`
+function raisingAfresh({ body, returns }: FunctionSpec): string {
+  const [, declared = '', statements = ''] = /^(?:DECLARE\n(.*?)\n)?BEGIN\n(.*)\nEND$/s.exec(body) ?? [];
+  // What a DECLARE computes is no part of the block that it belongs to: such a body becomes a block within.
+  const computes = declared.includes(':=');
+  return sql`
+    DECLARE
+      ${computes || declared === '' ? [] : [raw(dedented(declared))]}
+      ${returns === `SETOF ${schemas.public}.step` ? [raw('v_step rolecall.step;')] : []}
+      v_detail text;
+      v_hint text;
+    BEGIN
+      ${raw(computes ? `${body};` : dedented(statements))}
     EXCEPTION
       -- Raised afresh, so that CONTEXT is this function alone.
       WHEN ${anyOf(surfacedClasses)} THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         ${raiseAgain}
     END
-  `;
-  return `DECLARE\n  v_detail text;\n  v_hint text;\n${block.replace(/\nEND$/, () => `\n${handler.text}`)}`;
+  `.text.replace(/^\n/gm, '');
 }
+
+const dedented = (text: string): string => text.replaceAll(/^ {2}/gm, '');
 
 export function functionNode(spec: FunctionSpec): CreateFunction {
   return {
@@ -71,12 +74,11 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     volatility: spec.volatility,
     strict: spec.strict,
     parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
-    settings: {
-      search_path: 'pg_catalog, pg_temp',
-      ...(spec.room === null || spec.returns === 'event_trigger' ? session : {}),
-      ...(spec.probes ? { enable_seqscan: 'off' } : {}),
-    },
-    body: spec.room === null && spec.errors.length > 0 ? raisingAfresh(spec.body) : spec.body,
+    settings: [
+      { search_path: 'pg_catalog, pg_temp', ...(spec.probes ? { enable_seqscan: 'off' } : {}) },
+      ...(spec.room === null || spec.returns === 'event_trigger' ? [session] : []),
+    ],
+    body: spec.room === null && spec.errors.length > 0 ? raisingAfresh(spec) : spec.body,
     comment: spec.summary,
     // What users should know is in the reference; what a reader of the code should know stands above it.
     remarks: spec.room === null ? '' : spec.remarks,

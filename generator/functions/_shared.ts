@@ -36,16 +36,12 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
   return rows(sql`rolecall_internal.run(${desired(state)}, ${dryRun})`);
 }
 
-/** The statement that returns steps; a loop, as a query would have to be planned. */
+/** The statement that returns steps; a loop, as a query would have to be planned. v_step is declared for every function. */
 export function rows(steps: Sql): Sql {
   return sql`
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY ${steps} LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+    FOREACH v_step IN ARRAY ${steps} LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   `;
 }
 

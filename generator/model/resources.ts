@@ -136,14 +136,15 @@ function print(value: unknown, margin: string): string {
   if (value instanceof Sql) return value.text;
   if (!holdsSql(value)) return `${wrapped(json(value), 100 - margin.length).replaceAll('\n', `\n${margin}  `)}::jsonb`;
   const inner = `${margin}  `;
-  if (Array.isArray(value)) {
-    return `jsonb_build_array(\n${value.map((one) => `${inner}${print(one, inner)}`).join(',\n')}\n${margin})`;
-  }
-  const entries = Object.entries(value as object).filter(([, one]) => one !== undefined);
-  const pairs = entries.map(([key, one]) => `${literal(key)}, ${scalar(one, inner)}`);
-  const flat = `jsonb_build_object(${pairs.join(', ')})`;
+  const parts = Array.isArray(value)
+    ? value.map((one) => print(one, inner))
+    : Object.entries(value as object)
+        .filter(([, one]) => one !== undefined)
+        .map(([key, one]) => `${literal(key)}, ${scalar(one, inner)}`);
+  const build = Array.isArray(value) ? 'jsonb_build_array' : 'jsonb_build_object';
+  const flat = `${build}(${parts.join(', ')})`;
   if (!flat.includes('\n') && flat.length + margin.length < 100) return flat;
-  return `jsonb_build_object(\n${pairs.map((pair) => `${inner}${pair}`).join(',\n')}\n${margin})`;
+  return `${build}(\n${parts.map((part) => `${inner}${part}`).join(',\n')}\n${margin})`;
 }
 
 /** As JSON.stringify(), with blanks that a line can be broken at. */

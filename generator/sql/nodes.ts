@@ -17,7 +17,8 @@ export interface CreateFunction {
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
   readonly strict: boolean;
   readonly parallel: 'UNSAFE' | 'SAFE';
-  readonly settings: Readonly<Record<string, string>>;
+  /** By the lines that they stand on. */
+  readonly settings: readonly Readonly<Record<string, string>>[];
   readonly body: string;
   readonly comment: string;
   /** What a reader of the file should know beyond the comment; may be empty. */

@@ -35,25 +35,17 @@ function printFunction(node: CreateFunction): string {
   const target = signature(node);
   return [
     [
-      ...(node.remarks === '' ? [] : comment(`${node.comment}.\n\n${node.remarks}`)),
-      `CREATE FUNCTION ${qualified(node)}(${printArguments(node)})`,
-      `RETURNS ${node.returns}`,
+      ...(node.remarks === '' ? [] : comment(node.remarks)),
+      printHead(node),
       `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER`,
-      ...Object.entries(node.settings).map(([name, value]) => `SET ${name} = ${value}${reasons[name] ?? ''}`),
+      ...node.settings.map((settings) =>
+        Object.entries(settings).map(([name, value]) => `SET ${name} = ${value}`).join(' '),
+      ),
       `AS ${dollarQuoted(node.name, node.body)};`,
     ].join('\n'),
     [commentOn(`FUNCTION ${target}`, node.comment), revokeFromPublic(`FUNCTION ${target}`)].join('\n'),
   ].join('\n\n');
 }
-
-/** For who reads the file and wonders. */
-const reasons: Readonly<Record<string, string>> = {
-  datestyle: ' -- other styles name the time zone by an abbreviation that can mean several',
-  quote_all_identifiers: ' -- names are compared as they are stored',
-  jit: ' -- compiling a plan would take longer than running it',
-  plan_cache_mode: ' -- no plan is better for one argument than for another',
-  enable_seqscan: ' -- rows are looked up by oid, whatever the statistics say',
-};
 
 /** No line of SQL is longer. */
 export const lineWidth = 120;
@@ -84,13 +76,18 @@ function comment(text: string): string[] {
   });
 }
 
-function printArguments(node: CreateFunction): string {
-  if (node.arguments.length === 0) return '';
-  const lines = node.arguments.map(
+/** On one line where that has room for it, else with a line for each argument and each column. */
+function printHead(node: CreateFunction): string {
+  const list = node.arguments.map(
     (argument) =>
-      `  ${identifier(argument.name)} ${argument.type}${argument.default === undefined ? '' : ` DEFAULT ${argument.default}`}`,
+      `${identifier(argument.name)} ${argument.type}${argument.default === undefined ? '' : ` DEFAULT ${argument.default}`}`,
   );
-  return `\n${lines.join(',\n')}\n`;
+  const start = `CREATE FUNCTION ${qualified(node)}`;
+  const flat = `${start}(${list.join(', ')})`;
+  const returns = `RETURNS ${node.returns.replace(/\s+/g, ' ').replace('( ', '(').replace(' )', ')')}`;
+  if (flat.length + 1 + returns.length <= lineWidth) return `${flat} ${returns}`;
+  const shown = returns.length <= lineWidth ? returns : `RETURNS ${node.returns}`;
+  return flat.length <= lineWidth ? `${flat}\n${shown}` : `${start}(\n  ${list.join(',\n  ')}\n)\n${shown}`;
 }
 
 function printType(node: CreateType): string {

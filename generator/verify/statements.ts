@@ -47,7 +47,7 @@ export function functionSource(text: string, statement: Tree, node: Tree): Funct
   const body = option(node, 'as').flatMap(nameParts)[0] ?? '';
   return {
     // The parser knows no types but the server's own, and takes no others for an array that is returned.
-    statement: `${source.replace(/^RETURNS [\w.]+\[\]$/m, 'RETURNS text[]')};`,
+    statement: `${source.replace(/\bRETURNS [\w.]+\[\]$/m, 'RETURNS text[]')};`,
     body,
     before: lineAt(text, offset) + lineOf(source.trimStart(), body),
   };

@@ -10,12 +10,10 @@ CREATE FUNCTION rolecall.create_base_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_base_roles$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -34,43 +32,39 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_anonymous,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          ),
-          jsonb_build_object(
-            'name', v_authenticated,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          ),
-          jsonb_build_object(
-            'name', v_administrator,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":true}'::jsonb,
-            'protected', true
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_anonymous,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
         ),
-        'base_roles', jsonb_build_array(
-          jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
-          jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
-          jsonb_build_object('key', 'administrator', 'name', v_administrator),
-          jsonb_build_object(
-            'key', 'default',
-            'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-          )
+        jsonb_build_object(
+          'name', v_authenticated,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_administrator,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":true}'::jsonb,
+          'protected', true
         )
-      ), create_base_roles.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'base_roles', jsonb_build_array(
+        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+        jsonb_build_object('key', 'administrator', 'name', v_administrator),
+        jsonb_build_object(
+          'key', 'default',
+          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+        )
+      )
+    ), create_base_roles.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

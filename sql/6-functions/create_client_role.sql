@@ -8,12 +8,10 @@ CREATE FUNCTION rolecall.create_client_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_client_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -31,32 +29,28 @@ BEGIN
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                       btrim(create_client_role.statement_timeout));
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_name,
-            'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
-              '"replication":false, "bypassrls":false}'::jsonb,
-            'protected', true
-          )
-        ),
-        'memberships', jsonb_build_array(
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
-        ),
-        'settings', jsonb_build_array(
-          jsonb_build_object(
-            'role', v_name,
-            'name', 'statement_timeout',
-            'value', create_client_role.statement_timeout
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_name,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
         )
-      ), create_client_role.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
+      ),
+      'settings', jsonb_build_array(
+        jsonb_build_object(
+          'role', v_name,
+          'name', 'statement_timeout',
+          'value', create_client_role.statement_timeout
+        )
+      )
+    ), create_client_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

@@ -10,12 +10,10 @@ CREATE FUNCTION rolecall.create_test_users(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_test_users$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -29,33 +27,29 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', v_user,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_test_users.app_password
-          ),
-          jsonb_build_object(
-            'name', v_admin,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_test_users.admin_password
-          )
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_user,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.app_password
         ),
-        'memberships', jsonb_build_array(
-          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-          jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-          jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-          jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+        jsonb_build_object(
+          'name', v_admin,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.admin_password
         )
-      ), create_test_users.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
+        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
+        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+      )
+    ), create_test_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

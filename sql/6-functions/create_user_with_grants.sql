@@ -10,12 +10,10 @@ CREATE FUNCTION rolecall.create_user_with_grants(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $create_user_with_grants$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -36,22 +34,18 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-        'roles', jsonb_build_array(
-          jsonb_build_object(
-            'name', create_user_with_grants.username,
-            'initial', '{"login":true}'::jsonb,
-            'password', create_user_with_grants.password
-          )
-        ),
-        'memberships', v_memberships
-      ), create_user_with_grants.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user_with_grants.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_user_with_grants.password
+        )
+      ),
+      'memberships', v_memberships
+    ), create_user_with_grants.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

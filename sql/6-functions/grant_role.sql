@@ -11,32 +11,26 @@ CREATE FUNCTION rolecall.grant_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $grant_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', grant_role.role_name,
-          'member', grant_role.username,
-          'admin', grant_role.admin_option,
-          'inherit', grant_role.inherit_option,
-          'set', grant_role.set_option
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', grant_role.role_name,
+        'member', grant_role.username,
+        'admin', grant_role.admin_option,
+        'inherit', grant_role.inherit_option,
+        'set', grant_role.set_option
       )
-    ), grant_role.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), grant_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

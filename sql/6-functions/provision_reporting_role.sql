@@ -13,32 +13,26 @@ CREATE FUNCTION rolecall.provision_reporting_role(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_role$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY   rolecall_internal.provision(
-      jsonb_build_array(
-        rolecall_internal.read_access(
-          provision_reporting_role.role_name, provision_reporting_role.schemas,
-          provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
-          provision_reporting_role.search_path
-        )
-      ),
-      provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
-        provision_reporting_role.dry_run
-    ) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+  FOREACH v_step IN ARRAY   rolecall_internal.provision(
+    jsonb_build_array(
+      rolecall_internal.read_access(
+        provision_reporting_role.role_name, provision_reporting_role.schemas,
+        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+        provision_reporting_role.search_path
+      )
+    ),
+    provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
+      provision_reporting_role.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

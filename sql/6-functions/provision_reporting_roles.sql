@@ -14,12 +14,10 @@ CREATE FUNCTION rolecall.provision_reporting_roles(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $provision_reporting_roles$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -36,26 +34,22 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
     END IF;
-    DECLARE
-      v_step rolecall.step;
-    BEGIN
-      FOREACH v_step IN ARRAY   rolecall_internal.provision(
-        jsonb_build_array(
-          rolecall_internal.read_access(
-            v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
-            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-          ),
-          rolecall_internal.read_access(
-            v_raw, ARRAY[provision_reporting_roles.raw_schema],
-            provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
-          )
+    FOREACH v_step IN ARRAY   rolecall_internal.provision(
+      jsonb_build_array(
+        rolecall_internal.read_access(
+          v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
         ),
-        provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-        provision_reporting_roles.dry_run
-      ) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END;
+        rolecall_internal.read_access(
+          v_raw, ARRAY[provision_reporting_roles.raw_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+        )
+      ),
+      provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
+      provision_reporting_roles.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

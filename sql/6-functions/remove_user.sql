@@ -11,35 +11,29 @@ CREATE FUNCTION rolecall.remove_user(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $remove_user$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF remove_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', remove_user.username,
-          'state', 'absent',
-          'reassign_to', remove_user.reassign_to,
-          'drop_owned', remove_user.drop_owned,
-          'terminate_sessions', remove_user.terminate_sessions
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', remove_user.username,
+        'state', 'absent',
+        'reassign_to', remove_user.reassign_to,
+        'drop_owned', remove_user.drop_owned,
+        'terminate_sessions', remove_user.terminate_sessions
       )
-    ), remove_user.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), remove_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

@@ -9,36 +9,28 @@ CREATE FUNCTION rolecall.set_password(
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO -- other styles name the time zone by an abbreviation that can mean several
-SET quote_all_identifiers = off -- names are compared as they are stored
-SET jit = off -- compiling a plan would take longer than running it
-SET plan_cache_mode = force_generic_plan -- no plan is better for one argument than for another
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_password$
 DECLARE
+  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  DECLARE
-    v_step rolecall.step;
-  BEGIN
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object('name', set_password.username, 'state', 'existing')
-      ),
-      'passwords', jsonb_build_array(
-        jsonb_build_object(
-          'role', set_password.username,
-          'password', set_password.password,
-          'valid_until', set_password.valid_until
-        )
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
+    'passwords', jsonb_build_array(
+      jsonb_build_object(
+        'role', set_password.username,
+        'password', set_password.password,
+        'valid_until', set_password.valid_until
       )
-    ), set_password.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
-  END;
+    )
+  ), set_password.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

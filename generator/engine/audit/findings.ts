@@ -551,7 +551,7 @@ export function audit_server(principals: Principals): SetOf<FindingRow> {
                  ELSE 'sets this parameter for the server'
                END,
                coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
-        FROM ${parameterPrivileges}
+        FROM ${parameterPrivileges(sql`x`)}
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
     END

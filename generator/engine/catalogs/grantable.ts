@@ -112,8 +112,8 @@ export function parameter_privileges(): Returns<Jsonb> {
   `;
 }
 
-/** The privileges on parameters, x; the bootstrap superuser, whose oid is 10, owns them all. */
-export const parameterPrivileges = sql`
+/** The privileges on parameters; the bootstrap superuser, whose oid is 10, owns them all. */
+export const parameterPrivileges = (alias: Sql) => sql`
   jsonb_to_recordset(rolecall_internal.parameter_privileges())
-    AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    AS ${alias}(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
 `;

@@ -12,6 +12,7 @@ import { classRanges, stableRanges } from './_code-points.ts';
  * ranges of a later one are joined up across the code points of an earlier one.
  * @volatility immutable
  * @strict
+ * @long its lines are data: the ranges of RFC 3454
  */
 export function stringprep_class(code_point: Integer): Returns<Text> {
   return sql`

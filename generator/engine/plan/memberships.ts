@@ -22,15 +22,12 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       v_role_oid oid;
       v_member_oid oid;
       v_edges jsonb[];
-      v_admin boolean;
-      v_inherit boolean;
-      v_set boolean;
       v_made jsonb;
       v_absent text;
-      v_grantor text;
-      v_by_grantor boolean := ${serverVersion} >= 16;
     BEGIN
-      IF NOT v_by_grantor AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)') THEN
+      IF ${serverVersion} < 16
+        AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
+      THEN
         RAISE EXCEPTION USING
           ERRCODE = 'feature_not_supported',
           MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
@@ -50,10 +47,6 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
         v_member_oid := to_regrole(quote_ident(v_member))::oid;
         v_edges := '{}'::jsonb[];
         v_absent := NULL;
-        v_grantor := NULL;
-        v_admin := (v_wanted ->> 'admin')::boolean;
-        v_inherit := (v_wanted ->> 'inherit')::boolean;
-        v_set := (v_wanted ->> 'set')::boolean;
         IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
           v_made := coalesce(v_made, (
             SELECT jsonb_object_agg(n.name, true)
@@ -67,32 +60,15 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
           );
         END IF;
         IF cardinality(v_edges) > 0 THEN
-          v_admin := v_admin AND NOT ${having('admin')};
-          -- Before 16 no membership has options to differ in.
-          IF v_by_grantor THEN
-            v_wanted := rolecall_internal.with_options(v_wanted, to_jsonb(v_edges), v_member_oid);
-            v_inherit := (v_wanted -> 'inherit')::boolean;
-            v_set := (v_wanted -> 'set')::boolean;
-          END IF;
-          CONTINUE WHEN v_admin IS NOT TRUE AND (
-            NOT v_by_grantor
-            OR (${having('inherit')} OR NOT v_inherit)
-               AND (${having('set')} OR NOT v_set)
-          );
-          -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
-          v_grantor := (
-            SELECT v_member FROM unnest(v_edges) AS e
-            WHERE rolecall_internal.is_creator_edge(e)
-              AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
-            LIMIT 1
-          );
+          v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+          CONTINUE WHEN v_wanted IS NULL;
         END IF;
         v_changes := v_changes || ROW(
           'grant_role', v_member,
           format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-                   CASE WHEN v_admin THEN 'ADMIN OPTION' END,
-                   'INHERIT ' || upper(v_inherit::text COLLATE "C"), 'SET ' || upper(v_set::text COLLATE "C")
-                 ), ''), ' GRANTED BY ' || quote_ident(v_grantor)),
+                   CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+                   'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
+                 ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
           NULL, ${locks(sql`v_member`, sql`v_role`)},
           CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
         )::rolecall_internal.change;
@@ -103,33 +79,55 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
 }
 
 /**
- * A membership with the options that it does not ask for: as they are, where the edges leave a membership that gives
- * something; else as a plain GRANT gives them
+ * A membership with what the edges that are there lack of it, and who is to grant that; null where they lack nothing
+ *
+ * Options that it does not ask for stay as they are, where the edges leave a membership that gives something; else they
+ * are those of a plain GRANT.
  * @volatility stable
  * @probes
  */
-export function with_options(membership: Jsonb, edges: Jsonb, member: Oid): Returns<Jsonb> {
+export function missing_options(membership: Jsonb, edges: Jsonb, member: Oid): Returns<Jsonb> {
   return sql`
     DECLARE
-      v_inherits boolean := ${edges} @> '[{"inherit_option": true}]';
-      v_sets boolean := ${edges} @> '[{"set_option": true}]';
+      v_has_admin boolean := ${having(edges, 'admin')};
+      v_inherits boolean := ${having(edges, 'inherit')};
+      v_sets boolean := ${having(edges, 'set')};
+      v_admin boolean := (${membership} ->> 'admin')::boolean AND NOT v_has_admin;
       v_inherit boolean := (${membership} ->> 'inherit')::boolean;
       v_set boolean := (${membership} ->> 'set')::boolean;
     BEGIN
-      IF NOT (v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE) THEN
-        v_sets := true;
-        IF v_inherit IS NULL THEN
-          v_inherits := coalesce((SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = ${member} LIMIT 1), true);
+      -- Before 16 no membership has options to differ in.
+      IF ${serverVersion} >= 16 THEN
+        IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
+          v_inherit := coalesce(v_inherit, v_inherits);
+          v_set := coalesce(v_set, v_sets);
+        ELSE
+          v_inherit := coalesce(
+            v_inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = ${member} LIMIT 1), true
+          );
+          v_set := coalesce(v_set, true);
         END IF;
       END IF;
-      RETURN ${membership}
-        || jsonb_build_object('inherit', coalesce(v_inherit, v_inherits), 'set', coalesce(v_set, v_sets));
+      IF v_admin IS NOT TRUE AND (v_inherits OR v_inherit IS NOT TRUE) AND (v_sets OR v_set IS NOT TRUE) THEN
+        RETURN NULL;
+      END IF;
+      RETURN jsonb_build_object(
+        'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
+        -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+        'grantor', (
+          SELECT ${membership} ->> 'member' FROM jsonb_array_elements(${edges}) AS e(edge)
+          WHERE rolecall_internal.is_creator_edge(e.edge)
+            AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+          LIMIT 1
+        )
+      );
     END
   `;
 }
 
 /** Whether one of the edges has the option. */
-const having = (option: 'admin' | 'inherit' | 'set') => sql`${text(`{"${option}_option": true}`)} <@ ANY (v_edges)`;
+const having = (edges: Sql, option: 'admin' | 'inherit' | 'set') =>
+  sql`${edges} @> ${text(`[{"${option}_option": true}]`)}`;
 
 /**
  * Memberships that are to end, and options that are to be taken away
@@ -172,10 +170,10 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
           UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
           UNION ALL
           SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
-            AND ${has('inherit_option')}
+            AND ${has(sql`e`, 'inherit_option')}
           UNION ALL
           SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
-            AND ${has('set_option')}
+            AND ${has(sql`e`, 'set_option')}
         ) AS r(option)
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
         WHERE w.every OR NOT c.is_creator
@@ -186,7 +184,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
 }
 
 /** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
-const has = (option: 'inherit_option' | 'set_option') => sql`coalesce((to_jsonb(e) -> ${text(option)})::boolean, true)`;
+const has = (edge: Sql, option: 'inherit_option' | 'set_option') =>
+  sql`coalesce((to_jsonb(${edge}) -> ${text(option)})::boolean, true)`;
 
 /** The granted role is the second. */
 const locks = (member: Sql, role: Sql) => sql`ARRAY[${member}, ${role}]`;

@@ -6,125 +6,29 @@
  * CONNECT, SELECT on large objects and on columns of the tables that it reads, EXECUTE on functions that do no more than
  * the role itself could.
  */
-import type { ChangeRow, Places, SetOf } from '../../model/types.ts';
-import { Sql, sql } from '../../sql/template.ts';
+import type { Bool, ChangeRow, Integer, Oid, Places, SetOf, Table, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
 import { grantableObjects, owned, parameterPrivileges, plainOwner, revocations } from '../catalogs/grantable.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { readers } from './tables.ts';
-
-/** What pg_shdepend has about a role, but for privileges on whole tables, which are most of it. */
-const otherThanTables = (role: Sql) => sql`
-  SELECT d.* FROM pg_shdepend AS d
-  WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = ${role}
-    AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
-  OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-`;
 
 /**
  * Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take
- *
- * All of them are found from pg_shdepend, by its index on roles.
  * @volatility stable
  * @probes
  */
 export function plan_other_excess(places: Places): SetOf<ChangeRow> {
   return sql`
-    DECLARE
-      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
       -- As a rule there is nothing, which one look shows before the rest has to be planned.
-      IF NOT EXISTS (
-        SELECT FROM (
-          ${readers(places)}
-        ) AS t
-        CROSS JOIN LATERAL (
-          ${otherThanTables(sql`t.role_oid`)}
-        ) AS d
-        WHERE (${owned(sql`d`)})
-           OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
-                 WHEN 'pg_default_acl'::regclass THEN false
-                 WHEN 'pg_namespace'::regclass THEN EXISTS (
-                   SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
-                   WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
-                 )
-                 ELSE true
-               END)
-      ) THEN
+      IF NOT EXISTS (SELECT FROM rolecall_internal.held_otherwise(${places})) THEN
         RETURN;
       END IF;
       RETURN QUERY
-        WITH held AS MATERIALIZED (
-          SELECT t.position, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype
-          FROM (
-            ${readers(places)}
-          ) AS t
-          CROSS JOIN LATERAL (
-            ${otherThanTables(sql`t.role_oid`)}
-          ) AS d
-          WHERE (d.deptype = 'a' AND d.dbid IN (0, v_here)) OR (${owned(sql`d`)})
-        ),
-        object AS (
-          SELECT h.position, h.role, h.role_oid, g.kind,
-                 CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
-                 g.object, g.owner, g.acl, g.harmless
-          FROM held AS h
-          JOIN (
-            ${grantableObjects}
-          ) AS g ON g.classid = h.classid AND g.oid = h.objid
-          WHERE h.deptype = 'a'
+        WITH entry(position, role, kind, target, object, owner, grantor, privilege, is_grantable, harmless) AS (
+          SELECT * FROM rolecall_internal.privileges_on_objects(${places})
           UNION ALL
-          SELECT h.position, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
-          FROM held AS h
-          JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
-          JOIN pg_namespace AS n ON n.oid = y.typnamespace
-          WHERE h.deptype = 'a'
-          UNION ALL
-          SELECT h.position, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
-                 -- Not one that runs as its owner, reaches out of the database, or was made to be closed to others.
-                 CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
-                   SELECT FROM pg_init_privs AS i
-                   WHERE i.classoid = h.classid AND i.objoid = f.oid
-                     AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
-                 ) THEN 'EXECUTE' END
-          FROM held AS h
-          JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
-          JOIN pg_language AS l ON l.oid = f.prolang
-          JOIN pg_namespace AS n ON n.oid = f.pronamespace
-          WHERE h.deptype = 'a'
-        ),
-        entry AS (
-          SELECT o.position, o.role, o.kind || ' ' AS kind, o.target::text AS target, o.object, o.owner, x.grantor,
-                 x.privilege_type AS privilege, x.is_grantable, coalesce(x.privilege_type = o.harmless, false) AS harmless
-          FROM object AS o
-          CROSS JOIN LATERAL aclexplode(o.acl) AS x
-          WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
-          UNION ALL
-          SELECT h.position, h.role, '', n.nspname, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-                 format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
-                 x.is_grantable,
-                 x.privilege_type = 'SELECT'
-                   AND EXISTS (
-                     SELECT FROM unnest(${places}) AS p
-                     WHERE p.position = h.position AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
-                   )
-          FROM held AS h
-          JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
-          JOIN pg_class AS c ON c.oid = a.attrelid
-          JOIN pg_namespace AS n ON n.oid = c.relnamespace
-          CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-          WHERE h.deptype = 'a' AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-          GROUP BY h.position, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
-                   x.grantor, x.privilege_type, x.is_grantable
-          UNION ALL
-          SELECT t.position, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
-                 x.is_grantable, false
-          FROM ${parameterPrivileges}
-          JOIN (
-            ${readers(places)}
-          ) AS t ON t.role_oid = x.grantee
-          CROSS JOIN LATERAL (
-            SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-            FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
-          ) AS i(name)
+          SELECT * FROM rolecall_internal.privileges_on_columns(${places})
         ),
         excess AS (
           SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
@@ -138,21 +42,176 @@ export function plan_other_excess(places: Places): SetOf<ChangeRow> {
           ${revocations(sql`excess`)}
         ),
         possession AS (
-          SELECT h.position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+          SELECT h.number AS position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
                  format('REASSIGN OWNED BY %I TO ${plainOwner}', h.role), h.role,
                  format('owns objects%s, which it can write and change: %s',
                         ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
-          FROM held AS h
-          LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.oid <> v_here
-          WHERE h.deptype = 'o'
+          FROM rolecall_internal.held_otherwise(${places}) AS h
+          LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.datname <> current_database()
+          WHERE h.owns
             AND (d.oid IS NOT NULL
                  OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
-          GROUP BY h.position, h.role, d.datname
+          GROUP BY h.number, h.role, d.datname
         )
         SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
                CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
         FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
         ORDER BY c.position, c.phase, c.statement;
+    END
+  `;
+}
+
+/**
+ * What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges
+ *
+ * All of it is found from pg_shdepend, by its index on roles.
+ * @volatility stable
+ * @probes
+ */
+export function held_otherwise(places: Places): Table<{
+  number: Integer;
+  role: Text;
+  role_oid: Oid;
+  dbid: Oid;
+  classid: Oid;
+  objid: Oid;
+  objsubid: Integer;
+  owns: Bool;
+}> {
+  return sql`
+    DECLARE
+      v_here oid := ${thisDatabase};
+    BEGIN
+      RETURN QUERY
+        SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
+        FROM (
+          ${readers(places)}
+        ) AS t
+        CROSS JOIN LATERAL (
+          SELECT d.* FROM pg_shdepend AS d
+          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
+            AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+          OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+        ) AS d
+        WHERE (${owned(sql`d`)})
+           OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+                 WHEN 'pg_default_acl'::regclass THEN false
+                 WHEN 'pg_namespace'::regclass THEN EXISTS (
+                   SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+                   WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+                 )
+                 ELSE true
+               END);
+    END
+  `;
+}
+
+/**
+ * The privileges that roles which are to read have on whole objects other than tables, and on parameters
+ *
+ * Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be closed
+ * to others.
+ * @volatility stable
+ * @probes
+ */
+export function privileges_on_objects(places: Places): Table<{
+  number: Integer;
+  role: Text;
+  kind: Text;
+  target: Text;
+  object: Text;
+  owner: Oid;
+  grantor: Oid;
+  privilege: Text;
+  is_grantable: Bool;
+  harmless: Bool;
+}> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH held AS MATERIALIZED (
+          SELECT h.* FROM rolecall_internal.held_otherwise(${places}) AS h WHERE NOT h.owns
+        ),
+        object AS (
+          SELECT h.number, h.role, h.role_oid, g.kind,
+                 CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+                 g.object, g.owner, g.acl, g.harmless
+          FROM held AS h
+          JOIN (
+            ${grantableObjects}
+          ) AS g ON g.classid = h.classid AND g.oid = h.objid
+          UNION ALL
+          SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
+          FROM held AS h
+          JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+          JOIN pg_namespace AS n ON n.oid = y.typnamespace
+          UNION ALL
+          SELECT h.number, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
+                 CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
+                   SELECT FROM pg_init_privs AS i
+                   WHERE i.classoid = h.classid AND i.objoid = f.oid
+                     AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+                 ) THEN 'EXECUTE' END
+          FROM held AS h
+          JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+          JOIN pg_language AS l ON l.oid = f.prolang
+          JOIN pg_namespace AS n ON n.oid = f.pronamespace
+        )
+        SELECT o.number, o.role, o.kind || ' ', o.target::text, o.object, o.owner, x.grantor,
+               x.privilege_type, x.is_grantable, coalesce(x.privilege_type = o.harmless, false)
+        FROM object AS o
+        CROSS JOIN LATERAL aclexplode(o.acl) AS x
+        WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
+        UNION ALL
+        SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+               x.is_grantable, false
+        FROM ${parameterPrivileges(sql`x`)}
+        JOIN (
+          ${readers(places)}
+        ) AS t ON t.role_oid = x.grantee
+        CROSS JOIN LATERAL (
+          SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+          FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+        ) AS i(name);
+    END
+  `;
+}
+
+/**
+ * The privileges that roles which are to read have on single columns; SELECT is harmless in the tables that they read
+ * @volatility stable
+ * @probes
+ */
+export function privileges_on_columns(places: Places): Table<{
+  number: Integer;
+  role: Text;
+  kind: Text;
+  target: Text;
+  object: Text;
+  owner: Oid;
+  grantor: Oid;
+  privilege: Text;
+  is_grantable: Bool;
+  harmless: Bool;
+}> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT h.number, h.role, '', n.nspname::text, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
+               format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
+               x.is_grantable,
+               x.privilege_type = 'SELECT' AND EXISTS (
+                 SELECT FROM unnest(${places}) AS p
+                 WHERE p.position = h.number AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
+               )
+        FROM rolecall_internal.held_otherwise(${places}) AS h
+        JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
+        JOIN pg_class AS c ON c.oid = a.attrelid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+        WHERE NOT h.owns AND x.grantee = h.role_oid AND x.grantee <> c.relowner
+        GROUP BY h.number, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
+                 x.grantor, x.privilege_type, x.is_grantable;
     END
   `;
 }
