@@ -275,6 +275,107 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belong
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
+-- sql/5-internal/catalogs/acl_entries.sql
+-- The ACL of the table comes with that of a column: its grant options count for the columns too.
+CREATE FUNCTION rolecall_internal.acl_entries(role_oid oid)
+RETURNS TABLE (
+  classid oid,
+  objid oid,
+  objsubid integer,
+  kind text,
+  object text,
+  part text,
+  owner oid,
+  grantor oid,
+  grantee oid,
+  privilege text,
+  is_grantable boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $acl_entries$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT DISTINCT d.classid, d.objid, s.objsubid
+      FROM pg_shdepend AS d
+      CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
+        AND d.dbid IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        ))
+    ),
+    object AS (
+      SELECT h.*, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.oid::regclass::text AS object,
+             NULL::text AS part, c.relowner AS owner, c.relacl AS acl
+      FROM held AS h
+      JOIN pg_class AS c ON h.classid = 'pg_class'::regclass AND c.oid = h.objid
+      WHERE h.objsubid = 0
+      UNION ALL
+      SELECT h.*, 'TABLE', c.oid::regclass::text, quote_ident(a.attname), c.relowner, a.attacl
+      FROM held AS h
+      JOIN pg_class AS c ON h.classid = 'pg_class'::regclass AND c.oid = h.objid
+      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+      WHERE h.objsubid <> 0
+      UNION ALL
+      SELECT h.*, 'ROUTINE', f.oid::regprocedure::text, NULL, f.proowner, f.proacl
+      FROM held AS h
+      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+      UNION ALL
+      SELECT h.*, 'TYPE', y.oid::regtype::text, NULL, y.typowner, y.typacl
+      FROM held AS h
+      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+      UNION ALL
+      SELECT h.*, g.kind, g.object, NULL, g.owner, g.acl
+      FROM held AS h
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
+    )
+    SELECT o.classid, o.objid, o.objsubid, o.kind, o.object, o.part, o.owner,
+           x.grantor, x.grantee, x.privilege_type, x.is_grantable
+    FROM object AS o
+    CROSS JOIN LATERAL aclexplode(o.acl) AS x
+    UNION ALL
+    SELECT h.classid, h.objid, 0, 'PARAMETER', i.identity, NULL, 10::oid, -- the bootstrap superuser
+           x.grantor, x.grantee, x.privilege_type, x.is_grantable
+    FROM held AS h
+    CROSS JOIN LATERAL pg_identify_object(h.classid, h.objid, 0) AS i
+    JOIN jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+      ON x.parameter = i.identity
+    WHERE h.classid = to_regclass('pg_catalog.pg_parameter_acl');
+END
+$acl_entries$;
+
+COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
+  IS 'Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared';
+REVOKE ALL ON FUNCTION rolecall_internal.acl_entries(oid) FROM PUBLIC;
+
 -- sql/5-internal/plan/acting_as_owner.sql
 -- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
 -- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
@@ -1585,16 +1686,21 @@ CREATE FUNCTION rolecall_internal.blocking(role_oid oid, reassigns boolean, drop
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $blocking$
+DECLARE
+  v_objects text;
+  v_losses text;
 BEGIN
-  RETURN (
+  v_objects := (
     WITH found AS MATERIALIZED (
       SELECT d.* FROM rolecall_internal.dependencies(blocking.role_oid, blocking.reassigns, blocking.drops) AS d
       WHERE d.cleared_by IS NULL
     ),
     kind AS (
       SELECT f.database,
-             format('%s (%s%s)', f.kind, array_to_string((array_agg(f.object ORDER BY f.object))[1:10], ', '),
-                    ' and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more') AS objects
+             format('%s (%s)', f.kind, concat(
+               array_to_string((array_agg(DISTINCT f.object ORDER BY f.object))[1:10], ', '),
+               ' and ' || nullif(greatest(count(DISTINCT f.object) - 10, 0), 0) || ' more'
+             )) AS objects
       FROM found AS f GROUP BY f.database, f.kind
     ),
     remedy AS (
@@ -1614,11 +1720,21 @@ BEGIN
         )
     ) AS r
   );
+  IF NOT blocking.drops THEN
+    v_losses := (
+      SELECT array_to_string((array_agg(g.statement))[1:10], '; ')
+      FROM rolecall_internal.plan_regrants(blocking.role_oid, blocking.reassigns) AS g WHERE g.sqlstate IS NOT NULL
+    );
+  END IF;
+  RETURN concat_ws(
+    E'\n', v_objects, 'Others lose what the role granted, unless it is granted again first: ' || v_losses
+  );
 END
 $blocking$;
 
 COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
-  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
+  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would '
+     'lose';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/bypassrls_refusal.sql
@@ -2330,20 +2446,13 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $dependencies$
 DECLARE
   v_name text := quote_ident(pg_get_userbyid(dependencies.role_oid));
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
     WITH found AS MATERIALIZED (
-      SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
-             -- These two are not reassigned but dropped.
-             s.deptype = 'o'
-               AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
-             s.classid::regclass::text AS catalog
-      FROM pg_shdepend AS s
-      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = dependencies.role_oid
+      SELECT d.* FROM rolecall_internal.depending(dependencies.role_oid) AS d
     ),
     owning AS (
-      SELECT f.dbid FROM found AS f WHERE f.reassignable AND NOT f.shared GROUP BY 1
+      SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
     ),
     -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
     given AS (
@@ -2352,66 +2461,124 @@ BEGIN
       FROM pg_auth_members AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
       WHERE e.grantor = dependencies.role_oid AND dependencies.role_oid NOT IN (e.member, e.roleid)
-        AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+        AND EXISTS (SELECT FROM found AS f WHERE f.classid = 'pg_auth_members'::regclass)
+    ),
+    judged AS (
+      SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
+             CASE WHEN f.is_ours
+                    THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(dependencies.role_oid))
+                  ELSE coalesce(g.remedy, l.remedy) END AS remedy,
+             CASE WHEN dependencies.reassigns AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
+                  WHEN (f.is_here OR (f.is_shared AND f.how <> 'o')) AND (dependencies.drops OR dependencies.reassigns)
+                       AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
+      FROM found AS f
+      LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
+      LEFT JOIN rolecall_internal.left_by_drop_owned(
+        dependencies.role_oid, dependencies.drops OR dependencies.reassigns
+      ) AS l
+        ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
+           AND (f.is_here OR f.is_shared)
+      -- One that the role gave to itself ends with the role.
+      WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
     )
-    SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
-           CASE WHEN dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
-                WHEN (f.dbid = v_here OR (f.shared AND NOT f.owned))
-                     -- A membership that the role gave to somebody ends only where that was asked for by name.
-                     AND (dependencies.drops OR (dependencies.reassigns AND g.oid IS NULL)) THEN 'drop_owned' END
-    FROM found AS f
-    LEFT JOIN given AS g ON g.oid = f.objid AND f.catalog = 'pg_auth_members'
-    LEFT JOIN pg_subscription AS u ON u.oid = f.objid AND f.catalog = 'pg_subscription'
-    LEFT JOIN pg_database AS d
-      ON d.oid = CASE WHEN f.catalog = 'pg_database' THEN f.objid WHEN f.shared THEN u.subdbid ELSE f.dbid END
-    LEFT JOIN owning AS o ON o.dbid = f.dbid
-    -- The names of what is in another database are known only there.
+    SELECT j.database, k.kind, concat(
+      array_to_string((array_agg(DISTINCT k.object ORDER BY k.object))[1:10], ', '),
+      ' and ' || nullif(greatest(count(DISTINCT k.object) - 10, 0), 0) || ' more'
+    ), k.remedy, j.cleared_by
+    FROM judged AS j
+    LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
     CROSS JOIN LATERAL (
-      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i
-      WHERE f.shared OR f.dbid = v_here
-      UNION ALL
-      SELECT CASE f.catalog
-               WHEN 'pg_class' THEN 'relation'
-               WHEN 'pg_namespace' THEN 'schema'
-               WHEN 'pg_proc' THEN 'function'
-               ELSE replace(substr(f.catalog, length('pg_') + 1), '_', ' ')
-             END, 'oid ' || f.objid
-      WHERE NOT (f.shared OR f.dbid = v_here)
-    ) AS i
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN g.oid IS NOT NULL THEN 'membership'
-                  WHEN i.type = 'default acl' THEN 'default privileges'
-                  WHEN f.deptype = 'a' THEN 'privileges on ' || i.type
-                  WHEN f.deptype = 'i' THEN 'initial privileges on ' || i.type
-                  ELSE i.type END,
-             coalesce(g.object, i.identity)
-    ) AS k(kind, object)
-    CROSS JOIN LATERAL (
-      SELECT CASE
-               WHEN g.oid IS NOT NULL THEN g.remedy
-               WHEN f.shared AND f.owned
-                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(i.type COLLATE "C"), i.identity)
-               WHEN f.shared THEN format(
+      SELECT CASE WHEN j.is_ours THEN 'operator'
+                  WHEN j.membership IS NOT NULL THEN 'membership'
+                  WHEN j.type = 'default acl' THEN 'default privileges'
+                  WHEN j.how = 'a' THEN 'privileges on ' || j.type
+                  WHEN j.how = 'i' THEN 'initial privileges on ' || j.type
+                  ELSE j.type END,
+             CASE WHEN j.is_ours THEN 'rolecall' ELSE coalesce(j.membership, j.identity) END,
+             coalesce(j.remedy, CASE
+               WHEN j.is_shared AND j.how = 'o'
+                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(j.type COLLATE "C"), j.identity)
+               WHEN j.is_shared THEN format(
                  'REVOKE ALL ON %s %s FROM %s CASCADE',
-                 CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
-                 i.identity, v_name
+                 CASE j.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(j.type COLLATE "C") END,
+                 j.identity, v_name
                )
-               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
+               WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
                -- It drops what is still owned.
                ELSE concat_ws('; ',
-                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
+                 CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
                  format('DROP OWNED BY %s', v_name)
                )
-             END
-    ) AS r(remedy)
-    -- One that the role gave to itself ends with the role.
-    WHERE f.catalog <> 'pg_auth_members' OR g.oid IS NOT NULL;
+             END)
+    ) AS k(kind, object, remedy)
+    -- One line for what is the same here, and for what has no name here.
+    GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
 END
 $dependencies$;
 
 COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
   IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
 REVOKE ALL ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean) FROM PUBLIC;
+
+-- sql/5-internal/plan/depending.sql
+CREATE FUNCTION rolecall_internal.depending(role_oid oid)
+RETURNS TABLE (
+  classid oid,
+  objid oid,
+  objsubid integer,
+  how text,
+  database text,
+  is_here boolean,
+  is_shared boolean,
+  is_reassignable boolean,
+  type text,
+  identity text,
+  is_ours boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $depending$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  RETURN QUERY
+    SELECT s.classid, s.objid, s.objsubid, s.deptype::text, coalesce(d.datname, current_database())::text,
+           p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype = 'a'
+    FROM pg_shdepend AS s
+    LEFT JOIN pg_subscription AS u ON u.oid = s.objid AND s.classid = 'pg_subscription'::regclass
+    LEFT JOIN pg_database AS d
+      ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid
+                      WHEN s.dbid = 0 THEN u.subdbid ELSE s.dbid END
+    CROSS JOIN LATERAL (SELECT s.dbid = v_here) AS p(here)
+    CROSS JOIN LATERAL (SELECT s.deptype = 'o'
+      AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)) AS o(owned)
+    CROSS JOIN LATERAL (
+      SELECT i.type, i.identity, coalesce(
+               CASE i.type WHEN 'schema' THEN i.name ELSE i.schema END
+                 IN ('rolecall', 'rolecall_internal', 'rolecall_watch'),
+               false
+             )
+      FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
+      WHERE p.here OR s.dbid = 0
+      UNION ALL
+      -- The names of what is in another database are known only there.
+      SELECT CASE s.classid
+               WHEN 'pg_class'::regclass THEN 'relation'
+               WHEN 'pg_namespace'::regclass THEN 'schema'
+               WHEN 'pg_proc'::regclass THEN 'function'
+               ELSE replace(substr(s.classid::regclass::text, length('pg_') + 1), '_', ' ')
+             END, 'oid ' || s.objid, false
+      WHERE NOT (p.here OR s.dbid = 0)
+    ) AS i(type, identity, is_ours)
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid;
+END
+$depending$;
+
+COMMENT ON FUNCTION rolecall_internal.depending(oid)
+  IS 'What pg_shdepend has about a role, with names where they can be known from this database';
+REVOKE ALL ON FUNCTION rolecall_internal.depending(oid) FROM PUBLIC;
 
 -- sql/5-internal/secrets/derived_password.sql
 CREATE FUNCTION rolecall_internal.derived_password(secret bytea, role_name text) RETURNS text
@@ -2602,6 +2769,134 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
+-- sql/5-internal/plan/given_memberships.sql
+-- Before PostgreSQL 16 a membership does not depend on who granted it.
+CREATE FUNCTION rolecall_internal.given_memberships(role_oid oid)
+RETURNS TABLE (operation text, target text, statement text, granted text, may boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $given_memberships$
+DECLARE
+  v_caller record;
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+    RETURN;
+  END IF;
+  SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  RETURN QUERY
+    SELECT 'grant_role', m.member,
+           format('GRANT %I TO %I WITH %sINHERIT %s, SET %s%s', m.granted, m.member,
+                  CASE WHEN e.admin_option AND NOT o.admin THEN 'ADMIN OPTION, ' END,
+                  upper(n.inherit::text COLLATE "C"), upper(n.set::text COLLATE "C"),
+                  -- As for any other grant: see plan_memberships().
+                  CASE WHEN o.is_creator AND v_caller.rolsuper THEN ' GRANTED BY ' || quote_ident(m.member) END),
+           m.granted,
+           v_caller.rolsuper OR EXISTS (
+             SELECT FROM pg_auth_members AS a
+             WHERE a.member = v_caller.oid AND a.roleid = e.roleid AND a.admin_option AND a.grantor <> e.grantor
+           )
+    FROM pg_auth_members AS e
+    CROSS JOIN LATERAL (
+      SELECT pg_get_userbyid(e.member)::text, pg_get_userbyid(e.roleid)::text, to_jsonb(e)
+    ) AS m(member, granted, edge)
+    CROSS JOIN LATERAL (
+      SELECT count(*) > 0, coalesce(bool_or(x.admin_option), false),
+             coalesce(bool_or((to_jsonb(x) -> 'inherit_option')::boolean), false),
+             coalesce(bool_or((to_jsonb(x) -> 'set_option')::boolean), false),
+             coalesce(bool_or(rolecall_internal.is_creator_edge(to_jsonb(x))), false)
+      FROM pg_auth_members AS x
+      WHERE x.member = e.member AND x.roleid = e.roleid AND x.grantor <> e.grantor
+    ) AS o(present, admin, inherit, set, is_creator)
+    CROSS JOIN LATERAL (
+      SELECT o.inherit OR (m.edge -> 'inherit_option')::boolean, o.set OR (m.edge -> 'set_option')::boolean
+    ) AS n(inherit, set)
+    WHERE e.grantor = given_memberships.role_oid AND given_memberships.role_oid NOT IN (e.member, e.roleid)
+      AND NOT (o.present AND (o.admin OR NOT e.admin_option) AND n.inherit = o.inherit AND n.set = o.set);
+END
+$given_memberships$;
+
+COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
+  IS 'The memberships that members have only from one grantor, as the statements that grant them, and whether the '
+     'caller may';
+REVOKE ALL ON FUNCTION rolecall_internal.given_memberships(oid) FROM PUBLIC;
+
+-- sql/5-internal/plan/given_privileges.sql
+CREATE FUNCTION rolecall_internal.given_privileges(role_oid oid)
+RETURNS TABLE (target text, statement text, may boolean, is_direct boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $given_privileges$
+DECLARE
+  v_caller record;
+BEGIN
+  SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  RETURN QUERY
+    WITH RECURSIVE entry AS MATERIALIZED (
+      SELECT e.* FROM rolecall_internal.acl_entries(given_privileges.role_oid) AS e
+    ),
+    -- Who can grant what, beside the role and those who can through it.
+    holder AS (
+      SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
+      UNION
+      SELECT e.classid, e.objid, e.objsubid, e.privilege, e.grantee
+      FROM holder AS h
+      JOIN entry AS e ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
+      AND h.objsubid IN (0, e.objsubid) AND e.grantor = h.role_oid
+      WHERE e.is_grantable AND e.grantee <> given_privileges.role_oid
+    ),
+    judged AS (
+      SELECT e.*, EXISTS (
+               SELECT FROM holder AS h
+               WHERE h.role_oid = e.grantor
+                 AND h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
+                 AND h.objsubid IN (0, e.objsubid)
+             ) AS stays
+      FROM entry AS e WHERE e.grantee <> given_privileges.role_oid
+    ),
+    lost AS (
+      SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
+             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = given_privileges.role_oid) AS is_direct,
+             -- A member of the owner may be taken for the role itself, whose rights it needs too.
+             bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
+               SELECT FROM entry AS e
+               WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
+               AND e.objsubid IN (0, j.objsubid) AND e.grantor = e.owner AND e.grantee = v_caller.oid
+                 AND e.is_grantable
+             )) AS may
+      FROM judged AS j
+      WHERE NOT j.stays AND NOT EXISTS (
+        SELECT FROM judged AS k
+        WHERE k.stays AND k.classid = j.classid AND k.objid = j.objid AND k.privilege = j.privilege
+        AND k.objsubid IN (0, j.objsubid) AND k.grantee = j.grantee AND k.is_grantable >= j.is_grantable
+      )
+      GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
+    ),
+    by_object AS (
+      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may,
+             string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
+      FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
+    ),
+    batched AS (
+      SELECT b.*, (row_number() OVER (
+               PARTITION BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may ORDER BY b.object
+             ) - 1) / 500 AS part
+      FROM by_object AS b
+    )
+    SELECT CASE b.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(b.grantee)::text END,
+           format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
+                  CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
+                  CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
+           b.may, b.is_direct
+    FROM batched AS b
+    GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
+END
+$given_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
+  IS 'The privileges that others have only from a role, or from whom it granted them to, as the statements that grant '
+     'them, and whether the caller may';
+REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
+
 -- sql/5-internal/plan/has_more_rights.sql
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
 CREATE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
@@ -2755,7 +3050,8 @@ BEGIN
       END
     WHEN v_failure IN ('drop_role 2BP01') THEN
       'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
-      'it there. What is in this one, the arguments reassign_to and drop_owned clear.'
+      'it there. What is in this one, the arguments reassign_to and drop_owned clear as far as the caller may. A '
+      'statement after SET ROLE is to be run by that role, or by a superuser.'
     WHEN v_failure IN ('drop_role 55006') THEN
       'Have another role make the call.'
   END;
@@ -3243,6 +3539,49 @@ $leads_to_superuser$;
 COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
   IS 'Whether whoever is a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
+
+-- sql/5-internal/plan/left_by_drop_owned.sql
+-- It revokes what the owner granted, where whoever runs it has the rights of the owner, else what that role itself
+-- granted. By the caller, or else by somebody with the rights of every owner.
+CREATE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid, by_caller boolean)
+RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_by_drop_owned$
+DECLARE
+  v_caller oid := to_regrole(quote_ident(current_user))::oid;
+BEGIN
+  RETURN QUERY
+    WITH entry AS MATERIALIZED (
+      SELECT e.* FROM rolecall_internal.acl_entries(left_by_drop_owned.role_oid) AS e
+    )
+    SELECT l.classid, l.objid, l.objsubid, string_agg(l.statement, '; ' ORDER BY l.statement)
+    FROM (
+      SELECT e.classid, e.objid, e.objsubid, format(
+               'SET ROLE %I; REVOKE %s ON %s %s FROM %I%s; RESET ROLE', pg_get_userbyid(e.grantor),
+               string_agg(concat(e.privilege, ' (' || e.part || ')'), ', ' ORDER BY e.privilege),
+               e.kind, e.object, pg_get_userbyid(e.grantee), CASE WHEN bool_or(e.is_grantable) THEN ' CASCADE' END
+             ) AS statement
+      FROM entry AS e
+      WHERE e.grantee = left_by_drop_owned.role_oid AND e.grantor <> CASE
+          WHEN NOT left_by_drop_owned.by_caller OR pg_has_role(e.owner, 'USAGE') THEN e.owner
+          ELSE v_caller
+        END
+        -- On a column, by right of a grant option for the table.
+        OR e.grantor = left_by_drop_owned.role_oid AND e.grantee <> 0 AND NOT EXISTS (
+          SELECT FROM entry AS o
+          WHERE o.grantee = e.grantor AND o.is_grantable AND o.privilege = e.privilege
+            AND o.classid = e.classid AND o.objid = e.objid AND o.objsubid = e.objsubid
+        )
+      GROUP BY e.classid, e.objid, e.objsubid, e.kind, e.object, e.grantor, e.grantee
+    ) AS l
+    GROUP BY l.classid, l.objid, l.objsubid;
+END
+$left_by_drop_owned$;
+
+COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid, boolean)
+  IS 'What DROP OWNED does not revoke, object by object, as the statements that do';
+REVOKE ALL ON FUNCTION rolecall_internal.left_by_drop_owned(oid, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/left_out.sql
 CREATE FUNCTION rolecall_internal.left_out(dry_run boolean) RETURNS rolecall.step[]
@@ -4715,6 +5054,40 @@ COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
      'asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
+-- sql/5-internal/plan/plan_regrants.sql
+CREATE FUNCTION rolecall_internal.plan_regrants(role_oid oid, regrants boolean) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_regrants$
+DECLARE
+  v_role text := pg_get_userbyid(plan_regrants.role_oid);
+BEGIN
+  RETURN QUERY
+    SELECT g.operation, g.target, g.statement, NULL::text,
+           CASE WHEN g.granted IS NULL THEN ARRAY[v_role] ELSE ARRAY[g.target, g.granted] END,
+           CASE WHEN NOT k.keeps THEN '2BP01' END,
+           CASE WHEN k.keeps THEN format('"%s" granted it', v_role)
+                ELSE format('this ends with what role "%s" granted%s', v_role, CASE
+                  WHEN plan_regrants.regrants THEN ', and the caller cannot grant it'
+                  ELSE '; with reassign_to it is granted again' END) END
+    FROM (
+      SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(plan_regrants.role_oid) AS m
+      UNION ALL
+      SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
+      FROM rolecall_internal.given_privileges(plan_regrants.role_oid) AS p
+    ) AS g
+    CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
+    -- What was granted on is kept with what it was granted from.
+    WHERE g.is_direct OR NOT k.keeps
+    ORDER BY g.operation DESC, g.statement COLLATE "C";
+END
+$plan_regrants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
+  IS 'The grants that keep what others have from a role that goes; where that is not asked for, or the caller cannot '
+     'make one, it is skipped, and says what somebody loses';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_regrants(oid, boolean) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_removal.sql
 CREATE FUNCTION rolecall_internal.plan_removal(role_name text, reassign_to text, drops boolean, terminates boolean)
 RETURNS SETOF rolecall_internal.change
@@ -4733,6 +5106,7 @@ DECLARE
     NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
   )::rolecall_internal.change;
   v_steps rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_regrants rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
   IF plan_removal.role_name IN (current_user, session_user) THEN
     PERFORM rolecall_internal.surface(
@@ -4751,7 +5125,12 @@ BEGIN
          coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
     INTO v_found
     FROM rolecall_internal.dependencies(v_role, v_heir IS NOT NULL, plan_removal.drops) AS d;
-  IF v_found.blocked THEN
+  IF v_found.drops THEN
+    v_regrants := ARRAY(SELECT g FROM rolecall_internal.plan_regrants(v_role, v_heir IS NOT NULL) AS g);
+  END IF;
+  IF v_found.blocked
+    OR NOT plan_removal.drops AND EXISTS (SELECT FROM unnest(v_regrants) AS g WHERE g.sqlstate IS NOT NULL)
+  THEN
     PERFORM rolecall_internal.surface(
       v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', plan_removal.role_name),
       rolecall_internal.blocking(v_role, v_heir IS NOT NULL, plan_removal.drops), NULL
@@ -4779,7 +5158,7 @@ BEGIN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
     -- First, because what a session has locked could be neither reassigned nor dropped.
-    v_steps := ROW(
+    v_regrants := ROW(
       'terminate_sessions', role_name,
       format(
         'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
@@ -4787,9 +5166,9 @@ BEGIN
         quote_ident(plan_removal.role_name)
       ),
       NULL, v_locks, NULL, NULL
-    )::rolecall_internal.change || v_steps;
+    )::rolecall_internal.change || v_regrants;
   END IF;
-  RETURN QUERY SELECT * FROM unnest(v_steps);
+  RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END
 $plan_removal$;
 
@@ -6572,6 +6951,7 @@ BEGIN
     WHEN '42704' THEN 'Create what is missing, then make the call again.'
     WHEN '42710' THEN 'Clear that up, then make the call again.'
     WHEN '55000' THEN 'Clear that up, then make the call again.'
+    WHEN '2BP01' THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;

@@ -9,9 +9,17 @@ import { advisoryLock, establish } from './_shared.ts';
  * drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
  * what is there and the statement to run there, as user_dependencies() does in rows.
  *
- * With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. From
- * PostgreSQL 16 a membership that the role gave to somebody else is in the way too, and ends only with drop_owned. With both
+ * With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. With both
  * arguments everything is reassigned that can be, and the rest dropped.
+ *
+ * What the role had granted to others ends with it: privileges that it held WITH GRANT OPTION, and from PostgreSQL 16
+ * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, each a row. What
+ * the caller cannot grant is an error that lists it, or with drop_owned a skipped row with 2BP01 and a WARNING; with
+ * drop_owned alone all of it is. Such a row says who loses what, and has the statement that gives it back.
+ *
+ * A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
+ * the owner. Anything else that the role has been granted is in the way, and DETAIL has the REVOKE after SET ROLE for the
+ * role that can run it.
  *
  * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
  * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
@@ -34,7 +42,7 @@ import { advisoryLock, establish } from './_shared.ts';
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws invalid_parameter_value - reassign_to is the role itself
  * @throws undefined_object - the role reassign_to does not exist
- * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped, or acts as its owner and would get a new one with more rights
+ * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped, or others would lose what the role granted to them, or acts as its owner and would get a new one with more rights
  * @throws object_in_use - the role is the caller
  * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
  * @example SELECT operation, statement, status, note FROM rolecall.remove_user('alice', dry_run => true);

@@ -234,7 +234,7 @@ export const operations = {
       },
       {
         condition: 'dependent_objects_still_exist',
-        hint: 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear.',
+        hint: 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear as far as the caller may. A statement after SET ROLE is to be run by that role, or by a superuser.',
       },
       { condition: 'object_in_use', hint: 'Have another role make the call.' },
     ],

@@ -112,6 +112,29 @@ test('objects in another database are in the way, and the statement given clears
   assert.equal(await exists(name), false);
 });
 
+test('an operator of another database, whose objects have no names here, is a few rows', async () => {
+  const other = await cluster.createDatabase();
+  const there = await cluster.connect({ database: other });
+  await admin.query('CREATE ROLE far_operator CREATEROLE');
+  await there.query("SELECT rolecall.add_operator('far_operator')");
+  const { rows } = await admin.query<Record<'kind' | 'object' | 'remedy', string>>(
+    "SELECT kind, object, remedy FROM rolecall.user_dependencies('far_operator')",
+  );
+  assert.deepEqual(
+    rows.map(({ kind }) => kind),
+    ['privileges on function', 'privileges on relation', 'privileges on schema'],
+  );
+  assert.match(rows[0]?.object ?? '', /^(oid \d+, ){9}oid \d+ and \d+ more$/);
+  // There it is one.
+  const seen = await there.query<{ remedy: string }>("SELECT remedy FROM rolecall.user_dependencies('far_operator')");
+  assert.deepEqual(seen.rows, [{ remedy: "SELECT rolecall.remove_operator('far_operator')" }]);
+  await there.query(seen.rows[0]?.remedy ?? '');
+  await there.end();
+  assert.deepEqual(await operations(admin, "SELECT * FROM rolecall.remove_user('far_operator')"), [
+    'drop_role applied',
+  ]);
+});
+
 test('the sessions of the user end, and what they had locked is dropped', async () => {
   await admin.query(`
     CREATE ROLE lively LOGIN PASSWORD 'lively'; CREATE SCHEMA AUTHORIZATION lively; CREATE ROLE bystander LOGIN PASSWORD 'bystander';

@@ -1,6 +1,6 @@
 -- user_dependencies: what is in the way, and that each remedy clears it. Other databases are in concurrency/remove.test.ts.
 BEGIN;
-SELECT plan(14);
+SELECT plan(17);
 CREATE ROLE "a plain owner";
 
 CREATE ROLE "t ""x""" CREATEROLE;
@@ -90,6 +90,18 @@ $$;
 SELECT is_empty('SELECT * FROM pg_temp.found()', 'after the remedies nothing is in the way');
 SELECT table_owner_is('public', 'T able', 'a plain owner', 'what was owned has a new owner');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t "x"')), 1, 'and the role can be dropped');
+
+-- An operator, who has privileges on everything of the extension.
+CREATE ROLE "t 'op'" CREATEROLE;
+SELECT count(*) FROM rolecall.add_operator('t ''op''');
+SELECT results_eq(
+  $$SELECT kind, object, remedy FROM rolecall.user_dependencies('t ''op''')$$,
+  $$VALUES ('operator', 'rolecall', 'SELECT rolecall.remove_operator(''t ''''op'''''')')$$,
+  'an operator is one row, with the call that clears it'
+);
+DO $$ BEGIN EXECUTE (SELECT d.remedy FROM rolecall.user_dependencies('t ''op''') AS d); END $$;
+SELECT is_empty($$SELECT * FROM rolecall.user_dependencies('t ''op''')$$, 'after it nothing is in the way');
+SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t ''op''')), 1, 'and the role can be dropped');
 
 SELECT throws_ok('SELECT * FROM rolecall.user_dependencies(NULL)', '22004', NULL, 'null');
 SELECT throws_ok($$SELECT * FROM rolecall.user_dependencies('')$$, '42602', NULL, 'an empty name');

@@ -1,9 +1,12 @@
 /**
  * What keeps a role from being dropped, in every database of the cluster, and what ends with it.
  */
-import type { Bool, Oid, Returns, Table, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { schemas } from '../../model/objects.ts';
+import type { Bool, Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
 import { owned, plainOwner } from '../catalogs/grantable.ts';
+import { thisDatabase } from '../catalogs/server.ts';
+import { ownSchemas } from './operators.ts';
 
 /**
  * The memberships that end with a role, in words; null where there is none
@@ -36,6 +39,113 @@ export function memberships_of(role_oid: Oid): Returns<Text> {
 /** How many names of one kind a message has. */
 const shown = 10;
 
+/** As an aggregate: the names, the first of them where they are many. */
+const listed = (name: Sql) => sql`
+  concat(
+    array_to_string((array_agg(DISTINCT ${name} ORDER BY ${name}))[1:${shown}], ', '),
+    ' and ' || nullif(greatest(count(DISTINCT ${name}) - ${shown}, 0), 0) || ' more'
+  )
+`;
+
+/**
+ * What pg_shdepend has about a role, with names where they can be known from this database
+ * @volatility stable
+ * @probes
+ */
+export function depending(role_oid: Oid): Table<{
+  classid: Oid;
+  objid: Oid;
+  objsubid: Integer;
+  how: Text;
+  database: Text;
+  is_here: Bool;
+  is_shared: Bool;
+  is_reassignable: Bool;
+  type: Text;
+  identity: Text;
+  is_ours: Bool;
+}> {
+  return sql`
+    DECLARE
+      v_here oid := ${thisDatabase};
+    BEGIN
+      RETURN QUERY
+        SELECT s.classid, s.objid, s.objsubid, s.deptype::text, coalesce(d.datname, current_database())::text,
+               p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype = 'a'
+        FROM pg_shdepend AS s
+        LEFT JOIN pg_subscription AS u ON u.oid = s.objid AND s.classid = 'pg_subscription'::regclass
+        LEFT JOIN pg_database AS d
+          ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid
+                          WHEN s.dbid = 0 THEN u.subdbid ELSE s.dbid END
+        CROSS JOIN LATERAL (SELECT s.dbid = v_here) AS p(here)
+        CROSS JOIN LATERAL (SELECT ${owned(sql`s`)}) AS o(owned)
+        CROSS JOIN LATERAL (
+          SELECT i.type, i.identity, coalesce(
+                   CASE i.type WHEN 'schema' THEN i.name ELSE i.schema END
+                     IN (${ownSchemas}),
+                   false
+                 )
+          FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
+          WHERE p.here OR s.dbid = 0
+          UNION ALL
+          -- The names of what is in another database are known only there.
+          SELECT CASE s.classid
+                   WHEN 'pg_class'::regclass THEN 'relation'
+                   WHEN 'pg_namespace'::regclass THEN 'schema'
+                   WHEN 'pg_proc'::regclass THEN 'function'
+                   ELSE replace(substr(s.classid::regclass::text, length('pg_') + 1), '_', ' ')
+                 END, 'oid ' || s.objid, false
+          WHERE NOT (p.here OR s.dbid = 0)
+        ) AS i(type, identity, is_ours)
+        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid};
+    END
+  `;
+}
+
+/**
+ * What DROP OWNED does not revoke, object by object, as the statements that do
+ *
+ * It revokes what the owner granted, where whoever runs it has the rights of the owner, else what that role itself granted. By the caller,
+ * or else by somebody with the rights of every owner.
+ * @volatility stable
+ */
+export function left_by_drop_owned(
+  role_oid: Oid,
+  by_caller: Bool,
+): Table<{ classid: Oid; objid: Oid; objsubid: Integer; remedy: Text }> {
+  return sql`
+    DECLARE
+      v_caller oid := to_regrole(quote_ident(current_user))::oid;
+    BEGIN
+      RETURN QUERY
+        WITH entry AS MATERIALIZED (
+          SELECT e.* FROM rolecall_internal.acl_entries(${role_oid}) AS e
+        )
+        SELECT l.classid, l.objid, l.objsubid, string_agg(l.statement, '; ' ORDER BY l.statement)
+        FROM (
+          SELECT e.classid, e.objid, e.objsubid, format(
+                   'SET ROLE %I; REVOKE %s ON %s %s FROM %I%s; RESET ROLE', pg_get_userbyid(e.grantor),
+                   string_agg(concat(e.privilege, ' (' || e.part || ')'), ', ' ORDER BY e.privilege),
+                   e.kind, e.object, pg_get_userbyid(e.grantee), CASE WHEN bool_or(e.is_grantable) THEN ' CASCADE' END
+                 ) AS statement
+          FROM entry AS e
+          WHERE e.grantee = ${role_oid} AND e.grantor <> CASE
+              WHEN NOT ${by_caller} OR pg_has_role(e.owner, 'USAGE') THEN e.owner
+              ELSE v_caller
+            END
+            -- On a column, by right of a grant option for the table.
+            OR e.grantor = ${role_oid} AND e.grantee <> 0 AND NOT EXISTS (
+              SELECT FROM entry AS o
+              WHERE o.grantee = e.grantor AND o.is_grantable AND o.privilege = e.privilege
+                AND o.classid = e.classid AND o.objid = e.objid AND o.objsubid = e.objsubid
+            )
+          GROUP BY e.classid, e.objid, e.objsubid, e.kind, e.object, e.grantor, e.grantee
+        ) AS l
+        GROUP BY l.classid, l.objid, l.objsubid;
+    END
+  `;
+}
+
 /**
  * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
  *
@@ -52,19 +162,13 @@ export function dependencies(
   return sql`
     DECLARE
       v_name text := quote_ident(pg_get_userbyid(${role_oid}));
-      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
       RETURN QUERY
         WITH found AS MATERIALIZED (
-          SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
-                 -- These two are not reassigned but dropped.
-                 ${owned(sql`s`)} AS reassignable,
-                 s.classid::regclass::text AS catalog
-          FROM pg_shdepend AS s
-          WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid}
+          SELECT d.* FROM rolecall_internal.depending(${role_oid}) AS d
         ),
         owning AS (
-          SELECT f.dbid FROM found AS f WHERE f.reassignable AND NOT f.shared GROUP BY 1
+          SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
         ),
         -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
         given AS (
@@ -73,80 +177,77 @@ export function dependencies(
           FROM pg_auth_members AS e
           CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
           WHERE e.grantor = ${role_oid} AND ${role_oid} NOT IN (e.member, e.roleid)
-            AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+            AND EXISTS (SELECT FROM found AS f WHERE f.classid = 'pg_auth_members'::regclass)
+        ),
+        judged AS (
+          SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
+                 CASE WHEN f.is_ours
+                        THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(${role_oid}))
+                      ELSE coalesce(g.remedy, l.remedy) END AS remedy,
+                 CASE WHEN ${reassigns} AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
+                      WHEN (f.is_here OR (f.is_shared AND f.how <> 'o')) AND (${drops} OR ${reassigns})
+                           AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
+          FROM found AS f
+          LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
+          LEFT JOIN rolecall_internal.left_by_drop_owned(
+            ${role_oid}, ${drops} OR ${reassigns}
+          ) AS l
+            ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
+               AND (f.is_here OR f.is_shared)
+          -- One that the role gave to itself ends with the role.
+          WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
         )
-        SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
-               CASE WHEN ${reassigns} AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
-                    WHEN (f.dbid = v_here OR (f.shared AND NOT f.owned))
-                         -- A membership that the role gave to somebody ends only where that was asked for by name.
-                         AND (${drops} OR (${reassigns} AND g.oid IS NULL)) THEN 'drop_owned' END
-        FROM found AS f
-        LEFT JOIN given AS g ON g.oid = f.objid AND f.catalog = 'pg_auth_members'
-        LEFT JOIN pg_subscription AS u ON u.oid = f.objid AND f.catalog = 'pg_subscription'
-        LEFT JOIN pg_database AS d
-          ON d.oid = CASE WHEN f.catalog = 'pg_database' THEN f.objid WHEN f.shared THEN u.subdbid ELSE f.dbid END
-        LEFT JOIN owning AS o ON o.dbid = f.dbid
-        -- The names of what is in another database are known only there.
+        SELECT j.database, k.kind, ${listed(sql`k.object`)}, k.remedy, j.cleared_by
+        FROM judged AS j
+        LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
         CROSS JOIN LATERAL (
-          SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i
-          WHERE f.shared OR f.dbid = v_here
-          UNION ALL
-          SELECT CASE f.catalog
-                   WHEN 'pg_class' THEN 'relation'
-                   WHEN 'pg_namespace' THEN 'schema'
-                   WHEN 'pg_proc' THEN 'function'
-                   ELSE replace(substr(f.catalog, length('pg_') + 1), '_', ' ')
-                 END, 'oid ' || f.objid
-          WHERE NOT (f.shared OR f.dbid = v_here)
-        ) AS i
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN g.oid IS NOT NULL THEN 'membership'
-                      WHEN i.type = 'default acl' THEN 'default privileges'
-                      WHEN f.deptype = 'a' THEN 'privileges on ' || i.type
-                      WHEN f.deptype = 'i' THEN 'initial privileges on ' || i.type
-                      ELSE i.type END,
-                 coalesce(g.object, i.identity)
-        ) AS k(kind, object)
-        CROSS JOIN LATERAL (
-          SELECT CASE
-                   WHEN g.oid IS NOT NULL THEN g.remedy
-                   WHEN f.shared AND f.owned
-                     THEN format('ALTER %s %s OWNER TO ${plainOwner}', upper(i.type COLLATE "C"), i.identity)
-                   WHEN f.shared THEN format(
+          SELECT CASE WHEN j.is_ours THEN 'operator'
+                      WHEN j.membership IS NOT NULL THEN 'membership'
+                      WHEN j.type = 'default acl' THEN 'default privileges'
+                      WHEN j.how = 'a' THEN 'privileges on ' || j.type
+                      WHEN j.how = 'i' THEN 'initial privileges on ' || j.type
+                      ELSE j.type END,
+                 CASE WHEN j.is_ours THEN ${text(schemas.public)} ELSE coalesce(j.membership, j.identity) END,
+                 coalesce(j.remedy, CASE
+                   WHEN j.is_shared AND j.how = 'o'
+                     THEN format('ALTER %s %s OWNER TO ${plainOwner}', upper(j.type COLLATE "C"), j.identity)
+                   WHEN j.is_shared THEN format(
                      'REVOKE ALL ON %s %s FROM %s CASCADE',
-                     CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
-                     i.identity, v_name
+                     CASE j.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(j.type COLLATE "C") END,
+                     j.identity, v_name
                    )
-                   WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name)
+                   WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name)
                    -- It drops what is still owned.
                    ELSE concat_ws('; ',
-                     CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name) END,
+                     CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name) END,
                      format('DROP OWNED BY %s', v_name)
                    )
-                 END
-        ) AS r(remedy)
-        -- One that the role gave to itself ends with the role.
-        WHERE f.catalog <> 'pg_auth_members' OR g.oid IS NOT NULL;
+                 END)
+        ) AS k(kind, object, remedy)
+        -- One line for what is the same here, and for what has no name here.
+        GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
     END
   `;
 }
 
 /**
- * What keeps a role from being dropped and is not cleared on the way, one line per database
+ * What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would lose
  * @volatility stable
  */
 export function blocking(role_oid: Oid, reassigns: Bool, drops: Bool): Returns<Text> {
   return sql`
+    DECLARE
+      v_objects text;
+      v_losses text;
     BEGIN
-      RETURN (
+      v_objects := (
         WITH found AS MATERIALIZED (
           SELECT d.* FROM rolecall_internal.dependencies(${role_oid}, ${reassigns}, ${drops}) AS d
           WHERE d.cleared_by IS NULL
         ),
         kind AS (
           SELECT f.database,
-                 format('%s (%s%s)', f.kind, array_to_string((array_agg(f.object ORDER BY f.object))[1:${shown}], ', '),
-                        ' and ' || nullif(greatest(count(*) - ${shown}, 0), 0) || ' more') AS objects
+                 format('%s (%s)', f.kind, ${listed(sql`f.object`)}) AS objects
           FROM found AS f GROUP BY f.database, f.kind
         ),
         remedy AS (
@@ -165,6 +266,15 @@ export function blocking(role_oid: Oid, reassigns: Bool, drops: Bool): Returns<T
               SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';')
             )
         ) AS r
+      );
+      IF NOT ${drops} THEN
+        v_losses := (
+          SELECT array_to_string((array_agg(g.statement))[1:${shown}], '; ')
+          FROM rolecall_internal.plan_regrants(${role_oid}, ${reassigns}) AS g WHERE g.sqlstate IS NOT NULL
+        );
+      END IF;
+      RETURN concat_ws(
+        E'\n', v_objects, 'Others lose what the role granted, unless it is granted again first: ' || v_losses
       );
     END
   `;

@@ -62,6 +62,7 @@ export function plan_removal(
         sql`rolecall_internal.memberships_of(v_role)`,
       )};
       v_steps rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_regrants rolecall_internal.change[] := '{}'::rolecall_internal.change[];
     BEGIN
       IF ${role_name} IN (current_user, session_user) THEN
         PERFORM rolecall_internal.surface(
@@ -78,7 +79,12 @@ export function plan_removal(
              coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
         INTO v_found
         FROM rolecall_internal.dependencies(v_role, v_heir IS NOT NULL, ${drops}) AS d;
-      IF v_found.blocked THEN
+      IF v_found.drops THEN
+        v_regrants := ARRAY(SELECT g FROM rolecall_internal.plan_regrants(v_role, v_heir IS NOT NULL) AS g);
+      END IF;
+      IF v_found.blocked
+        OR NOT ${drops} AND EXISTS (SELECT FROM unnest(v_regrants) AS g WHERE g.sqlstate IS NOT NULL)
+      THEN
         PERFORM rolecall_internal.surface(
           v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', ${role_name}),
           rolecall_internal.blocking(v_role, v_heir IS NOT NULL, ${drops}), NULL
@@ -101,7 +107,7 @@ export function plan_removal(
         -- Nothing brings a session back, so it is not ended for a call that then fails.
         PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
         -- First, because what a session has locked could be neither reassigned nor dropped.
-        v_steps := ${change(
+        v_regrants := ${change(
           'terminate_sessions',
           sql`
             format(
@@ -110,9 +116,9 @@ export function plan_removal(
               quote_ident(${role_name})
             )
           `,
-        )} || v_steps;
+        )} || v_regrants;
       END IF;
-      RETURN QUERY SELECT * FROM unnest(v_steps);
+      RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
     END
   `;
 }

@@ -74,7 +74,8 @@ BEGIN
       END
     WHEN v_failure IN ('drop_role 2BP01') THEN
       'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
-      'it there. What is in this one, the arguments reassign_to and drop_owned clear.'
+      'it there. What is in this one, the arguments reassign_to and drop_owned clear as far as the caller may. A '
+      'statement after SET ROLE is to be run by that role, or by a superuser.'
     WHEN v_failure IN ('drop_role 55006') THEN
       'Have another role make the call.'
   END;

@@ -4,16 +4,21 @@ CREATE FUNCTION rolecall_internal.blocking(role_oid oid, reassigns boolean, drop
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $blocking$
+DECLARE
+  v_objects text;
+  v_losses text;
 BEGIN
-  RETURN (
+  v_objects := (
     WITH found AS MATERIALIZED (
       SELECT d.* FROM rolecall_internal.dependencies(blocking.role_oid, blocking.reassigns, blocking.drops) AS d
       WHERE d.cleared_by IS NULL
     ),
     kind AS (
       SELECT f.database,
-             format('%s (%s%s)', f.kind, array_to_string((array_agg(f.object ORDER BY f.object))[1:10], ', '),
-                    ' and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more') AS objects
+             format('%s (%s)', f.kind, concat(
+               array_to_string((array_agg(DISTINCT f.object ORDER BY f.object))[1:10], ', '),
+               ' and ' || nullif(greatest(count(DISTINCT f.object) - 10, 0), 0) || ' more'
+             )) AS objects
       FROM found AS f GROUP BY f.database, f.kind
     ),
     remedy AS (
@@ -33,9 +38,19 @@ BEGIN
         )
     ) AS r
   );
+  IF NOT blocking.drops THEN
+    v_losses := (
+      SELECT array_to_string((array_agg(g.statement))[1:10], '; ')
+      FROM rolecall_internal.plan_regrants(blocking.role_oid, blocking.reassigns) AS g WHERE g.sqlstate IS NOT NULL
+    );
+  END IF;
+  RETURN concat_ws(
+    E'\n', v_objects, 'Others lose what the role granted, unless it is granted again first: ' || v_losses
+  );
 END
 $blocking$;
 
 COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
-  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database';
+  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would '
+     'lose';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;

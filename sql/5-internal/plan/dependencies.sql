@@ -9,20 +9,13 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $dependencies$
 DECLARE
   v_name text := quote_ident(pg_get_userbyid(dependencies.role_oid));
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
     WITH found AS MATERIALIZED (
-      SELECT s.*, s.dbid = 0 AS shared, s.deptype = 'o' AS owned,
-             -- These two are not reassigned but dropped.
-             s.deptype = 'o'
-               AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS reassignable,
-             s.classid::regclass::text AS catalog
-      FROM pg_shdepend AS s
-      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = dependencies.role_oid
+      SELECT d.* FROM rolecall_internal.depending(dependencies.role_oid) AS d
     ),
     owning AS (
-      SELECT f.dbid FROM found AS f WHERE f.reassignable AND NOT f.shared GROUP BY 1
+      SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
     ),
     -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
     given AS (
@@ -31,60 +24,58 @@ BEGIN
       FROM pg_auth_members AS e
       CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
       WHERE e.grantor = dependencies.role_oid AND dependencies.role_oid NOT IN (e.member, e.roleid)
-        AND EXISTS (SELECT FROM found AS f WHERE f.catalog = 'pg_auth_members')
+        AND EXISTS (SELECT FROM found AS f WHERE f.classid = 'pg_auth_members'::regclass)
+    ),
+    judged AS (
+      SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
+             CASE WHEN f.is_ours
+                    THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(dependencies.role_oid))
+                  ELSE coalesce(g.remedy, l.remedy) END AS remedy,
+             CASE WHEN dependencies.reassigns AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
+                  WHEN (f.is_here OR (f.is_shared AND f.how <> 'o')) AND (dependencies.drops OR dependencies.reassigns)
+                       AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
+      FROM found AS f
+      LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
+      LEFT JOIN rolecall_internal.left_by_drop_owned(
+        dependencies.role_oid, dependencies.drops OR dependencies.reassigns
+      ) AS l
+        ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
+           AND (f.is_here OR f.is_shared)
+      -- One that the role gave to itself ends with the role.
+      WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
     )
-    SELECT coalesce(d.datname, current_database())::text, k.kind, k.object, r.remedy,
-           CASE WHEN dependencies.reassigns AND f.reassignable AND (f.shared OR f.dbid = v_here) THEN 'reassign_owned'
-                WHEN (f.dbid = v_here OR (f.shared AND NOT f.owned))
-                     -- A membership that the role gave to somebody ends only where that was asked for by name.
-                     AND (dependencies.drops OR (dependencies.reassigns AND g.oid IS NULL)) THEN 'drop_owned' END
-    FROM found AS f
-    LEFT JOIN given AS g ON g.oid = f.objid AND f.catalog = 'pg_auth_members'
-    LEFT JOIN pg_subscription AS u ON u.oid = f.objid AND f.catalog = 'pg_subscription'
-    LEFT JOIN pg_database AS d
-      ON d.oid = CASE WHEN f.catalog = 'pg_database' THEN f.objid WHEN f.shared THEN u.subdbid ELSE f.dbid END
-    LEFT JOIN owning AS o ON o.dbid = f.dbid
-    -- The names of what is in another database are known only there.
+    SELECT j.database, k.kind, concat(
+      array_to_string((array_agg(DISTINCT k.object ORDER BY k.object))[1:10], ', '),
+      ' and ' || nullif(greatest(count(DISTINCT k.object) - 10, 0), 0) || ' more'
+    ), k.remedy, j.cleared_by
+    FROM judged AS j
+    LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
     CROSS JOIN LATERAL (
-      SELECT i.type, i.identity FROM pg_identify_object(f.classid, f.objid, f.objsubid) AS i
-      WHERE f.shared OR f.dbid = v_here
-      UNION ALL
-      SELECT CASE f.catalog
-               WHEN 'pg_class' THEN 'relation'
-               WHEN 'pg_namespace' THEN 'schema'
-               WHEN 'pg_proc' THEN 'function'
-               ELSE replace(substr(f.catalog, length('pg_') + 1), '_', ' ')
-             END, 'oid ' || f.objid
-      WHERE NOT (f.shared OR f.dbid = v_here)
-    ) AS i
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN g.oid IS NOT NULL THEN 'membership'
-                  WHEN i.type = 'default acl' THEN 'default privileges'
-                  WHEN f.deptype = 'a' THEN 'privileges on ' || i.type
-                  WHEN f.deptype = 'i' THEN 'initial privileges on ' || i.type
-                  ELSE i.type END,
-             coalesce(g.object, i.identity)
-    ) AS k(kind, object)
-    CROSS JOIN LATERAL (
-      SELECT CASE
-               WHEN g.oid IS NOT NULL THEN g.remedy
-               WHEN f.shared AND f.owned
-                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(i.type COLLATE "C"), i.identity)
-               WHEN f.shared THEN format(
+      SELECT CASE WHEN j.is_ours THEN 'operator'
+                  WHEN j.membership IS NOT NULL THEN 'membership'
+                  WHEN j.type = 'default acl' THEN 'default privileges'
+                  WHEN j.how = 'a' THEN 'privileges on ' || j.type
+                  WHEN j.how = 'i' THEN 'initial privileges on ' || j.type
+                  ELSE j.type END,
+             CASE WHEN j.is_ours THEN 'rolecall' ELSE coalesce(j.membership, j.identity) END,
+             coalesce(j.remedy, CASE
+               WHEN j.is_shared AND j.how = 'o'
+                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(j.type COLLATE "C"), j.identity)
+               WHEN j.is_shared THEN format(
                  'REVOKE ALL ON %s %s FROM %s CASCADE',
-                 CASE i.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(i.type COLLATE "C") END,
-                 i.identity, v_name
+                 CASE j.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(j.type COLLATE "C") END,
+                 j.identity, v_name
                )
-               WHEN f.reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
+               WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
                -- It drops what is still owned.
                ELSE concat_ws('; ',
-                 CASE WHEN o.dbid IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
+                 CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
                  format('DROP OWNED BY %s', v_name)
                )
-             END
-    ) AS r(remedy)
-    -- One that the role gave to itself ends with the role.
-    WHERE f.catalog <> 'pg_auth_members' OR g.oid IS NOT NULL;
+             END)
+    ) AS k(kind, object, remedy)
+    -- One line for what is the same here, and for what has no name here.
+    GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
 END
 $dependencies$;
 

@@ -17,6 +17,7 @@ DECLARE
     NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
   )::rolecall_internal.change;
   v_steps rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_regrants rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
   IF plan_removal.role_name IN (current_user, session_user) THEN
     PERFORM rolecall_internal.surface(
@@ -35,7 +36,12 @@ BEGIN
          coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
     INTO v_found
     FROM rolecall_internal.dependencies(v_role, v_heir IS NOT NULL, plan_removal.drops) AS d;
-  IF v_found.blocked THEN
+  IF v_found.drops THEN
+    v_regrants := ARRAY(SELECT g FROM rolecall_internal.plan_regrants(v_role, v_heir IS NOT NULL) AS g);
+  END IF;
+  IF v_found.blocked
+    OR NOT plan_removal.drops AND EXISTS (SELECT FROM unnest(v_regrants) AS g WHERE g.sqlstate IS NOT NULL)
+  THEN
     PERFORM rolecall_internal.surface(
       v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', plan_removal.role_name),
       rolecall_internal.blocking(v_role, v_heir IS NOT NULL, plan_removal.drops), NULL
@@ -63,7 +69,7 @@ BEGIN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
     -- First, because what a session has locked could be neither reassigned nor dropped.
-    v_steps := ROW(
+    v_regrants := ROW(
       'terminate_sessions', role_name,
       format(
         'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
@@ -71,9 +77,9 @@ BEGIN
         quote_ident(plan_removal.role_name)
       ),
       NULL, v_locks, NULL, NULL
-    )::rolecall_internal.change || v_steps;
+    )::rolecall_internal.change || v_regrants;
   END IF;
-  RETURN QUERY SELECT * FROM unnest(v_steps);
+  RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END
 $plan_removal$;
 
