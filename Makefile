@@ -8,6 +8,8 @@ modules := node_modules/.package-lock.json
 bench_modules := tests/bench/$(modules)
 application_modules := tests/applications/$(modules)
 package_modules := tests/package/$(modules)
+# What make check remembers of files that have not changed.
+cache := node_modules/.cache/rolecall
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -28,9 +30,9 @@ stress: $(modules) ## many connections call for the same names at once; CONNECTI
 	@node --import tsx tests/stress.ts
 
 check: $(modules) $(application_modules) $(package_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
-	npx tsc --noEmit
-	npx eslint .
-	npx prettier --check .
+	npx tsc --noEmit --incremental --tsBuildInfoFile $(cache)/types
+	npx eslint --cache --cache-strategy content --cache-location $(cache)/lint .
+	npx prettier --cache --cache-strategy content --cache-location $(cache)/format --check .
 	npx tsx generator/build.ts --check
 
 docs: $(modules) ## run the sessions with psql in README.md and docs/ again, and write down what they print
