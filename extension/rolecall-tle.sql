@@ -119,6 +119,7 @@ CREATE TYPE rolecall_internal.place AS (
   schema_oid oid,
   withheld oid[],
   withheld_in integer[],
+  partial jsonb,
   every_owner boolean,
   owners text[]
 );
@@ -131,8 +132,11 @@ COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: th
 COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
 COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';
 COMMENT ON COLUMN rolecall_internal.place.schema_oid IS 'oid of the schema; null: there is none yet';
-COMMENT ON COLUMN rolecall_internal.place.withheld IS 'oids of the tables in it that are withheld from the role';
+COMMENT ON COLUMN rolecall_internal.place.withheld
+  IS 'oids of the tables in it that are withheld from the role, or have columns that are';
 COMMENT ON COLUMN rolecall_internal.place.withheld_in IS 'for each of them the number of the group that it is in';
+COMMENT ON COLUMN rolecall_internal.place.partial
+  IS 'names of the withheld columns, by the oid of each table that is not withheld as a whole';
 COMMENT ON COLUMN rolecall_internal.place.every_owner
   IS 'whether it reads future tables of every owner of tables there';
 COMMENT ON COLUMN rolecall_internal.place.owners IS 'names of whose future tables it reads besides';
@@ -211,16 +215,23 @@ REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
 CREATE TABLE rolecall_internal.withheld (
   "role" text NOT NULL,
   name text NOT NULL,
-  relation regclass NOT NULL, PRIMARY KEY (role, name, relation)
+  relation regclass NOT NULL,
+  number smallint NOT NULL, PRIMARY KEY (role, name, relation, number),
+  column_name text,
+  table_oid oid NOT NULL
 );
 
 COMMENT ON TABLE rolecall_internal.withheld
-  IS 'Tables that were found withheld from a reporting role: they stay so under another name';
+  IS 'Tables and columns that were found withheld from a reporting role: they stay so under another name';
 
 COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
 COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
 COMMENT ON COLUMN rolecall_internal.withheld.relation
   IS 'table that the entry named, or what belonged to it; a dump has its name';
+COMMENT ON COLUMN rolecall_internal.withheld.number IS 'number of the column; 0: the whole table';
+COMMENT ON COLUMN rolecall_internal.withheld.column_name IS 'name that the column had; null: the whole table';
+COMMENT ON COLUMN rolecall_internal.withheld.table_oid
+  IS 'oid that the table had: in a restored dump it has another, and its columns have other numbers';
 
 REVOKE ALL ON TABLE rolecall_internal.withheld FROM PUBLIC;
 
@@ -244,7 +255,7 @@ SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
        ARRAY(
-         SELECT w.relation::oid FROM rolecall_internal.withheld AS w
+         SELECT w FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -268,9 +279,9 @@ COMMENT ON VIEW rolecall_watch.reporting_role
 
 COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
-COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
-  IS 'tables that were found withheld from it, whatever they are called now';
+  IS 'tables and columns that were found withheld from it, whatever they are called now';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
@@ -497,7 +508,7 @@ BEGIN
     -- Temporary tables are many, and nobody else's.
     IF NOT EXISTS (
       SELECT FROM pg_event_trigger_ddl_commands() AS k
-      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
     ) THEN
       RETURN;
     END IF;
@@ -513,8 +524,7 @@ BEGIN
         FROM pg_event_trigger_ddl_commands() AS k
         -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
         -- would become part of the extension.
-        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
-          AND EXISTS (SELECT FROM reader)
+        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND EXISTS (SELECT FROM reader)
       ),
       -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
       -- whatever the statistics say, and not at all where there is nothing to find it for.
@@ -541,43 +551,63 @@ BEGIN
         FROM named AS n GROUP BY n.table_oid
       ),
       lineage AS (
-        SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
+        SELECT t.table_oid, t.table_oid AS ancestor, NULL::name AS sequence_of FROM touched AS t
         UNION
-        SELECT l.table_oid, i.parent
+        SELECT l.table_oid, i.parent, coalesce(l.sequence_of, i.column_name)
         FROM lineage AS l
         CROSS JOIN LATERAL (
-          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
+          SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
-          SELECT d.refobjid
+          SELECT d.refobjid, a.attname
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
           WHERE d.objid = l.ancestor
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
         ) AS i
       ),
-      withheld AS (
-        SELECT r.role_oid, l.table_oid
+      meant AS (
+        SELECT r.role_oid, l.table_oid, l.sequence_of, m.column_name
         FROM lineage AS l
         CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
         CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
         JOIN reader AS r ON n.nspname = ANY (r.schemas)
         CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
-        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
-        WHERE c.relname = p.parts[cardinality(p.parts)]
-          AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+        CROSS JOIN LATERAL (
+          SELECT i.parts AS path, NULL::name AS column_name
+          FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+          UNION ALL
+          SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+          FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+        ) AS m
+        WHERE c.relname = m.path[cardinality(m.path)]
+          AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = n.nspname)
+        UNION ALL
+        SELECT r.role_oid, l.table_oid, l.sequence_of, (
+                 SELECT a.attname FROM pg_attribute AS a
+                 WHERE a.attrelid = k.relation
+                   AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                            ELSE a.attname = k.column_name AND NOT a.attisdropped END
+               )
+        FROM reader AS r
+        CROSS JOIN LATERAL unnest(r.known) AS k
+        JOIN lineage AS l ON l.ancestor = k.relation
+      ),
+      withheld AS (
+        SELECT m.role_oid, m.table_oid, CASE WHEN m.sequence_of IS NULL THEN m.column_name END AS column_name
+        FROM meant AS m WHERE m.sequence_of IS NULL OR m.column_name IS NULL OR m.column_name = m.sequence_of
         UNION
-        SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
-        UNION
-        SELECT w.role_oid, i.oid
+        SELECT w.role_oid, i.oid, i.column_name
         FROM withheld AS w
         CROSS JOIN LATERAL (
-          SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+          SELECT i.inhrelid AS oid, w.column_name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
           UNION ALL
-          SELECT d.objid
+          SELECT d.objid, NULL
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-          WHERE d.refobjid = w.table_oid
+          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR a.attname = w.column_name)
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
         ) AS i
@@ -586,14 +616,16 @@ BEGIN
         SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
         FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
-        SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
+        SELECT DISTINCT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
         FROM withheld AS w
         JOIN reader AS r USING (role_oid)
         WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
       ),
-      examined AS (
-        SELECT s.role, s.ours, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS allowed,
-               a.reads, a.more, r.readable,
+      known AS (
+        SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
+               pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
+               n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               coalesce(w.columns, '{}') AS hidden,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x
                       WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
@@ -619,21 +651,65 @@ BEGIN
         CROSS JOIN LATERAL (
           SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
         ) AS n
+        -- The columns, the whole table, which has no name, before them; of columns only those that it has.
         CROSS JOIN LATERAL (
-          SELECT n.nspname = ANY (s.schemas)
-                 AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
-        ) AS r(readable)
+          SELECT array_agg(w.column_name ORDER BY w.column_name NULLS FIRST)
+          FROM withheld AS w
+          WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid AND (w.column_name IS NULL OR EXISTS (
+            SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = w.table_oid AND a.attname = w.column_name AND a.attnum > 0 AND NOT a.attisdropped
+          ))
+        ) AS w(columns)
         CROSS JOIN LATERAL (
           SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
                  coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
           FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
         ) AS a(reads, more)
       ),
+      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+      examined AS (
+        SELECT k.role, k.nspname, k.relname, k.allowed, k.readable, cardinality(k.hidden) > 0 AS partly,
+               k.more OR a.excess OR (k.reads AND NOT (k.readable AND k.hidden = '{}')) AS excess,
+               CASE WHEN k.reads THEN k.more ELSE k.new AND k.ours END AS lacks, a.held, a.lacking
+        FROM known AS k
+        CROSS JOIN LATERAL (
+          SELECT coalesce(bool_or(c.held AND NOT c.readable), false) AS excess,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (WHERE c.readable AND c.held) AS held,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (
+                   WHERE c.readable AND NOT c.held AND (k.reads OR k.ours AND (k.new OR c.new AND c.attnum > c.last))
+                 ) AS lacking
+          FROM (
+            SELECT a.attnum, quote_ident(a.attname) AS name, h.held,
+                   k.readable AND a.attname <> ALL (k.hidden) AS readable,
+                   CASE WHEN a.xmin = k.xmin AND age(a.xmin) <= 0
+                        THEN a.xmin = v_transaction OR EXISTS (
+                               SELECT FROM pg_locks AS l
+                               WHERE l.locktype = 'transactionid' AND l.transactionid = a.xmin
+                                 AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                             )
+                   END AS new,
+                   coalesce(max(a.attnum) FILTER (WHERE h.held) OVER (), 0) AS last
+            FROM (
+              SELECT a.xmin, a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+              WHERE a.attrelid = k.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND NOT (k.readable AND k.hidden = '{}')
+              OFFSET 0
+            ) AS a
+            CROSS JOIN LATERAL (
+              SELECT EXISTS (
+                SELECT FROM aclexplode(a.attacl) AS x WHERE x.grantee = k.role_oid AND x.privilege_type = 'SELECT'
+              )
+            ) AS h(held)
+          ) AS c
+        ) AS a
+      ),
       change AS (
-        SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
-        FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
+        SELECT 1 AS phase, e.role, e.allowed, format('"%s.%s" keeps its privileges', e.nspname, e.relname) AS failure,
+               format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', e.nspname, e.relname, e.role) AS statement
+        FROM examined AS e WHERE e.excess
         UNION ALL
-        SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
+        SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'), format('schema "%s" is not usable', n.nspname),
+               format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.role)
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
         JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
@@ -643,11 +719,15 @@ BEGIN
             WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
           )
         UNION ALL
-        SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-        -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
+        SELECT 3, e.role, e.allowed, format('"%s.%s" is not readable', e.nspname, e.relname),
+               format('GRANT SELECT %sON TABLE %I.%I TO %I', '(' || g.columns || ') ', e.nspname, e.relname, e.role)
+        FROM examined AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN e.partly THEN concat_ws(', ', CASE WHEN e.excess THEN e.held END, e.lacking) END
+        ) AS g(columns)
+        WHERE e.readable AND CASE WHEN e.partly THEN g.columns <> '' ELSE e.lacks END
       )
-      SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
+      SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.failure, c.role), '[]') FROM change AS c
     );
   EXCEPTION
     WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -672,15 +752,8 @@ BEGIN
         v_change := v_changes -> v_position;
         IF NOT (v_change ->> 'allowed')::boolean THEN
           RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
-        ELSIF v_change ->> 'kind' = 'grant' THEN
-          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
-                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
-        ELSIF v_change ->> 'kind' = 'usage' THEN
-          EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
-        ELSE
-          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
-                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
         END IF;
+        EXECUTE v_change ->> 'statement';
       END LOOP;
       EXIT WHEN NOT v_alone;
       v_next := v_next + 1;
@@ -710,12 +783,7 @@ BEGIN
         ELSE
           RAISE WARNING USING
             ERRCODE = SQLSTATE,
-            MESSAGE = format('%s for reporting role "%s": %s',
-              CASE v_change ->> 'kind'
-                WHEN 'grant' THEN format('"%s.%s" is not readable', v_change ->> 'nspname', v_change ->> 'relname')
-                WHEN 'usage' THEN format('schema "%s" is not usable', v_change ->> 'nspname')
-                ELSE format('"%s.%s" keeps its privileges', v_change ->> 'nspname', v_change ->> 'relname')
-              END, v_change ->> 'role', SQLERRM),
+            MESSAGE = format('%s for reporting role "%s": %s', v_change ->> 'failure', v_change ->> 'role', SQLERRM),
             HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
           v_next := v_next + 1;
           v_attempts := 0;
@@ -1270,11 +1338,11 @@ REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_reading.sql
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
--- its owner could read.
+-- its owner could read. One of which columns are withheld counts by itself.
 CREATE FUNCTION rolecall_internal.audit_reading(
   principals rolecall_internal.principal[],
   usable_schemas oid[],
-  withheld oid[]
+  withheld jsonb
 )
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -1282,21 +1350,28 @@ SET search_path = pg_catalog, pg_temp
 AS $audit_reading$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE kin AS (
-      SELECT w.oid AS origin, w.oid, 0 AS direction FROM unnest(audit_reading.withheld) AS w(oid)
+    WITH RECURSIVE origin AS (
+      SELECT w.table_oid, w.column_name
+      FROM jsonb_to_recordset(audit_reading.withheld) AS w(table_oid oid, column_name text)
+    ),
+    kin AS (
+      SELECT o.table_oid AS origin, o.column_name, o.table_oid AS oid, 0 AS direction FROM origin AS o
       UNION
-      SELECT k.origin, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
+      SELECT k.origin, k.column_name, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
       FROM kin AS k
       CROSS JOIN (VALUES (1), (-1)) AS d(direction)
       JOIN pg_inherits AS i ON k.oid = CASE d.direction WHEN 1 THEN i.inhrelid ELSE i.inhparent END
       WHERE k.direction IN (0, d.direction)
     ),
     reader AS (
-      SELECT k.origin, k.oid, true AS reveals,
+      SELECT k.origin, k.column_name AS of_column, k.oid, a.attnum, true AS reveals,
              CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
       FROM kin AS k
+      LEFT JOIN pg_attribute AS a
+        ON a.attrelid = k.oid AND a.attname = k.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE k.column_name IS NULL OR a.attnum IS NOT NULL
       UNION
-      SELECT r.origin, c.oid,
+      SELECT r.origin, r.of_column, c.oid, NULL,
              c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
              CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
       FROM reader AS r
@@ -1305,19 +1380,34 @@ BEGIN
       -- Of the secrets our own view shows only whose roles they are.
       JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
         AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
+        AND w.ev_class NOT IN (
+          SELECT o.table_oid FROM origin AS o
+          JOIN pg_attribute AS a ON a.attrelid = o.table_oid AND a.attname = o.column_name
+        )
       JOIN pg_class AS c ON c.oid = w.ev_class
       CROSS JOIN LATERAL (
         SELECT coalesce(bool_or(s.option_value::boolean), false)
         FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
       ) AS o(invoker)
+      -- A whole row leaves no trace among the dependencies.
+      WHERE r.attnum IS NULL OR d.refobjsubid = r.attnum OR strpos(w.ev_action::text, ':varattno 0 ') > 0
     ),
     hidden AS (
-      SELECT r.oid, string_agg(DISTINCT concat(r.relation, r.origin::regclass), ', ') AS what
-      FROM reader AS r WHERE r.reveals
-      GROUP BY r.oid
+      SELECT r.oid, g.attnum,
+             string_agg(DISTINCT concat(r.relation, r.origin::regclass, '.' || quote_ident(r.of_column)), ', ') AS what
+      FROM reader AS r
+      CROSS JOIN LATERAL (
+        SELECT 0
+        UNION ALL
+        SELECT a.attnum FROM pg_attribute AS a
+        WHERE a.attrelid = r.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+          AND (r.attnum IS NULL OR a.attnum = r.attnum)
+      ) AS g(attnum)
+      WHERE r.reveals
+      GROUP BY r.oid, g.attnum
     )
     SELECT DISTINCT CASE WHEN u.usable THEN 'critical' ELSE 'warning' END,
-           p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
+           p.path || CASE WHEN h.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
            concat('reads what is withheld: ', h.what,
                   CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
            coalesce(p.remedy, format(
@@ -1331,25 +1421,19 @@ BEGIN
     FROM hidden AS h
     JOIN pg_class AS c ON c.oid = h.oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (
-      SELECT 0, c.relacl
-      UNION ALL
-      SELECT a.attnum, a.attacl FROM pg_attribute AS a
-      WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
-    ) AS g(attnum, acl)
-    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
+    CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
     JOIN unnest(audit_reading.principals) AS p ON p.role_oid = x.grantee
-    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
     CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_reading.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
 $audit_reading$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[])
-  IS 'Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over '
-     'them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb)
+  IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
+     'and views over them';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_roles.sql
 CREATE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholds boolean)
@@ -1588,31 +1672,28 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_withheld.sql
-CREATE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS oid[]
+CREATE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_withheld$
 DECLARE
   v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_withheld.role_name));
 BEGIN
-  RETURN 'rolecall_internal.secret'::regclass::oid || ARRAY(
-    SELECT c.oid
-    FROM jsonb_array_elements_text(v_definition -> 'withheld') AS w(name)
-    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-    JOIN pg_class AS c ON c.relname = i.parts[cardinality(i.parts)]
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE v_definition -> 'schemas' ? n.nspname::text
-      AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
-    UNION
-    SELECT k.table_oid
-    FROM rolecall_internal.withheld_tables(jsonb_build_array(coalesce(v_definition, '{}'))) AS k
-    WHERE NOT k.named
-  );
+  RETURN jsonb_build_array(jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint))
+    || coalesce((
+      SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
+      FROM (SELECT jsonb_build_array(coalesce(v_definition, '{}'))) AS d(list)
+      CROSS JOIN LATERAL (
+        SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
+        UNION
+        SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
+      ) AS w
+    ), '[]');
 END
 $audit_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
-  IS 'What is withheld from a role: the tables that its definition names, and the secrets kept here';
+  IS 'What is withheld from a role: the tables and columns that its definition names, and the secrets kept here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/base64_length.sql
@@ -2133,10 +2214,10 @@ BEGIN
     FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
       IF v_table IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
-      ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+      ELSIF cardinality(parse_ident(v_table)) > 3 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
-          MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+          MESSAGE = format('withheld name %L has more parts than a schema, a table and a column', v_table),
           HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
       END IF;
       FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
@@ -2929,16 +3010,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 -- sql/5-internal/reading/held_otherwise.sql
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (
-  number integer,
-  "role" text,
-  role_oid oid,
-  dbid oid,
-  classid oid,
-  objid oid,
-  objsubid integer,
-  owns boolean
-)
+RETURNS TABLE (number integer, "role" text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
@@ -2948,14 +3020,14 @@ DECLARE
   );
 BEGIN
   RETURN QUERY
-    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
+    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
     FROM (
       SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(held_otherwise.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+        AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a')
       OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
     ) AS d
     WHERE (d.deptype = 'o'
@@ -2972,7 +3044,8 @@ END
 $held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
-  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+  IS 'What the roles that are to read hold beside privileges on tables and columns, USAGE on schemas, and default '
+     'privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/hint_of.sql
@@ -3791,6 +3864,52 @@ $masked$;
 COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask in place of each password';
 REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reading/meant.sql
+-- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
+CREATE FUNCTION rolecall_internal.meant(resources jsonb)
+RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, column_name text, named boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $meant$
+BEGIN
+  RETURN QUERY
+    WITH listed AS (
+      SELECT t.position::integer AS position, t.role, t.schemas, w.name
+      FROM ROWS FROM (jsonb_to_recordset(meant.resources) AS (role text, schemas jsonb, withheld jsonb))
+           WITH ORDINALITY AS t(role, schemas, withheld, position)
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+    )
+    SELECT l.position, l.role, l.name, c.oid, m.column_name::text, true
+    FROM listed AS l
+    CROSS JOIN LATERAL (
+      SELECT i.parts AS path, NULL::name AS column_name
+      FROM (SELECT parse_ident(l.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+      UNION ALL
+      SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+      FROM (SELECT parse_ident(l.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+    ) AS m
+    CROSS JOIN LATERAL (
+      SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = m.path[cardinality(m.path)] OFFSET 0
+    ) AS c
+    CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+    WHERE l.schemas ? n.nspname::text
+      AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = n.nspname)
+    UNION ALL
+    SELECT l.position, l.role, l.name, k.relation::oid, (
+             SELECT a.attname FROM pg_attribute AS a
+             WHERE a.attrelid = k.relation
+               AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                        ELSE a.attname = k.column_name AND NOT a.attisdropped END
+           )::text, false
+    FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name;
+END
+$meant$;
+
+COMMENT ON FUNCTION rolecall_internal.meant(jsonb)
+  IS 'The tables and columns that the entries of each resource mean; named: as they are called now, else that was so '
+     'once';
+REVOKE ALL ON FUNCTION rolecall_internal.meant(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/memberships_of.sql
 CREATE FUNCTION rolecall_internal.memberships_of(role_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4059,28 +4178,46 @@ DECLARE
   v_names text;
   v_others text;
 BEGIN
-  SELECT string_agg(a.name, ', ' ORDER BY a.name),
-         string_agg(format('%s is "%s", not %s', a.name, a.table_name, a.others), '; ' ORDER BY a.name)
-           FILTER (WHERE a.others IS NOT NULL)
-    INTO v_names, v_others
-  FROM (
-    -- Of several roles that have it withheld one may have no schema where it could be.
-    SELECT w.name, i.parts[cardinality(i.parts)] AS table_name,
-           string_agg(DISTINCT '"' || c.relname || '"', ', ') AS others
+  WITH listed AS (
+    SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
     CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
-    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-    LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
-      ON lower(c.relname) = lower(i.parts[cardinality(i.parts)])
-        AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        AND d.schemas ? n.nspname::text
-        AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
-    GROUP BY w.name, i.parts
-    HAVING coalesce(bool_and(c.relname <> i.parts[cardinality(i.parts)]), true)
-  ) AS a;
+    CROSS JOIN LATERAL (
+      SELECT i.parts AS path, NULL::name AS column_name
+      FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+      UNION ALL
+      SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+      FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+    ) AS m
+  ),
+  found AS (
+    SELECT l.name, concat('"' || l.column_name || '" of ', '"', l.table_name, '"') AS meant,
+           concat('"' || a.attname || '" of ', '"', c.relname, '"') AS present
+    FROM listed AS l
+    JOIN pg_class AS c ON lower(c.relname) = lower(l.table_name) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_attribute AS a
+      ON a.attrelid = c.oid AND lower(a.attname) = lower(l.column_name) AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE l.schemas ? n.nspname::text
+      AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
+      AND (l.column_name IS NULL OR a.attname IS NOT NULL)
+  ),
+  -- Of several roles that have it withheld one may have no schema where it could be.
+  absent AS (
+    SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
+    FROM (SELECT DISTINCT name FROM listed) AS l
+    LEFT JOIN found AS f USING (name)
+    GROUP BY l.name
+    HAVING NOT coalesce(bool_or(f.meant = f.present), false)
+  )
+  SELECT string_agg(a.name, ', ' ORDER BY a.name),
+         string_agg(format('%s is %s, not %s', a.name, a.meant, a.others), '; ' ORDER BY a.name)
+           FILTER (WHERE a.others IS NOT NULL)
+    INTO v_names, v_others
+  FROM absent AS a;
   IF v_names IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
+      MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
       DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
                     ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
                          'provisioning run.' END,
@@ -4089,7 +4226,7 @@ BEGIN
   END IF;
   IF v_others IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables that exist in another case alone: %s', v_others),
+      MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
       HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END
@@ -4322,7 +4459,7 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
                coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
               )::rolecall_internal.place
     FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (role text, schemas jsonb, owners text[], caller text))
@@ -4336,11 +4473,15 @@ BEGIN
   END IF;
   RETURN ARRAY(
     WITH withheld AS (
-      SELECT DISTINCT w.number AS position, w.table_oid FROM rolecall_internal.withheld_tables(places.resources) AS w
+      SELECT w.number AS position, w.table_oid,
+             CASE WHEN bool_and(w.column_number <> 0) THEN jsonb_agg(w.column_name) END AS columns
+      FROM rolecall_internal.withheld_tables(places.resources) AS w
+      GROUP BY w.number, w.table_oid
     ),
     found AS (
       SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
-             array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
+             array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
+             jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
       FROM withheld AS w
       JOIN pg_class AS c ON c.oid = w.table_oid
       JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
@@ -4350,7 +4491,8 @@ BEGIN
       GROUP BY w.position, g.schema
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall_internal.place
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
+               p.every_owner, p.owners)::rolecall_internal.place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place
@@ -4359,7 +4501,7 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan.sql
@@ -4497,6 +4639,91 @@ $plan_client_timeouts$;
 COMMENT ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb)
   IS 'The timeouts that members of client roles are missing';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/reading/plan_column_excess.sql
+-- They are found from pg_shdepend, by its index on roles.
+CREATE FUNCTION rolecall_internal.plan_column_excess(places rolecall_internal.place[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_column_excess$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
+      FROM (
+        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_column_excess.places) AS p
+      ) AS t
+      CROSS JOIN LATERAL (
+        SELECT d.objid, d.objsubid FROM pg_shdepend AS d
+        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid AND d.deptype = 'a'
+          AND d.classid = 'pg_class'::regclass AND d.objsubid <> 0
+          AND d.dbid = (
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          )
+        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+      ) AS d
+    ),
+    entry AS (
+      SELECT h.position, h.role, n.nspname, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable,
+             string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+      FROM held AS h
+      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+      JOIN pg_class AS c ON c.oid = a.attrelid
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      LEFT JOIN unnest(plan_column_excess.places) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
+      CROSS JOIN LATERAL (
+        SELECT x.privilege_type = 'SELECT' AND coalesce(
+          c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+        )
+      ) AS r(readable)
+      WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
+      GROUP BY h.position, h.role, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable
+    ),
+    excess AS (
+      SELECT e.position, e.role, '' AS kind, e.nspname AS target, format('%I.%I', e.nspname, e.relname) AS object,
+             e.relowner AS owner, e.grantor,
+             concat(CASE WHEN e.readable THEN 'GRANT OPTION FOR ' END,
+                    string_agg(format('%s (%s)', e.privilege_type, e.columns), ', ' ORDER BY e.privilege_type)
+                   ) AS privileges
+      FROM entry AS e
+      GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_column_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place[])
+  IS 'Privileges on columns that a role must not have: what writes, the grant option, and SELECT where it is withheld';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_connect.sql
 CREATE FUNCTION rolecall_internal.plan_connect(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
@@ -4737,6 +4964,69 @@ $plan_memberships$;
 COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_memberships(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reading/plan_missing_columns.sql
+-- A REVOKE of SELECT on the table, which comes first, takes what the same grantor has granted on its columns too.
+CREATE FUNCTION rolecall_internal.plan_missing_columns(places rolecall_internal.place[], missing jsonb, singly boolean)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_missing_columns$
+BEGIN
+  IF NOT EXISTS (SELECT FROM unnest(plan_missing_columns.places) AS p WHERE p.partial <> '{}') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH partial AS MATERIALIZED (
+      SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
+             c.relacl,
+             has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
+             coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
+               'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
+             )), false) AS whole
+      FROM unnest(plan_missing_columns.places) AS p
+      CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
+      JOIN pg_class AS c ON c.oid = t.oid::oid
+      WHERE c.relowner IS DISTINCT FROM p.role_oid
+    ),
+    lacking AS (
+      SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
+             string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+      FROM partial AS p
+      JOIN pg_attribute AS a ON a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE NOT p.columns ? a.attname::text
+        AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
+          SELECT FROM aclexplode(a.attacl) AS x
+          WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (
+            SELECT FROM aclexplode(p.relacl) AS t
+            WHERE t.grantee = x.grantee AND t.grantor = x.grantor AND t.privilege_type = 'SELECT'
+          )
+        ))
+      GROUP BY p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed
+    ),
+    part AS (
+      SELECT l.*, s.single, CASE WHEN s.single THEN l.table_oid::bigint ELSE (row_number() OVER (
+               PARTITION BY l.position, l.place, l.columns, s.single ORDER BY l.relname COLLATE "C"
+             ) - 1) / 500 END AS part
+      FROM lacking AS l
+      CROSS JOIN LATERAL (SELECT plan_missing_columns.singly OR NOT l.allowed) AS s(single)
+    )
+    SELECT 'grant_privilege',
+           CASE WHEN p.single THEN min(format('%I.%I', p.schema, p.relname)) ELSE p.schema END,
+           format('GRANT SELECT (%s) ON %s TO %I', p.columns,
+                  string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
+           NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
+           CASE WHEN NOT p.allowed
+                THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+    FROM part AS p
+    GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
+    ORDER BY p.position, p.place, min(p.relname COLLATE "C");
+END
+$plan_missing_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean)
+  IS 'SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean) FROM PUBLIC;
+
 -- sql/5-internal/reading/plan_missing_tables.sql
 CREATE FUNCTION rolecall_internal.plan_missing_tables(
   places rolecall_internal.place[],
@@ -4909,18 +5199,13 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH entry(position, role, kind, target, object, owner, grantor, privilege, is_grantable, harmless) AS (
-      SELECT * FROM rolecall_internal.privileges_on_objects(plan_other_excess.places)
-      UNION ALL
-      SELECT * FROM rolecall_internal.privileges_on_columns(plan_other_excess.places)
-    ),
-    excess AS (
-      SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
+    WITH excess AS (
+      SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
              concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
                     string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
-      FROM entry AS e
+      FROM rolecall_internal.privileges_on_objects(plan_other_excess.places) AS e
       WHERE e.is_grantable OR NOT e.harmless
-      GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
+      GROUP BY e.number, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
     ),
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
@@ -5043,7 +5328,9 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
     v_places, v_groups, v_missing, plan_read_access.singly
   );
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
 END
@@ -5226,14 +5513,16 @@ BEGIN
            format('withheld as %s, which it was, or belonged to: name it among the withheld tables, '
                   'or remove %s from them', w.entry, w.entry)
     FROM (
-      SELECT f.number, f.role, f.table_oid, min(f.entry) AS entry
+      SELECT f.number, f.role, f.table_oid, f.column_name, min(f.entry) AS entry
       FROM rolecall_internal.withheld_tables(plan_renamed.resources) AS f
-      GROUP BY f.number, f.role, f.table_oid
+      GROUP BY f.number, f.role, f.table_oid, f.column_name
       HAVING NOT bool_or(f.named)
     ) AS w
     JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+    CROSS JOIN LATERAL (
+      SELECT concat(format('%I.%I', n.nspname, c.relname), '.' || quote_ident(w.column_name))
+    ) AS t(name)
     CROSS JOIN LATERAL (
       SELECT ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'schemas')),
              ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'withheld'))
@@ -5245,8 +5534,8 @@ END
 $plan_renamed$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
-  IS 'Tables that are withheld under a name that is no longer theirs: a skipped row for each, until the list says '
-     'which it means';
+  IS 'What is withheld under a name that is no longer its own: a skipped row for each, until the list says which it '
+     'means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_revokes.sql
@@ -5702,48 +5991,6 @@ $planned_steps$;
 COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
 REVOKE ALL ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) FROM PUBLIC;
 
--- sql/5-internal/reading/privileges_on_columns.sql
-CREATE FUNCTION rolecall_internal.privileges_on_columns(places rolecall_internal.place[])
-RETURNS TABLE (
-  number integer,
-  "role" text,
-  kind text,
-  target text,
-  object text,
-  owner oid,
-  grantor oid,
-  privilege text,
-  is_grantable boolean,
-  harmless boolean
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $privileges_on_columns$
-BEGIN
-  RETURN QUERY
-    SELECT h.number, h.role, '', n.nspname::text, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-           format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
-           x.is_grantable,
-           x.privilege_type = 'SELECT' AND EXISTS (
-             SELECT FROM unnest(privileges_on_columns.places) AS p
-             WHERE p.position = h.number AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
-           )
-    FROM rolecall_internal.held_otherwise(privileges_on_columns.places) AS h
-    JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
-    JOIN pg_class AS c ON c.oid = a.attrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-    WHERE NOT h.owns AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-    GROUP BY h.number, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
-             x.grantor, x.privilege_type, x.is_grantable;
-END
-$privileges_on_columns$;
-
-COMMENT ON FUNCTION rolecall_internal.privileges_on_columns(rolecall_internal.place[])
-  IS 'The privileges that roles which are to read have on single columns; SELECT is harmless in the tables that they '
-     'read';
-REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_columns(rolecall_internal.place[]) FROM PUBLIC;
-
 -- sql/5-internal/reading/privileges_on_objects.sql
 -- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
 -- closed to others.
@@ -5838,7 +6085,7 @@ END
 $privileges_on_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
-  IS 'The privileges that roles which are to read have on whole objects other than tables, and on parameters';
+  IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/provision.sql
@@ -6322,29 +6569,24 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember_withheld$
 DECLARE
-  v_new rolecall_internal.withheld[] := ARRAY(
-    SELECT ROW(w.role, w.entry, w.table_oid)::rolecall_internal.withheld
+  v_wanted rolecall_internal.withheld[] := ARRAY(
+    SELECT ROW(w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid)::rolecall_internal.withheld
     FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
     JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
-    WHERE NOT EXISTS (
-      SELECT FROM rolecall_internal.withheld AS k
-      WHERE k.role = w.role AND k.name = w.entry AND k.relation = w.table_oid
-    )
   );
-  v_old rolecall_internal.withheld[] := ARRAY(
+  v_present rolecall_internal.withheld[] := ARRAY(
     SELECT k
-    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text, withheld jsonb)
+    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text)
     JOIN rolecall_internal.withheld AS k ON k.role = r.role
-    WHERE NOT r.withheld ? k.name OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = k.relation)
   );
+  v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+  END IF;
   IF cardinality(v_new) > 0 THEN
     INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation;
   END IF;
 EXCEPTION
   WHEN serialization_failure THEN
@@ -6353,8 +6595,7 @@ END
 $remember_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
-  IS 'Remembers the tables that resources withhold, so that they stay withheld under other names while the entry is in '
-     'the list';
+  IS 'Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/remove_superseded.sql
@@ -7536,13 +7777,23 @@ BEGIN
   v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
   FOR v_found IN
     SELECT p.role,
-           string_agg(DISTINCT format('%s through %s', t.oid::regclass, i.inhparent::regclass), ', ') AS tables
+           string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
+                                      i.inhparent::regclass), ', ') AS tables
     FROM unnest(v_places) AS p
     CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
     JOIN pg_inherits AS i ON i.inhrelid = t.oid
     JOIN pg_class AS c ON c.oid = i.inhparent
     JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
-    WHERE c.oid <> ALL (q.withheld)
+    WHERE (c.oid <> ALL (q.withheld) OR q.partial ? c.oid::text)
+      AND (k.column_name IS NULL OR EXISTS (
+        SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
+          AND NOT coalesce(q.partial -> c.oid::text ? k.column_name, false)
+      ))
     GROUP BY p.role
   LOOP
     RAISE WARNING USING
@@ -7556,7 +7807,7 @@ BEGIN
            string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
     FROM unnest(v_places) AS p
     JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
-    WHERE c.oid <> ALL (p.withheld)
+    WHERE (c.oid <> ALL (p.withheld) OR p.partial ? c.oid::text)
       AND NOT EXISTS (
         SELECT FROM pg_policy AS y
         WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')
@@ -7579,57 +7830,52 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/withheld_tables.sql
+-- The number of a column is 0, and its name null, where the whole table is withheld.
 CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
-RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, named boolean)
+RETURNS TABLE (
+  number integer,
+  "role" text,
+  entry text,
+  table_oid oid,
+  column_number integer,
+  column_name text,
+  named boolean
+)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $withheld_tables$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE listed AS (
-      SELECT t.position::integer AS position, t.role, t.schemas, w.name, parse_ident(w.name) AS parts
-      FROM ROWS FROM (jsonb_to_recordset(withheld_tables.resources) AS (role text, schemas jsonb, withheld jsonb))
-           WITH ORDINALITY AS t(role, schemas, withheld, position)
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-    ),
-    seed AS (
-      SELECT l.position, l.role, l.name, c.oid AS table_oid, true AS named
-      FROM listed AS l
-      CROSS JOIN LATERAL (
-        SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = l.parts[cardinality(l.parts)] OFFSET 0
-      ) AS c
-      CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
-      WHERE l.schemas ? n.nspname::text
-        AND (cardinality(l.parts) = 1 OR l.parts[cardinality(l.parts) - 1] = n.nspname)
-      UNION ALL
-      SELECT l.position, l.role, l.name, k.relation::oid, false
-      FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name
-    ),
-    found AS (
-      SELECT s.* FROM seed AS s
+    WITH RECURSIVE found AS (
+      SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
+      FROM rolecall_internal.meant(withheld_tables.resources) AS m
       UNION
       -- Its partitions hold its rows, and its sequences tell how many they are.
-      SELECT f.position, f.role, f.name, b.oid, f.named
+      SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
       FROM found AS f
       CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = f.table_oid
+        SELECT i.inhrelid AS oid, f.column_name AS column_name FROM pg_inherits AS i WHERE i.inhparent = f.table_oid
         UNION ALL
-        SELECT d.objid
+        SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = f.table_oid
+        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR a.attname = f.column_name)
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
     )
-    SELECT f.position, f.role, f.name, f.table_oid, bool_or(f.named)
+    SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
     FROM found AS f
-    GROUP BY f.position, f.role, f.name, f.table_oid;
+    LEFT JOIN pg_attribute AS a
+      ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
+    GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
 END
 $withheld_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
-  IS 'The tables that each resource withholds, and what belongs to them, by each entry; named: the entry names it, or '
-     'what it belongs to, as it is called now, else that was so once';
+  IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
+     'names it, or what it belongs to, as it is called now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
@@ -7728,7 +7974,7 @@ BEGIN
     v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
     v_principals rolecall_internal.principal[];
     v_schemas oid[];
-    v_withheld oid[];
+    v_withheld jsonb;
   BEGIN
     IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
       PERFORM rolecall_internal.check_role_name(audit_role.role_name);
@@ -7743,7 +7989,7 @@ BEGIN
     RETURN QUERY
       SELECT f.severity, f.path, f.object, f.detail, f.remedy
       FROM (
-        SELECT * FROM rolecall_internal.audit_roles(v_principals, cardinality(v_withheld) > 1)
+        SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
         UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
         UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)

@@ -46,7 +46,7 @@ export function audit_role(role_name: Text): Table<{
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
       v_principals rolecall_internal.principal[];
       v_schemas oid[];
-      v_withheld oid[];
+      v_withheld jsonb;
     BEGIN
       IF octet_length(${role_name}) BETWEEN 1 AND 63 IS NOT TRUE THEN
         PERFORM rolecall_internal.check_role_name(${role_name});
@@ -59,7 +59,7 @@ export function audit_role(role_name: Text): Table<{
       RETURN QUERY
         SELECT f.severity, f.path, f.object, f.detail, f.remedy
         FROM (
-          SELECT * FROM rolecall_internal.audit_roles(v_principals, cardinality(v_withheld) > 1)
+          SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
           UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
           UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)

@@ -97,8 +97,17 @@ export const objects: readonly Node[] = [
       { name: 'place', type: 'bigint', comment: 'position of the schema in the resource' },
       { name: 'schema', type: 'text', comment: 'name of the schema' },
       { name: 'schema_oid', type: 'oid', comment: 'oid of the schema; null: there is none yet' },
-      { name: 'withheld', type: 'oid[]', comment: 'oids of the tables in it that are withheld from the role' },
+      {
+        name: 'withheld',
+        type: 'oid[]',
+        comment: 'oids of the tables in it that are withheld from the role, or have columns that are',
+      },
       { name: 'withheld_in', type: 'integer[]', comment: 'for each of them the number of the group that it is in' },
+      {
+        name: 'partial',
+        type: 'jsonb',
+        comment: 'names of the withheld columns, by the oid of each table that is not withheld as a whole',
+      },
       {
         name: 'every_owner',
         type: 'boolean',
@@ -188,15 +197,28 @@ export const objects: readonly Node[] = [
     kind: 'table',
     schema: schemas.internal,
     name: 'withheld',
-    comment: 'Tables that were found withheld from a reporting role: they stay so under another name',
+    comment: 'Tables and columns that were found withheld from a reporting role: they stay so under another name',
     columns: [
       { name: 'role', type: 'text', constraint: 'NOT NULL', comment: 'name of the reporting role' },
       { name: 'name', type: 'text', constraint: 'NOT NULL', comment: 'entry of its list of withheld tables' },
       {
         name: 'relation',
         type: 'regclass',
-        constraint: 'NOT NULL, PRIMARY KEY (role, name, relation)',
+        constraint: 'NOT NULL',
         comment: 'table that the entry named, or what belonged to it; a dump has its name',
+      },
+      {
+        name: 'number',
+        type: 'smallint',
+        constraint: 'NOT NULL, PRIMARY KEY (role, name, relation, number)',
+        comment: 'number of the column; 0: the whole table',
+      },
+      { name: 'column_name', type: 'text', comment: 'name that the column had; null: the whole table' },
+      {
+        name: 'table_oid',
+        type: 'oid',
+        constraint: 'NOT NULL',
+        comment: 'oid that the table had: in a restored dump it has another, and its columns have other numbers',
       },
     ],
     indexes: [],
@@ -221,7 +243,7 @@ export const objects: readonly Node[] = [
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
        ARRAY(
-         SELECT w.relation::oid FROM rolecall_internal.withheld AS w
+         SELECT w FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -236,11 +258,11 @@ WHERE p.resource IS NOT NULL`,
     columns: [
       { name: 'role', type: 'text', comment: 'name of the role' },
       { name: 'schemas', type: 'text[]', comment: 'names of the schemas that it reads' },
-      { name: 'withheld', type: 'text[]', comment: 'tables withheld from it, as in SQL' },
+      { name: 'withheld', type: 'text[]', comment: 'tables and columns withheld from it, as in SQL' },
       {
         name: 'known',
-        type: 'oid[]',
-        comment: 'tables that were found withheld from it, whatever they are called now',
+        type: 'rolecall_internal.withheld[]',
+        comment: 'tables and columns that were found withheld from it, whatever they are called now',
       },
       { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
     ],

@@ -9,6 +9,7 @@ CREATE TYPE rolecall_internal.place AS (
   schema_oid oid,
   withheld oid[],
   withheld_in integer[],
+  partial jsonb,
   every_owner boolean,
   owners text[]
 );
@@ -21,8 +22,11 @@ COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: th
 COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
 COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';
 COMMENT ON COLUMN rolecall_internal.place.schema_oid IS 'oid of the schema; null: there is none yet';
-COMMENT ON COLUMN rolecall_internal.place.withheld IS 'oids of the tables in it that are withheld from the role';
+COMMENT ON COLUMN rolecall_internal.place.withheld
+  IS 'oids of the tables in it that are withheld from the role, or have columns that are';
 COMMENT ON COLUMN rolecall_internal.place.withheld_in IS 'for each of them the number of the group that it is in';
+COMMENT ON COLUMN rolecall_internal.place.partial
+  IS 'names of the withheld columns, by the oid of each table that is not withheld as a whole';
 COMMENT ON COLUMN rolecall_internal.place.every_owner
   IS 'whether it reads future tables of every owner of tables there';
 COMMENT ON COLUMN rolecall_internal.place.owners IS 'names of whose future tables it reads besides';

@@ -3,16 +3,23 @@
 CREATE TABLE rolecall_internal.withheld (
   "role" text NOT NULL,
   name text NOT NULL,
-  relation regclass NOT NULL, PRIMARY KEY (role, name, relation)
+  relation regclass NOT NULL,
+  number smallint NOT NULL, PRIMARY KEY (role, name, relation, number),
+  column_name text,
+  table_oid oid NOT NULL
 );
 
 COMMENT ON TABLE rolecall_internal.withheld
-  IS 'Tables that were found withheld from a reporting role: they stay so under another name';
+  IS 'Tables and columns that were found withheld from a reporting role: they stay so under another name';
 
 COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
 COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
 COMMENT ON COLUMN rolecall_internal.withheld.relation
   IS 'table that the entry named, or what belonged to it; a dump has its name';
+COMMENT ON COLUMN rolecall_internal.withheld.number IS 'number of the column; 0: the whole table';
+COMMENT ON COLUMN rolecall_internal.withheld.column_name IS 'name that the column had; null: the whole table';
+COMMENT ON COLUMN rolecall_internal.withheld.table_oid
+  IS 'oid that the table had: in a restored dump it has another, and its columns have other numbers';
 
 REVOKE ALL ON TABLE rolecall_internal.withheld FROM PUBLIC;
 

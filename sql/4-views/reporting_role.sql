@@ -5,7 +5,7 @@ SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
        ARRAY(
-         SELECT w.relation::oid FROM rolecall_internal.withheld AS w
+         SELECT w FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -29,9 +29,9 @@ COMMENT ON VIEW rolecall_watch.reporting_role
 
 COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
-COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
-  IS 'tables that were found withheld from it, whatever they are called now';
+  IS 'tables and columns that were found withheld from it, whatever they are called now';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;

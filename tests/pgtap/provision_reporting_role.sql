@@ -72,8 +72,8 @@ SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY[NULL]::text[]$$, '220
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['']$$, '22023', 'with an empty one');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['two words']$$, '22023', 'that is not quoted where it has to be');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['"token']$$, '22023', 'that is quoted by half');
-SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['a.b.c']$$, '42602', 'of three parts',
-                       'withheld table ''a.b.c'' has more than a schema before its name');
+SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], ARRAY['a.b.c.d']$$, '42602', 'of four parts',
+                       'withheld name ''a.b.c.d'' has more parts than a schema, a table and a column');
 SELECT pg_temp.refused(format('''t_report'', ARRAY[''t_app''], ARRAY[%L]', repeat('x', 64)), '42602', 'of 64 bytes',
                        format('name of withheld table %L must be 1 to 63 bytes long, not 64', repeat('x', 64)));
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app'], '{}', ARRAY[NULL]::text[]$$, '22004', 'an owner of tables without a name');

@@ -401,8 +401,8 @@ for (const by of kinds) {
         'INSERT ON app.patient',
         'SELECT ON app.token',
         'CREATE ON SCHEMA app',
-        'UPDATE (id) ON app.columns',
         'UPDATE ON LARGE OBJECT 4712',
+        'UPDATE (id) ON app.columns',
       ].map((what) => [
         `SET ROLE ${third}; REVOKE ${what} FROM ${role} CASCADE; RESET ROLE`,
         '42501',

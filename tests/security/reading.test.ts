@@ -262,12 +262,14 @@ test('a provisioning run says which names match nothing, what is read through a 
   ]);
   assert.deepEqual(await said('{token,parted,closed}'), []);
   assert.deepEqual(await said('{token,closed,ApiToken,app.nothing}'), [
-    'NOTICE: withheld tables that do not exist yet: ApiToken, app.nothing',
-    'NOTICE: withheld tables that exist in another case alone: ApiToken is "apitoken", not "ApiToken"',
+    'NOTICE: withheld tables or columns that do not exist yet: ApiToken, app.nothing',
+    'NOTICE: withheld tables or columns that exist in another case alone: ApiToken is "apitoken", not "ApiToken"',
   ]);
   // Also where new tables are watched, as it may be a mistake.
   await admin.query('SELECT FROM rolecall.watch_new_tables()');
-  assert.deepEqual(await said('{token,closed,patiens}'), ['NOTICE: withheld tables that do not exist yet: patiens']);
+  assert.deepEqual(await said('{token,closed,patiens}'), [
+    'NOTICE: withheld tables or columns that do not exist yet: patiens',
+  ]);
   assert.deepEqual(await said('{token,closed,"\\"ApiToken\\""}'), []);
   await Promise.all([admin.end(), owner.end()]);
   assert.ok(name);

@@ -297,14 +297,14 @@ test('a provisioning run says what is not watched', async () => {
   const pair = (withheld: string, dryRun = false) =>
     `rolecall.provision_reporting_roles('reports_${places}', 'raw_${places}', 'app', 'Raw data',
       ARRAY[${withheld}], '{}', dry_run => ${dryRun})`;
-  const gap = (names: string) => [`withheld tables that do not exist yet: ${names}`];
+  const gap = (names: string) => [`withheld tables or columns that do not exist yet: ${names}`];
   assert.deepEqual(await said(one(`'token', 'event', 'app.session', '"Raw data"."Odd"'`)), [
-    'withheld tables that do not exist yet: "Raw data"."Odd", app.session, event',
+    'withheld tables or columns that do not exist yet: "Raw data"."Odd", app.session, event',
   ]);
   assert.match(notices.find(({ severity }) => severity === 'NOTICE')?.hint ?? '', /rolecall\.watch_new_tables\(\)/);
   assert.deepEqual(await said(one(`'token'`)), []);
   assert.deepEqual(await said(pair(`'token', '"Odd"', '"Raw data"."Odd"'`)), [], 'one schema that has it will do');
-  const otherCase = 'withheld tables that exist in another case alone: Odd is "odd", not "Odd"';
+  const otherCase = 'withheld tables or columns that exist in another case alone: Odd is "odd", not "Odd"';
   assert.deepEqual(await said(pair(`'Odd', 'token'`)), [...gap('Odd'), otherCase], 'names are as in SQL');
   assert.deepEqual(await said(pair(`'event'`, true)), gap('event'), 'a dry run says it too');
   assert.deepEqual(await said('rolecall.watch_new_tables()'), []);

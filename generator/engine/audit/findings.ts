@@ -6,10 +6,9 @@
  * its index on roles.
  */
 import { newest } from '../../model/record.ts';
-import type { Bool, FindingRow, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import type { Bool, FindingRow, Jsonb, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
-import { isOfSchema, tableOf } from '../reading/withheld.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
 /** The objects that the server comes with have oids below this one. */
@@ -283,31 +282,39 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * Ways to read what is withheld from the role: the tables themselves, their partitions and parents, and views over them
+ * Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, and
+ * views over them
  *
  * A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that its
- * owner could read.
+ * owner could read. One of which columns are withheld counts by itself.
  * @volatility stable
  */
-export function audit_reading(principals: Principals, usable_schemas: Oids, withheld: Oids): SetOf<FindingRow> {
+export function audit_reading(principals: Principals, usable_schemas: Oids, withheld: Jsonb): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH RECURSIVE kin AS (
-          SELECT w.oid AS origin, w.oid, 0 AS direction FROM unnest(${withheld}) AS w(oid)
+        WITH RECURSIVE origin AS (
+          SELECT w.table_oid, w.column_name
+          FROM jsonb_to_recordset(${withheld}) AS w(table_oid oid, column_name text)
+        ),
+        kin AS (
+          SELECT o.table_oid AS origin, o.column_name, o.table_oid AS oid, 0 AS direction FROM origin AS o
           UNION
-          SELECT k.origin, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
+          SELECT k.origin, k.column_name, CASE d.direction WHEN 1 THEN i.inhparent ELSE i.inhrelid END, d.direction
           FROM kin AS k
           CROSS JOIN (VALUES (1), (-1)) AS d(direction)
           JOIN pg_inherits AS i ON k.oid = CASE d.direction WHEN 1 THEN i.inhrelid ELSE i.inhparent END
           WHERE k.direction IN (0, d.direction)
         ),
         reader AS (
-          SELECT k.origin, k.oid, true AS reveals,
+          SELECT k.origin, k.column_name AS of_column, k.oid, a.attnum, true AS reveals,
                  CASE k.direction WHEN 0 THEN '' WHEN 1 THEN 'parent of ' ELSE 'part of ' END AS relation
           FROM kin AS k
+          LEFT JOIN pg_attribute AS a
+            ON a.attrelid = k.oid AND a.attname = k.column_name AND a.attnum > 0 AND NOT a.attisdropped
+          WHERE k.column_name IS NULL OR a.attnum IS NOT NULL
           UNION
-          SELECT r.origin, c.oid,
+          SELECT r.origin, r.of_column, c.oid, NULL,
                  c.relkind = 'm' OR (NOT o.invoker AND r.reveals AND has_any_column_privilege(c.relowner, r.oid, 'SELECT')),
                  CASE c.relkind WHEN 'm' THEN 'materialized view of ' ELSE 'view of ' END
           FROM reader AS r
@@ -316,19 +323,34 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
           -- Of the secrets our own view shows only whose roles they are.
           JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
             AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
+            AND w.ev_class NOT IN (
+              SELECT o.table_oid FROM origin AS o
+              JOIN pg_attribute AS a ON a.attrelid = o.table_oid AND a.attname = o.column_name
+            )
           JOIN pg_class AS c ON c.oid = w.ev_class
           CROSS JOIN LATERAL (
             SELECT coalesce(bool_or(s.option_value::boolean), false)
             FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
           ) AS o(invoker)
+          -- A whole row leaves no trace among the dependencies.
+          WHERE r.attnum IS NULL OR d.refobjsubid = r.attnum OR strpos(w.ev_action::text, ':varattno 0 ') > 0
         ),
         hidden AS (
-          SELECT r.oid, string_agg(DISTINCT concat(r.relation, r.origin::regclass), ', ') AS what
-          FROM reader AS r WHERE r.reveals
-          GROUP BY r.oid
+          SELECT r.oid, g.attnum,
+                 string_agg(DISTINCT concat(r.relation, r.origin::regclass, '.' || quote_ident(r.of_column)), ', ') AS what
+          FROM reader AS r
+          CROSS JOIN LATERAL (
+            SELECT 0
+            UNION ALL
+            SELECT a.attnum FROM pg_attribute AS a
+            WHERE a.attrelid = r.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
+              AND (r.attnum IS NULL OR a.attnum = r.attnum)
+          ) AS g(attnum)
+          WHERE r.reveals
+          GROUP BY r.oid, g.attnum
         )
         SELECT DISTINCT CASE WHEN u.usable THEN 'critical' ELSE 'warning' END,
-               p.path || CASE WHEN g.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
+               p.path || CASE WHEN h.attnum = 0 THEN ' -> table grant' ELSE ' -> column grant' END, o.object,
                concat('reads what is withheld: ', h.what,
                       CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
@@ -340,15 +362,9 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
         FROM hidden AS h
         JOIN pg_class AS c ON c.oid = h.oid
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        CROSS JOIN LATERAL (
-          SELECT 0, c.relacl
-          UNION ALL
-          SELECT a.attnum, a.attacl FROM pg_attribute AS a
-          WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped
-        ) AS g(attnum, acl)
-        CROSS JOIN LATERAL aclexplode(g.acl) AS x
+        LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
+        CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
-        LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = g.attnum AND g.attnum <> 0
         CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (${usable_schemas})) AS u(usable)
         CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
         WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
@@ -357,27 +373,24 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
 }
 
 /**
- * What is withheld from a role: the tables that its definition names, and the secrets kept here
+ * What is withheld from a role: the tables and columns that its definition names, and the secrets kept here
  * @volatility stable
  */
-export function audit_withheld(role_name: Text): Returns<Oids> {
+export function audit_withheld(role_name: Text): Returns<Jsonb> {
   return sql`
     DECLARE
       v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
     BEGIN
-      RETURN 'rolecall_internal.secret'::regclass::oid || ARRAY(
-        SELECT c.oid
-        FROM jsonb_array_elements_text(v_definition -> 'withheld') AS w(name)
-        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-        JOIN pg_class AS c ON c.relname = ${tableOf(sql`i.parts`)}
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE v_definition -> 'schemas' ? n.nspname::text
-          AND ${isOfSchema(sql`i.parts`, sql`n.nspname`)}
-        UNION
-        SELECT k.table_oid
-        FROM rolecall_internal.withheld_tables(jsonb_build_array(coalesce(v_definition, '{}'))) AS k
-        WHERE NOT k.named
-      );
+      RETURN jsonb_build_array(jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint))
+        || coalesce((
+          SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
+          FROM (SELECT jsonb_build_array(coalesce(v_definition, '{}'))) AS d(list)
+          CROSS JOIN LATERAL (
+            SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
+            UNION
+            SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
+          ) AS w
+        ), '[]');
     END
   `;
 }

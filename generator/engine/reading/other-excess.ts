@@ -1,10 +1,9 @@
 /**
- * What a reporting role must not have, other than privileges on whole tables: privileges on anything else, and objects
- * that it owns.
+ * What a reporting role must not have, other than privileges on tables and columns: privileges on anything else, and
+ * objects that it owns.
  *
  * What writes or leads further is taken away. What reading may take is left, without the grant option: USAGE on schemas,
- * CONNECT, SELECT on large objects and on columns of the tables that it reads, EXECUTE on functions that do no more than
- * the role itself could.
+ * CONNECT, SELECT on large objects, EXECUTE on functions that do no more than the role itself could.
  */
 import type { Bool, ChangeRow, Integer, Oid, Places, SetOf, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -25,18 +24,13 @@ export function plan_other_excess(places: Places): SetOf<ChangeRow> {
         RETURN;
       END IF;
       RETURN QUERY
-        WITH entry(position, role, kind, target, object, owner, grantor, privilege, is_grantable, harmless) AS (
-          SELECT * FROM rolecall_internal.privileges_on_objects(${places})
-          UNION ALL
-          SELECT * FROM rolecall_internal.privileges_on_columns(${places})
-        ),
-        excess AS (
-          SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
+        WITH excess AS (
+          SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
                  concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
                         string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
-          FROM entry AS e
+          FROM rolecall_internal.privileges_on_objects(${places}) AS e
           WHERE e.is_grantable OR NOT e.harmless
-          GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
+          GROUP BY e.number, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
         ),
         revoked AS (
           ${revocations(sql`excess`)}
@@ -62,7 +56,7 @@ export function plan_other_excess(places: Places): SetOf<ChangeRow> {
 }
 
 /**
- * What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges
+ * What the roles that are to read hold beside privileges on tables and columns, USAGE on schemas, and default privileges
  *
  * All of it is found from pg_shdepend, by its index on roles.
  * @volatility stable
@@ -75,7 +69,6 @@ export function held_otherwise(places: Places): Table<{
   dbid: Oid;
   classid: Oid;
   objid: Oid;
-  objsubid: Integer;
   owns: Bool;
 }> {
   return sql`
@@ -83,14 +76,14 @@ export function held_otherwise(places: Places): Table<{
       v_here oid := ${thisDatabase};
     BEGIN
       RETURN QUERY
-        SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
+        SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
         FROM (
           ${readers(places)}
         ) AS t
         CROSS JOIN LATERAL (
           SELECT d.* FROM pg_shdepend AS d
           WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-            AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0 OR d.deptype <> 'a')
+            AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a')
           OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
         ) AS d
         WHERE (${owned(sql`d`)})
@@ -107,7 +100,7 @@ export function held_otherwise(places: Places): Table<{
 }
 
 /**
- * The privileges that roles which are to read have on whole objects other than tables, and on parameters
+ * The privileges that roles which are to read have on objects other than tables, and on parameters
  *
  * Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be closed
  * to others.
@@ -173,45 +166,6 @@ export function privileges_on_objects(places: Places): Table<{
           SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
           FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
         ) AS i(name);
-    END
-  `;
-}
-
-/**
- * The privileges that roles which are to read have on single columns; SELECT is harmless in the tables that they read
- * @volatility stable
- * @probes
- */
-export function privileges_on_columns(places: Places): Table<{
-  number: Integer;
-  role: Text;
-  kind: Text;
-  target: Text;
-  object: Text;
-  owner: Oid;
-  grantor: Oid;
-  privilege: Text;
-  is_grantable: Bool;
-  harmless: Bool;
-}> {
-  return sql`
-    BEGIN
-      RETURN QUERY
-        SELECT h.number, h.role, '', n.nspname::text, format('%I.%I', n.nspname, c.relname), c.relowner, x.grantor,
-               format('%s (%s)', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),
-               x.is_grantable,
-               x.privilege_type = 'SELECT' AND EXISTS (
-                 SELECT FROM unnest(${places}) AS p
-                 WHERE p.position = h.number AND p.schema_oid = n.oid AND c.oid <> ALL (p.withheld)
-               )
-        FROM rolecall_internal.held_otherwise(${places}) AS h
-        JOIN pg_attribute AS a ON h.classid = 'pg_class'::regclass AND a.attrelid = h.objid AND a.attnum = h.objsubid
-        JOIN pg_class AS c ON c.oid = a.attrelid
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-        WHERE NOT h.owns AND x.grantee = h.role_oid AND x.grantee <> c.relowner
-        GROUP BY h.number, h.role, n.oid, n.nspname, c.oid, c.relname, c.relowner,
-                 x.grantor, x.privilege_type, x.is_grantable;
     END
   `;
 }

@@ -1,8 +1,8 @@
 /**
  * What differs about the read-only access of reporting roles in this database: schemas, tables, default privileges.
  *
- * A `read_access` resource names a role, the schemas it reads, the tables withheld from it (as in SQL: quoted where
- * needed, with or without the schema), and whose future tables it reads (null: every owner of tables there, and the
+ * A `read_access` resource names a role, the schemas it reads, the tables and columns withheld from it (as in SQL: quoted
+ * where needed, with or without the schema), and whose future tables it reads (null: every owner of tables there, and the
  * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
  * are taken away.
  */
@@ -31,7 +31,9 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
       RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
         v_places, v_groups, v_missing, ${singly}
       );
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, ${singly});
       RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(${resources});
       RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
     END
@@ -39,7 +41,7 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
 }
 
 /**
- * Each schema of each resource, with the tables in it that are withheld, and the groups that these are in
+ * Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups
  * @volatility stable
  * @probes
  */
@@ -50,7 +52,7 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
     BEGIN
       v_places := ARRAY(
         SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-                   '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+                   '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
                    coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
                   )::rolecall_internal.place
         FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, owners text[], caller text))
@@ -64,11 +66,15 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
       END IF;
       RETURN ARRAY(
         WITH withheld AS (
-          SELECT DISTINCT w.number AS position, w.table_oid FROM rolecall_internal.withheld_tables(${resources}) AS w
+          SELECT w.number AS position, w.table_oid,
+                 CASE WHEN bool_and(w.column_number <> 0) THEN jsonb_agg(w.column_name) END AS columns
+          FROM rolecall_internal.withheld_tables(${resources}) AS w
+          GROUP BY w.number, w.table_oid
         ),
         found AS (
           SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
-                 array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
+                 array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
+                 jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
           FROM withheld AS w
           JOIN pg_class AS c ON c.oid = w.table_oid
           JOIN ${numbered(groups)} ON (
@@ -77,7 +83,8 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
           GROUP BY w.position, g.schema
         )
         SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-                   coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall_internal.place
+                   coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
+                   p.every_owner, p.owners)::rolecall_internal.place
         FROM unnest(v_places) AS p
         LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
         ORDER BY p.position, p.place

@@ -14,12 +14,12 @@ import { wrapped } from '../../sql/quote.ts';
 import { raiseNull } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
 import { isLostRace } from '../execute/execute.ts';
-import { belongings, belongsTo, isOfSchema, tableOf } from './withheld.ts';
+import { belongings, belongsTo, isOfSchema, meanings, rememberedColumn, tableOf } from './withheld.ts';
 
 const trigger = text('rolecall_watch_new_tables');
 export const handler = sql`'rolecall_internal.apply_to_new_tables()'::regprocedure`;
 
-/** Commands that make a table, move it to another schema or under another parent, or give it another name. */
+/** Commands that make a table or a column, move a table to another schema or under another parent, or rename either. */
 const tags = [
   'ALTER EXTENSION',
   'ALTER FOREIGN TABLE',
@@ -45,8 +45,8 @@ const attempts = 100;
 const retried = ['internal_error', ...operations.grant_privilege.retried] as const;
 
 /**
- * Whether a row that ties a table to its schema was written by the command that the trigger is at, or at least by its
- * transaction: as the table's own row was, and by no subtransaction that has ended.
+ * Whether a row that ties a table to its schema, or is a column of it, was written by the command that the trigger is at,
+ * or at least by its transaction: as the table's own row was, and by no subtransaction that has ended.
  *
  * Equal xmins alone stay so for every later command that does not touch the table's row. Of a transaction of ours none is
  * older than the transaction itself; which subtransactions are open shows in the locks that they hold on themselves.
@@ -78,8 +78,7 @@ const touchedTables = sql`
     FROM pg_event_trigger_ddl_commands() AS k
     -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
     -- would become part of the extension.
-    WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
-      AND EXISTS (SELECT FROM reader)
+    WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND EXISTS (SELECT FROM reader)
   ),
   -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
   -- whatever the statistics say, and not at all where there is nothing to find it for.
@@ -107,54 +106,67 @@ const touchedTables = sql`
   )
 `;
 
-/** What is withheld from each role of those tables, and of what belongs to them. */
+/** What is withheld from each role of those tables, and of what belongs to them; no column: the whole table. */
 const withheldTables = sql`
   lineage AS (
-    SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
+    SELECT t.table_oid, t.table_oid AS ancestor, NULL::name AS sequence_of FROM touched AS t
     UNION
-    SELECT l.table_oid, i.parent
+    SELECT l.table_oid, i.parent, coalesce(l.sequence_of, i.column_name)
     FROM lineage AS l
     CROSS JOIN LATERAL (
       ${belongsTo(sql`l.ancestor`)}
       OFFSET 0
     ) AS i
   ),
-  withheld AS (
-    SELECT r.role_oid, l.table_oid
+  meant AS (
+    SELECT r.role_oid, l.table_oid, l.sequence_of, m.column_name
     FROM lineage AS l
     CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
     CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
     JOIN reader AS r ON n.nspname = ANY (r.schemas)
     CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
-    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
-    WHERE c.relname = ${tableOf(sql`p.parts`)}
-      AND ${isOfSchema(sql`p.parts`, sql`n.nspname`)}
+    CROSS JOIN LATERAL (
+      ${meanings(sql`w.name`)}
+    ) AS m
+    WHERE c.relname = ${tableOf(sql`m.path`)}
+      AND ${isOfSchema(sql`m.path`, sql`n.nspname`)}
+    UNION ALL
+    SELECT r.role_oid, l.table_oid, l.sequence_of, (
+             ${rememberedColumn(sql`k`)}
+           )
+    FROM reader AS r
+    CROSS JOIN LATERAL unnest(r.known) AS k
+    JOIN lineage AS l ON l.ancestor = k.relation
+  ),
+  withheld AS (
+    SELECT m.role_oid, m.table_oid, CASE WHEN m.sequence_of IS NULL THEN m.column_name END AS column_name
+    FROM meant AS m WHERE m.sequence_of IS NULL OR m.column_name IS NULL OR m.column_name = m.sequence_of
     UNION
-    SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
-    UNION
-    SELECT w.role_oid, i.oid
+    SELECT w.role_oid, i.oid, i.column_name
     FROM withheld AS w
     CROSS JOIN LATERAL (
-      ${belongings(sql`w.table_oid`)}
+      ${belongings(sql`w.table_oid`, sql`w.column_name`)}
       OFFSET 0
     ) AS i
   )
 `;
 
-/** The tables that may change hands: what each role has on them, whether it is to read them, and whether they are new. */
+/** The tables that may change hands: what each role has on them, what of them it is to read, and whether they are new. */
 const examinedTables = sql`
   subject AS (
     SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
     FROM touched AS t CROSS JOIN reader AS r
     UNION ALL
-    SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
+    SELECT DISTINCT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
     FROM withheld AS w
     JOIN reader AS r USING (role_oid)
     WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
   ),
-  examined AS (
-    SELECT s.role, s.ours, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS allowed,
-           a.reads, a.more, r.readable,
+  known AS (
+    SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
+           pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
+           n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+           coalesce(w.columns, '{}') AS hidden,
            CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                   SELECT FROM aclexplode(n.nspacl) AS x
                   WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
@@ -174,25 +186,63 @@ const examinedTables = sql`
     CROSS JOIN LATERAL (
       SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
     ) AS n
+    -- The columns, the whole table, which has no name, before them; of columns only those that it has.
     CROSS JOIN LATERAL (
-      SELECT n.nspname = ANY (s.schemas)
-             AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
-    ) AS r(readable)
+      SELECT array_agg(w.column_name ORDER BY w.column_name NULLS FIRST)
+      FROM withheld AS w
+      WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid AND (w.column_name IS NULL OR EXISTS (
+        SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = w.table_oid AND a.attname = w.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      ))
+    ) AS w(columns)
     CROSS JOIN LATERAL (
       SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
              coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
       FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
     ) AS a(reads, more)
+  ),
+  -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+  examined AS (
+    SELECT k.role, k.nspname, k.relname, k.allowed, k.readable, cardinality(k.hidden) > 0 AS partly,
+           k.more OR a.excess OR (k.reads AND NOT (k.readable AND k.hidden = '{}')) AS excess,
+           CASE WHEN k.reads THEN k.more ELSE k.new AND k.ours END AS lacks, a.held, a.lacking
+    FROM known AS k
+    CROSS JOIN LATERAL (
+      SELECT coalesce(bool_or(c.held AND NOT c.readable), false) AS excess,
+             string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (WHERE c.readable AND c.held) AS held,
+             string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (
+               WHERE c.readable AND NOT c.held AND (k.reads OR k.ours AND (k.new OR c.new AND c.attnum > c.last))
+             ) AS lacking
+      FROM (
+        SELECT a.attnum, quote_ident(a.attname) AS name, h.held,
+               k.readable AND a.attname <> ALL (k.hidden) AS readable,
+               ${isThisCommands('a', 'k')} AS new,
+               coalesce(max(a.attnum) FILTER (WHERE h.held) OVER (), 0) AS last
+        FROM (
+          SELECT a.xmin, a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+          WHERE a.attrelid = k.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+            AND NOT (k.readable AND k.hidden = '{}')
+          OFFSET 0
+        ) AS a
+        CROSS JOIN LATERAL (
+          SELECT EXISTS (
+            SELECT FROM aclexplode(a.attacl) AS x WHERE x.grantee = k.role_oid AND x.privilege_type = 'SELECT'
+          )
+        ) AS h(held)
+      ) AS c
+    ) AS a
   )
 `;
 
 /** What is to be granted and revoked, in that order: usage of a schema before what is in it. */
 const wantedChanges = sql`
   change AS (
-    SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
-    FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
+    SELECT 1 AS phase, e.role, e.allowed, format('"%s.%s" keeps its privileges', e.nspname, e.relname) AS failure,
+           format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', e.nspname, e.relname, e.role) AS statement
+    FROM examined AS e WHERE e.excess
     UNION ALL
-    SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
+    SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'), format('schema "%s" is not usable', n.nspname),
+           format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.role)
     FROM command AS k
     JOIN pg_namespace AS n ON n.oid = k.objid
     JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
@@ -202,9 +252,13 @@ const wantedChanges = sql`
         WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
       )
     UNION ALL
-    SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-    -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-    FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
+    SELECT 3, e.role, e.allowed, format('"%s.%s" is not readable', e.nspname, e.relname),
+           format('GRANT SELECT %sON TABLE %I.%I TO %I', '(' || g.columns || ') ', e.nspname, e.relname, e.role)
+    FROM examined AS e
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN e.partly THEN concat_ws(', ', CASE WHEN e.excess THEN e.held END, e.lacking) END
+    ) AS g(columns)
+    WHERE e.readable AND CASE WHEN e.partly THEN g.columns <> '' ELSE e.lacks END
   )
 `;
 
@@ -233,7 +287,7 @@ export function apply_to_new_tables(): EventTrigger {
         -- Temporary tables are many, and nobody else's.
         IF NOT EXISTS (
           SELECT FROM pg_event_trigger_ddl_commands() AS k
-          WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+          WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
         ) THEN
           RETURN;
         END IF;
@@ -243,7 +297,7 @@ export function apply_to_new_tables(): EventTrigger {
           ${withheldTables},
           ${examinedTables},
           ${wantedChanges}
-          SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
+          SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.failure, c.role), '[]') FROM change AS c
         );
       EXCEPTION
         WHEN ${caught} THEN
@@ -261,15 +315,8 @@ export function apply_to_new_tables(): EventTrigger {
             v_change := v_changes -> v_position;
             IF NOT (v_change ->> 'allowed')::boolean THEN
               RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
-            ELSIF v_change ->> 'kind' = 'grant' THEN
-              EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
-                             v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
-            ELSIF v_change ->> 'kind' = 'usage' THEN
-              EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
-            ELSE
-              EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
-                             v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
             END IF;
+            EXECUTE v_change ->> 'statement';
           END LOOP;
           EXIT WHEN NOT v_alone;
           v_next := v_next + 1;
@@ -287,12 +334,7 @@ export function apply_to_new_tables(): EventTrigger {
             ELSE
               RAISE WARNING USING
                 ERRCODE = SQLSTATE,
-                MESSAGE = format('%s for reporting role "%s": %s',
-                  CASE v_change ->> 'kind'
-                    WHEN 'grant' THEN format('"%s.%s" is not readable', v_change ->> 'nspname', v_change ->> 'relname')
-                    WHEN 'usage' THEN format('schema "%s" is not usable', v_change ->> 'nspname')
-                    ELSE format('"%s.%s" keeps its privileges', v_change ->> 'nspname', v_change ->> 'relname')
-                  END, v_change ->> 'role', SQLERRM),
+                MESSAGE = format('%s for reporting role "%s": %s', v_change ->> 'failure', v_change ->> 'role', SQLERRM),
                 HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
               v_next := v_next + 1;
               v_attempts := 0;

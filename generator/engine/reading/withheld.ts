@@ -6,89 +6,146 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 
-/** The name of the table in the parts of a withheld name. */
-export const tableOf = (parts: Sql) => sql`${parts}[cardinality(${parts})]`;
+/**
+ * What an entry may mean: a table, by the path to it, or a column of one. Which of them exists decides; an entry that
+ * means a table and a column too withholds both.
+ */
+export const meanings = (entry: Sql) => sql`
+  SELECT i.parts AS path, NULL::name AS column_name
+  FROM (SELECT parse_ident(${entry})) AS i(parts) WHERE cardinality(i.parts) <= 2
+  UNION ALL
+  SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+  FROM (SELECT parse_ident(${entry})) AS i(parts) WHERE cardinality(i.parts) > 1
+`;
 
-/** Whether the parts of a withheld name mean a table of that schema; a name without a schema means one in each. */
-export const isOfSchema = (parts: Sql, schema: Sql) =>
-  sql`(cardinality(${parts}) = 1 OR ${parts}[cardinality(${parts}) - 1] = ${schema})`;
+/** The name of the table at the end of a path. */
+export const tableOf = (path: Sql) => sql`${path}[cardinality(${path})]`;
+
+/** Whether a path leads to a table of that schema; one without a schema leads to a table in each. */
+export const isOfSchema = (path: Sql, schema: Sql) =>
+  sql`(cardinality(${path}) = 1 OR ${path}[cardinality(${path}) - 1] = ${schema})`;
+
+/** The present name of a remembered column; null: the whole table, also where nobody can tell which column it was. */
+export const rememberedColumn = (known: Sql) => sql`
+  SELECT a.attname FROM pg_attribute AS a
+  WHERE a.attrelid = ${known}.relation
+    AND CASE WHEN ${known}.table_oid = ${known}.relation::oid THEN a.attnum = ${known}.number
+             ELSE a.attname = ${known}.column_name AND NOT a.attisdropped END
+`;
 
 const byOwnership = sql`
   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 `;
 
-/** What is withheld with a table: its children, which hold its rows, and the sequences that belong to it. */
-export const belongings = (table: Sql) => sql`
-  SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = ${table}
+/**
+ * What is withheld with a table, or with a column of it: its children, which hold its rows, and the sequences that belong
+ * to it.
+ */
+export const belongings = (table: Sql, column: Sql) => sql`
+  SELECT i.inhrelid AS oid, ${column} AS column_name FROM pg_inherits AS i WHERE i.inhparent = ${table}
   UNION ALL
-  SELECT d.objid
+  SELECT d.objid, NULL
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-  WHERE d.refobjid = ${table}
+  JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  WHERE d.refobjid = ${table} AND (${column} IS NULL OR a.attname = ${column})
     AND ${byOwnership}
 `;
 
-/** What a table, or a sequence, is withheld with: the other way round. */
+/** What a table, or a sequence, is withheld with: the other way round. A sequence belongs to one column. */
 export const belongsTo = (table: Sql) => sql`
-  SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = ${table}
+  SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = ${table}
   UNION ALL
-  SELECT d.refobjid
+  SELECT d.refobjid, a.attname
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+  JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
   WHERE d.objid = ${table}
     AND ${byOwnership}
 `;
 
 /**
- * The tables that each resource withholds, and what belongs to them, by each entry; named: the entry names it, or what it
- * belongs to, as it is called now, else that was so once
+ * The tables and columns that the entries of each resource mean; named: as they are called now, else that was so once
+ *
+ * A column comes by name, and need not exist: a table is withheld as a whole where that is null.
  * @volatility stable
  * @probes
  */
-export function withheld_tables(
+export function meant(
   resources: Jsonb,
-): Table<{ number: Integer; role: Text; entry: Text; table_oid: Oid; named: Bool }> {
+): Table<{ number: Integer; role: Text; entry: Text; table_oid: Oid; column_name: Text; named: Bool }> {
   return sql`
     BEGIN
       RETURN QUERY
-        WITH RECURSIVE listed AS (
-          SELECT t.position::integer AS position, t.role, t.schemas, w.name, parse_ident(w.name) AS parts
+        WITH listed AS (
+          SELECT t.position::integer AS position, t.role, t.schemas, w.name
           FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, withheld jsonb))
                WITH ORDINALITY AS t(role, schemas, withheld, position)
           CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
-        ),
-        seed AS (
-          SELECT l.position, l.role, l.name, c.oid AS table_oid, true AS named
-          FROM listed AS l
-          CROSS JOIN LATERAL (
-            SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = ${tableOf(sql`l.parts`)} OFFSET 0
-          ) AS c
-          CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
-          WHERE l.schemas ? n.nspname::text
-            AND ${isOfSchema(sql`l.parts`, sql`n.nspname`)}
-          UNION ALL
-          SELECT l.position, l.role, l.name, k.relation::oid, false
-          FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name
-        ),
-        found AS (
-          SELECT s.* FROM seed AS s
-          UNION
-          -- Its partitions hold its rows, and its sequences tell how many they are.
-          SELECT f.position, f.role, f.name, b.oid, f.named
-          FROM found AS f
-          CROSS JOIN LATERAL (
-            ${belongings(sql`f.table_oid`)}
-          ) AS b
         )
-        SELECT f.position, f.role, f.name, f.table_oid, bool_or(f.named)
-        FROM found AS f
-        GROUP BY f.position, f.role, f.name, f.table_oid;
+        SELECT l.position, l.role, l.name, c.oid, m.column_name::text, true
+        FROM listed AS l
+        CROSS JOIN LATERAL (
+          ${meanings(sql`l.name`)}
+        ) AS m
+        CROSS JOIN LATERAL (
+          SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = ${tableOf(sql`m.path`)} OFFSET 0
+        ) AS c
+        CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+        WHERE l.schemas ? n.nspname::text
+          AND ${isOfSchema(sql`m.path`, sql`n.nspname`)}
+        UNION ALL
+        SELECT l.position, l.role, l.name, k.relation::oid, (
+                 ${rememberedColumn(sql`k`)}
+               )::text, false
+        FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name;
     END
   `;
 }
 
 /**
- * Tables that are withheld under a name that is no longer theirs: a skipped row for each, until the list says which it means
+ * The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry names
+ * it, or what it belongs to, as it is called now, else that was so once
+ *
+ * The number of a column is 0, and its name null, where the whole table is withheld.
+ * @volatility stable
+ * @probes
+ */
+export function withheld_tables(resources: Jsonb): Table<{
+  number: Integer;
+  role: Text;
+  entry: Text;
+  table_oid: Oid;
+  column_number: Integer;
+  column_name: Text;
+  named: Bool;
+}> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH RECURSIVE found AS (
+          SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
+          FROM rolecall_internal.meant(${resources}) AS m
+          UNION
+          -- Its partitions hold its rows, and its sequences tell how many they are.
+          SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
+          FROM found AS f
+          CROSS JOIN LATERAL (
+            ${belongings(sql`f.table_oid`, sql`f.column_name`)}
+          ) AS b
+        )
+        SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
+        FROM found AS f
+        LEFT JOIN pg_attribute AS a
+          ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
+        GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
+    END
+  `;
+}
+
+/**
+ * What is withheld under a name that is no longer its own: a skipped row for each, until the list says which it means
  * @volatility stable
  */
 export function plan_renamed(resources: Jsonb): SetOf<ChangeRow> {
@@ -105,14 +162,16 @@ export function plan_renamed(resources: Jsonb): SetOf<ChangeRow> {
                format('withheld as %s, which it was, or belonged to: name it among the withheld tables, '
                       'or remove %s from them', w.entry, w.entry)
         FROM (
-          SELECT f.number, f.role, f.table_oid, min(f.entry) AS entry
+          SELECT f.number, f.role, f.table_oid, f.column_name, min(f.entry) AS entry
           FROM rolecall_internal.withheld_tables(${resources}) AS f
-          GROUP BY f.number, f.role, f.table_oid
+          GROUP BY f.number, f.role, f.table_oid, f.column_name
           HAVING NOT bool_or(f.named)
         ) AS w
         JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+        CROSS JOIN LATERAL (
+          SELECT concat(format('%I.%I', n.nspname, c.relname), '.' || quote_ident(w.column_name))
+        ) AS t(name)
         CROSS JOIN LATERAL (
           SELECT ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'schemas')),
                  ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'withheld'))
@@ -125,35 +184,30 @@ export function plan_renamed(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * Remembers the tables that resources withhold, so that they stay withheld under other names while the entry is in the list
+ * Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list
  * @probes
  */
 export function remember_withheld(resources: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_new rolecall_internal.withheld[] := ARRAY(
-        SELECT ROW(w.role, w.entry, w.table_oid)::rolecall_internal.withheld
+      v_wanted rolecall_internal.withheld[] := ARRAY(
+        SELECT ROW(w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid)::rolecall_internal.withheld
         FROM rolecall_internal.withheld_tables(${resources}) AS w
         JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
-        WHERE NOT EXISTS (
-          SELECT FROM rolecall_internal.withheld AS k
-          WHERE k.role = w.role AND k.name = w.entry AND k.relation = w.table_oid
-        )
       );
-      v_old rolecall_internal.withheld[] := ARRAY(
+      v_present rolecall_internal.withheld[] := ARRAY(
         SELECT k
-        FROM jsonb_to_recordset(${resources}) AS r(role text, withheld jsonb)
+        FROM jsonb_to_recordset(${resources}) AS r(role text)
         JOIN rolecall_internal.withheld AS k ON k.role = r.role
-        WHERE NOT r.withheld ? k.name OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = k.relation)
       );
+      v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+      v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
     BEGIN
+      IF cardinality(v_old) > 0 THEN
+        DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+      END IF;
       IF cardinality(v_new) > 0 THEN
         INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-      END IF;
-      IF cardinality(v_old) > 0 THEN
-        DELETE FROM rolecall_internal.withheld AS k
-        USING unnest(v_old) AS o
-        WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation;
       END IF;
     EXCEPTION
       WHEN ${conditions('serialization_failure')} THEN

@@ -55,10 +55,10 @@ export function check_read_access(definitions: Jsonb): Nothing {
         FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
           IF v_table IS NULL THEN
             ${raiseNull('name of a withheld table')}
-          ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+          ELSIF cardinality(parse_ident(v_table)) > 3 THEN
             RAISE EXCEPTION USING
               ERRCODE = 'invalid_name',
-              MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+              MESSAGE = format('withheld name %L has more parts than a schema, a table and a column', v_table),
               HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
           END IF;
           FOREACH v_part IN ARRAY parse_ident(v_table) LOOP

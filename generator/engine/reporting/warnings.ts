@@ -2,10 +2,10 @@
  * What a provisioning run says without being able to change it.
  */
 import type { Jsonb, Nothing } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { handler } from '../reading/watch.ts';
-import { isOfSchema, tableOf } from '../reading/withheld.ts';
+import { isOfSchema, meanings, tableOf } from '../reading/withheld.ts';
 
 /**
  * Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner's to change
@@ -75,28 +75,42 @@ export function note_unmatched(definitions: Jsonb): Nothing {
       v_names text;
       v_others text;
     BEGIN
-      SELECT string_agg(a.name, ', ' ORDER BY a.name),
-             string_agg(format('%s is "%s", not %s', a.name, a.table_name, a.others), '; ' ORDER BY a.name)
-               FILTER (WHERE a.others IS NOT NULL)
-        INTO v_names, v_others
-      FROM (
-        -- Of several roles that have it withheld one may have no schema where it could be.
-        SELECT w.name, ${tableOf(sql`i.parts`)} AS table_name,
-               string_agg(DISTINCT '"' || c.relname || '"', ', ') AS others
+      WITH listed AS (
+        SELECT d.schemas, w.name, m.path, m.column_name, ${tableOf(sql`m.path`)} AS table_name
         FROM jsonb_to_recordset(${definitions}) AS d(schemas jsonb, withheld jsonb)
         CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
-        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-        LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
-          ON lower(c.relname) = lower(${tableOf(sql`i.parts`)})
-            AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-            AND d.schemas ? n.nspname::text
-            AND ${isOfSchema(sql`i.parts`, sql`n.nspname`)}
-        GROUP BY w.name, i.parts
-        HAVING coalesce(bool_and(c.relname <> ${tableOf(sql`i.parts`)}), true)
-      ) AS a;
+        CROSS JOIN LATERAL (
+          ${meanings(sql`w.name`)}
+        ) AS m
+      ),
+      found AS (
+        SELECT l.name, concat('"' || l.column_name || '" of ', '"', l.table_name, '"') AS meant,
+               concat('"' || a.attname || '" of ', '"', c.relname, '"') AS present
+        FROM listed AS l
+        JOIN pg_class AS c ON lower(c.relname) = lower(l.table_name) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attribute AS a
+          ON a.attrelid = c.oid AND lower(a.attname) = lower(l.column_name) AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE l.schemas ? n.nspname::text
+          AND ${isOfSchema(sql`l.path`, sql`n.nspname`)}
+          AND (l.column_name IS NULL OR a.attname IS NOT NULL)
+      ),
+      -- Of several roles that have it withheld one may have no schema where it could be.
+      absent AS (
+        SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
+        FROM (SELECT DISTINCT name FROM listed) AS l
+        LEFT JOIN found AS f USING (name)
+        GROUP BY l.name
+        HAVING NOT coalesce(bool_or(f.meant = f.present), false)
+      )
+      SELECT string_agg(a.name, ', ' ORDER BY a.name),
+             string_agg(format('%s is %s, not %s', a.name, a.meant, a.others), '; ' ORDER BY a.name)
+               FILTER (WHERE a.others IS NOT NULL)
+        INTO v_names, v_others
+      FROM absent AS a;
       IF v_names IS NOT NULL THEN
         RAISE NOTICE USING
-          MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
+          MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
           DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
                         ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
                              'provisioning run.' END,
@@ -105,7 +119,7 @@ export function note_unmatched(definitions: Jsonb): Nothing {
       END IF;
       IF v_others IS NOT NULL THEN
         RAISE NOTICE USING
-          MESSAGE = format('withheld tables that exist in another case alone: %s', v_others),
+          MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
           HINT = 'Put double quotes around a name with capital letters, as in SQL.';
       END IF;
     END
@@ -152,6 +166,9 @@ export function warn_about_path(definitions: Jsonb): Nothing {
   `;
 }
 
+/** Whether a table, c, or some of its columns, is read by the role of a place. */
+const readsSome = (place: Sql) => sql`(c.oid <> ALL (${place}.withheld) OR ${place}.partial ? c.oid::text)`;
+
 /**
  * Says what the privileges do not show: withheld tables that are read through their parent, and tables of which
  * row-level security leaves nothing
@@ -171,13 +188,23 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
       v_places := rolecall_internal.places(${definitions}, rolecall_internal.table_groups());
       FOR v_found IN
         SELECT p.role,
-               string_agg(DISTINCT format('%s through %s', t.oid::regclass, i.inhparent::regclass), ', ') AS tables
+               string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
+                                          i.inhparent::regclass), ', ') AS tables
         FROM unnest(v_places) AS p
         CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+        CROSS JOIN LATERAL (
+          SELECT NULL WHERE NOT p.partial ? t.oid::text
+          UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+        ) AS k(column_name)
         JOIN pg_inherits AS i ON i.inhrelid = t.oid
         JOIN pg_class AS c ON c.oid = i.inhparent
         JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
-        WHERE c.oid <> ALL (q.withheld)
+        WHERE ${readsSome(sql`q`)}
+          AND (k.column_name IS NULL OR EXISTS (
+            SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
+              AND NOT coalesce(q.partial -> c.oid::text ? k.column_name, false)
+          ))
         GROUP BY p.role
       LOOP
         RAISE WARNING USING
@@ -191,7 +218,7 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
                string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
         FROM unnest(v_places) AS p
         JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
-        WHERE c.oid <> ALL (p.withheld)
+        WHERE ${readsSome(sql`p`)}
           AND NOT EXISTS (
             SELECT FROM pg_policy AS y
             WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')

@@ -21,7 +21,7 @@ BEGIN
     -- Temporary tables are many, and nobody else's.
     IF NOT EXISTS (
       SELECT FROM pg_event_trigger_ddl_commands() AS k
-      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
+      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
     ) THEN
       RETURN;
     END IF;
@@ -37,8 +37,7 @@ BEGIN
         FROM pg_event_trigger_ddl_commands() AS k
         -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
         -- would become part of the extension.
-        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND k.objsubid = 0
-          AND EXISTS (SELECT FROM reader)
+        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND EXISTS (SELECT FROM reader)
       ),
       -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
       -- whatever the statistics say, and not at all where there is nothing to find it for.
@@ -65,43 +64,63 @@ BEGIN
         FROM named AS n GROUP BY n.table_oid
       ),
       lineage AS (
-        SELECT t.table_oid, t.table_oid AS ancestor FROM touched AS t
+        SELECT t.table_oid, t.table_oid AS ancestor, NULL::name AS sequence_of FROM touched AS t
         UNION
-        SELECT l.table_oid, i.parent
+        SELECT l.table_oid, i.parent, coalesce(l.sequence_of, i.column_name)
         FROM lineage AS l
         CROSS JOIN LATERAL (
-          SELECT i.inhparent AS parent FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
+          SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
-          SELECT d.refobjid
+          SELECT d.refobjid, a.attname
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
           WHERE d.objid = l.ancestor
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
         ) AS i
       ),
-      withheld AS (
-        SELECT r.role_oid, l.table_oid
+      meant AS (
+        SELECT r.role_oid, l.table_oid, l.sequence_of, m.column_name
         FROM lineage AS l
         CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
         CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
         JOIN reader AS r ON n.nspname = ANY (r.schemas)
         CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
-        CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS p
-        WHERE c.relname = p.parts[cardinality(p.parts)]
-          AND (cardinality(p.parts) = 1 OR p.parts[cardinality(p.parts) - 1] = n.nspname)
+        CROSS JOIN LATERAL (
+          SELECT i.parts AS path, NULL::name AS column_name
+          FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+          UNION ALL
+          SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+          FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+        ) AS m
+        WHERE c.relname = m.path[cardinality(m.path)]
+          AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = n.nspname)
+        UNION ALL
+        SELECT r.role_oid, l.table_oid, l.sequence_of, (
+                 SELECT a.attname FROM pg_attribute AS a
+                 WHERE a.attrelid = k.relation
+                   AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                            ELSE a.attname = k.column_name AND NOT a.attisdropped END
+               )
+        FROM reader AS r
+        CROSS JOIN LATERAL unnest(r.known) AS k
+        JOIN lineage AS l ON l.ancestor = k.relation
+      ),
+      withheld AS (
+        SELECT m.role_oid, m.table_oid, CASE WHEN m.sequence_of IS NULL THEN m.column_name END AS column_name
+        FROM meant AS m WHERE m.sequence_of IS NULL OR m.column_name IS NULL OR m.column_name = m.sequence_of
         UNION
-        SELECT r.role_oid, l.table_oid FROM lineage AS l JOIN reader AS r ON l.ancestor = ANY (r.known)
-        UNION
-        SELECT w.role_oid, i.oid
+        SELECT w.role_oid, i.oid, i.column_name
         FROM withheld AS w
         CROSS JOIN LATERAL (
-          SELECT i.inhrelid AS oid FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+          SELECT i.inhrelid AS oid, w.column_name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
           UNION ALL
-          SELECT d.objid
+          SELECT d.objid, NULL
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-          WHERE d.refobjid = w.table_oid
+          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR a.attname = w.column_name)
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
         ) AS i
@@ -110,14 +129,16 @@ BEGIN
         SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
         FROM touched AS t CROSS JOIN reader AS r
         UNION ALL
-        SELECT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
+        SELECT DISTINCT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
         FROM withheld AS w
         JOIN reader AS r USING (role_oid)
         WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
       ),
-      examined AS (
-        SELECT s.role, s.ours, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS allowed,
-               a.reads, a.more, r.readable,
+      known AS (
+        SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
+               pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
+               n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               coalesce(w.columns, '{}') AS hidden,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x
                       WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
@@ -143,21 +164,65 @@ BEGIN
         CROSS JOIN LATERAL (
           SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
         ) AS n
+        -- The columns, the whole table, which has no name, before them; of columns only those that it has.
         CROSS JOIN LATERAL (
-          SELECT n.nspname = ANY (s.schemas)
-                 AND NOT EXISTS (SELECT FROM withheld AS w WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid)
-        ) AS r(readable)
+          SELECT array_agg(w.column_name ORDER BY w.column_name NULLS FIRST)
+          FROM withheld AS w
+          WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid AND (w.column_name IS NULL OR EXISTS (
+            SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = w.table_oid AND a.attname = w.column_name AND a.attnum > 0 AND NOT a.attisdropped
+          ))
+        ) AS w(columns)
         CROSS JOIN LATERAL (
           SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
                  coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
           FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
         ) AS a(reads, more)
       ),
+      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+      examined AS (
+        SELECT k.role, k.nspname, k.relname, k.allowed, k.readable, cardinality(k.hidden) > 0 AS partly,
+               k.more OR a.excess OR (k.reads AND NOT (k.readable AND k.hidden = '{}')) AS excess,
+               CASE WHEN k.reads THEN k.more ELSE k.new AND k.ours END AS lacks, a.held, a.lacking
+        FROM known AS k
+        CROSS JOIN LATERAL (
+          SELECT coalesce(bool_or(c.held AND NOT c.readable), false) AS excess,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (WHERE c.readable AND c.held) AS held,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (
+                   WHERE c.readable AND NOT c.held AND (k.reads OR k.ours AND (k.new OR c.new AND c.attnum > c.last))
+                 ) AS lacking
+          FROM (
+            SELECT a.attnum, quote_ident(a.attname) AS name, h.held,
+                   k.readable AND a.attname <> ALL (k.hidden) AS readable,
+                   CASE WHEN a.xmin = k.xmin AND age(a.xmin) <= 0
+                        THEN a.xmin = v_transaction OR EXISTS (
+                               SELECT FROM pg_locks AS l
+                               WHERE l.locktype = 'transactionid' AND l.transactionid = a.xmin
+                                 AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                             )
+                   END AS new,
+                   coalesce(max(a.attnum) FILTER (WHERE h.held) OVER (), 0) AS last
+            FROM (
+              SELECT a.xmin, a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+              WHERE a.attrelid = k.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND NOT (k.readable AND k.hidden = '{}')
+              OFFSET 0
+            ) AS a
+            CROSS JOIN LATERAL (
+              SELECT EXISTS (
+                SELECT FROM aclexplode(a.attacl) AS x WHERE x.grantee = k.role_oid AND x.privilege_type = 'SELECT'
+              )
+            ) AS h(held)
+          ) AS c
+        ) AS a
+      ),
       change AS (
-        SELECT 1 AS phase, 'revoke' AS kind, e.role, e.nspname, e.relname, e.allowed
-        FROM examined AS e WHERE e.more OR (e.reads AND NOT e.readable)
+        SELECT 1 AS phase, e.role, e.allowed, format('"%s.%s" keeps its privileges', e.nspname, e.relname) AS failure,
+               format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', e.nspname, e.relname, e.role) AS statement
+        FROM examined AS e WHERE e.excess
         UNION ALL
-        SELECT 2, 'usage', r.role, n.nspname, NULL, pg_has_role(n.nspowner, 'USAGE')
+        SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'), format('schema "%s" is not usable', n.nspname),
+               format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.role)
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
         JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
@@ -167,11 +232,15 @@ BEGIN
             WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
           )
         UNION ALL
-        SELECT 3, 'grant', e.role, e.nspname, e.relname, e.allowed
-        -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
-        FROM examined AS e WHERE e.readable AND CASE WHEN e.reads THEN e.more ELSE e.new AND e.ours END
+        SELECT 3, e.role, e.allowed, format('"%s.%s" is not readable', e.nspname, e.relname),
+               format('GRANT SELECT %sON TABLE %I.%I TO %I', '(' || g.columns || ') ', e.nspname, e.relname, e.role)
+        FROM examined AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN e.partly THEN concat_ws(', ', CASE WHEN e.excess THEN e.held END, e.lacking) END
+        ) AS g(columns)
+        WHERE e.readable AND CASE WHEN e.partly THEN g.columns <> '' ELSE e.lacks END
       )
-      SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.nspname, c.relname, c.role), '[]') FROM change AS c
+      SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.failure, c.role), '[]') FROM change AS c
     );
   EXCEPTION
     WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -196,15 +265,8 @@ BEGIN
         v_change := v_changes -> v_position;
         IF NOT (v_change ->> 'allowed')::boolean THEN
           RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
-        ELSIF v_change ->> 'kind' = 'grant' THEN
-          EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I',
-                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
-        ELSIF v_change ->> 'kind' = 'usage' THEN
-          EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', v_change ->> 'nspname', v_change ->> 'role');
-        ELSE
-          EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE',
-                         v_change ->> 'nspname', v_change ->> 'relname', v_change ->> 'role');
         END IF;
+        EXECUTE v_change ->> 'statement';
       END LOOP;
       EXIT WHEN NOT v_alone;
       v_next := v_next + 1;
@@ -234,12 +296,7 @@ BEGIN
         ELSE
           RAISE WARNING USING
             ERRCODE = SQLSTATE,
-            MESSAGE = format('%s for reporting role "%s": %s',
-              CASE v_change ->> 'kind'
-                WHEN 'grant' THEN format('"%s.%s" is not readable', v_change ->> 'nspname', v_change ->> 'relname')
-                WHEN 'usage' THEN format('schema "%s" is not usable', v_change ->> 'nspname')
-                ELSE format('"%s.%s" keeps its privileges', v_change ->> 'nspname', v_change ->> 'relname')
-              END, v_change ->> 'role', SQLERRM),
+            MESSAGE = format('%s for reporting role "%s": %s', v_change ->> 'failure', v_change ->> 'role', SQLERRM),
             HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
           v_next := v_next + 1;
           v_attempts := 0;

@@ -10,7 +10,7 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[], t.owners IS NULL,
+               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
                coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
               )::rolecall_internal.place
     FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (role text, schemas jsonb, owners text[], caller text))
@@ -24,11 +24,15 @@ BEGIN
   END IF;
   RETURN ARRAY(
     WITH withheld AS (
-      SELECT DISTINCT w.number AS position, w.table_oid FROM rolecall_internal.withheld_tables(places.resources) AS w
+      SELECT w.number AS position, w.table_oid,
+             CASE WHEN bool_and(w.column_number <> 0) THEN jsonb_agg(w.column_name) END AS columns
+      FROM rolecall_internal.withheld_tables(places.resources) AS w
+      GROUP BY w.number, w.table_oid
     ),
     found AS (
       SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
-             array_agg(g.number::integer ORDER BY w.table_oid) AS numbers
+             array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
+             jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
       FROM withheld AS w
       JOIN pg_class AS c ON c.oid = w.table_oid
       JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
@@ -38,7 +42,8 @@ BEGIN
       GROUP BY w.position, g.schema
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
-               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), p.every_owner, p.owners)::rolecall_internal.place
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
+               p.every_owner, p.owners)::rolecall_internal.place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place
@@ -47,5 +52,5 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld, and the groups that these are in';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;

@@ -11,18 +11,13 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH entry(position, role, kind, target, object, owner, grantor, privilege, is_grantable, harmless) AS (
-      SELECT * FROM rolecall_internal.privileges_on_objects(plan_other_excess.places)
-      UNION ALL
-      SELECT * FROM rolecall_internal.privileges_on_columns(plan_other_excess.places)
-    ),
-    excess AS (
-      SELECT e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
+    WITH excess AS (
+      SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
              concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
                     string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
-      FROM entry AS e
+      FROM rolecall_internal.privileges_on_objects(plan_other_excess.places) AS e
       WHERE e.is_grantable OR NOT e.harmless
-      GROUP BY e.position, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
+      GROUP BY e.number, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
     ),
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,

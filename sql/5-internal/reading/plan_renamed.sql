@@ -16,14 +16,16 @@ BEGIN
            format('withheld as %s, which it was, or belonged to: name it among the withheld tables, '
                   'or remove %s from them', w.entry, w.entry)
     FROM (
-      SELECT f.number, f.role, f.table_oid, min(f.entry) AS entry
+      SELECT f.number, f.role, f.table_oid, f.column_name, min(f.entry) AS entry
       FROM rolecall_internal.withheld_tables(plan_renamed.resources) AS f
-      GROUP BY f.number, f.role, f.table_oid
+      GROUP BY f.number, f.role, f.table_oid, f.column_name
       HAVING NOT bool_or(f.named)
     ) AS w
     JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+    CROSS JOIN LATERAL (
+      SELECT concat(format('%I.%I', n.nspname, c.relname), '.' || quote_ident(w.column_name))
+    ) AS t(name)
     CROSS JOIN LATERAL (
       SELECT ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'schemas')),
              ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'withheld'))
@@ -35,6 +37,6 @@ END
 $plan_renamed$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
-  IS 'Tables that are withheld under a name that is no longer theirs: a skipped row for each, until the list says '
-     'which it means';
+  IS 'What is withheld under a name that is no longer its own: a skipped row for each, until the list says which it '
+     'means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;

@@ -93,5 +93,5 @@ END
 $privileges_on_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
-  IS 'The privileges that roles which are to read have on whole objects other than tables, and on parameters';
+  IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;

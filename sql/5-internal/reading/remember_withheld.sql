@@ -5,29 +5,24 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember_withheld$
 DECLARE
-  v_new rolecall_internal.withheld[] := ARRAY(
-    SELECT ROW(w.role, w.entry, w.table_oid)::rolecall_internal.withheld
+  v_wanted rolecall_internal.withheld[] := ARRAY(
+    SELECT ROW(w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid)::rolecall_internal.withheld
     FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
     JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
-    WHERE NOT EXISTS (
-      SELECT FROM rolecall_internal.withheld AS k
-      WHERE k.role = w.role AND k.name = w.entry AND k.relation = w.table_oid
-    )
   );
-  v_old rolecall_internal.withheld[] := ARRAY(
+  v_present rolecall_internal.withheld[] := ARRAY(
     SELECT k
-    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text, withheld jsonb)
+    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text)
     JOIN rolecall_internal.withheld AS k ON k.role = r.role
-    WHERE NOT r.withheld ? k.name OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = k.relation)
   );
+  v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+  END IF;
   IF cardinality(v_new) > 0 THEN
     INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation;
   END IF;
 EXCEPTION
   WHEN serialization_failure THEN
@@ -36,6 +31,5 @@ END
 $remember_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
-  IS 'Remembers the tables that resources withhold, so that they stay withheld under other names while the entry is in '
-     'the list';
+  IS 'Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;

@@ -44,10 +44,10 @@ BEGIN
     FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
       IF v_table IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
-      ELSIF cardinality(parse_ident(v_table)) > 2 THEN
+      ELSIF cardinality(parse_ident(v_table)) > 3 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
-          MESSAGE = format('withheld table %L has more than a schema before its name', v_table),
+          MESSAGE = format('withheld name %L has more parts than a schema, a table and a column', v_table),
           HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
       END IF;
       FOREACH v_part IN ARRAY parse_ident(v_table) LOOP

@@ -12,28 +12,46 @@ DECLARE
   v_names text;
   v_others text;
 BEGIN
-  SELECT string_agg(a.name, ', ' ORDER BY a.name),
-         string_agg(format('%s is "%s", not %s', a.name, a.table_name, a.others), '; ' ORDER BY a.name)
-           FILTER (WHERE a.others IS NOT NULL)
-    INTO v_names, v_others
-  FROM (
-    -- Of several roles that have it withheld one may have no schema where it could be.
-    SELECT w.name, i.parts[cardinality(i.parts)] AS table_name,
-           string_agg(DISTINCT '"' || c.relname || '"', ', ') AS others
+  WITH listed AS (
+    SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
     CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
-    CROSS JOIN LATERAL (SELECT parse_ident(w.name) AS parts) AS i
-    LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
-      ON lower(c.relname) = lower(i.parts[cardinality(i.parts)])
-        AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        AND d.schemas ? n.nspname::text
-        AND (cardinality(i.parts) = 1 OR i.parts[cardinality(i.parts) - 1] = n.nspname)
-    GROUP BY w.name, i.parts
-    HAVING coalesce(bool_and(c.relname <> i.parts[cardinality(i.parts)]), true)
-  ) AS a;
+    CROSS JOIN LATERAL (
+      SELECT i.parts AS path, NULL::name AS column_name
+      FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+      UNION ALL
+      SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+      FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+    ) AS m
+  ),
+  found AS (
+    SELECT l.name, concat('"' || l.column_name || '" of ', '"', l.table_name, '"') AS meant,
+           concat('"' || a.attname || '" of ', '"', c.relname, '"') AS present
+    FROM listed AS l
+    JOIN pg_class AS c ON lower(c.relname) = lower(l.table_name) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_attribute AS a
+      ON a.attrelid = c.oid AND lower(a.attname) = lower(l.column_name) AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE l.schemas ? n.nspname::text
+      AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
+      AND (l.column_name IS NULL OR a.attname IS NOT NULL)
+  ),
+  -- Of several roles that have it withheld one may have no schema where it could be.
+  absent AS (
+    SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
+    FROM (SELECT DISTINCT name FROM listed) AS l
+    LEFT JOIN found AS f USING (name)
+    GROUP BY l.name
+    HAVING NOT coalesce(bool_or(f.meant = f.present), false)
+  )
+  SELECT string_agg(a.name, ', ' ORDER BY a.name),
+         string_agg(format('%s is %s, not %s', a.name, a.meant, a.others), '; ' ORDER BY a.name)
+           FILTER (WHERE a.others IS NOT NULL)
+    INTO v_names, v_others
+  FROM absent AS a;
   IF v_names IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables that do not exist yet: %s', v_names),
+      MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
       DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
                     ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
                          'provisioning run.' END,
@@ -42,7 +60,7 @@ BEGIN
   END IF;
   IF v_others IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables that exist in another case alone: %s', v_others),
+      MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
       HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END

@@ -16,13 +16,23 @@ BEGIN
   v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
   FOR v_found IN
     SELECT p.role,
-           string_agg(DISTINCT format('%s through %s', t.oid::regclass, i.inhparent::regclass), ', ') AS tables
+           string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
+                                      i.inhparent::regclass), ', ') AS tables
     FROM unnest(v_places) AS p
     CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
     JOIN pg_inherits AS i ON i.inhrelid = t.oid
     JOIN pg_class AS c ON c.oid = i.inhparent
     JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
-    WHERE c.oid <> ALL (q.withheld)
+    WHERE (c.oid <> ALL (q.withheld) OR q.partial ? c.oid::text)
+      AND (k.column_name IS NULL OR EXISTS (
+        SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
+          AND NOT coalesce(q.partial -> c.oid::text ? k.column_name, false)
+      ))
     GROUP BY p.role
   LOOP
     RAISE WARNING USING
@@ -36,7 +46,7 @@ BEGIN
            string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
     FROM unnest(v_places) AS p
     JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
-    WHERE c.oid <> ALL (p.withheld)
+    WHERE (c.oid <> ALL (p.withheld) OR p.partial ? c.oid::text)
       AND NOT EXISTS (
         SELECT FROM pg_policy AS y
         WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')

@@ -1,0 +1,133 @@
+/**
+ * What differs about the privileges of reporting roles on columns.
+ *
+ * A table of which some columns are withheld counts among the withheld ones: the role has no privilege on the whole of it,
+ * but SELECT on each of the other columns.
+ */
+import type { Bool, ChangeRow, Jsonb, Places, SetOf } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { batch, revocations } from '../catalogs/grantable.ts';
+import { thisDatabase } from '../catalogs/server.ts';
+import { readers } from './tables.ts';
+
+/**
+ * SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns
+ *
+ * A REVOKE of SELECT on the table, which comes first, takes what the same grantor has granted on its columns too.
+ * @volatility stable
+ */
+export function plan_missing_columns(places: Places, missing: Jsonb, singly: Bool): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      IF NOT EXISTS (SELECT FROM unnest(${places}) AS p WHERE p.partial <> '{}') THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH partial AS MATERIALIZED (
+          SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
+                 c.relacl,
+                 has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
+                 coalesce(${missing} @> jsonb_build_array(jsonb_build_object(
+                   'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
+                 )), false) AS whole
+          FROM unnest(${places}) AS p
+          CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
+          JOIN pg_class AS c ON c.oid = t.oid::oid
+          WHERE c.relowner IS DISTINCT FROM p.role_oid
+        ),
+        lacking AS (
+          SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
+                 string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+          FROM partial AS p
+          JOIN pg_attribute AS a ON a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+          WHERE NOT p.columns ? a.attname::text
+            AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
+              SELECT FROM aclexplode(a.attacl) AS x
+              WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (
+                SELECT FROM aclexplode(p.relacl) AS t
+                WHERE t.grantee = x.grantee AND t.grantor = x.grantor AND t.privilege_type = 'SELECT'
+              )
+            ))
+          GROUP BY p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed
+        ),
+        part AS (
+          SELECT l.*, s.single, CASE WHEN s.single THEN l.table_oid::bigint ELSE (row_number() OVER (
+                   PARTITION BY l.position, l.place, l.columns, s.single ORDER BY l.relname COLLATE "C"
+                 ) - 1) / ${batch} END AS part
+          FROM lacking AS l
+          CROSS JOIN LATERAL (SELECT ${singly} OR NOT l.allowed) AS s(single)
+        )
+        SELECT 'grant_privilege',
+               CASE WHEN p.single THEN min(format('%I.%I', p.schema, p.relname)) ELSE p.schema END,
+               format('GRANT SELECT (%s) ON %s TO %I', p.columns,
+                      string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
+               NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
+               CASE WHEN NOT p.allowed
+                    THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+        FROM part AS p
+        GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
+        ORDER BY p.position, p.place, min(p.relname COLLATE "C");
+    END
+  `;
+}
+
+/**
+ * Privileges on columns that a role must not have: what writes, the grant option, and SELECT where it is withheld
+ *
+ * They are found from pg_shdepend, by its index on roles.
+ * @volatility stable
+ * @probes
+ */
+export function plan_column_excess(places: Places): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH held AS MATERIALIZED (
+          SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
+          FROM (
+            ${readers(places)}
+          ) AS t
+          CROSS JOIN LATERAL (
+            SELECT d.objid, d.objsubid FROM pg_shdepend AS d
+            WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid AND d.deptype = 'a'
+              AND d.classid = 'pg_class'::regclass AND d.objsubid <> 0
+              AND d.dbid = ${thisDatabase}
+            OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+          ) AS d
+        ),
+        entry AS (
+          SELECT h.position, h.role, n.nspname, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable,
+                 string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+          FROM held AS h
+          JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+          JOIN pg_class AS c ON c.oid = a.attrelid
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+          CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+          LEFT JOIN unnest(${places}) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
+          CROSS JOIN LATERAL (
+            SELECT x.privilege_type = 'SELECT' AND coalesce(
+              c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+            )
+          ) AS r(readable)
+          WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
+          GROUP BY h.position, h.role, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable
+        ),
+        excess AS (
+          SELECT e.position, e.role, '' AS kind, e.nspname AS target, format('%I.%I', e.nspname, e.relname) AS object,
+                 e.relowner AS owner, e.grantor,
+                 concat(CASE WHEN e.readable THEN 'GRANT OPTION FOR ' END,
+                        string_agg(format('%s (%s)', e.privilege_type, e.columns), ', ' ORDER BY e.privilege_type)
+                       ) AS privileges
+          FROM entry AS e
+          GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
+        ),
+        revoked AS (
+          ${revocations(sql`excess`)}
+        )
+        SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+        FROM revoked AS r
+        ORDER BY r.position, r.part, r.statement;
+    END
+  `;
+}
