@@ -45,6 +45,7 @@ export const retriedMessages = [
   'tuple concurrently deleted',
   'could not find tuple for role %',
   'cache lookup failed for relation %',
+  'could not open relation with OID %',
 ] as const;
 
 export const madeByAnother = 'another transaction made it at the same moment';
@@ -122,6 +123,13 @@ export const operations = {
   },
   set_config: {
     summary: 'ALTER ROLE ... SET',
+    ignored: [
+      {
+        conditions: ['undefined_database'],
+        then: 'skip',
+        note: 'the database that the setting was for is gone already',
+      },
+    ],
     retried: ['unique_violation'],
     surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
   },
@@ -226,7 +234,10 @@ export const operations = {
     summary: 'DROP ROLE',
     // Any login can hold the weakest lock on a role, for as long as it likes.
     before: sql`PERFORM rolecall_internal.note_holders(change.target);`,
-    ignored: [alreadyGone],
+    ignored: [
+      alreadyGone,
+      { conditions: ['dependent_objects_still_exist'], then: 'again', note: 'the role was given something meanwhile' },
+    ],
     surfaced: [
       {
         condition: 'insufficient_privilege',

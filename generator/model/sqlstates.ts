@@ -11,6 +11,7 @@ export const sqlstates = {
   unique_violation: '23505',
   read_only_sql_transaction: '25006',
   dependent_objects_still_exist: '2BP01',
+  undefined_database: '3D000',
   external_routine_invocation_exception: '38000',
   invalid_schema_name: '3F000',
   serialization_failure: '40001',
@@ -44,6 +45,7 @@ export const errorClasses = {
   integrity_constraint_violation: '23000',
   invalid_transaction_state: '25000',
   dependent_privilege_descriptors_still_exist: '2B000',
+  invalid_catalog_name: '3D000',
   invalid_schema_name: '3F000',
   syntax_error_or_access_rule_violation: '42000',
   insufficient_resources: '53000',
@@ -66,5 +68,5 @@ export const surfacedClasses = [...Object.values(errorClasses), '40000', '57014'
 export const watchedClasses = [
   ...Object.values(errorClasses),
   ...['03000', '09000', '0F000', '0P000', '20000', '24000', '26000', '27000', '28000', '2D000', '2F000'],
-  ...['34000', '38000', '39000', '3B000', '3D000', '40000', '44000', '72000', 'F0000', 'HV000'],
+  ...['34000', '38000', '39000', '3B000', '40000', '44000', '72000', 'F0000', 'HV000'],
 ] as const;

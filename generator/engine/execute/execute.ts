@@ -63,12 +63,18 @@ const isLostRaceOf = (message: Sql) => sql`
 `;
 export const isLostRace = isLostRaceOf(sql`SQLERRM`);
 
+/** An older snapshot does not tell what has to be planned again: in a new transaction the plan will be another. */
 const surfaceCall = sql`
   GET STACKED DIAGNOSTICS
     v_message = MESSAGE_TEXT,
     v_detail = PG_EXCEPTION_DETAIL,
     v_hint = PG_EXCEPTION_HINT;
-  PERFORM rolecall_internal.surface(change, SQLSTATE, v_message, v_detail, v_hint);
+  PERFORM rolecall_internal.surface(
+    change,
+    CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'
+      THEN ${text(sqlstates.serialization_failure)} ELSE SQLSTATE END,
+    v_message, v_detail, v_hint
+  );
 `;
 
 function hintOf(): FunctionSpec {
@@ -252,24 +258,20 @@ function execute(): FunctionSpec {
           EXCEPTION
             -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
             WHEN ${anyOf(Object.values(errorClasses))} THEN
+              PERFORM rolecall_internal.refresh_caches();
               v_attempts := v_attempts + 1;
               v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
-              IF SQLSTATE = ${text(sqlstates.insufficient_privilege)} AND v_attempts < ${looks}
-                AND ${serverVersion} >= 16
-                AND rolecall_internal.is_about_roles(change.operation)
-                AND NOT current_setting('is_superuser')::boolean AND rolecall_internal.lacking(change) IS NULL
-              THEN
+              IF v_attempts < ${looks} AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
                 v_verdict := 'retry';
                 PERFORM pg_sleep(0.001 * v_attempts);
               END IF;
-              IF v_verdict IS NULL AND lenient
+              IF lenient AND (v_verdict IS NULL OR strict AND v_verdict = 'again')
                 AND change.operation IN (${join(privileges.map(text))})
               THEN
                 RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
               ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= ${attempts} THEN
                 ${surfaceCall}
               END IF;
-              PERFORM rolecall_internal.refresh_caches();
               IF v_verdict = 'again' THEN
                 RETURN rolecall_internal.step_of(change, 'again', SQLSTATE, SQLERRM);
               ELSIF v_verdict <> 'retry' THEN

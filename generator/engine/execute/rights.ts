@@ -42,7 +42,7 @@ export function leads_to_superuser(role_oid: Oid): Returns<Bool> {
 /**
  * What the caller lacks for a change, in words; null: nothing that can be seen
  *
- * From the rows of the catalogs: what the server keeps about memberships can be older than a role.
+ * From the rows of the catalogs too: what the server keeps about memberships can be older than a role.
  * @volatility stable
  */
 export function lacking(change: Change): Returns<Text> {
@@ -66,8 +66,8 @@ export function lacking(change: Change): Returns<Text> {
       THEN
         RETURN NULL;
       END IF;
-      -- A role that the same call creates is the caller's to administer.
-      v_is_admin := v_role IS NULL OR EXISTS (
+      -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
+      v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
         SELECT FROM pg_auth_members AS m
         WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
       );
@@ -82,6 +82,22 @@ export function lacking(change: Change): Returns<Text> {
         WHEN ${serverVersion} >= 16 AND NOT v_is_admin
         THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
       END;
+    END
+  `;
+}
+
+/**
+ * Whether the server refuses a change although the catalogs say that the caller may make it: from 16 on the server can
+ * know a new role before it knows who has ADMIN OPTION on it
+ * @volatility stable
+ */
+export function is_early_refusal(change: Change, code: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN ${code} = ${text(sqlstates.insufficient_privilege)}
+        AND ${serverVersion} >= 16
+        AND rolecall_internal.is_about_roles(${change}.operation)
+        AND NOT current_setting('is_superuser')::boolean AND rolecall_internal.lacking(${change}) IS NULL;
     END
   `;
 }

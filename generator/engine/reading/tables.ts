@@ -188,7 +188,8 @@ export function missing_groups(places: Places, groups: TableGroups, singly: Bool
         held AS MATERIALIZED (
           SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
                  ${kindOf} AS kind, r.number IS NOT NULL AS reads,
-                 has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION') AS allowed
+                 -- Null where the table was dropped since the snapshot.
+                 coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
           FROM unnest(${places}) AS p
           JOIN ${numbered(groups)}
             ON g.schema = p.schema_oid

@@ -27,7 +27,10 @@ export function left_to_do(changes: Changes, done: Texts, steps: Steps): Returns
                )::rolecall_internal.change
         FROM unnest(${changes}) WITH ORDINALITY
           AS c(operation, target, statement, password, locks, sqlstate, note, position)
-        WHERE c.statement <> ALL (${done})
+        WHERE (c.statement <> ALL (${done})
+               -- What the role was given since.
+               OR c.operation IN ('reassign_owned', 'drop_owned')
+                  AND current_setting('transaction_isolation') = 'read committed')
           AND NOT (c.operation = 'set_password' AND c.target IN (${created(steps)}))
         ORDER BY c.position
       );

@@ -40,20 +40,17 @@ BEGIN
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
       WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3F000' OR SQLSTATE '42000'
-        OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000' OR SQLSTATE 'P0000'
-        OR SQLSTATE 'XX000' THEN
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+        OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
+        PERFORM rolecall_internal.refresh_caches();
         v_attempts := v_attempts + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
-        IF SQLSTATE = '42501' AND v_attempts < 20
-          AND current_setting('server_version_num')::integer / 10000 >= 16
-          AND rolecall_internal.is_about_roles(change.operation)
-          AND NOT current_setting('is_superuser')::boolean AND rolecall_internal.lacking(change) IS NULL
-        THEN
+        IF v_attempts < 20 AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
           v_verdict := 'retry';
           PERFORM pg_sleep(0.001 * v_attempts);
         END IF;
-        IF v_verdict IS NULL AND lenient
+        IF lenient AND (v_verdict IS NULL OR strict AND v_verdict = 'again')
           AND change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
         THEN
           RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
@@ -62,9 +59,13 @@ BEGIN
             v_message = MESSAGE_TEXT,
             v_detail = PG_EXCEPTION_DETAIL,
             v_hint = PG_EXCEPTION_HINT;
-          PERFORM rolecall_internal.surface(change, SQLSTATE, v_message, v_detail, v_hint);
+          PERFORM rolecall_internal.surface(
+            change,
+            CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'
+              THEN '40001' ELSE SQLSTATE END,
+            v_message, v_detail, v_hint
+          );
         END IF;
-        PERFORM rolecall_internal.refresh_caches();
         IF v_verdict = 'again' THEN
           RETURN rolecall_internal.step_of(change, 'again', SQLSTATE, SQLERRM);
         ELSIF v_verdict <> 'retry' THEN

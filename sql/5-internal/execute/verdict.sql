@@ -10,7 +10,8 @@ BEGIN
       'tuple concurrently updated',
       'tuple concurrently deleted',
       'could not find tuple for role %',
-      'cache lookup failed for relation %'
+      'cache lookup failed for relation %',
+      'could not open relation with OID %'
     ]) THEN 'retry' END
     WHEN operation || ' ' || code IN (
       'create_role 42710', 'create_role 23505', 'create_schema 42P06', 'create_schema 23505',
@@ -20,6 +21,9 @@ BEGIN
       'alter_role 23505', 'set_password 23505', 'set_config 23505', 'grant_privilege 23505',
       'revoke_privilege 23505', 'default_privilege 23505'
     ) THEN 'retry'
+    WHEN operation || ' ' || code IN (
+      'set_config 3D000'
+    ) THEN 'skip: the database that the setting was for is gone already'
     WHEN operation || ' ' || code IN (
       'grant_role 23505'
     ) THEN 'skip: another transaction granted it at the same moment'
@@ -32,7 +36,7 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'grant_privilege 42P01', 'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01',
       'revoke_privilege 3F000', 'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000',
-      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704'
+      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
     ) THEN 'again'
   END;
 END

@@ -23,7 +23,8 @@ BEGIN
     held AS MATERIALIZED (
       SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
              CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, r.number IS NOT NULL AS reads,
-             has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION') AS allowed
+             -- Null where the table was dropped since the snapshot.
+             coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
         ON g.schema = p.schema_oid

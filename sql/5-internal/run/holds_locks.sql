@@ -7,7 +7,8 @@ AS $holds_locks$
 BEGIN
   RETURN EXISTS (
     SELECT FROM pg_locks AS l
-    WHERE l.pid = pg_backend_pid() AND l.granted
+    -- Nobody waits for a lock of the last kind, which a serializable transaction takes on what it reads.
+    WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
       AND CASE l.locktype
             WHEN 'relation' THEN
               l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (

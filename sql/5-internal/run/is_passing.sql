@@ -11,7 +11,8 @@ BEGIN
   IF is_passing.code = '40P01' THEN
     RETURN NOT rolecall_internal.holds_locks();
   END IF;
-  RETURN pg_current_snapshot()::text <> is_passing.seen OR current_setting('transaction_isolation') <> 'read committed';
+  RETURN pg_current_snapshot()::text <> is_passing.seen
+    OR current_setting('transaction_isolation') <> 'read committed';
 END
 $is_passing$;
 

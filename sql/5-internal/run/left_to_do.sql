@@ -17,7 +17,10 @@ BEGIN
            )::rolecall_internal.change
     FROM unnest(left_to_do.changes) WITH ORDINALITY
       AS c(operation, target, statement, password, locks, sqlstate, note, position)
-    WHERE c.statement <> ALL (left_to_do.done)
+    WHERE (c.statement <> ALL (left_to_do.done)
+           -- What the role was given since.
+           OR c.operation IN ('reassign_owned', 'drop_owned')
+              AND current_setting('transaction_isolation') = 'read committed')
       AND NOT (c.operation = 'set_password' AND c.target IN (SELECT s.target FROM unnest(left_to_do.steps) AS s
       WHERE s.operation = 'create_role' AND s.status = 'applied'))
     ORDER BY c.position
