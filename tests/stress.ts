@@ -1,4 +1,5 @@
-/** `make stress`: the races of tests/concurrency in a large size, and how fast they are. */
+/** `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load. */
+import { mixedLoad, mixedSettings } from './support/mixed.ts';
 import { openArena, callers, isolations, race, scenarios } from './support/race.ts';
 import { startCluster, versions } from './support/cluster.ts';
 
@@ -6,6 +7,9 @@ const number = (name: string, otherwise: number) => Number(process.env[name] || 
 const connections = number('CONNECTIONS', 48);
 const databaseCount = number('DATABASES', 4);
 const rounds = number('ROUNDS', 20);
+/** How long the mixed load takes for each version, and the seed of its choices. */
+const minutes = number('MINUTES', 5);
+const seed = number('SEED', Math.floor(Math.random() * 1e6));
 const asked = (process.env.PG ?? '')
   .split(/[\s,]+/)
   .filter(Boolean)
@@ -13,6 +17,30 @@ const asked = (process.env.PG ?? '')
 const only = process.env.ONLY ?? '';
 
 let failed = 0;
+
+async function mixed(version: number): Promise<void> {
+  const what = `PostgreSQL ${version}  mixed`;
+  if (!what.includes(only)) return;
+  const cluster = await startCluster({ version, settings: mixedSettings });
+  const secondsPerRound = 15;
+  const load = { cluster, seed, secondsPerRound, rounds: Math.ceil((minutes * 60) / secondsPerRound) };
+  try {
+    const { calls, kinds, expected, failures } = await mixedLoad({ ...load, connections: Math.min(connections, 24) });
+    const counts = [...expected].map(([code, count]) => `${count} x ${code}`);
+    console.log(
+      `${what}  seed ${seed}  ${calls} calls of ${kinds.size} kinds  as by what was done to them: ${counts.join('; ')}`,
+    );
+    for (const [failure, count] of failures) {
+      failed += count;
+      console.log(`    ${count} x ${failure}`);
+    }
+  } catch (error) {
+    failed++;
+    console.log(`${what}  seed ${seed}  ${error instanceof Error ? error.message : String(error)}`);
+  }
+  await cluster.stop();
+}
+
 for (const version of asked.length > 0 ? asked : versions()) {
   const cluster = await startCluster({ version, settings: { max_connections: connections + 20 } });
   for (const caller of callers) {
@@ -38,6 +66,7 @@ for (const version of asked.length > 0 ? asked : versions()) {
     await arena.close();
   }
   await cluster.stop();
+  await mixed(version);
 }
 console.log(failed === 0 ? 'no failure' : `${failed} failures`);
 process.exitCode = failed === 0 ? 0 : 1;

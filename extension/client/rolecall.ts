@@ -59,6 +59,7 @@ export const sqlstates = {
   unique_violation: '23505',
   read_only_sql_transaction: '25006',
   dependent_objects_still_exist: '2BP01',
+  undefined_database: '3D000',
   external_routine_invocation_exception: '38000',
   invalid_schema_name: '3F000',
   serialization_failure: '40001',
