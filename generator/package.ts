@@ -1,13 +1,13 @@
 /**
- * Makes the npm package in dist/npm/: the library compiled from package/, and what the generator makes. An argument is
- * another folder for it.
+ * Makes the npm package in dist/npm/: the library compiled from package/, and what the generator makes. Each script is in
+ * it once as text at most; the others are compressed. An argument is another folder for it.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { npmManifest } from './emit/npm.ts';
-import { tarball } from './emit/tar.ts';
+import { compressed, extensionArchive } from './emit/tar.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = resolve(process.argv[2] ?? join(root, 'dist/npm'));
@@ -36,15 +36,13 @@ for (const name of files(join(target, 'lib'), '.d.ts')) {
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']*)\.ts'/g, "$1.js'"));
 }
 
-const extension = readdirSync(join(root, 'extension')).filter((name) => /^rolecall(\.control|--.*\.sql)$/.test(name));
-for (const name of extension) cpSync(join(root, 'extension', name), join(target, 'extension', name));
-const inserver = extension.map((name): [string, string] => [
-  `share/postgresql/extension/${name}`,
-  readFileSync(join(root, 'extension', name), 'utf8'),
-]);
-writeFileSync(join(target, 'rolecall.tar.gz'), tarball(new Map(inserver)));
-for (const name of files(join(root, 'extension'), '.sql').filter((name) => !extension.includes(name)))
+writeFileSync(join(target, 'rolecall.tar.gz'), extensionArchive());
+for (const name of ['rolecall.sql', 'rolecall-uninstall.sql'])
   cpSync(join(root, 'extension', name), join(target, 'lib/extension', name));
+writeFileSync(
+  join(target, 'lib/extension/rolecall-tle.sql.gz'),
+  compressed(readFileSync(join(root, 'extension/rolecall-tle.sql'))),
+);
 for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(target, name));
 cpSync(join(root, 'package/README.md'), join(target, 'README.md'));
 writeFileSync(join(target, 'package.json'), npmManifest());

@@ -2,6 +2,7 @@
  * Installs rolecall in a database, by the way that the server has.
  */
 import { readFile } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
 import type { Queryable } from '../extension/client/rolecall.ts';
 
 /** As an extension from the server's files, as one that pg_tle keeps, or without one by the plain script. */
@@ -28,7 +29,14 @@ interface Found {
   readonly plain: string | null;
 }
 
-const read = (name: string): Promise<string> => readFile(new URL(`../extension/${name}`, import.meta.url), 'utf8');
+/** A script of ours; the package has the larger ones compressed. */
+async function read(name: string): Promise<string> {
+  const file = (suffix: string) => readFile(new URL(`../extension/${name}${suffix}`, import.meta.url));
+  return file('').then(
+    (text) => text.toString(),
+    async () => gunzipSync(await file('.gz')).toString(),
+  );
+}
 
 /** Asks catalogs that everybody may read; a function such as to_regprocedure() fails in a schema without USAGE. */
 const look = `SELECT e.extversion AS extension, a.default_version AS files,

@@ -39,16 +39,21 @@ export function saslprep(password: string): string {
     .normalize('NFKC');
 }
 
+const complete =
+  /^SCRAM-SHA-256\$[1-9]\d{0,8}:([A-Za-z\d+/]{4})*([A-Za-z\d+/]{2}(==|[A-Za-z\d+/](=|[A-Za-z\d+/])))\$[A-Za-z\d+/]{43}=:[A-Za-z\d+/]{43}=$/;
+
 /**
  * A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it, for any argument `password`
  *
  * @param password plain text
  * @param iterations rounds of hashing; more are slower to guess, and slower to log in with
  * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
- * @throws RangeError - the password is empty, holds what no password of PostgreSQL can, or iterations is no number from 1 on
+ * @throws RangeError - the password is empty, an MD5 hash or an incomplete verifier, holds what no password of PostgreSQL can, or iterations is no number from 1 on
  */
 export function verifier(password: string, iterations = 4096): string {
   if (password === '') throw new RangeError('password must not be empty');
+  if (/^md5[0-9a-f]{32}$/.test(password) || (password.startsWith('SCRAM-SHA-256$') && !complete.test(password)))
+    throw new RangeError('password must not be an MD5 hash or an incomplete SCRAM-SHA-256 verifier');
   // Half of a surrogate pair has no form in UTF-8.
   if (/\0|\p{Surrogate}/u.test(password)) throw new RangeError('password must be text without NUL characters');
   if (!Number.isInteger(iterations) || iterations < 1 || iterations > 0x7fffffff)

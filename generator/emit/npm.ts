@@ -27,7 +27,7 @@ export function npmManifest(): string {
       './package.json': './package.json',
       './rolecall.tar.gz': './rolecall.tar.gz',
       './*.sql': './lib/extension/*.sql',
-      './extension/*': './extension/*',
+      './rolecall-tle.sql.gz': './lib/extension/rolecall-tle.sql.gz',
     },
   };
   return `${JSON.stringify(manifest, null, 2)}\n`;

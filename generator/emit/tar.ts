@@ -1,6 +1,7 @@
 /**
  * A tar archive of files, compressed: the same files give the same bytes.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
 const block = 512;
@@ -13,7 +14,20 @@ export function tarball(files: ReadonlyMap<string, string>): Buffer {
     content.copy(data);
     return [header(path, content.length), data];
   });
-  return gzipSync(Buffer.concat([...parts, Buffer.alloc(2 * block)]), { level: 9 });
+  return compressed(Buffer.concat([...parts, Buffer.alloc(2 * block)]));
+}
+
+export const compressed = (data: Buffer): Buffer => gzipSync(data, { level: 9 });
+
+/** The files of the extension, at the place where PGlite looks for them. */
+export function extensionArchive(): Buffer {
+  const folder = new URL('../../extension/', import.meta.url);
+  const names = readdirSync(folder).filter((name) => /^rolecall(\.control|--.*\.sql)$/.test(name));
+  const files = names.map((name): [string, string] => [
+    `share/postgresql/extension/${name}`,
+    readFileSync(new URL(name, folder), 'utf8'),
+  ]);
+  return tarball(new Map(files));
 }
 
 /** In the format ustar: fields of a fixed length, numbers in octal, and a sum of all bytes with the sum as blanks. */

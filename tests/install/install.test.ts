@@ -52,6 +52,19 @@ test('many processes at once, through connections and a pool: an extension, by o
   await Promise.all([...clients, pool].map((each) => each.end()));
 });
 
+test('48 callers on a fresh database: install(), and the recipe for start-up scripts', async () => {
+  const page = fs.readFileSync(join(root, 'docs/installation.md'), 'utf8');
+  const recipe = /```sql\n(DO \$\$[^`]*CREATE EXTENSION[^`]*)```/.exec(page)?.[1];
+  assert.ok(recipe);
+  for (const start of [install, (client: pg.Client) => client.query(recipe)]) {
+    const name = await database();
+    const clients = await Promise.all(Array.from({ length: 48 }, () => asOwner(name)));
+    await Promise.all(clients.map((client) => start(client)));
+    assert.equal((await clients[0]?.query('SELECT rolecall.version()'))?.rowCount, 1);
+    await Promise.all(clients.map((client) => client.end()));
+  }
+});
+
 test('bare CREATE EXTENSION beside it does no harm to it', async () => {
   for (let round = 0; round < 5; round++) {
     const name = await database();

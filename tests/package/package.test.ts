@@ -4,21 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const libraries = join(root, 'tests/package/node_modules');
@@ -35,6 +26,8 @@ const built = join(project, 'built');
 run(process.execPath, ['--import', 'tsx', join(root, 'generator/package.ts'), built], root);
 const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', built])) as {
   filename: string;
+  size: number;
+  unpackedSize: number;
   files: { path: string }[];
 }[];
 assert.ok(packed);
@@ -43,20 +36,23 @@ run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${packed.filen
 const installed = join(project, 'node_modules/rolecall');
 
 test('it is small, has no dependencies, and holds what the ways to install need', () => {
-  assert.ok(statSync(join(project, packed.filename)).size < 1_000_000);
+  assert.ok(packed.size < 300_000, `${packed.size} bytes packed`);
+  assert.ok(packed.unpackedSize < 1_000_000, `${packed.unpackedSize} bytes unpacked`);
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Record<string, unknown>;
   for (const name of ['dependencies', 'peerDependencies', 'optionalDependencies', 'private', 'scripts'])
     assert.equal(manifest[name], undefined, name);
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   assert.equal(manifest['version'], version);
   const script = `rolecall--${version}.sql`;
+  run('tar', ['-xzf', join(installed, 'rolecall.tar.gz')]);
   for (const name of ['rolecall.control', script]) {
     const original = readFileSync(join(root, 'extension', name));
-    assert.ok(readFileSync(join(installed, 'extension', name)).equals(original), name);
+    assert.ok(readFileSync(join(project, 'share/postgresql/extension', name)).equals(original), name);
   }
-  for (const name of ['rolecall', 'rolecall-uninstall', 'rolecall-tle']) {
-    const found = run(process.execPath, ['-p', `require.resolve('rolecall/${name}.sql')`]).trim();
-    assert.ok(readFileSync(found).equals(readFileSync(join(root, `extension/${name}.sql`))), name);
+  for (const name of ['rolecall.sql', 'rolecall-uninstall.sql', 'rolecall-tle.sql.gz']) {
+    const found = readFileSync(run(process.execPath, ['-p', `require.resolve('rolecall/${name}')`]).trim());
+    const text = name.endsWith('.gz') ? gunzipSync(found) : found;
+    assert.ok(text.equals(readFileSync(join(root, 'extension', name.replace(/\.gz$/, '')))), name);
   }
   const members = run('tar', ['-tzf', join(installed, 'rolecall.tar.gz')])
     .trim()

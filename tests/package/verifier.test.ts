@@ -61,6 +61,30 @@ test('one logs in, and the database stores it as it is', async () => {
   await admin.end();
 });
 
+test('a hash that cannot be stored is refused as the database refuses it', async () => {
+  const client = await cluster.connect({ database: await cluster.createDatabase() });
+  const whole = verifier('x');
+  const halves = [
+    `md5${'0a'.repeat(16)}`,
+    'SCRAM-SHA-256$',
+    'SCRAM-SHA-256$4096:salt$key',
+    `${whole}=`,
+    whole.slice(0, -1),
+  ];
+  for (const hash of [...halves, whole.replace(':', ':A')]) {
+    const refused: unknown = await new Rolecall(client)
+      .scram_sha_256({ password: hash })
+      .catch((error: unknown) => error);
+    assert.ok(refused instanceof Error, hash);
+    assert.throws(() => verifier(hash), { name: 'RangeError', message: refused.message });
+  }
+  for (const text of [whole, `MD5${'0a'.repeat(16)}`, 'scram-sha-256$']) {
+    await new Rolecall(client).scram_sha_256({ password: text });
+    verifier(text);
+  }
+  await client.end();
+});
+
 test('what is no password, and no number of rounds, is refused', () => {
   for (const password of ['', 'a\0b', '\ud800']) assert.throws(() => verifier(password), RangeError);
   for (const iterations of [0, -1, 1.5, NaN, 2 ** 31]) assert.throws(() => verifier('x', iterations), RangeError);
