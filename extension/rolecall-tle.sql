@@ -1960,7 +1960,8 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role')
+  || jsonb_path_query_array(check_document.document, '$.sessions[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
@@ -2098,12 +2099,11 @@ BEGIN
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
   ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-        OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
-      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
-             'derived from.';
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles come from.';
   END IF;
   PERFORM rolecall_internal.check_may_add_operators();
   SELECT t.* INTO v_takers
@@ -2343,6 +2343,32 @@ $check_secret_key$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
+
+-- sql/5-internal/plan/check_user.sql
+CREATE FUNCTION rolecall_internal.check_user(username text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_user$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL
+  OR rolecall_internal.other_database(check_user.username) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_user.username),
+      HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
+  ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
+        @? '$.attributes.createrole' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a group role', check_user.username),
+      HINT = 'Nobody logs in as it: lock or unlock its members.';
+  END IF;
+END
+$check_user$;
+
+COMMENT ON FUNCTION rolecall_internal.check_user(text)
+  IS 'Refuses to lock or unlock what is no user: a reporting role, which logs in by definition, and a group role';
+REVOKE ALL ON FUNCTION rolecall_internal.check_user(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_watch.sql
 -- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
@@ -4570,6 +4596,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+    );
+  END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
@@ -5466,7 +5497,8 @@ BEGIN
   END IF;
   v_steps := v_steps || v_drop;
   IF plan_removal.terminates AND EXISTS (
-    SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+    SELECT FROM pg_stat_get_activity(NULL) AS a
+    WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
@@ -5657,7 +5689,10 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
-      v_wanted := coalesce(v_resource -> 'initial', '{}') || v_wanted;
+      v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+        -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+        WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
+          THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
@@ -5748,6 +5783,31 @@ $plan_schemas$;
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
   IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
+
+-- sql/5-internal/plan/plan_sessions.sql
+CREATE FUNCTION rolecall_internal.plan_sessions(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_sessions$
+BEGIN
+  RETURN QUERY
+    SELECT 'terminate_sessions', s.role, format(
+      'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+      'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+      quote_ident(s.role)
+    ),
+           NULL::text, ARRAY[s.role], NULL::text, NULL::text
+    FROM jsonb_to_recordset(plan_sessions.resources) AS s(role text, state text)
+    WHERE s.state = 'absent' AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = to_regrole(quote_ident(s.role))::oid AND a.pid <> pg_backend_pid()
+    );
+END
+$plan_sessions$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb)
+  IS 'The steps that end the sessions of roles that are to have none';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_settings.sql
 CREATE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change
@@ -6515,14 +6575,11 @@ BEGIN
   SELECT array_agg(
            ROW(
              s.section, v.key, v.resource,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid()
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
            )::rolecall_internal.resource
          ) AS rows,
-         bool_or(p.recorded_at IS NOT NULL) AS supersede
-    INTO v_new
-    FROM jsonb_each(v_document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+         bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
+    FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
         WHEN 'base_roles'
@@ -6540,7 +6597,8 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             jsonb_strip_nulls(r.resource - '{password,note}'::text[])
+             jsonb_strip_nulls(
+               r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
@@ -6553,27 +6611,29 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN p.resource IS NULL AND a.resource ? 'initial'
-                    THEN a.resource || jsonb_build_object(
-                      'initial', a.resource -> 'initial' || coalesce((
-                        SELECT jsonb_build_object('login', a.rolcanlogin)
-                               || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                      ), '{}')
-                    )
+                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
+                      SELECT jsonb_build_object('login', a.rolcanlogin)
+                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
+                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
+                    ), '{}'))
                   ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
                     THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
                       'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
                     ))
-                    ELSE a.resource END END
+                    ELSE a.resource END
+                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+             END
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
       s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
         to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
-    ) AND NOT (
-      r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
-    ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+    )
+      AND NOT (
+        r.resource @> '{"state": "existing"}'
+        AND (NOT r.resource ? 'attributes' OR p.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
+      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
@@ -8611,6 +8671,62 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
   IS 'Makes one role a member of another, with the options given';
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
+-- sql/6-functions/lock_user.sql
+CREATE FUNCTION rolecall.lock_user(
+  username text,
+  terminate_sessions boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $lock_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_user(lock_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', lock_user.username,
+        'state', 'existing',
+        'attributes', '{"login":false}'::jsonb,
+        'protected', true
+      )
+    ),
+    'sessions', jsonb_build_array(
+      jsonb_build_object(
+        'role', lock_user.username,
+        'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
+      )
+    )
+  ), lock_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$lock_user$;
+
+COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
+REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
+
 -- sql/6-functions/provision_reporting_role.sql
 CREATE FUNCTION rolecall.provision_reporting_role(
   role_name text,
@@ -9260,6 +9376,51 @@ $set_secret_if_absent$;
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
   IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
+
+-- sql/6-functions/unlock_user.sql
+CREATE FUNCTION rolecall.unlock_user(username text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $unlock_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_user(unlock_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', unlock_user.username,
+        'state', 'existing',
+        'attributes', '{"login":true}'::jsonb,
+        'protected', true
+      )
+    )
+  ), unlock_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$unlock_user$;
+
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user log in again that lock_user() has locked';
+REVOKE ALL ON FUNCTION rolecall.unlock_user(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/user_dependencies.sql
 CREATE FUNCTION rolecall.user_dependencies(username text)

@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 0304263b046779a147a54e59d66959a8ff53038367bc877bfde7fe34ea956f89'
-    AND 213 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script d4b2280482efadccfaf3d22a0aa380f12ec4147978a988fbad760945d89b99c1'
+    AND 217 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -204,6 +204,8 @@ BEGIN
        '', 'void', 0),
       ('rolecall_internal', 'check_secret_key', 
        'secret_key text', 'void', 0),
+      ('rolecall_internal', 'check_user', 
+       'username text', 'void', 0),
       ('rolecall_internal', 'check_watch', 
        'enable boolean, dry_run boolean', 'void', 0),
       ('rolecall_internal', 'check_writable', 
@@ -364,6 +366,8 @@ BEGIN
        'resources jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_schemas', 
        'places rolecall_internal.place[]', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_sessions', 
+       'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_settings', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_table_excess', 
@@ -502,6 +506,8 @@ BEGIN
        'key text', 'text', 0),
       ('rolecall', 'grant_role', 
        'role_name text, username text, admin_option boolean, inherit_option boolean, set_option boolean, dry_run boolean', 'SETOF rolecall.step', 4),
+      ('rolecall', 'lock_user', 
+       'username text, terminate_sessions boolean, dry_run boolean', 'SETOF rolecall.step', 2),
       ('rolecall', 'provision_reporting_role', 
        'role_name text, schemas text[], withheld_tables text[], table_owners text[], rotate_after interval, realign_password boolean, search_path text[], dry_run boolean', 'SETOF rolecall.step', 6),
       ('rolecall', 'provision_reporting_roles', 
@@ -526,6 +532,8 @@ BEGIN
        'key text, value text', 'SETOF rolecall.step', 0),
       ('rolecall', 'set_secret_if_absent', 
        'key text, value text', 'text', 0),
+      ('rolecall', 'unlock_user', 
+       'username text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'user_dependencies', 
        'username text, database text, kind text, object text, remedy text', 'SETOF record', 0),
       ('rolecall', 'version', 
@@ -2549,7 +2557,8 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role')
+  || jsonb_path_query_array(check_document.document, '$.sessions[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
@@ -2683,12 +2692,11 @@ BEGIN
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
   ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-        OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
-      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
-             'derived from.';
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles come from.';
   END IF;
   PERFORM rolecall_internal.check_may_add_operators();
   SELECT t.* INTO v_takers
@@ -2921,6 +2929,31 @@ $check_secret_key$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_user(username text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_user$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL
+  OR rolecall_internal.other_database(check_user.username) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_user.username),
+      HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
+  ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
+        @? '$.attributes.createrole' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a group role', check_user.username),
+      HINT = 'Nobody logs in as it: lock or unlock its members.';
+  END IF;
+END
+$check_user$;
+
+COMMENT ON FUNCTION rolecall_internal.check_user(text)
+  IS 'Refuses to lock or unlock what is no user: a reporting role, which logs in by definition, and a group role';
+REVOKE ALL ON FUNCTION rolecall_internal.check_user(text) FROM PUBLIC;
 
 -- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
 -- changed.
@@ -5087,6 +5120,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+    );
+  END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
@@ -5969,7 +6007,8 @@ BEGIN
   END IF;
   v_steps := v_steps || v_drop;
   IF plan_removal.terminates AND EXISTS (
-    SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+    SELECT FROM pg_stat_get_activity(NULL) AS a
+    WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
@@ -6156,7 +6195,10 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_statement := format('CREATE ROLE %I', v_name);
-      v_wanted := coalesce(v_resource -> 'initial', '{}') || v_wanted;
+      v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+        -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+        WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
+          THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
       v_present := '{}'::jsonb;
     ELSE
       CONTINUE WHEN v_wanted = '{}';
@@ -6246,6 +6288,30 @@ $plan_schemas$;
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
   IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_sessions(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_sessions$
+BEGIN
+  RETURN QUERY
+    SELECT 'terminate_sessions', s.role, format(
+      'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+      'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+      quote_ident(s.role)
+    ),
+           NULL::text, ARRAY[s.role], NULL::text, NULL::text
+    FROM jsonb_to_recordset(plan_sessions.resources) AS s(role text, state text)
+    WHERE s.state = 'absent' AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = to_regrole(quote_ident(s.role))::oid AND a.pid <> pg_backend_pid()
+    );
+END
+$plan_sessions$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb)
+  IS 'The steps that end the sessions of roles that are to have none';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6993,14 +7059,11 @@ BEGIN
   SELECT array_agg(
            ROW(
              s.section, v.key, v.resource,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid()
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
            )::rolecall_internal.resource
          ) AS rows,
-         bool_or(p.recorded_at IS NOT NULL) AS supersede
-    INTO v_new
-    FROM jsonb_each(v_document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+         bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
+    FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
         WHEN 'base_roles'
@@ -7018,7 +7081,8 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             jsonb_strip_nulls(r.resource - '{password,note}'::text[])
+             jsonb_strip_nulls(
+               r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
@@ -7031,27 +7095,29 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN p.resource IS NULL AND a.resource ? 'initial'
-                    THEN a.resource || jsonb_build_object(
-                      'initial', a.resource -> 'initial' || coalesce((
-                        SELECT jsonb_build_object('login', a.rolcanlogin)
-                               || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                      ), '{}')
-                    )
+                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
+                      SELECT jsonb_build_object('login', a.rolcanlogin)
+                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
+                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
+                    ), '{}'))
                   ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
                     THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
                       'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
                     ))
-                    ELSE a.resource END END
+                    ELSE a.resource END
+                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+             END
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
       s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
         to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
-    ) AND NOT (
-      r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
-    ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+    )
+      AND NOT (
+        r.resource @> '{"state": "existing"}'
+        AND (NOT r.resource ? 'attributes' OR p.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
+      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
@@ -9040,6 +9106,61 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
   IS 'Makes one role a member of another, with the options given';
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.lock_user(
+  username text,
+  terminate_sessions boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $lock_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_user(lock_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', lock_user.username,
+        'state', 'existing',
+        'attributes', '{"login":false}'::jsonb,
+        'protected', true
+      )
+    ),
+    'sessions', jsonb_build_array(
+      jsonb_build_object(
+        'role', lock_user.username,
+        'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
+      )
+    )
+  ), lock_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$lock_user$;
+
+COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
+REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.provision_reporting_role(
   role_name text,
   schemas text[],
@@ -9678,6 +9799,50 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
   IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.unlock_user(username text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $unlock_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_user(unlock_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', unlock_user.username,
+        'state', 'existing',
+        'attributes', '{"login":true}'::jsonb,
+        'protected', true
+      )
+    )
+  ), unlock_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$unlock_user$;
+
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user log in again that lock_user() has locked';
+REVOKE ALL ON FUNCTION rolecall.unlock_user(text, boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.user_dependencies(username text)
 RETURNS TABLE (database text, kind text, object text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9810,7 +9975,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 0304263b046779a147a54e59d66959a8ff53038367bc877bfde7fe34ea956f89';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script d4b2280482efadccfaf3d22a0aa380f12ec4147978a988fbad760945d89b99c1';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

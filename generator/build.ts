@@ -18,6 +18,7 @@ import { tleScript, type Upgrade } from './emit/tle.ts';
 import { upgradeScript } from './emit/upgrade.ts';
 import { stringprepFile } from './emit/stringprep.ts';
 import { plainScript, plainUninstall } from './emit/plain.ts';
+import { readmePage } from './emit/readme.ts';
 import { referencePage } from './emit/reference.ts';
 import { signatureTests } from './emit/signature-tests.ts';
 import { inspect } from './model/inspect.ts';
@@ -63,6 +64,7 @@ async function outputs(): Promise<Outputs> {
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
   map.set('tests/pgtap/generated/signatures.sql', signatureTests(specs));
   map.set('docs/reference.md', referencePage(specs));
+  map.set('README.md', readmePage(readFileSync(join(root, 'README.md'), 'utf8'), specs));
   const problems = await verify(specs, map);
   if (problems.length > 0) return { files: map, problems };
   const sql = [...map].filter(([path]) => path.startsWith('sql/'));

@@ -441,6 +441,38 @@ export class Rolecall {
   }
 
   /**
+   * Keeps a user from logging in, and ends its sessions
+   *
+   * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and converge()
+   * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that may SET ROLE to
+   * it still may.
+   *
+   * Sessions are ended last. What ends them is not undone where the transaction is rolled back, and a user that connects again
+   * before the transaction is committed gets in: call once more then, which ends sessions that are there and changes nothing
+   * else.
+   *
+   * @returns one row per step; none where the user is locked and has no sessions
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws reserved_name - the name belongs to PostgreSQL
+   * @throws invalid_parameter_value - the role is a superuser, the caller, a reporting role, or a group role of this database
+   * @throws undefined_object - the role does not exist
+   * @throws insufficient_privilege - the caller may not alter the role, or may not end its sessions
+   */
+  async lock_user(
+    values: {
+      /** name of the role */
+      username: string;
+      /** true: end the sessions of the role in every database; each has five seconds */
+      terminate_sessions?: boolean | undefined;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('lock_user', ['username', 'terminate_sessions', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * Creates a read-only role that logs in with a derived password and reads every table of some schemas
    *
    * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
@@ -813,6 +845,31 @@ export class Rolecall {
     },
   ): Promise<string> {
     return (await this.#value('set_secret_if_absent', ['key', 'value'], values)) as string;
+  }
+
+  /**
+   * Lets a user log in again that lock_user() has locked
+   *
+   * The role gets LOGIN. It is not remembered that it has to have that: where somebody takes LOGIN from it later by other means,
+   * converge() does not give it back.
+   *
+   * @returns one row, or none where the user can log in already
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws reserved_name - the name belongs to PostgreSQL
+   * @throws invalid_parameter_value - the role is a superuser, the caller, a reporting role, or a group role of this database
+   * @throws undefined_object - the role does not exist
+   * @throws insufficient_privilege - the caller may not alter the role
+   */
+  async unlock_user(
+    values: {
+      /** name of the role */
+      username: string;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('unlock_user', ['username', 'dry_run'], values)) as Step[];
   }
 
   /**

@@ -15,6 +15,7 @@ import { sql } from '../sql/template.ts';
  *
  * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
  *
+ * @group keeping
  * @param role_name name of the role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per statement; none where the role has it all

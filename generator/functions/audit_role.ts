@@ -25,6 +25,7 @@ import { sql } from '../sql/template.ts';
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
+ * @group keeping
  * @param role_name name of the role
  * @returns one row per finding, the most serious first
  * @throws null_value_not_allowed - the name is null

@@ -12,6 +12,7 @@ import { rows } from './_shared.ts';
  * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
  * WARNING and a skipped row with 22023.
  *
+ * @group keeping
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for. What the caller may not do is a WARNING and a skipped row with 42501, a role that does not exist a NOTICE and a skipped row with 42704
  * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key

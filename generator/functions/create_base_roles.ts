@@ -13,6 +13,7 @@ import { established, groupRole } from './_shared.ts';
  * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
  * row that has the statement for who can.
  *
+ * @group users
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
  * @param authenticated name of the role for authenticated access; null: the remembered name, else `authenticated`
  * @param administrator name of the role that bypasses row-level security; null: the remembered name, else `administrator`

@@ -9,6 +9,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * The server applies the settings of a role only to sessions that log in as that very role. So a user that
  * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
  *
+ * @group users
  * @param role_name name of the role; null: `authenticated_client`
  * @param statement_timeout longest time for one statement, in PostgreSQL's units, such as `15s`; `0`: no limit
  * @param dry_run true: return the steps as planned and change nothing

@@ -7,6 +7,7 @@ import { baseRole, established, user } from './_shared.ts';
  *
  * Raises a WARNING: the default passwords are known to everybody.
  *
+ * @group users
  * @param app_user name of the user in the anonymous and authenticated roles; null: `app_user`
  * @param app_password its password; null: none
  * @param app_admin name of the user in all three base roles; null: `app_admin`

@@ -7,6 +7,7 @@ import { advisoryLock, baseRole, establish, user } from './_shared.ts';
  * A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
  * password is hashed in the database before any statement is built from it.
  *
+ * @group users
  * @param username name of the role
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password
  * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety

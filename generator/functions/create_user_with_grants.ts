@@ -7,6 +7,7 @@ import { advisoryLock, established, user } from './_shared.ts';
  *
  * Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
  *
+ * @group users
  * @param username name of the role
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password
  * @param roles_to_grant roles that it becomes a member of, in this order, predefined ones too; null or empty: none

@@ -15,6 +15,7 @@ import { rows } from './_shared.ts';
  * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
  * skipped row with 22023.
  *
+ * @group keeping
  * @returns one row per step, planned, or skipped where the caller may not make it; none where all is as asked for
  * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
  * @throws insufficient_privilege - the caller may not read what is recorded

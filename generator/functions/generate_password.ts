@@ -7,6 +7,7 @@ import { sql } from '../sql/template.ts';
  * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
  * connection string or in a password file.
  *
+ * @group users
  * @returns the password; it is not stored anywhere
  * @example SELECT length(rolecall.generate_password());
  */

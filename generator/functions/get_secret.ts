@@ -7,6 +7,7 @@ import { sql } from '../sql/template.ts';
  * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
  * the transaction is READ ONLY or the caller may only read.
  *
+ * @group secrets
  * @param key name of the secret
  * @returns the secret; null where the key has none
  * @throws null_value_not_allowed - the key is null

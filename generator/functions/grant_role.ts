@@ -8,6 +8,7 @@ import { establish } from './_shared.ts';
  * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
  * the other one is left alone.
  *
+ * @group users
  * @param role_name role to be a member of; it may be a predefined one, such as `pg_monitor`
  * @param username role that becomes the member
  * @param admin_option whether the member may grant the role on

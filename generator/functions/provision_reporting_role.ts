@@ -26,6 +26,7 @@ import { rows } from './_shared.ts';
  *
  * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
  *
+ * @group reporting
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
  * @param schemas names of the schemas that the role reads
  * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table, and all stay withheld under other names until the list names them or no longer has the entry; null: none

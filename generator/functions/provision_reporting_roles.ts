@@ -7,6 +7,7 @@ import { rows } from './_shared.ts';
  *
  * Each role is what provision_reporting_role() creates.
  *
+ * @group reporting
  * @param reporting_role role that reads the reporting schema; null: the name of the database followed by `_reporting`; one too long for that is cut, and told apart by a hash
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`, likewise
  * @param reporting_schema schema of the reporting role, made where it is missing

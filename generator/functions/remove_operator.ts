@@ -13,6 +13,7 @@ import { sql } from '../sql/template.ts';
  * A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is
  * skipped with 42501, and says whose it is to revoke.
  *
+ * @group keeping
  * @param role_name name of the role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per statement; none where the role has none of it, or does not exist

@@ -30,6 +30,7 @@ import { advisoryLock, establish } from './_shared.ts';
  * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
  * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
  *
+ * @group users
  * @param username name of the role
  * @param reassign_to role that is to own what the role owns in this database; null: nobody
  * @param drop_owned true: drop what the role owns in this database and end its privileges there

@@ -5,6 +5,7 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns the derived password that a reporting role logs in with
  *
+ * @group reporting
  * @param role_name name of a role that was provisioned in this database
  * @returns the password: 64 hexadecimal digits
  * @throws null_value_not_allowed - the name is null

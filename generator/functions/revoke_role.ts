@@ -7,6 +7,7 @@ import { establish } from './_shared.ts';
  * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
  * because it created the other one is left alone.
  *
+ * @group users
  * @param role_name role that the other is a member of; it may be a predefined one
  * @param username the member
  * @param dry_run true: return the steps as planned and change nothing

@@ -8,6 +8,7 @@ import { sql } from '../sql/template.ts';
  * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
  * and the default role is the anonymous one.
  *
+ * @group users
  * @param key `anonymous`, `authenticated`, `administrator` or `default`
  * @returns the name of the role; the role need not exist
  * @throws null_value_not_allowed - the key is null

@@ -13,6 +13,7 @@ import { rows } from './_shared.ts';
  * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
  * provisioned since the snapshot; that role's password is set by its next provisioning run.
  *
+ * @group reporting
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database; none where nothing was ever provisioned
  * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed

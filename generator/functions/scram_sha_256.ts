@@ -10,6 +10,7 @@ import { sql } from '../sql/template.ts';
  * It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
  * and libpq prepare it (SASLprep), so that it logs in through any of them.
  *
+ * @group users
  * @param password plain text
  * @param iterations rounds of hashing; more are slower to guess, and slower to log in with
  * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`

@@ -11,6 +11,7 @@ import { establish } from './_shared.ts';
  * differs; a verifier of a hundred thousand iterations or more, which would take long to compare, counts as one of
  * another password.
  *
+ * @group users
  * @param username name of the role
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier
  * @param valid_until when the password stops to work for new logins; null: as it is

@@ -11,6 +11,7 @@ import { sql } from '../sql/template.ts';
  * replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
  * where that has statements.
  *
+ * @group secrets
  * @param key name of the secret
  * @param value the secret; it may be empty
  * @returns one row, or none where that value is stored already

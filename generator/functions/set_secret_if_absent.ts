@@ -8,6 +8,7 @@ import { sql } from '../sql/template.ts';
  * Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
  * is stored as set_secret() stores it.
  *
+ * @group secrets
  * @param key name of the secret
  * @param value the secret, if there is none yet
  * @returns the secret that is stored in the end

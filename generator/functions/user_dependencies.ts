@@ -18,6 +18,7 @@ import { sql } from '../sql/template.ts';
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
+ * @group users
  * @param username name of the role
  * @returns one row per object, or for what is the same; none where nothing keeps the role from being dropped
  * @throws null_value_not_allowed - the name is null

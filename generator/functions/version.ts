@@ -5,6 +5,7 @@ import { sql, text } from '../sql/template.ts';
 /**
  * Returns the version of what is installed in this database, as an extension or by the plain script
  *
+ * @group keeping
  * @returns the version, such as `1.2.3`
  * @volatility immutable
  * @example SELECT rolecall.version();

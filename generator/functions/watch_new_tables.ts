@@ -23,6 +23,7 @@ import { sql } from '../sql/template.ts';
  * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
  * are watched: that view goes as well.
  *
+ * @group reporting
  * @param enable true: watch; false: no more
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for

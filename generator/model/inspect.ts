@@ -43,12 +43,14 @@ export interface FunctionSpec {
   readonly result: string;
   readonly errors: readonly Documented[];
   readonly examples: readonly string[];
+  /** The table of README.md that a public function is in. */
+  readonly group?: string | undefined;
   /** Why the body is longer than others may be. */
   readonly long?: string;
   readonly body: string;
 }
 
-const knownTags = new Set(['param', 'returns', 'throws', 'example', 'volatility', 'strict', 'probes', 'long']);
+const knownTags = new Set(['param', 'returns', 'throws', 'example', 'volatility', 'strict', 'probes', 'long', 'group']);
 
 export class SpecError extends Error {
   constructor(declaration: FunctionDeclaration | ParameterDeclaration, message: string) {
@@ -132,6 +134,7 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
         return { name: condition, text: oneLine(when) };
       }),
     examples: tags.filter(({ tag }) => tag === 'example').map(({ text }) => text.trim()),
+    ...(tags.some(({ tag }) => tag === 'group') ? { group: one('group') } : {}),
     ...(tags.some(({ tag }) => tag === 'long') ? { long: one('long') } : {}),
     body: make(...parameters.map((parameter) => raw(`${identifier(name)}.${identifier(parameter.getName())}`))).text,
   };

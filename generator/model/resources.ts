@@ -115,6 +115,8 @@ export interface DesiredState {
   }[];
   /** Whether reporting roles get their privileges on a table as soon as anyone makes it: at most one resource. */
   readonly watch?: readonly { readonly key: 'new_tables'; readonly state: Sql }[];
+  /** Whose sessions are to end, where state is absent. */
+  readonly sessions?: readonly { readonly role: Value<string>; readonly state: Sql }[];
   /** Who may call every function of the extension. */
   readonly operators?: readonly { readonly role: Value<string>; readonly state?: 'absent' }[];
 }

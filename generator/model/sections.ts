@@ -50,7 +50,7 @@ export const sections = {
   roles: {
     key: ['name'],
     names: ['name', 'reassign_to?'],
-    forgets: ['password', 'note'],
+    forgets: ['password', 'note', 'state'],
     merged: ['attributes', 'initial'],
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
@@ -91,6 +91,10 @@ export const sections = {
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_operators(${document})`),
+  },
+  sessions: {
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions')`),
   },
 } as const satisfies Readonly<Record<string, Section>>;
 
@@ -164,10 +168,18 @@ export function keyOf(section: Sql, resource: Sql): Sql {
   `;
 }
 
-/** What is not remembered of any resource. */
-export const forgottenFields: Sql = text(`{${entries.flatMap(([, { forgets = [] }]) => forgets).join()}}`);
+/** The fields of a resource that are not remembered. */
+export function forgottenFields(section: Sql): Sql {
+  const cases = entries.flatMap(([name, { forgets }]) =>
+    forgets === undefined ? [] : [sql`WHEN ${text(name)} THEN ${text(`{${forgets.join()}}`)}`],
+  );
+  return sql`CASE ${section} ${join(cases, ' ')} ELSE '{}' END::text[]`;
+}
 
-/** A resource together with what is recorded of it; that is null where nothing is. */
+/**
+ * A resource together with what is recorded of it; that is null where nothing is. That a role may log in again only ends a
+ * lock that was asked for: somebody who then locks it by other means keeps it locked.
+ */
 export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
   const fields = [...new Set(entries.flatMap(([, { merged = [] }]) => merged))];
   const parts = fields.map(
@@ -179,12 +191,14 @@ export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
         ${join(parts, ',\n')}
       ))
       ELSE ${resource} END
+    #- CASE ${resource} #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
   `;
 }
 
-/** Whether a resource only says that a role must be there; that asks for nothing. */
-export const isPrecondition = (resource: Sql): Sql => sql`(
-  ${resource} @> '{"state": "existing"}' AND NOT ${resource} ? 'attributes'
+/** Whether a resource only says that a role must be there, or ends what was never asked for; that asks for nothing. */
+export const isPrecondition = (recorded: Sql, resource: Sql): Sql => sql`(
+  ${resource} @> '{"state": "existing"}'
+  AND (NOT ${resource} ? 'attributes' OR ${recorded} IS NULL AND ${resource} -> 'attributes' = '{"login": true}')
 )`;
 
 /** The names of roles in a document: in fields that can name a predefined role too, or in the others. */

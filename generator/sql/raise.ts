@@ -11,6 +11,13 @@ export const raiseNoRole = (name: Text): Sql => sql`
     MESSAGE = format('role "%s" does not exist', ${name});
 `;
 
+export const raiseReporting = (role: Text, hint: Sql): Sql => sql`
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_parameter_value',
+    MESSAGE = format('role "%s" is a reporting role', ${role}),
+    HINT = ${hint};
+`;
+
 /** In a handler: raises the error that it caught, whose detail and hint are in v_detail and v_hint, without its CONTEXT. */
 export const raiseAgain = sql`
   IF v_detail <> '' AND v_hint <> '' THEN

@@ -44,6 +44,7 @@ function publicMessages(spec: FunctionSpec): string[] {
   const file = `${publicFolder}${spec.name}.ts`;
   if (spec.file !== file) messages.push(`a public function belongs in ${file}`);
   if (spec.result === '' && spec.returns !== 'void') messages.push('no @returns text');
+  if (spec.group === undefined) messages.push('no @group, which says in which table of README.md it is');
   if (spec.examples.length === 0) messages.push('no @example');
   for (const example of spec.examples) {
     try {

@@ -7,11 +7,14 @@ import { root, startCluster } from '../support/cluster.ts';
 const specs = (await inspect(root.replace(/\/$/, ''))).filter(({ room }) => room === null);
 const examplesOf = (name: string) => specs.find((spec) => spec.name === name)?.examples ?? [];
 
-/** What an example takes for granted: what the examples of other functions have done, and statements. */
+/** What most examples take for granted: what the examples of other functions have done, or statements. */
+const usual = ['create_base_roles', 'create_user'];
+
+/** What others do. */
 const before: Readonly<Record<string, readonly string[]>> = {
-  add_operator: ['create_base_roles', 'create_user'],
   audit_role: ['provision_reporting_role'],
   converge: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
+  create_base_roles: [],
   create_client_role: ['create_base_roles'],
   create_test_users: ['create_base_roles'],
   create_user: ['create_base_roles'],
@@ -20,11 +23,9 @@ const before: Readonly<Record<string, readonly string[]>> = {
   get_secret: ['set_secret'],
   grant_role: ['create_base_roles', 'CREATE ROLE alice'],
   remove_operator: ['CREATE ROLE alice', "SELECT FROM rolecall.add_operator('alice')"],
-  remove_user: ['create_base_roles', 'create_user'],
   reporting_role_password: ['provision_reporting_role'],
-  revoke_role: ['create_base_roles', 'create_user'],
   rotate_reporting_secret: ['provision_reporting_role'],
-  set_password: ['create_base_roles', 'create_user'],
+  unlock_user: [...usual, 'lock_user'],
   user_dependencies: ['CREATE ROLE alice', 'CREATE SCHEMA alice AUTHORIZATION alice'],
 };
 
@@ -36,7 +37,7 @@ for (const { name, examples } of specs) {
   test(`the example of ${name}`, async (t) => {
     await client.query('BEGIN');
     t.after(() => client.query('ROLLBACK'));
-    for (const step of before[name] ?? []) {
+    for (const step of before[name] ?? usual) {
       for (const statement of /^\w+$/.test(step) ? examplesOf(step) : [step]) await client.query(statement);
     }
     for (const example of examples) {

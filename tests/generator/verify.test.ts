@@ -119,6 +119,7 @@ const spec: FunctionSpec = {
   remarks: '',
   result: 'the word',
   errors: [{ name: 'invalid_name', text: 'it is empty' }],
+  group: 'users',
   examples: ["SELECT rolecall.sound('a');"],
   body: '',
 };
@@ -145,6 +146,7 @@ const incomplete: Record<string, [change: Partial<FunctionSpec>, message: string
   'no description': [{ summary: '' }, 'no description'],
   'an argument without text': [{ arguments: [{ name: 'word', type: 'text', text: '' }] }, 'no @param text for word'],
   'no @returns': [{ result: '' }, 'no @returns text'],
+  'no group': [{ group: undefined }, 'no @group, which says in which table of README.md it is'],
   'no example': [{ examples: [] }, 'no @example'],
   'an example that does not parse': [{ examples: ['SELEC 1'] }, '@example: syntax error at or near "SELEC"'],
 };

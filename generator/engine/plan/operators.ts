@@ -7,11 +7,12 @@
  */
 import { schemas } from '../../model/objects.ts';
 import type { ChangeRow, Jsonb, Nothing, Oid, SetOf, Table, Text } from '../../model/types.ts';
-import { raiseNoRole } from '../../sql/raise.ts';
+import { raiseNoRole, raiseReporting } from '../../sql/raise.ts';
 import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { literal, wrapped } from '../../sql/quote.ts';
 import { takers } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { isReporting } from './users.ts';
 
 /** One privilege that one of the objects lacks is reason enough for the statement about all objects of the kind. */
 const kinds = [
@@ -178,13 +179,13 @@ export function check_operator(role_name: Text): Nothing {
     BEGIN
       IF to_regrole(quote_ident(${role_name})) IS NULL THEN
         ${raiseNoRole(role_name)}
-      ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NOT NULL
-            OR rolecall_internal.other_database(${role_name}) IS NOT NULL THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_parameter_value',
-          MESSAGE = format('role "%s" is a reporting role', ${role_name}),
-          HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
-                 'derived from.';
+      ELSIF ${isReporting(role_name)} THEN
+        ${raiseReporting(
+          role_name,
+          sql`
+          'Choose another role: an operator reads the secret that the passwords of reporting roles come from.'
+        `,
+        )}
       END IF;
       PERFORM rolecall_internal.check_may_add_operators();
       SELECT t.* INTO v_takers

@@ -8,6 +8,7 @@ import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, SetOf, Text } from '
 import { raiseNoRole } from '../../sql/raise.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { endingSessions, hasSessions } from './users.ts';
 
 /**
  * The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped
@@ -101,22 +102,11 @@ export function plan_removal(
         v_steps := v_steps || ${change('drop_owned', sql`format('DROP OWNED BY %I', ${role_name})`)};
       END IF;
       v_steps := v_steps || v_drop;
-      IF ${terminates} AND EXISTS (
-        SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
-      ) THEN
+      IF ${terminates} AND ${hasSessions(sql`v_role`)} THEN
         -- Nothing brings a session back, so it is not ended for a call that then fails.
         PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
         -- First, because what a session has locked could be neither reassigned nor dropped.
-        v_regrants := ${change(
-          'terminate_sessions',
-          sql`
-            format(
-              'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-              'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-              quote_ident(${role_name})
-            )
-          `,
-        )} || v_regrants;
+        v_regrants := ${change('terminate_sessions', endingSessions(role_name))} || v_regrants;
       END IF;
       RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
     END

@@ -48,7 +48,10 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
           ${raiseNoRole(sql`v_name`)}
         ELSIF v_role IS NULL THEN
           v_statement := format('CREATE ROLE %I', v_name);
-          v_wanted := coalesce(v_resource -> 'initial', '{}') || v_wanted;
+          v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+            -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+            WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
+              THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
           v_present := '{}'::jsonb;
         ELSE
           CONTINUE WHEN v_wanted = '{}';

@@ -25,17 +25,15 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
       SELECT array_agg(
                ROW(
                  s.section, v.key, v.resource,
-                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid()
+                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
                )::rolecall_internal.resource
              ) AS rows,
-             bool_or(p.recorded_at IS NOT NULL) AS supersede
-        INTO v_new
-        FROM jsonb_each(v_document) AS s(section, resources)
-        CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+             bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
+        FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
           SELECT ${keyOf(sql`s.section`, sql`r.resource`)},
-                 jsonb_strip_nulls(r.resource - ${forgottenFields}::text[])
+                 jsonb_strip_nulls(
+                   r.resource - ${forgottenFields(sql`s.section`)})
           OFFSET 0 -- Each is worked out once, not wherever it is used.
         ) AS a(key, resource)
         LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
@@ -43,13 +41,13 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
           SELECT a.key,
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                       WHEN p.resource IS NULL AND a.resource ? 'initial'
-                        THEN a.resource || jsonb_build_object(
-                          'initial', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)}
-                        )
-                      ELSE ${mergedWith(sql`s.section`, sql`p.resource`, sql`a.resource`)} END
+                        THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)})
+                      ELSE ${mergedWith(sql`s.section`, sql`p.resource`, sql`a.resource`)}
+                 END
           OFFSET 0
         ) AS v(key, resource)
-        WHERE v.key IS NOT NULL AND NOT ${isOfNobody(sql`s.section`, sql`r.resource`)} AND NOT ${isPrecondition(sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+        WHERE v.key IS NOT NULL AND NOT ${isOfNobody(sql`s.section`, sql`r.resource`)}
+          AND NOT ${isPrecondition(sql`p.resource`, sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;

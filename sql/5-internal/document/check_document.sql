@@ -12,7 +12,8 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role')
+  || jsonb_path_query_array(check_document.document, '$.sessions[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)

@@ -12,12 +12,11 @@ BEGIN
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
   ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-        OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
-      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles are '
-             'derived from.';
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles come from.';
   END IF;
   PERFORM rolecall_internal.check_may_add_operators();
   SELECT t.* INTO v_takers

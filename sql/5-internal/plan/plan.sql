@@ -39,6 +39,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+    );
+  END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p

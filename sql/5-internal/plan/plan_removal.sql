@@ -64,7 +64,8 @@ BEGIN
   END IF;
   v_steps := v_steps || v_drop;
   IF plan_removal.terminates AND EXISTS (
-    SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+    SELECT FROM pg_stat_get_activity(NULL) AS a
+    WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);

@@ -16,14 +16,11 @@ BEGIN
   SELECT array_agg(
            ROW(
              s.section, v.key, v.resource,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid()
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
            )::rolecall_internal.resource
          ) AS rows,
-         bool_or(p.recorded_at IS NOT NULL) AS supersede
-    INTO v_new
-    FROM jsonb_each(v_document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+         bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
+    FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT CASE s.section
         WHEN 'base_roles'
@@ -41,7 +38,8 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             jsonb_strip_nulls(r.resource - '{password,note}'::text[])
+             jsonb_strip_nulls(
+               r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
@@ -54,27 +52,29 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN p.resource IS NULL AND a.resource ? 'initial'
-                    THEN a.resource || jsonb_build_object(
-                      'initial', a.resource -> 'initial' || coalesce((
-                        SELECT jsonb_build_object('login', a.rolcanlogin)
-                               || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                      ), '{}')
-                    )
+                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
+                      SELECT jsonb_build_object('login', a.rolcanlogin)
+                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
+                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
+                    ), '{}'))
                   ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
                     THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
                       'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
                     ))
-                    ELSE a.resource END END
+                    ELSE a.resource END
+                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+             END
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT (
       s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
         to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
-    ) AND NOT (
-      r.resource @> '{"state": "existing"}' AND NOT r.resource ? 'attributes'
-    ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+    )
+      AND NOT (
+        r.resource @> '{"state": "existing"}'
+        AND (NOT r.resource ? 'attributes' OR p.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
+      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;

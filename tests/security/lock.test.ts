@@ -1,0 +1,77 @@
+/** A user that is locked: its sessions end, and it cannot log in until it is unlocked. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import { startCluster, until, type Cluster } from '../support/cluster.ts';
+
+let cluster: Cluster;
+let database: string;
+let admin: Client;
+
+before(async () => {
+  cluster = await startCluster();
+  database = await cluster.createDatabase();
+  admin = await cluster.connect({ database });
+  await admin.query("SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('alice', 'secret')");
+  await admin.query("CREATE ROLE operator LOGIN PASSWORD 'secret' CREATEROLE");
+  await admin.query("SELECT rolecall.add_operator('operator')");
+});
+after(async () => {
+  await admin.end();
+  await cluster.stop();
+});
+
+const login = (user = 'alice') => cluster.connect({ database, user, password: 'secret' });
+/** A session of alice; resolves once the server has ended it. */
+async function session(): Promise<{ ended: Promise<void>; end: () => Promise<void> }> {
+  const client = await login();
+  const ended = new Promise<void>((resolve) => {
+    client.on('error', () => {
+      resolve();
+    });
+  });
+  return { ended, end: () => client.end() };
+}
+const operations = async (call: string, client = admin): Promise<string[]> =>
+  (await client.query<{ step: string }>(`SELECT operation || ' ' || status AS step FROM rolecall.${call}`)).rows.map(
+    ({ step }) => step,
+  );
+
+test('the sessions of a locked user end, and it logs in again once it is unlocked', async () => {
+  const { ended } = await session();
+  assert.deepEqual(await operations("lock_user('alice', dry_run => true)"), [
+    'alter_role planned',
+    'terminate_sessions planned',
+  ]);
+  assert.deepEqual(await operations("lock_user('alice')"), ['alter_role applied', 'terminate_sessions applied']);
+  await ended;
+  await assert.rejects(login(), { code: '28000' });
+  assert.deepEqual(await operations("lock_user('alice')"), []);
+  assert.deepEqual(await operations("unlock_user('alice')"), ['alter_role applied']);
+  await (await login()).end();
+});
+
+test('sessions go on where that is asked for; a later call ends them', async () => {
+  const { ended } = await session();
+  assert.deepEqual(await operations("lock_user('alice', terminate_sessions => false)"), ['alter_role applied']);
+  assert.deepEqual(await operations("lock_user('alice', terminate_sessions => false)"), []);
+  assert.deepEqual(await operations("lock_user('alice')"), ['terminate_sessions applied']);
+  await ended;
+  assert.deepEqual(await operations("unlock_user('alice')"), ['alter_role applied']);
+});
+
+test('a caller that may not end the sessions locks nobody, unless they are to go on', async () => {
+  const operator = await login('operator');
+  await operator.query("CREATE ROLE bob LOGIN PASSWORD 'secret'");
+  const bob = await login('bob');
+  await assert.rejects(operator.query("SELECT rolecall.lock_user('bob')"), { code: '42501' });
+  const { rows } = await admin.query<{ login: boolean }>(
+    "SELECT rolcanlogin AS login FROM pg_roles WHERE rolname = 'bob'",
+  );
+  assert.equal(rows[0]?.login, true);
+  assert.deepEqual(await operations("lock_user('bob', terminate_sessions => false)", operator), ['alter_role applied']);
+  await bob.query('SELECT 1');
+  await bob.end();
+  await until('the session is gone', async () => (await operations("lock_user('bob')", operator)).length === 0);
+  await operator.end();
+});
