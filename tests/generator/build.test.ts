@@ -17,7 +17,17 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const copy = mkdtempSync(join(tmpdir(), 'rolecall-build-'));
 
 before(() => {
-  for (const path of ['generator', 'sql', 'extension', 'docs', 'tests', 'META.json', 'package.json', 'tsconfig.json']) {
+  for (const path of [
+    'generator',
+    'sql',
+    'extension',
+    'docs',
+    'tests',
+    'META.json',
+    'README.md',
+    'package.json',
+    'tsconfig.json',
+  ]) {
     cpSync(join(root, path), join(copy, path), {
       recursive: true,
       filter: (source) => !source.endsWith('node_modules'),
