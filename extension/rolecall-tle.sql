@@ -558,10 +558,11 @@ BEGIN
         CROSS JOIN LATERAL (
           SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
-          SELECT d.refobjid, a.attname
+          SELECT d.refobjid, (
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          )
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
           WHERE d.objid = l.ancestor
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
@@ -606,8 +607,9 @@ BEGIN
           SELECT d.objid, NULL
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR a.attname = w.column_name)
+          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          ))
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
         ) AS i
@@ -5042,14 +5044,20 @@ BEGIN
              )), false) AS whole
       FROM unnest(plan_missing_columns.places) AS p
       CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
-      JOIN pg_class AS c ON c.oid = t.oid::oid
+      CROSS JOIN LATERAL (
+        SELECT c.oid, c.relname, c.relowner, c.relacl FROM pg_class AS c WHERE c.oid = t.oid::oid OFFSET 0
+      ) AS c
       WHERE c.relowner IS DISTINCT FROM p.role_oid
     ),
     lacking AS (
       SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM partial AS p
-      JOIN pg_attribute AS a ON a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+      CROSS JOIN LATERAL (
+        SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+        WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+        OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+      ) AS a
       WHERE NOT p.columns ? a.attname::text
         AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
           SELECT FROM aclexplode(a.attacl) AS x
@@ -7949,15 +7957,19 @@ BEGIN
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR a.attname = f.column_name)
+        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
     )
     SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
     FROM found AS f
-    LEFT JOIN pg_attribute AS a
-      ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN LATERAL (
+      SELECT a.attnum FROM pg_attribute AS a
+      WHERE a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      OFFSET 0
+    ) AS a ON true
     WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
     GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
 END

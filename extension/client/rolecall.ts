@@ -151,7 +151,7 @@ export class Rolecall {
    * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
    * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
    * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
-   * functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+   * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
    *
    * A row says how serious it is:
    *
@@ -163,7 +163,7 @@ export class Rolecall {
    * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
    * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
    * `"a plain owner"`: one that has no more rights than the old owner. The next
-   * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+   * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
@@ -494,13 +494,18 @@ export class Rolecall {
    * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
    * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
    *
+   * An entry of the list that names a column withholds that alone: the role has SELECT on each of the other columns, and none
+   * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
+   * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
+   * in the list too, nothing of it is readable.
+   *
    * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
    *
    * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or a withheld table is not written as in SQL
+   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or an entry of the list is not written as in SQL
    * @throws invalid_schema_name - schema public does not exist
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
    */
@@ -510,7 +515,7 @@ export class Rolecall {
       role_name: string;
       /** names of the schemas that the role reads */
       schemas: readonly string[];
-      /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table, and all stay withheld under other names until the list names them or no longer has the entry; null: none */
+      /** tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: none */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;
@@ -536,7 +541,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
+   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or an entry of the list is not written as in SQL
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
    */
   async provision_reporting_roles(
@@ -549,7 +554,7 @@ export class Rolecall {
       reporting_schema?: string | undefined;
       /** schema of the raw role */
       raw_schema?: string | undefined;
-      /** tables withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none */
+      /** tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;
@@ -923,7 +928,9 @@ export class Rolecall {
    * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
    * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
    * schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
-   * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
+   * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run. The
+   * same holds for a column that is renamed; one that is added to a table of which other columns are withheld is readable
+   * at once.
    *
    * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
    * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which

@@ -9,7 +9,7 @@ import { sql } from '../sql/template.ts';
  * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
  * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
  * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
- * functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+ * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
  *
  * A row says how serious it is:
  *
@@ -21,7 +21,7 @@ import { sql } from '../sql/template.ts';
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
  * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
  * `"a plain owner"`: one that has no more rights than the old owner. The next
- * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+ * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *

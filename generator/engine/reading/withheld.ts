@@ -47,8 +47,9 @@ export const belongings = (table: Sql, column: Sql) => sql`
   SELECT d.objid, NULL
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-  JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-  WHERE d.refobjid = ${table} AND (${column} IS NULL OR a.attname = ${column})
+  WHERE d.refobjid = ${table} AND (${column} IS NULL OR ${column} = (
+    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  ))
     AND ${byOwnership}
 `;
 
@@ -56,10 +57,11 @@ export const belongings = (table: Sql, column: Sql) => sql`
 export const belongsTo = (table: Sql) => sql`
   SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = ${table}
   UNION ALL
-  SELECT d.refobjid, a.attname
+  SELECT d.refobjid, (
+    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  )
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-  JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
   WHERE d.objid = ${table}
     AND ${byOwnership}
 `;
@@ -136,8 +138,11 @@ export function withheld_tables(resources: Jsonb): Table<{
         )
         SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
         FROM found AS f
-        LEFT JOIN pg_attribute AS a
-          ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN LATERAL (
+          SELECT a.attnum FROM pg_attribute AS a
+          WHERE a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+          OFFSET 0
+        ) AS a ON true
         WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
         GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
     END
