@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 4b60bd7eb74ba56f475643555813694ffe731bcea901520576ee6bdea4e3485c'
-    AND 217 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script be31c5e347346db740784a70f79678135be28ef59c4ad8d1df51c61778cc68a3'
+    AND 220 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -143,6 +143,8 @@ BEGIN
       ('rolecall_internal', 'audit_catalogs', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_columns', 
+       'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_dblink', 
        'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_functions', 
        'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
@@ -324,6 +326,8 @@ BEGIN
        'document jsonb', 'jsonb', 0),
       ('rolecall_internal', 'pgcrypto_schema', 
        '', 'text', 0),
+      ('rolecall_internal', 'pinned_by', 
+       'function_oid oid, principals rolecall_internal.principal[]', 'text', 0),
       ('rolecall_internal', 'places', 
        'resources jsonb, groups rolecall_internal.table_group[]', 'rolecall_internal.place[]', 0),
       ('rolecall_internal', 'plan', 
@@ -460,6 +464,8 @@ BEGIN
        '', 'rolecall_internal.table_group[]', 0),
       ('rolecall_internal', 'tables_of', 
        'groups rolecall_internal.table_group[], numbers integer[], number integer, table_oid oid, name text', 'SETOF record', 0),
+      ('rolecall_internal', 'taking', 
+       'removal rolecall_internal.change', 'text', 0),
       ('rolecall_internal', 'untrusted_owners', 
        '', 'text', 0),
       ('rolecall_internal', 'utf8_code_points', 
@@ -1633,6 +1639,39 @@ COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[
   IS 'Privileges on columns beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[], usable_schemas oid[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_dblink$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> function grant', 'dblink',
+           CASE
+             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+             ELSE 'connects to other servers and databases, and to this one with another login'
+           END,
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
+           ))
+    FROM pg_extension AS e
+    JOIN pg_depend AS d
+      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      AND d.classid = 'pg_proc'::regclass
+    JOIN pg_proc AS f ON f.oid = d.objid
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(audit_dblink.principals) AS p ON p.role_oid = x.grantee
+    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
+      AND f.pronamespace = ANY (audit_dblink.usable_schemas)
+    GROUP BY p.path, p.grantee, p.remedy;
+END
+$audit_dblink$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[])
+  IS 'What dblink lets a role do, in one row for all of its functions';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -1640,22 +1679,26 @@ SET search_path = pg_catalog, pg_temp
 AS $audit_functions$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                ELSE 'warning' END,
            p.path || ' -> function grant', f.oid::regprocedure::text,
            CASE WHEN f.prosecdef
              THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                         ', as extension ' || quote_ident(m.extension) || ' means it to')
              ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
            END,
-           coalesce(p.remedy, format(
-             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-             pg_get_userbyid(x.grantor),
-             concat(
-               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-               f.oid::regprocedure::text,
-               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-             )
-           ))
+           CASE WHEN m.extension IS NULL
+             THEN coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             )) END
     FROM pg_proc AS f
     JOIN pg_roles AS r ON r.oid = f.proowner
     JOIN pg_language AS l ON l.oid = f.prolang
@@ -1664,6 +1707,11 @@ BEGIN
     ) AS c(fixed) ON true
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                  THEN rolecall_internal.pinned_by(f.oid, audit_functions.principals) END
+    ) AS m(extension)
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       AND f.pronamespace = ANY (audit_functions.usable_schemas)
@@ -1696,26 +1744,7 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY
-    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
-           p.path || ' -> function grant', 'dblink',
-           CASE
-             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
-             ELSE 'connects to other servers and databases, and to this one with another login'
-           END,
-           coalesce(p.remedy, format(
-             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
-           ))
-    FROM pg_extension AS e
-    JOIN pg_depend AS d
-      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
-      AND d.classid = 'pg_proc'::regclass
-    JOIN pg_proc AS f ON f.oid = d.objid
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (audit_functions.usable_schemas)
-    GROUP BY p.path, p.grantee, p.remedy;
+  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals, audit_functions.usable_schemas);
 END
 $audit_functions$;
 
@@ -2854,9 +2883,7 @@ BEGIN
         AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
   THEN
     PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF check_removal_rights.first.operation <> check_removal_rights.last.operation
-    AND NOT pg_has_role(check_removal_rights.role_oid, 'USAGE')
-  THEN
+  ELSIF rolecall_internal.lacking(check_removal_rights.first) IS NOT NULL THEN
     PERFORM rolecall_internal.surface(
       check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
     );
@@ -4166,7 +4193,9 @@ BEGIN
     RETURN NULL;
   END IF;
   IF lacking.change.operation IN ('reassign_owned', 'drop_owned') THEN
-    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') THEN 'the privileges of role ' || quote_ident(v_name) END;
+    -- The statement of a removal can begin with a GRANT to the caller.
+    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
@@ -5028,6 +5057,43 @@ COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
+-- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
+-- schemas in which the role creates nothing, temporary objects last.
+CREATE OR REPLACE FUNCTION rolecall_internal.pinned_by(function_oid oid, principals rolecall_internal.principal[]) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $pinned_by$
+BEGIN
+  RETURN (
+    SELECT e.extname::text
+    FROM pg_proc AS f
+    JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+    JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+    JOIN pg_roles AS r ON r.oid = e.extowner AND r.rolsuper
+    CROSS JOIN unnest(f.proconfig) AS s(entry)
+    WHERE f.oid = pinned_by.function_oid
+      AND (f.proacl IS NULL OR EXISTS (
+        SELECT FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'e' AND i.initprivs = f.proacl
+      ))
+      AND s.entry ~ '^search_path=(.*, )?pg_temp$'
+      AND NOT EXISTS (
+        SELECT FROM string_to_table(substr(s.entry, length('search_path=') + 1), ', ') AS n(name)
+        LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
+        WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
+          SELECT FROM unnest(pinned_by.principals) AS q
+          WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+        ))
+      )
+  );
+END
+$pinned_by$;
+
+COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
+  IS 'The extension that has a function run as its owner for everybody, with names that the role cannot put other '
+     'objects under; null: none, or one that somebody who is no superuser could have changed';
+REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
 RETURNS rolecall_internal.place[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5038,11 +5104,12 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
+               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
                coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
               )::rolecall_internal.place
-    FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (role text, schemas jsonb, owners text[], caller text))
-         WITH ORDINALITY AS t(role, schemas, owners, caller, position)
+    FROM ROWS FROM (jsonb_to_recordset(places.resources)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -6009,7 +6076,7 @@ BEGIN
   IF v_found.drops THEN
     v_steps := v_steps || ROW(
       'drop_owned', role_name,
-      format('DROP OWNED BY %I', plan_removal.role_name),
+      concat(rolecall_internal.taking(v_drop), format('DROP OWNED BY %I', plan_removal.role_name)),
       NULL, v_locks, NULL, NULL
     )::rolecall_internal.change;
   END IF;
@@ -7089,8 +7156,8 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             jsonb_strip_nulls(
-               r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
+             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
+             WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
@@ -7353,7 +7420,11 @@ BEGIN
   IF v_state ? 'read_access' THEN
     v_left := rolecall_internal.left_out(restore.dry_run);
     v_definitions := (
-      SELECT jsonb_agg(d.definition ORDER BY d.position)
+      -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+        SELECT FROM pg_event_trigger AS t
+        WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+      )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
@@ -8034,6 +8105,35 @@ $tables_of$;
 COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
   IS 'The tables of the groups with these numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
+
+-- A role that owns something would not only be cleared of privileges: then somebody is to decide that.
+CREATE OR REPLACE FUNCTION rolecall_internal.taking(removal rolecall_internal.change) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $taking$
+DECLARE
+  v_name text := taking.removal.target;
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+BEGIN
+  IF pg_has_role(v_role, 'USAGE') OR rolecall_internal.lacking(taking.removal) IS NOT NULL
+    OR EXISTS (
+      SELECT FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = v_role AND d.deptype = 'o'
+    )
+  THEN
+    RETURN NULL;
+  END IF;
+  RETURN format(
+    'GRANT %I TO %I%s; ', v_name, current_user,
+    CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' WITH INHERIT TRUE, SET FALSE' END
+  );
+END
+$taking$;
+
+COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
+  IS 'What gives the caller the rights that DROP OWNED takes, where it may grant itself the role; null where it has '
+     'them or must not';
+REVOKE ALL ON FUNCTION rolecall_internal.taking(rolecall_internal.change) FROM PUBLIC;
 
 -- Every role uses it that makes a table, superusers included.
 CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
@@ -9987,7 +10087,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 4b60bd7eb74ba56f475643555813694ffe731bcea901520576ee6bdea4e3485c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script be31c5e347346db740784a70f79678135be28ef59c4ad8d1df51c61778cc68a3';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

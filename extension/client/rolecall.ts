@@ -157,7 +157,8 @@ export class Rolecall {
    *
    * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
    * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
-   * * `info`: what the server lets every login do.
+   * * `info`: what the server lets every login do, and functions that an extension of a superuser has run as their owner for
+   *   everybody, with a search_path of schemas in which the role creates nothing and with the ACL that the extension gave them.
    *
    * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
    * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
@@ -614,7 +615,8 @@ export class Rolecall {
    * the caller cannot grant is an error that lists it, or with drop_owned a skipped row with 2BP01 and a WARNING; with
    * drop_owned alone all of it is. Such a row says who loses what, and has the statement that gives it back.
    *
-   * A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
+   * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
+   * statement. A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
    * the owner. Anything else that the role has been granted is in the way, and DETAIL has the REVOKE after SET ROLE for the
    * role that can run it.
    *

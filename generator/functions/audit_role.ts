@@ -15,7 +15,8 @@ import { sql } from '../sql/template.ts';
  *
  * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
  * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
- * * `info`: what the server lets every login do.
+ * * `info`: what the server lets every login do, and functions that an extension of a superuser has run as their owner for
+ *   everybody, with a search_path of schemas in which the role creates nothing and with the ACL that the extension gave them.
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It

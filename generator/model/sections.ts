@@ -78,6 +78,7 @@ export const sections = {
   read_access: {
     key: ['role'],
     names: ['role'],
+    forgets: ['watched'],
     plan: ({ document }) =>
       rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`),
   },
@@ -173,7 +174,7 @@ export function forgottenFields(section: Sql): Sql {
   const cases = entries.flatMap(([name, { forgets }]) =>
     forgets === undefined ? [] : [sql`WHEN ${text(name)} THEN ${text(`{${forgets.join()}}`)}`],
   );
-  return sql`CASE ${section} ${join(cases, ' ')} ELSE '{}' END::text[]`;
+  return sql`CASE ${section} ${join(cases, '\n')} ELSE '{}' END::text[]`;
 }
 
 /**

@@ -6,7 +6,7 @@
  * its index on roles.
  */
 import { newest } from '../../model/record.ts';
-import type { Bool, FindingRow, Jsonb, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
 
@@ -395,16 +395,19 @@ export function audit_withheld(role_name: Text): Returns<Jsonb> {
   `;
 }
 
+/** Who of the principals may execute a function, f. */
+const executable = (principals: Principals) => sql`
+  CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+  JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+`;
+const function_ = sql`f.oid::regprocedure::text`;
+
 /**
  * Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database
  * @volatility stable
  */
 export function audit_functions(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
-  const privilege = sql`
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
-  `;
-  const function_ = sql`f.oid::regprocedure::text`;
+  const privilege = executable(principals);
   const what = sql`
     'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
     ${function_}
@@ -412,14 +415,18 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+        SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                    WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                    ELSE 'warning' END,
                p.path || ' -> function grant', ${function_},
                CASE WHEN f.prosecdef
                  THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                             CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+                             CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                             ', as extension ' || quote_ident(m.extension) || ' means it to')
                  ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
                END,
-               ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+               CASE WHEN m.extension IS NULL
+                 THEN ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)} END
         FROM pg_proc AS f
         JOIN pg_roles AS r ON r.oid = f.proowner
         JOIN pg_language AS l ON l.oid = f.prolang
@@ -427,6 +434,11 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
           SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
         ) AS c(fixed) ON true
         ${privilege}
+        CROSS JOIN LATERAL (
+          -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+          SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                      THEN rolecall_internal.pinned_by(f.oid, ${principals}) END
+        ) AS m(extension)
         WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
           AND f.pronamespace NOT IN ${systemSchemas}
           AND f.pronamespace = ANY (${usable_schemas})
@@ -446,6 +458,18 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
             WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
           )
           AND NOT ${initial(sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+      RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals}, ${usable_schemas});
+    END
+  `;
+}
+
+/**
+ * What dblink lets a role do, in one row for all of its functions
+ * @volatility stable
+ */
+export function audit_dblink(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+  return sql`
+    BEGIN
       RETURN QUERY
         SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
                p.path || ' -> function grant', 'dblink',
@@ -461,10 +485,47 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
           ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
           AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc AS f ON f.oid = d.objid
-        ${privilege}
+        ${executable(principals)}
         WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
           AND f.pronamespace = ANY (${usable_schemas})
         GROUP BY p.path, p.grantee, p.remedy;
+    END
+  `;
+}
+
+/**
+ * The extension that has a function run as its owner for everybody, with names that the role cannot put other objects under; null:
+ * none, or one that somebody who is no superuser could have changed
+ *
+ * It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of schemas in which the role
+ * creates nothing, temporary objects last.
+ * @volatility stable
+ */
+export function pinned_by(function_oid: Oid, principals: Principals): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT e.extname::text
+        FROM pg_proc AS f
+        JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+        JOIN pg_roles AS r ON r.oid = e.extowner AND r.rolsuper
+        CROSS JOIN unnest(f.proconfig) AS s(entry)
+        WHERE f.oid = ${function_oid}
+          AND (f.proacl IS NULL OR EXISTS (
+            SELECT FROM pg_init_privs AS i
+            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'e' AND i.initprivs = f.proacl
+          ))
+          AND s.entry ~ '^search_path=(.*, )?pg_temp$'
+          AND NOT EXISTS (
+            SELECT FROM string_to_table(substr(s.entry, length('search_path=') + 1), ', ') AS n(name)
+            LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
+            WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
+              SELECT FROM unnest(${principals}) AS q
+              WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+            ))
+          )
+      );
     END
   `;
 }

@@ -32,8 +32,7 @@ export function remember(document: Jsonb, changed: Bool): Nothing {
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
           SELECT ${keyOf(sql`s.section`, sql`r.resource`)},
-                 jsonb_strip_nulls(
-                   r.resource - ${forgottenFields(sql`s.section`)})
+                 jsonb_strip_nulls(r.resource - ${forgottenFields(sql`s.section`)})
           OFFSET 0 -- Each is worked out once, not wherever it is used.
         ) AS a(key, resource)
         LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true

@@ -3,6 +3,7 @@
  */
 import type { Bool, Returns, Steps } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { isWatching } from '../reading/watch.ts';
 
 /**
  * Restores everything that is recorded, with a new secret for the reporting roles where there is none
@@ -20,7 +21,8 @@ export function restore(dry_run: Bool): Returns<Steps> {
       IF v_state ? 'read_access' THEN
         v_left := rolecall_internal.left_out(${dry_run});
         v_definitions := (
-          SELECT jsonb_agg(d.definition ORDER BY d.position)
+          -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+          SELECT jsonb_agg(d.definition || jsonb_build_object('watched', ${isWatching}) ORDER BY d.position)
           FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
           WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
         );

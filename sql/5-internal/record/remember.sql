@@ -38,8 +38,8 @@ BEGIN
         WHEN 'operators'
           THEN jsonb_build_array(r.resource -> 'role')
       END,
-             jsonb_strip_nulls(
-               r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
+             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
+             WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (

@@ -14,7 +14,11 @@ BEGIN
   IF v_state ? 'read_access' THEN
     v_left := rolecall_internal.left_out(restore.dry_run);
     v_definitions := (
-      SELECT jsonb_agg(d.definition ORDER BY d.position)
+      -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+        SELECT FROM pg_event_trigger AS t
+        WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+      )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
