@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script be31c5e347346db740784a70f79678135be28ef59c4ad8d1df51c61778cc68a3'
-    AND 220 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script c07d31a252e02b2fbadea7fd3757a3d8368f7124c4070c12329ea7d63666ae15'
+    AND 228 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -160,12 +160,16 @@ BEGIN
        'principals rolecall_internal.principal[], withholds boolean', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_schemas', 
        'principals rolecall_internal.principal[]', 'oid[]', 0),
+      ('rolecall_internal', 'audit_search_path', 
+       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_server', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_settings', 
        'role_name text', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_tables', 
        'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_takers', 
+       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_withheld', 
        'role_name text', 'jsonb', 0),
       ('rolecall_internal', 'base64_length', 
@@ -272,6 +276,8 @@ BEGIN
        'rotate_after interval', 'boolean', 0),
       ('rolecall_internal', 'is_scram_verifier', 
        'verifier text', 'boolean', 0),
+      ('rolecall_internal', 'is_worth_taking', 
+       'role_name text, role_oid oid', 'boolean', 0),
       ('rolecall_internal', 'joined', 
        'one jsonb, other jsonb', 'jsonb', 0),
       ('rolecall_internal', 'keep_verifiers', 
@@ -342,6 +348,8 @@ BEGIN
        'places rolecall_internal.place[], groups rolecall_internal.table_group[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_former_operators', 
        'operators jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_lost_grants', 
+       'memberships jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_memberships', 
        'document jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_missing_columns', 
@@ -382,6 +390,8 @@ BEGIN
        'enabled boolean', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'planned_steps', 
        'changes rolecall_internal.change[]', 'rolecall.step[]', 0),
+      ('rolecall_internal', 'power_takers', 
+       'role_oid oid, member_oid oid, names text, revokes text', 'SETOF record', 0),
       ('rolecall_internal', 'privileges_on_objects', 
        'places rolecall_internal.place[], number integer, role text, kind text, target text, object text, owner oid, grantor oid, privilege text, is_grantable boolean, harmless boolean', 'SETOF record', 0),
       ('rolecall_internal', 'provision', 
@@ -394,6 +404,8 @@ BEGIN
        'secret_key text, strict boolean', 'bytea', 0),
       ('rolecall_internal', 'reader_path', 
        'definition jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'reassign', 
+       'change rolecall_internal.change, strict boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'recorded_document', 
        '', 'jsonb', 0),
       ('rolecall_internal', 'records_of_removed', 
@@ -404,6 +416,8 @@ BEGIN
        'section text, resource jsonb', 'text', 0),
       ('rolecall_internal', 'refuse_empty_verifier', 
        '', 'void', 0),
+      ('rolecall_internal', 'refuse_handover', 
+       'from_oid oid, to_oid oid, objects text[]', 'void', 0),
       ('rolecall_internal', 'refuse_hash', 
        '', 'void', 0),
       ('rolecall_internal', 'refuse_other_database', 
@@ -486,6 +500,8 @@ BEGIN
        'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'withheld_tables', 
        'resources jsonb, number integer, role text, entry text, table_oid oid, column_number integer, column_name text, named boolean', 'SETOF record', 0),
+      ('rolecall_internal', 'withhold_powers', 
+       'changes rolecall_internal.change[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'write_secret', 
        'secret_key text, secret bytea, replace boolean', 'boolean', 0),
       ('rolecall', 'add_operator', 
@@ -2155,6 +2171,66 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
   IS 'The schemas in which the principals can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
+-- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid)
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_search_path$
+DECLARE
+  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_search_path.role_name));
+BEGIN
+  IF v_definition IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH path AS MATERIALIZED (
+      SELECT (parse_ident(n.name))[1] AS name, min(i.position) AS position
+      FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+      CROSS JOIN LATERAL regexp_matches(substr(e.entry, length('search_path=') + 1), '"(?:[^"]|"")+"|[^", ]+', 'g')
+        WITH ORDINALITY AS i(parts, position)
+      CROSS JOIN LATERAL (SELECT i.parts[1]) AS n(name)
+      WHERE s.setrole = audit_search_path.role_oid AND starts_with(e.entry, 'search_path=')
+      GROUP BY 1
+    )
+    SELECT 'warning', quote_ident(audit_search_path.role_name) || ' -> search_path', quote_ident(n.nspname),
+           format('%s %s, and so can have the role call code of its own', coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                  CASE WHEN c.owns THEN 'owns this schema' ELSE 'may create objects in this schema' END),
+           CASE
+             WHEN c.owns THEN format(
+               'SELECT * FROM rolecall.provision_reporting_role(%L, %L, search_path => %L)',
+               audit_search_path.role_name,
+               ARRAY(SELECT jsonb_array_elements_text(v_definition -> 'schemas')),
+               ARRAY(SELECT p.name FROM path AS p WHERE p.name <> n.nspname ORDER BY p.position)
+             )
+             ELSE format(
+               CASE WHEN c.grantor = n.nspowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(c.grantor),
+               format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname,
+                      CASE WHEN c.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(c.grantee)) END)
+             )
+           END
+    FROM path AS s
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    JOIN pg_database AS b ON b.datname = current_database()
+    CROSS JOIN LATERAL (
+      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
+      UNION
+      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+    ) AS c
+    LEFT JOIN pg_roles AS r
+      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
+END
+$audit_search_path$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid)
+  IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
+     'their code';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_server(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2308,6 +2384,54 @@ $audit_tables$;
 COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
   IS 'Privileges on tables and sequences beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+
+-- Before 16 that is besides whoever may create roles.
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_takers$
+BEGIN
+  IF NOT rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT CASE WHEN NOT m.admin_option AND EXISTS (
+      SELECT FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'memberships'
+        AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS w WHERE w.resource IS NOT NULL
+    ) THEN 'info' ELSE 'warning' END,
+           quote_ident(audit_takers.role_name) || ' -> member', quote_ident(r.rolname),
+           CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
+                ELSE 'has what the role has, or can become it' END,
+           format('REVOKE %s FROM %I%s%s', quote_ident(audit_takers.role_name), r.rolname,
+                  CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                  CASE WHEN m.admin_option THEN ' CASCADE' END)
+    FROM pg_auth_members AS m
+    JOIN pg_roles AS r ON r.oid = m.member
+    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+    WHERE m.roleid = audit_takers.role_oid AND NOT r.rolsuper
+      AND (m.admin_option OR NOT e.edge ? 'set_option'
+           OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}');
+  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+    RETURN QUERY
+      SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
+             string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
+             'can make itself a member: before PostgreSQL 16 CREATEROLE is enough for that',
+             string_agg(format('ALTER ROLE %I NOCREATEROLE', r.rolname), '; ' ORDER BY r.rolname)
+      FROM pg_roles AS r
+      WHERE r.rolcreaterole AND NOT r.rolsuper AND r.oid <> audit_takers.role_oid
+      HAVING count(*) > 0;
+  END IF;
+END
+$audit_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
+  IS 'Who can take on a reporting role, an administrator or an operator, or administers it';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2534,9 +2658,13 @@ BEGIN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     END IF;
-    v_step := rolecall_internal.execute_change(
-      v_change, change_present.document ? 'read_access', change_present.strict
-    );
+    IF v_change.operation = 'reassign_owned' THEN
+      v_step := rolecall_internal.reassign(v_change, change_present.strict);
+    ELSE
+      v_step := rolecall_internal.execute_change(
+        v_change, change_present.document ? 'read_access', change_present.strict
+      );
+    END IF;
     IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
       v_change.sqlstate := v_step.sqlstate;
       v_change.note := v_step.note;
@@ -2627,24 +2755,12 @@ CREATE OR REPLACE FUNCTION rolecall_internal.check_handover(from_oid oid, to_oid
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_handover$
-DECLARE
-  v_objects text;
 BEGIN
-  IF NOT rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
-    RETURN;
-  END IF;
-  SELECT string_agg(format('%s. To run first: %s', a.object, a.advice), E'\n') INTO v_objects
-  FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a;
-  IF v_objects IS NOT NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'dependent_objects_still_exist',
-      MESSAGE = format(
-        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
-        pg_get_userbyid(check_handover.to_oid), pg_get_userbyid(check_handover.from_oid)
-      ),
-      DETAIL = v_objects,
-      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
-             'has no more rights than the old owner, such as one that is made for this.';
+  IF rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
+    PERFORM rolecall_internal.refuse_handover(check_handover.from_oid, check_handover.to_oid, ARRAY(
+      SELECT format('%s. To run first: %s', a.object, a.advice)
+      FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+    ));
   END IF;
 END
 $check_handover$;
@@ -4106,6 +4222,24 @@ COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.is_worth_taking(role_name text, role_oid oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_worth_taking$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r
+    WHERE r.oid = is_worth_taking.role_oid AND NOT r.rolsuper
+      AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+           OR rolecall_internal.newest_record('read_access', jsonb_build_array(is_worth_taking.role_name)) IS NOT NULL)
+  );
+END
+$is_worth_taking$;
+
+COMMENT ON FUNCTION rolecall_internal.is_worth_taking(text, oid)
+  IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
+REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(text, oid) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.joined(one jsonb, other jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5166,7 +5300,7 @@ BEGIN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
   END IF;
   IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.plan_memberships(plan.document)
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan.document))
             || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
   END IF;
   IF plan.document ? 'settings' THEN
@@ -5536,6 +5670,47 @@ $plan_former_operators$;
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
   IS 'The steps that take from operators what they have, where their state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_lost_grants$
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16
+    OR NOT plan_lost_grants.memberships @> '[{"every": true}]' THEN
+    RETURN '{}'::rolecall_internal.change[];
+  END IF;
+  RETURN ARRAY(
+    WITH RECURSIVE lost AS (
+      SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
+      FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+      JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
+      JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
+      WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
+      UNION
+      SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
+      FROM lost AS l
+      JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
+      WHERE l.admin_option
+    )
+    SELECT ROW(
+             'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+             NULL, ARRAY[n.member, n.role], NULL,
+             format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+           )::rolecall_internal.change
+    FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+    CROSS JOIN LATERAL (
+      SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
+    ) AS n(role, member, grantor)
+    ORDER BY l.depth DESC, n.role, n.member, n.grantor
+  );
+END
+$plan_lost_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
+  IS 'What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, '
+     'those that were granted last first';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6188,7 +6363,7 @@ AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  RETURN ARRAY(
+  RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
     SELECT ROW(
              'revoke_role', w.member,
              format('REVOKE %s%I FROM %I%s',
@@ -6651,6 +6826,49 @@ $planned_steps$;
 COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
 REVOKE ALL ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $power_takers$
+BEGIN
+  RETURN QUERY
+    SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+           string_agg(
+             format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
+                    CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
+             '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+           ) AS revokes
+    FROM pg_auth_members AS m
+    JOIN pg_roles AS r ON r.oid = m.member
+    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+    WHERE m.roleid = power_takers.member_oid AND NOT r.rolsuper AND r.rolname <> current_user
+      AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+           OR NOT e.edge ? 'set_option')
+      AND NOT (NOT EXISTS (
+            SELECT FROM pg_roles AS g
+            WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+              AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                   OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                   OR starts_with(g.rolname, 'pg_')
+                   OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                       AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+          ) OR NOT m.admin_option AND EXISTS (
+            SELECT FROM (
+              SELECT DISTINCT ON (r.section, r.key) r.*
+              FROM rolecall_internal.resource AS r
+              WHERE r.section = 'memberships'
+              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+            ) AS w WHERE w.resource IS NOT NULL
+          ));
+END
+$power_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
+  IS 'Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator '
+     'give it, and has not got that; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
+
 -- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
 -- closed to others.
 CREATE OR REPLACE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
@@ -6884,6 +7102,38 @@ COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
      'of the installed extensions, whose operators and functions are found as everybody else finds them';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.reassign(change rolecall_internal.change, strict boolean) RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reassign$
+DECLARE
+  v_from oid := to_regrole(quote_ident(reassign.change.locks[1]))::oid;
+  v_heir oid := to_regrole(quote_ident(reassign.change.locks[2]))::oid;
+  v_had text[];
+  v_step rolecall.step;
+BEGIN
+  IF NOT rolecall_internal.has_more_rights(v_heir, v_from) THEN
+    RETURN rolecall_internal.execute_change(reassign.change, false, reassign.strict);
+  END IF;
+  v_had := ARRAY(
+    SELECT format('%s. To run first: %s', a.object, a.advice)
+    FROM rolecall_internal.acting_as_owner(v_heir) AS a
+  );
+  v_step := rolecall_internal.execute_change(reassign.change, false, reassign.strict);
+  PERFORM rolecall_internal.refuse_handover(v_from, v_heir, ARRAY(
+    SELECT format('%s. To run first: %s', a.object, a.advice)
+    FROM rolecall_internal.acting_as_owner(v_heir) AS a
+    EXCEPT SELECT unnest(v_had)
+  ));
+  RETURN v_step;
+END
+$reassign$;
+
+COMMENT ON FUNCTION rolecall_internal.reassign(rolecall_internal.change, boolean)
+  IS 'Reassigns what a role owns, and refuses afterwards what the plan did not show: a session of the role may have '
+     'made it since, and what acts as its owner would act as the new one';
+REVOKE ALL ON FUNCTION rolecall_internal.reassign(rolecall_internal.change, boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.recorded_document() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7045,6 +7295,29 @@ $refuse_empty_verifier$;
 COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
   IS 'Refuses a verifier of the empty password, for which the server stores none';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_handover(from_oid oid, to_oid oid, objects text[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refuse_handover$
+BEGIN
+  IF cardinality(refuse_handover.objects) > 0 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'dependent_objects_still_exist',
+      MESSAGE = format(
+        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
+        pg_get_userbyid(refuse_handover.to_oid), pg_get_userbyid(refuse_handover.from_oid)
+      ),
+      DETAIL = array_to_string(refuse_handover.objects, E'\n'),
+      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
+             'has no more rights than the old owner, such as one that is made for this.';
+  END IF;
+END
+$refuse_handover$;
+
+COMMENT ON FUNCTION rolecall_internal.refuse_handover(oid, oid, text[])
+  IS 'Raises the error that names what cannot be given to a role, where there is anything';
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_handover(oid, oid, text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_hash() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8528,6 +8801,39 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
      'names it, or what it belongs to, as it is called now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
+-- Reading and writing of tables is no power here: who may grant a role says who is to have that.
+CREATE OR REPLACE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $withhold_powers$
+DECLARE
+  v_change rolecall_internal.change;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_takers record;
+BEGIN
+  FOREACH v_change IN ARRAY withhold_powers.changes LOOP
+    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+      SELECT t.* INTO v_takers
+      FROM rolecall_internal.power_takers(
+        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+      ) AS t;
+      IF v_takers.names IS NOT NULL THEN
+        v_change.sqlstate := '42501';
+        v_change.note := format('the powers of role "%s" could be taken by %s, by membership or ADMIN OPTION',
+                                v_change.locks[2], v_takers.names);
+        v_change.statement := concat_ws('; ', v_takers.revokes, v_change.statement);
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$withhold_powers$;
+
+COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
+  IS 'Memberships to grant, without those by which somebody would gain a power of the granted role; these are skipped';
+REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
+
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
 CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(secret_key text, secret bytea, replace boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -8646,6 +8952,8 @@ BEGIN
         UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
       ) AS f
       ORDER BY array_position('{critical,warning,info}', f.severity),
                f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
@@ -10087,7 +10395,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script be31c5e347346db740784a70f79678135be28ef59c4ad8d1df51c61778cc68a3';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script c07d31a252e02b2fbadea7fd3757a3d8368f7124c4070c12329ea7d63666ae15';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

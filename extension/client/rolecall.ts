@@ -153,6 +153,9 @@ export class Rolecall {
    * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
    * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
    *
+   * Of a reporting role, of a role with BYPASSRLS and of an operator it says too who can become it or administers it, and of a
+   * reporting role who owns, or may create objects in, a schema of its search_path.
+   *
    * A row says how serious it is:
    *
    * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;

@@ -11,6 +11,9 @@ import { sql } from '../sql/template.ts';
  * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
  * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
  *
+ * Of a reporting role, of a role with BYPASSRLS and of an operator it says too who can become it or administers it, and of a
+ * reporting role who owns, or may create objects in, a schema of its search_path.
+ *
  * A row says how serious it is:
  *
  * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
@@ -71,6 +74,8 @@ export function audit_role(role_name: Text): Table<{
           UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_settings(${role_name})
+          UNION ALL SELECT * FROM rolecall_internal.audit_takers(${role_name}, v_role)
+          UNION ALL SELECT * FROM rolecall_internal.audit_search_path(${role_name}, v_role)
         ) AS f
         ORDER BY array_position('{critical,warning,info}', f.severity),
                  f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";

@@ -66,7 +66,7 @@ export const sections = {
     predefined: ['role'],
     merged: [],
     derived: true,
-    plan: ({ document }) => sql`rolecall_internal.plan_memberships(${document})
+    plan: ({ document }) => sql`rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(${document}))
         || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
   },
   settings: {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Client } from 'pg';
-import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type Cluster, startCluster, until } from '../support/cluster.ts';
 
 const major = Number(process.env.PG || 18);
 let cluster: Cluster;
@@ -182,4 +182,31 @@ test('no remedy and no hint gives anything to whoever runs it', async () => {
   for (const { remedy } of remedies)
     assert.doesNotMatch(remedy, /(OWNER|OWNED).* TO (CURRENT_USER|SESSION_USER|postgres)/);
   await assert.rejects(admin.query(`REASSIGN OWNED BY ${user} TO "a plain owner"`), { code: '42704' });
+});
+
+test('what an open session of the role creates after the plan is not given away', async () => {
+  const user = await attacker('CREATE TABLE app.granted (id integer)');
+  await admin.query(`CREATE ROLE reader_of_it; GRANT SELECT ON app.granted TO ${user} WITH GRANT OPTION`);
+  const session = await cluster.connect({ database, user, password: 'secret' });
+  const [caller, holder] = [await cluster.connect({ database }), await cluster.connect({ database })];
+  await admin.query(`CREATE TABLE app.others (id integer); GRANT SELECT ON app.others TO ${user} WITH GRANT OPTION`);
+  await session.query('GRANT SELECT ON app.others TO reader_of_it');
+  // The privilege that the role had granted is to be granted again before, which waits for this one.
+  await holder.query('BEGIN; GRANT INSERT ON app.others TO reader_of_it');
+  const call = caller.query(`SELECT * FROM rolecall.remove_user('${user}', reassign_to => 'postgres')`);
+  call.catch(() => undefined);
+  await until('the call to wait', async () => {
+    const { rows } = await admin.query(
+      `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%remove_user%'`,
+    );
+    return rows.length === 1;
+  });
+  await session.query(
+    `CREATE FUNCTION app.late(q text) RETURNS void SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN EXECUTE q; END'`,
+  );
+  await holder.query('COMMIT');
+  await assert.rejects(call, ({ code, detail }: Failure) => code === '2BP01' && /function app\.late\(/.test(detail));
+  const { rows } = await admin.query(`SELECT proowner::regrole::text AS owner FROM pg_proc WHERE proname = 'late'`);
+  assert.deepEqual(rows, [{ owner: user }]);
+  await Promise.all([session, caller, holder].map((client) => client.end()));
 });

@@ -2,7 +2,7 @@
  * Code that changes hands. What acts as its owner would act with the rights of the new one, for whoever can call, read or
  * change it: so it is given only to a role that could do nothing that the old owner could not.
  */
-import type { Bool, Nothing, Oid, Returns, Table, Text } from '../../model/types.ts';
+import type { Bool, Nothing, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -131,28 +131,43 @@ export function acting_relation(relation: Oid): Returns<Text> {
   `;
 }
 
+/** What a role owns that acts as its owner, in words. */
+export const acting = (owner: Oid) => sql`
+  SELECT format('%s. To run first: %s', a.object, a.advice)
+  FROM rolecall_internal.acting_as_owner(${owner}) AS a
+`;
+
 /**
  * Refuses to give to a role what would act with rights that the old owner does not have
  * @volatility stable
  */
 export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
   return sql`
-    DECLARE
-      v_objects text;
     BEGIN
-      IF NOT rolecall_internal.has_more_rights(${to_oid}, ${from_oid}) THEN
-        RETURN;
+      IF rolecall_internal.has_more_rights(${to_oid}, ${from_oid}) THEN
+        PERFORM rolecall_internal.refuse_handover(${from_oid}, ${to_oid}, ARRAY(
+          ${acting(from_oid)}
+        ));
       END IF;
-      SELECT string_agg(format('%s. To run first: %s', a.object, a.advice), E'\n') INTO v_objects
-      FROM rolecall_internal.acting_as_owner(${from_oid}) AS a;
-      IF v_objects IS NOT NULL THEN
+    END
+  `;
+}
+
+/**
+ * Raises the error that names what cannot be given to a role, where there is anything
+ * @volatility stable
+ */
+export function refuse_handover(from_oid: Oid, to_oid: Oid, objects: Texts): Nothing {
+  return sql`
+    BEGIN
+      IF cardinality(${objects}) > 0 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'dependent_objects_still_exist',
           MESSAGE = format(
             'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
             pg_get_userbyid(${to_oid}), pg_get_userbyid(${from_oid})
           ),
-          DETAIL = v_objects,
+          DETAIL = array_to_string(${objects}, E'\n'),
           HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
                  'has no more rights than the old owner, such as one that is made for this.';
       END IF;

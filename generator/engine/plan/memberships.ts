@@ -142,7 +142,7 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
     DECLARE
       v_by_grantor boolean := ${serverVersion} >= 16;
     BEGIN
-      RETURN ARRAY(
+      RETURN rolecall_internal.plan_lost_grants(${memberships}) || ARRAY(
         SELECT ROW(
                  'revoke_role', w.member,
                  ${revoke},
@@ -178,6 +178,47 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
         WHERE w.every OR NOT c.is_creator
         ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
+      );
+    END
+  `;
+}
+
+/**
+ * What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, those that were
+ * granted last first
+ * @volatility stable
+ * @probes
+ */
+export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
+  return sql`
+    BEGIN
+      IF ${serverVersion} < 16
+        OR NOT ${memberships} @> '[{"every": true}]' THEN
+        RETURN '{}'::rolecall_internal.change[];
+      END IF;
+      RETURN ARRAY(
+        WITH RECURSIVE lost AS (
+          SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
+          FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
+          JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
+          JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
+          WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
+          UNION
+          SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
+          FROM lost AS l
+          JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
+          WHERE l.admin_option
+        )
+        SELECT ROW(
+                 'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+                 NULL, ${locks(sql`n.member`, sql`n.role`)}, NULL,
+                 format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+               )::rolecall_internal.change
+        FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
+        ) AS n(role, member, grantor)
+        ORDER BY l.depth DESC, n.role, n.member, n.grantor
       );
     END
   `;

@@ -5,12 +5,11 @@
  * roles and among ten thousand. LIMIT 1: an older snapshot can show a row in two versions, the one that another
  * transaction has replaced meanwhile, and the one by which this transaction replaced that.
  */
-import { newest } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import type { Change, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
-import { takers } from '../catalogs/edges.ts';
+import { isAskedFor, takers } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 
@@ -151,14 +150,6 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     END
   `;
 }
-
-/** Of a membership, m: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
-const isAskedFor = sql`NOT m.admin_option AND EXISTS (
-  SELECT FROM ${newest(sql`
-    r.section = 'memberships'
-    AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-  `)} AS w WHERE w.resource IS NOT NULL
-)`;
 
 /** The columns of the attributes, by the words that CREATE ROLE and ALTER ROLE have for them. */
 const attributes = {

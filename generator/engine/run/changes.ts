@@ -4,9 +4,10 @@
 import { madeByAnother } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Step, Steps, Texts } from '../../model/types.ts';
+import type { Bool, Change, Changes, Integer, Jsonb, Nothing, Returns, Step, Steps, Texts } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { acting } from '../plan/handover.ts';
 
 /**
  * The changes of a later plan that are not behind this call already
@@ -159,9 +160,13 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
         END IF;
-        v_step := rolecall_internal.execute_change(
-          v_change, ${document} ? 'read_access', ${strict}
-        );
+        IF v_change.operation = 'reassign_owned' THEN
+          v_step := rolecall_internal.reassign(v_change, ${strict});
+        ELSE
+          v_step := rolecall_internal.execute_change(
+            v_change, ${document} ? 'read_access', ${strict}
+          );
+        END IF;
         IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
           v_change.sqlstate := v_step.sqlstate;
           v_change.note := v_step.note;
@@ -171,6 +176,34 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         EXIT WHEN v_step.status IN ('again', 'failed');
       END LOOP;
       RETURN v_steps;
+    END
+  `;
+}
+
+/**
+ * Reassigns what a role owns, and refuses afterwards what the plan did not show: a session of the role may have made it
+ * since, and what acts as its owner would act as the new one
+ */
+export function reassign(change: Change, strict: Bool): Returns<Step> {
+  return sql`
+    DECLARE
+      v_from oid := to_regrole(quote_ident(${change}.locks[1]))::oid;
+      v_heir oid := to_regrole(quote_ident(${change}.locks[2]))::oid;
+      v_had text[];
+      v_step rolecall.step;
+    BEGIN
+      IF NOT rolecall_internal.has_more_rights(v_heir, v_from) THEN
+        RETURN rolecall_internal.execute_change(${change}, false, ${strict});
+      END IF;
+      v_had := ARRAY(
+        ${acting(sql`v_heir`)}
+      );
+      v_step := rolecall_internal.execute_change(${change}, false, ${strict});
+      PERFORM rolecall_internal.refuse_handover(v_from, v_heir, ARRAY(
+        ${acting(sql`v_heir`)}
+        EXCEPT SELECT unnest(v_had)
+      ));
+      RETURN v_step;
     END
   `;
 }

@@ -23,9 +23,13 @@ BEGIN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     END IF;
-    v_step := rolecall_internal.execute_change(
-      v_change, change_present.document ? 'read_access', change_present.strict
-    );
+    IF v_change.operation = 'reassign_owned' THEN
+      v_step := rolecall_internal.reassign(v_change, change_present.strict);
+    ELSE
+      v_step := rolecall_internal.execute_change(
+        v_change, change_present.document ? 'read_access', change_present.strict
+      );
+    END IF;
     IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
       v_change.sqlstate := v_step.sqlstate;
       v_change.note := v_step.note;
