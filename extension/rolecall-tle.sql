@@ -4918,7 +4918,8 @@ BEGIN
       LEFT JOIN unnest(plan_column_excess.places) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
-          c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+          CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
+               ELSE c.oid <> ALL (p.withheld) END, false
         )
       ) AS r(readable)
       WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
@@ -7004,7 +7005,9 @@ DECLARE
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
   IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
   END IF;
   IF cardinality(v_new) > 0 THEN
     INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;

@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script c07d31a252e02b2fbadea7fd3757a3d8368f7124c4070c12329ea7d63666ae15'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 9514215a11da77c8eb19964259933398e693d4053884e0d52e3fe60da4e83cc5'
     AND 228 <= (
       SELECT count(*)
       FROM (
@@ -5457,7 +5457,8 @@ BEGIN
       LEFT JOIN unnest(plan_column_excess.places) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
-          c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+          CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
+               ELSE c.oid <> ALL (p.withheld) END, false
         )
       ) AS r(readable)
       WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
@@ -7500,7 +7501,9 @@ DECLARE
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
   IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
   END IF;
   IF cardinality(v_new) > 0 THEN
     INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
@@ -10395,7 +10398,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script c07d31a252e02b2fbadea7fd3757a3d8368f7124c4070c12329ea7d63666ae15';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 9514215a11da77c8eb19964259933398e693d4053884e0d52e3fe60da4e83cc5';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;
