@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 9514215a11da77c8eb19964259933398e693d4053884e0d52e3fe60da4e83cc5'
-    AND 228 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 5fcdddf0cf4192c0173cb79f9dc4ebed56b4a227134fbb4ee211491d075c0c94'
+    AND 237 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -174,8 +174,6 @@ BEGIN
        'role_name text', 'jsonb', 0),
       ('rolecall_internal', 'base64_length', 
        'base64 text', 'integer', 0),
-      ('rolecall_internal', 'base_role_names', 
-       '', 'jsonb', 0),
       ('rolecall_internal', 'bits', 
        'bytes bytea', 'bit varying', 0),
       ('rolecall_internal', 'blocking', 
@@ -234,6 +232,8 @@ BEGIN
        'change rolecall_internal.change, lenient boolean, strict boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'fitted_name', 
        'name text, suffix text', 'text', 0),
+      ('rolecall_internal', 'forget_earlier', 
+       'name jsonb', 'void', 0),
       ('rolecall_internal', 'given_memberships', 
        'role_oid oid, operation text, target text, statement text, granted text, may boolean', 'SETOF record', 0),
       ('rolecall_internal', 'given_privileges', 
@@ -284,6 +284,8 @@ BEGIN
        'passwords jsonb, role_oids jsonb', 'jsonb', 0),
       ('rolecall_internal', 'lacking', 
        'change rolecall_internal.change', 'text', 0),
+      ('rolecall_internal', 'lacking_right', 
+       'section text, resource jsonb', 'text', 0),
       ('rolecall_internal', 'leads_to_superuser', 
        'role_oid oid', 'boolean', 0),
       ('rolecall_internal', 'left_by_drop_owned', 
@@ -306,6 +308,10 @@ BEGIN
        'resources jsonb, number integer, role text, entry text, table_oid oid, column_name text, named boolean', 'SETOF record', 0),
       ('rolecall_internal', 'memberships_of', 
        'role_oid oid', 'text', 0),
+      ('rolecall_internal', 'misdefinition', 
+       'section text, resource jsonb', 'text', 0),
+      ('rolecall_internal', 'misshape', 
+       'section text, key jsonb, resource jsonb', 'text', 0),
       ('rolecall_internal', 'missing_groups', 
        'places rolecall_internal.place[], groups rolecall_internal.table_group[], singly boolean', 'jsonb', 0),
       ('rolecall_internal', 'missing_options', 
@@ -314,6 +320,8 @@ BEGIN
        'changes rolecall_internal.change[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'name_list', 
        'names text[]', 'jsonb', 0),
+      ('rolecall_internal', 'named_roles', 
+       'section text, resource jsonb', 'oid[]', 0),
       ('rolecall_internal', 'newest_record', 
        'section text, key jsonb', 'jsonb', 0),
       ('rolecall_internal', 'note_holders', 
@@ -406,14 +414,20 @@ BEGIN
        'definition jsonb', 'jsonb', 0),
       ('rolecall_internal', 'reassign', 
        'change rolecall_internal.change, strict boolean', 'rolecall.step', 0),
+      ('rolecall_internal', 'record_key', 
+       'section text, resource jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'record_names', 
+       'section text, resource jsonb', 'text[]', 0),
       ('rolecall_internal', 'recorded_document', 
        '', 'jsonb', 0),
+      ('rolecall_internal', 'recorded_name', 
+       'key text, strict boolean', 'text', 0),
       ('rolecall_internal', 'records_of_removed', 
        'roles jsonb', 'jsonb', 0),
       ('rolecall_internal', 'refresh_caches', 
        '', 'void', 0),
       ('rolecall_internal', 'refusal', 
-       'section text, resource jsonb', 'text', 0),
+       'entry rolecall_internal.resource', 'rolecall.step', 0),
       ('rolecall_internal', 'refuse_empty_verifier', 
        '', 'void', 0),
       ('rolecall_internal', 'refuse_handover', 
@@ -423,13 +437,15 @@ BEGIN
       ('rolecall_internal', 'refuse_other_database', 
        'role_name text, owner text', 'void', 0),
       ('rolecall_internal', 'refused_steps', 
-       'section text, dry_run boolean', 'rolecall.step[]', 0),
+       'section text, but rolecall.step[], dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'remember', 
-       'document jsonb, changed boolean', 'void', 0),
+       'document jsonb, steps rolecall.step[]', 'void', 0),
       ('rolecall_internal', 'remember_withheld', 
        'resources jsonb', 'void', 0),
       ('rolecall_internal', 'remove_superseded', 
        'records rolecall_internal.resource[]', 'void', 0),
+      ('rolecall_internal', 'renew_records', 
+       'document jsonb', 'void', 0),
       ('rolecall_internal', 'reported', 
        'step rolecall.step, steps rolecall.step[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'reporting_passwords', 
@@ -460,6 +476,8 @@ BEGIN
        '', 'bytea', 0),
       ('rolecall_internal', 'sees_passwords', 
        '', 'boolean', 0),
+      ('rolecall_internal', 'sign_record', 
+       '', 'trigger', 0),
       ('rolecall_internal', 'skipped_hint', 
        'change rolecall_internal.change', 'text', 0),
       ('rolecall_internal', 'start_over', 
@@ -756,7 +774,12 @@ BEGIN
       key jsonb NOT NULL,
       resource jsonb,
       recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-      id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()
+      id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+      recorder text,
+      sqlstate text,
+      note text,
+      roles oid[],
+      made_in oid
     );
 
     COMMENT ON TABLE rolecall_internal.resource
@@ -769,6 +792,12 @@ BEGIN
     COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
     COMMENT ON COLUMN rolecall_internal.resource.id
       IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
+    COMMENT ON COLUMN rolecall_internal.resource.recorder IS 'who has recorded it';
+    COMMENT ON COLUMN rolecall_internal.resource.sqlstate IS 'null, or the code of the reason why it is not acted on';
+    COMMENT ON COLUMN rolecall_internal.resource.note
+      IS 'that reason: what the row lacks to be one of ours, or the recorder';
+    COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
+    COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
 
     CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 
@@ -781,7 +810,12 @@ BEGIN
     ADD COLUMN IF NOT EXISTS key jsonb NOT NULL,
     ADD COLUMN IF NOT EXISTS resource jsonb,
     ADD COLUMN IF NOT EXISTS recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    ADD COLUMN IF NOT EXISTS id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid();
+    ADD COLUMN IF NOT EXISTS id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+    ADD COLUMN IF NOT EXISTS recorder text,
+    ADD COLUMN IF NOT EXISTS sqlstate text,
+    ADD COLUMN IF NOT EXISTS note text,
+    ADD COLUMN IF NOT EXISTS roles oid[],
+    ADD COLUMN IF NOT EXISTS made_in oid;
 COMMENT ON TABLE rolecall_internal.resource
   IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no '
      'longer asked for';
@@ -791,6 +825,12 @@ COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the
 COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
 COMMENT ON COLUMN rolecall_internal.resource.id
   IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
+COMMENT ON COLUMN rolecall_internal.resource.recorder IS 'who has recorded it';
+COMMENT ON COLUMN rolecall_internal.resource.sqlstate IS 'null, or the code of the reason why it is not acted on';
+COMMENT ON COLUMN rolecall_internal.resource.note
+  IS 'that reason: what the row lacks to be one of ours, or the recorder';
+COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
+COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
 
   IF to_regclass('rolecall_internal.secret') IS NULL THEN
     CREATE TABLE rolecall_internal.secret (
@@ -917,7 +957,7 @@ FROM (
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
-WHERE p.resource IS NOT NULL;
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
 
 COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
@@ -1474,7 +1514,7 @@ BEGIN
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
     IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, cardinality(v_steps) > 0);
+      PERFORM rolecall_internal.remember(attempt.document, v_steps);
       RETURN v_steps;
     END IF;
     PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
@@ -1520,7 +1560,7 @@ BEGIN
     IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
       AND current_setting('transaction_isolation') = 'read committed'
     THEN
-      PERFORM rolecall_internal.remember(attempt.document, true);
+      PERFORM rolecall_internal.remember(attempt.document, v_steps);
       RETURN v_steps;
     END IF;
   END LOOP;
@@ -2298,14 +2338,14 @@ DECLARE
 BEGIN
   SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
   FROM (
-    SELECT r.resource FROM (
+    SELECT p.* FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
       WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS r
-  ) AS s
-  WHERE s.resource IS NOT NULL;
+    ) AS p
+    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+  ) AS s;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
            'is not as it was asked for', c.statement
@@ -2397,12 +2437,15 @@ BEGIN
   RETURN QUERY
     SELECT CASE WHEN NOT m.admin_option AND EXISTS (
       SELECT FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'memberships'
-        AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS w WHERE w.resource IS NOT NULL
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'memberships'
+          AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS w
     ) THEN 'info' ELSE 'warning' END,
            quote_ident(audit_takers.role_name) || ' -> member', quote_ident(r.rolname),
            CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
@@ -2482,29 +2525,6 @@ $base64_length$;
 COMMENT ON FUNCTION rolecall_internal.base64_length(text)
   IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION rolecall_internal.base_role_names() RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $base_role_names$
-BEGIN
-  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
-    || coalesce((
-      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
-      FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'base_roles'
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource ? 'name'
-    ), '{}');
-END
-$base_role_names$;
-
-COMMENT ON FUNCTION rolecall_internal.base_role_names()
-  IS 'The names that the base roles have in this database; the default role is there only where it was once named';
-REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;
 
 -- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
@@ -2611,12 +2631,15 @@ BEGIN
              OR NOT e.edge ? 'set_option')
         AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
           SELECT FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS w WHERE w.resource IS NOT NULL
+            SELECT p.* FROM (
+              SELECT DISTINCT ON (r.section, r.key) r.*
+              FROM rolecall_internal.resource AS r
+              WHERE r.section = 'memberships'
+              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+            ) AS p
+            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+          ) AS w
         ))
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
@@ -3597,6 +3620,68 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $forget_earlier$
+DECLARE
+  v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+  v_gone rolecall_internal.resource[] := ARRAY(
+    SELECT ROW(
+             p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+           )::rolecall_internal.resource
+    FROM (
+      SELECT DISTINCT ON (p.section, p.key) p.*
+      FROM (
+        -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+        -- of arrays a longer one is greater than a shorter one.
+        SELECT p.* FROM rolecall_internal.resource AS p
+        JOIN (
+          VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
+                 (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
+                 (jsonb_build_array(forget_earlier.name, NULL, NULL),
+                  jsonb_build_array(forget_earlier.name, true, true))
+        ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
+        WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
+          AND jsonb_typeof(p.resource) = 'object'
+        UNION ALL
+        SELECT p.* FROM rolecall_internal.resource AS p
+        WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
+      ) AS p
+      ORDER BY p.section, p.key, p.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL AND p.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
+      AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+  );
+  v_renamed text;
+BEGIN
+  FOR v_renamed IN
+    SELECT r.rolname FROM rolecall_internal.resource AS p JOIN pg_roles AS r ON r.oid = p.roles[1]
+    WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    ) AND r.oid <> v_role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+                       forget_earlier.name #>> '{}', v_renamed),
+      DETAIL = 'It keeps its password and its privileges.',
+      HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+  END LOOP;
+  IF cardinality(v_gone) > 0 THEN
+    INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
+    PERFORM rolecall_internal.remove_superseded(v_gone);
+  END IF;
+END
+$forget_earlier$;
+
+COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
+  IS 'Forgets what was asked for about an earlier role of a name: it went with that role, or is that role''s under '
+     'another name';
+REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
+
 -- Before PostgreSQL 16 a membership does not depend on who granted it.
 CREATE OR REPLACE FUNCTION rolecall_internal.given_memberships(role_oid oid)
 RETURNS TABLE (operation text, target text, statement text, granted text, may boolean)
@@ -4360,6 +4445,72 @@ COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
   IS 'What the caller lacks for a change, in words; null: nothing that can be seen';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
 
+-- A superuser can do everything. Others record what their calls have just done, so the roles are there, and theirs to
+-- change or to grant; and who owns a schema, or the database, decides who reads what is in it.
+CREATE OR REPLACE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $lacking_right$
+DECLARE
+  v_caller record;
+  v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+  v_given jsonb := coalesce(lacking_right.resource -> 'initial', '{}')
+  || coalesce(lacking_right.resource -> 'attributes', '{}');
+  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolbypassrls INTO v_caller
+  FROM pg_roles AS r WHERE r.rolname = current_user;
+  IF v_caller.rolsuper
+    -- A name that holds without a record.
+    OR lacking_right.section = 'base_roles'
+       AND v_name IS NOT DISTINCT FROM nullif(lacking_right.resource ->> 'key', 'default')
+  THEN
+    RETURN NULL;
+  ELSIF lacking_right.section = 'watch'
+    OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
+  THEN
+    RETURN 'that is not for the role to ask for';
+  ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
+    RETURN NULL;
+  ELSIF array_position(
+    rolecall_internal.named_roles(lacking_right.section, lacking_right.resource), NULL
+  ) IS NOT NULL THEN
+    RETURN 'there was no such role';
+  ELSIF lacking_right.section IN ('base_roles', 'memberships') THEN
+    RETURN CASE WHEN starts_with(v_name, 'pg_')
+                     AND v_name <> ALL ('{pg_monitor, pg_read_all_settings, pg_read_all_stats, '
+                     'pg_stat_scan_tables, pg_signal_backend, pg_checkpoint, '
+                     'pg_use_reserved_connections}'::text[])
+                  THEN 'the predefined role gives more than a record may: grant it by a call'
+                WHEN NOT (
+                  pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+                ) THEN format('the role may not grant %I', v_name) END;
+  ELSIF NOT (v_caller.rolcreaterole AND (
+    pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+  ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
+    RETURN format('the role may not change %I', v_name);
+  ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
+    OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+  THEN
+    RETURN 'the role may not give such attributes';
+  ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
+    RETURN (
+      SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
+      FROM jsonb_array_elements_text(lacking_right.resource -> 'schemas') AS s(name)
+      WHERE NOT EXISTS (
+        SELECT FROM pg_namespace AS n WHERE n.nspname = s.name AND pg_has_role(n.nspowner, 'USAGE')
+      )
+    );
+  END IF;
+  RETURN NULL;
+END
+$lacking_right$;
+
+COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
+  IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
+REVOKE ALL ON FUNCTION rolecall_internal.lacking_right(text, jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.leads_to_superuser(role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4694,6 +4845,122 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $misdefinition$
+DECLARE
+  v_name text := misdefinition.resource ->> 'name';
+  v_present text;
+  v_message text;
+BEGIN
+  IF misdefinition.section = 'read_access' THEN
+    PERFORM rolecall_internal.check_read_access(jsonb_build_array(misdefinition.resource));
+  ELSIF misdefinition.section = 'settings' AND v_name = 'statement_timeout' THEN
+    v_present := current_setting(v_name);
+    PERFORM set_config(v_name, misdefinition.resource ->> 'value', true);
+    PERFORM set_config(v_name, v_present, true);
+  ELSIF misdefinition.section = 'settings'
+    AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
+    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array')
+  THEN
+    RETURN 'no call records such a setting';
+  END IF;
+  RETURN NULL;
+EXCEPTION
+  WHEN invalid_parameter_value OR invalid_name OR reserved_name OR null_value_not_allowed OR invalid_schema_name THEN
+    GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
+    RETURN v_message;
+END
+$misdefinition$;
+
+COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
+  IS 'Why a definition of a reporting role, or a setting, would be an error; null where it is none';
+REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $misshape$
+DECLARE
+  v_names text[];
+  v_given jsonb;
+BEGIN
+  IF misshape.resource IS NULL THEN
+    RETURN NULL;
+  ELSIF jsonb_typeof(misshape.resource) <> 'object' OR NOT EXISTS (
+    SELECT
+    FROM (
+      VALUES ('base_roles', '{key,name}'::text[],
+       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+       '"string"))'::jsonpath),
+      ('roles', '{name,attributes,initial,protected}'::text[],
+       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+       '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
+       '&& (!exists(@."initial") || @."initial".type() == "object" && '
+       '!(@."initial".*.type() != "boolean")) && (!exists(@."protected") || '
+       '@."protected".type() == "boolean"))'::jsonpath),
+      ('memberships', '{member,role,admin,inherit,set}'::text[],
+       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+       '"boolean"))'::jsonpath),
+      ('settings', '{role,name,value,here}'::text[],
+       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+       '(@."value".type() == "string" || @."value".type() == "array" && '
+       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+       '== "boolean"))'::jsonpath),
+      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
+       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+       '(!exists(@."caller") || @."caller".type() == "string") && '
+       '(!exists(@."search_path") || @."search_path".type() == "array" && '
+       '!(@."search_path"[*].type() != "string")))'::jsonpath),
+      ('watch', '{key,state}'::text[],
+       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+       '== "string"))'::jsonpath),
+      ('operators', '{role}'::text[],
+       '$ ? ((@."role".type() == "string"))'::jsonpath)
+    ) AS s(section, fields, path)
+    WHERE s.section = misshape.section AND misshape.resource - s.fields = '{}' AND misshape.resource @? s.path
+  ) THEN
+    RETURN 'no call records such a row';
+  ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
+    RETURN 'its key is that of another row';
+  END IF;
+  v_given := coalesce(misshape.resource -> 'initial', '{}')
+  || coalesce(misshape.resource -> 'attributes', '{}');
+  IF v_given - '{createdb,createrole,inherit,login,bypassrls}'::text[] - '{superuser,replication}'::text[] <> '{}' THEN
+    RETURN 'no role has such an attribute';
+  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' OR misshape.resource @? '$.*.replication ? (@ == true)' THEN
+    RETURN 'no record gives SUPERUSER or REPLICATION';
+  END IF;
+  v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
+  IF EXISTS (
+    SELECT FROM unnest(v_names) AS n(name)
+    WHERE (
+      n.name IS NULL
+      OR octet_length(n.name) NOT BETWEEN 1 AND 63
+      OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+      OR starts_with(n.name, 'pg_')
+    )
+      AND NOT (misshape.section = 'memberships' AND n.name = misshape.resource ->> 'role' AND (
+        starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
+        AND to_regrole(quote_ident(n.name)) IS NOT NULL
+      ))
+  ) THEN
+    RETURN 'it names a role as no role of yours can be called';
+  END IF;
+  RETURN NULL;
+END
+$misshape$;
+
+COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
+  IS 'Why a row is none that a call writes; null where it is one';
+REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
+
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
 -- once: where the caller may grant on each of them, and that is cheaper than to name them.
 CREATE OR REPLACE FUNCTION rolecall_internal.missing_groups(
@@ -4857,6 +5124,24 @@ COMMENT ON FUNCTION rolecall_internal.name_list(text[])
   IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $named_roles$
+BEGIN
+  RETURN ARRAY(
+    SELECT to_regrole(quote_ident(n.name))::oid
+    FROM unnest(rolecall_internal.record_names(named_roles.section, named_roles.resource))
+         WITH ORDINALITY AS n(name, position)
+    ORDER BY n.position
+  );
+END
+$named_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.named_roles(text, jsonb)
+  IS 'The oids of the roles that a row names, in the order of the names';
+REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text, jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -4864,18 +5149,20 @@ AS $newest_record$
 BEGIN
   RETURN (
     SELECT p.resource FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = newest_record.section AND r.key = newest_record.key
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = newest_record.section AND r.key = newest_record.key
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
-    WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
   );
 END
 $newest_record$;
 
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
-  IS 'The newest record of a resource; null where there is none';
+  IS 'The newest record of a resource; null where there is none, or it is not acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
@@ -5359,16 +5646,22 @@ BEGIN
       WHERE s.name = 'statement_timeout'
     ),
     recorded AS (
-      SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
-      FROM rolecall_internal.resource AS p
-      WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
-      ORDER BY p.key, p.recorded_at DESC
+      SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
     ),
     client AS (
       SELECT a.role, a.value FROM asked AS a
       UNION ALL
       SELECT r.role, r.value FROM recorded AS r
-      WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+      WHERE NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
     ),
     member AS (
       SELECT m.role, m.member, m.position
@@ -6855,12 +7148,15 @@ BEGIN
                        AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
           ) OR NOT m.admin_option AND EXISTS (
             SELECT FROM (
-              SELECT DISTINCT ON (r.section, r.key) r.*
-              FROM rolecall_internal.resource AS r
-              WHERE r.section = 'memberships'
-              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-            ) AS w WHERE w.resource IS NOT NULL
+              SELECT p.* FROM (
+                SELECT DISTINCT ON (r.section, r.key) r.*
+                FROM rolecall_internal.resource AS r
+                WHERE r.section = 'memberships'
+                AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+                ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+              ) AS p
+              WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+            ) AS w
           ));
 END
 $power_takers$;
@@ -7135,6 +7431,62 @@ COMMENT ON FUNCTION rolecall_internal.reassign(rolecall_internal.change, boolean
      'made it since, and what acts as its owner would act as the new one';
 REVOKE ALL ON FUNCTION rolecall_internal.reassign(rolecall_internal.change, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $record_key$
+BEGIN
+  RETURN CASE record_key.section
+    WHEN 'base_roles'
+      THEN jsonb_build_array(record_key.resource -> 'key')
+    WHEN 'roles'
+      THEN jsonb_build_array(record_key.resource -> 'name')
+    WHEN 'memberships'
+      THEN jsonb_build_array(record_key.resource -> 'member', record_key.resource -> 'role')
+    WHEN 'settings'
+      THEN jsonb_build_array(record_key.resource -> 'role', record_key.resource -> 'name')
+      || coalesce(record_key.resource -> 'here', '[]')
+    WHEN 'read_access'
+      THEN jsonb_build_array(record_key.resource -> 'role')
+    WHEN 'watch'
+      THEN jsonb_build_array(record_key.resource -> 'key')
+    WHEN 'operators'
+      THEN jsonb_build_array(record_key.resource -> 'role')
+  END;
+END
+$record_key$;
+
+COMMENT ON FUNCTION rolecall_internal.record_key(text, jsonb)
+  IS 'The key of a resource; null where its section is not remembered';
+REVOKE ALL ON FUNCTION rolecall_internal.record_key(text, jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.record_names(section text, resource jsonb) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $record_names$
+BEGIN
+  RETURN CASE record_names.section
+    WHEN 'base_roles'
+      THEN ARRAY[record_names.resource ->> 'name']
+    WHEN 'roles'
+      THEN ARRAY[record_names.resource ->> 'name']
+    WHEN 'memberships'
+      THEN ARRAY[record_names.resource ->> 'member', record_names.resource ->> 'role']
+    WHEN 'settings'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'read_access'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'operators'
+      THEN ARRAY[record_names.resource ->> 'role']
+    ELSE '{}'
+  END;
+END
+$record_names$;
+
+COMMENT ON FUNCTION rolecall_internal.record_names(text, jsonb)
+  IS 'The names of roles in a record; null among them where one is left out';
+REVOKE ALL ON FUNCTION rolecall_internal.record_names(text, jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.recorded_document() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7142,7 +7494,8 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT p.section, p.key, p.resource, p.recorded_at FROM (
+      SELECT p.*, p::rolecall_internal.resource AS entry
+      FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
         WHERE true
@@ -7150,7 +7503,8 @@ BEGIN
       ) AS p
     ),
     reporting AS (
-      SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+      SELECT n.key ->> 0 AS role FROM newest AS n
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -7159,7 +7513,8 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+             jsonb_agg(n.resource || w.warning || '{"recorded": true}'
+                                           ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
       CROSS JOIN LATERAL (
@@ -7169,7 +7524,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
+      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
@@ -7189,6 +7544,45 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
   IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
      'caller adds that afresh';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
+
+-- A record that is not acted on does not count, and that is said: the name is an earlier one, or the usual one.
+-- Strictly, it is an error.
+CREATE OR REPLACE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $recorded_name$
+DECLARE
+  v_entry rolecall_internal.resource;
+  v_refused rolecall.step;
+BEGIN
+  FOR v_entry IN
+    SELECT r.* FROM rolecall_internal.resource AS r
+    WHERE r.section = 'base_roles' AND r.key = jsonb_build_array(recorded_name.key) ORDER BY r.recorded_at DESC
+  LOOP
+    v_refused := rolecall_internal.refusal(v_entry);
+    IF v_refused.note IS NULL THEN
+      RETURN v_entry.resource ->> 'name';
+    END IF;
+    IF recorded_name.strict THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('the name recorded for the %s role is not used: %s', recorded_name.key, v_refused.target),
+        DETAIL = v_refused.note,
+        HINT = 'Give the name in this call.';
+    END IF;
+    RAISE WARNING USING
+      ERRCODE = v_refused.sqlstate,
+      MESSAGE = format('the name recorded for the %s role is not used: %s', recorded_name.key, v_refused.target),
+      DETAIL = v_refused.note,
+      HINT = 'Give the name by rolecall.create_base_roles(), or forget it: ' || v_refused.statement;
+  END LOOP;
+  RETURN NULL;
+END
+$recorded_name$;
+
+COMMENT ON FUNCTION rolecall_internal.recorded_name(text, boolean)
+  IS 'The name that a base role was given in this database; null where none was';
+REVOKE ALL ON FUNCTION rolecall_internal.recorded_name(text, boolean) FROM PUBLIC;
 
 -- The mapping of the base roles stays: it is about names.
 CREATE OR REPLACE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
@@ -7211,11 +7605,14 @@ BEGIN
           JOIN (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
-                   (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
+                   (jsonb_build_array(a.name, NULL, NULL),
+                    jsonb_build_array(a.name, true, true))
           ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
           WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
+            AND jsonb_typeof(p.resource) = 'object'
           UNION ALL
-          SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'
         ) AS p
         WHERE a.state = 'absent' AND p.resource IS NOT NULL
       ) AS n
@@ -7244,41 +7641,75 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refusal(section text, resource jsonb) RETURNS text
+-- What a role recorded that could not do it is still acted on where that role makes the call. A record belongs to the
+-- roles that had the names: not to one that somebody has created since, nor to one that is called otherwise by now.
+-- What comes from another database, as a dump does, belongs to the names.
+CREATE OR REPLACE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
+DECLARE
+  v_step rolecall.step;
+  v_names text[];
+  v_was oid;
+  v_now oid;
 BEGIN
-  IF refusal.section = 'roles'
-    AND (refusal.resource @? '$.*.superuser ? (@ == true)' OR refusal.resource @? '$.*.replication ? (@ == true)')
-  THEN
-    RETURN 'no record gives SUPERUSER or REPLICATION';
-  ELSIF refusal.section = 'roles' AND refusal.resource ? 'attributes' AND coalesce((
-    SELECT r.rolsuper FROM pg_roles AS r
-    WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'name'))::oid LIMIT 1
-  ), false)
-    OR refusal.section = 'base_roles' AND coalesce((
-      SELECT r.rolsuper FROM pg_roles AS r
-      WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'name'))::oid LIMIT 1
-    ), false)
-    OR refusal.section IN ('memberships', 'settings', 'read_access') AND coalesce((
-      SELECT r.rolsuper FROM pg_roles AS r
-      WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'role'))::oid LIMIT 1
-    ), false)
-  THEN
-    RETURN 'the role is a superuser, which no record changes or grants';
-  ELSIF refusal.section = 'memberships' AND starts_with(refusal.resource ->> 'role', 'pg_')
-    AND refusal.resource ->> 'role'
-      !~ '^pg_(monitor|read_all_(settings|stats)|stat_scan_tables|signal_backend|checkpoint|use_reserved_connections)$'
-  THEN
-    RETURN 'the predefined role gives more than a record may: grant it by a call';
+  IF refusal.entry.resource IS NULL THEN
+    RETURN NULL;
   END IF;
+  v_step := ROW(
+    'forget',
+    CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
+      ELSE refusal.entry.key ->> 0 END,
+    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
+           refusal.entry.section, refusal.entry.key),
+    'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
+  )::rolecall.step;
+  v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
+  IF EXISTS (
+    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
+         WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+         WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
+    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
+    WHERE r.rolsuper
+  ) THEN
+    v_step.sqlstate := '22023';
+    v_step.note := 'the role is a superuser, which no record changes or grants';
+    RETURN v_step;
+  ELSIF refusal.entry.sqlstate <> '42501'
+    OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
+  THEN
+    RETURN v_step;
+  ELSIF refusal.entry.made_in <> (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ) OR refusal.entry.roles IS NULL THEN
+    RETURN NULL;
+  END IF;
+  FOR v_position IN 1 .. cardinality(v_names) LOOP
+    v_step.target := v_names[v_position];
+    v_was := refusal.entry.roles[v_position];
+    v_now := to_regrole(quote_ident(v_step.target))::oid;
+    IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
+      v_step.sqlstate := '42710';
+      v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+    ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
+      v_step.sqlstate := '42704';
+      v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
+      v_step.note := format(
+        'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
+      );
+    ELSE
+      CONTINUE;
+    END IF;
+    RETURN v_step;
+  END LOOP;
   RETURN NULL;
 END
 $refusal$;
 
-COMMENT ON FUNCTION rolecall_internal.refusal(text, jsonb) IS 'Why a record is not acted on; null where it is';
-REVOKE ALL ON FUNCTION rolecall_internal.refusal(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
+  IS 'Why a record is not acted on, as the skipped step that says so; null where it is';
+REVOKE ALL ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_empty_verifier() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7353,7 +7784,8 @@ COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(section text, dry_run boolean) RETURNS rolecall.step[]
+CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(section text, but rolecall.step[], dry_run boolean)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refused_steps$
@@ -7362,25 +7794,31 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
-           format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
-           'skipped', '22023', n.note
+    SELECT DISTINCT s.*
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
       WHERE r.section = coalesce(refused_steps.section, r.section)
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    CROSS JOIN LATERAL (SELECT rolecall_internal.refusal(p.section, p.resource) OFFSET 0) AS n(note)
-    WHERE n.note IS NOT NULL
-    ORDER BY p.section, p.key
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(refused_steps.but) AS b WHERE b.target = s.target)
+      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'operators') OR NOT EXISTS (
+        SELECT FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS o
+        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
+      ))
+    ORDER BY s.statement
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
         ERRCODE = v_step.sqlstate,
         MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'Somebody recorded what no call asks for, or the role has changed since. To forget it, run: '
-               || v_step.statement;
+        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
@@ -7388,11 +7826,12 @@ BEGIN
 END
 $refused_steps$;
 
-COMMENT ON FUNCTION rolecall_internal.refused_steps(text, boolean)
-  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them';
-REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
+  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
+     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.remember(document jsonb, changed boolean) RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.remember(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
@@ -7400,36 +7839,22 @@ DECLARE
   v_document jsonb := remember.document;
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := remember.changed AND current_setting('transaction_isolation') <> 'read committed';
+  v_always boolean := current_setting('transaction_isolation') <> 'read committed'
+    AND EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
 BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(
            ROW(
-             s.section, v.key, v.resource,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
+             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
            )::rolecall_internal.resource
          ) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
-      SELECT CASE s.section
-        WHEN 'base_roles'
-          THEN jsonb_build_array(r.resource -> 'key')
-        WHEN 'roles'
-          THEN jsonb_build_array(r.resource -> 'name')
-        WHEN 'memberships'
-          THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-        WHEN 'settings'
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
-        WHEN 'read_access'
-          THEN jsonb_build_array(r.resource -> 'role')
-        WHEN 'watch'
-          THEN jsonb_build_array(r.resource -> 'key')
-        WHEN 'operators'
-          THEN jsonb_build_array(r.resource -> 'role')
-      END,
+      SELECT rolecall_internal.record_key(s.section, r.resource),
              jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
@@ -7441,46 +7866,58 @@ BEGIN
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
     CROSS JOIN LATERAL (
+      -- What is not acted on is not added to.
+      SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
+      FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+      OFFSET 0
+    ) AS q(refused, resource)
+    CROSS JOIN LATERAL (
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  WHEN p.resource IS NULL AND a.resource ? 'initial'
+                  WHEN q.resource IS NULL AND a.resource ? 'initial'
                     THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
                       SELECT jsonb_build_object('login', a.rolcanlogin)
                              || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
                       FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
                     ), '{}'))
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
-                    THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
-                      'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND q.resource IS NOT NULL
+                    THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
+                      'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
+                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')
                     ))
                     ELSE a.resource END
                   #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
              END
       OFFSET 0
     ) AS v(key, resource)
-    WHERE v.key IS NOT NULL AND NOT (
-      s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
-        to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
-    )
+    WHERE v.key IS NOT NULL AND NOT r.resource ? 'recorded'
+      AND NOT (
+        s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
+          to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
+      )
       AND NOT (
         r.resource @> '{"state": "existing"}'
-        AND (NOT r.resource ? 'attributes' OR p.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
-      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+        AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
+      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
+        q.refused IN ('42501', '42710', '42704')
+        AND NOT current_setting('transaction_read_only')::boolean
+      ));
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+  PERFORM rolecall_internal.forget_earlier(n.key -> 0)
+  FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
   IF v_new.supersede THEN
     PERFORM rolecall_internal.remove_superseded(v_new.rows);
   END IF;
 END
 $remember$;
 
-COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[])
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
-REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -7549,6 +7986,43 @@ $remove_superseded$;
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $renew_records$
+DECLARE
+  v_new rolecall_internal.resource[] := ARRAY(
+    SELECT ROW(
+             p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             )
+           )::rolecall_internal.resource
+    FROM jsonb_each(renew_records.document) AS s(section, resources)
+    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
+    CROSS JOIN LATERAL (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = s.section AND r.key = k.key
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+    WHERE p.resource = r.resource - '{recorded,note}'::text[] AND p.roles <> o.roles
+  );
+BEGIN
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
+    PERFORM rolecall_internal.remove_superseded(v_new);
+  END IF;
+END
+$renew_records$;
+
+COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
+  IS 'Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it '
+     'stays';
+REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -7631,7 +8105,10 @@ BEGIN
       WHERE r.section = 'read_access'
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE p.resource IS NOT NULL
+      -- One that another database has created since has another oid.
+      AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1
@@ -7689,12 +8166,13 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, restore.dry_run);
-  v_left rolecall.step[] := '{}'::rolecall.step[];
+  v_left rolecall.step[] := rolecall_internal.left_out(restore.dry_run);
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
   v_definitions jsonb;
+  v_recorded jsonb := v_state;
+  v_steps rolecall.step[];
 BEGIN
   IF v_state ? 'read_access' THEN
-    v_left := rolecall_internal.left_out(restore.dry_run);
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.
       SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
@@ -7708,9 +8186,14 @@ BEGIN
   END IF;
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left || v_refused;
+    v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
+  ELSE
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left || v_refused;
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+    PERFORM rolecall_internal.renew_records(v_recorded);
+  END IF;
+  RETURN v_steps || v_left || v_refused;
 END
 $restore$;
 
@@ -8089,6 +8572,48 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
+
+-- It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded.
+-- Who is none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless
+-- who names one may grant that role alone.
+CREATE OR REPLACE FUNCTION rolecall_internal.sign_record() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $sign_record$
+DECLARE
+  v_super boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+BEGIN
+  IF v_super AND NEW.recorder IS NOT NULL THEN
+    RETURN NEW;
+  END IF;
+  NEW.recorder := current_user;
+  NEW.sqlstate := NULL;
+  NEW.roles := NULL;
+  NEW.made_in := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+  NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
+  IF NEW.note IS NULL THEN
+    NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
+  END IF;
+  IF NEW.note IS NOT NULL THEN
+    NEW.sqlstate := '22023';
+    RETURN NEW;
+  END IF;
+  IF NOT v_super OR NEW.section <> 'base_roles' THEN
+    NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
+  END IF;
+  NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  IF NEW.note IS NOT NULL THEN
+    NEW.sqlstate := '42501';
+  END IF;
+  RETURN NEW;
+END
+$sign_record$;
+
+COMMENT ON FUNCTION rolecall_internal.sign_record()
+  IS 'Signs a record with the name of the role that writes it, and says whether it is acted on';
+REVOKE ALL ON FUNCTION rolecall_internal.sign_record() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.skipped_hint(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9036,10 +9561,15 @@ DECLARE
   v_hint text;
 BEGIN
   DECLARE
-    v_names jsonb := rolecall_internal.base_role_names();
-    v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
-    v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
-    v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
+    v_anonymous text := coalesce(
+      create_base_roles.anonymous, rolecall_internal.recorded_name('anonymous', true), 'anonymous'
+    );
+    v_authenticated text := coalesce(
+      create_base_roles.authenticated, rolecall_internal.recorded_name('authenticated', true), 'authenticated'
+    );
+    v_administrator text := coalesce(
+      create_base_roles.administrator, rolecall_internal.recorded_name('administrator', true), 'administrator'
+    );
   BEGIN
     IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
       RAISE EXCEPTION USING
@@ -9077,7 +9607,7 @@ BEGIN
         jsonb_build_object('key', 'administrator', 'name', v_administrator),
         jsonb_build_object(
           'key', 'default',
-          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
+          'name', coalesce(create_base_roles.default_role, rolecall_internal.recorded_name('default', true))
         )
       )
     ), create_base_roles.dry_run) LOOP
@@ -9912,7 +10442,6 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $role_name$
 DECLARE
-  v_name text;
   v_detail text;
   v_hint text;
 BEGIN
@@ -9924,15 +10453,10 @@ BEGIN
       MESSAGE = format('there is no base role "%s"', role_name.key),
       HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
   END IF;
-  v_name := coalesce(
-    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+  RETURN coalesce(
+    rolecall_internal.recorded_name(role_name.key, false),
     CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
   );
-  IF starts_with(v_name, 'pg_') THEN
-    -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
-    PERFORM rolecall_internal.check_role_name(v_name);
-  END IF;
-  RETURN v_name;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -9972,8 +10496,8 @@ BEGIN
     PERFORM rolecall_internal.lock_reporting_secret(true);
   END IF;
   v_roles := rolecall_internal.reporting_roles(true);
-  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
-    || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
+  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
+  v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, rotate_reporting_secret.dry_run);
   -- A copy of a database has the secret of the original, which goes with this.
   IF cardinality(v_roles) > 0
     OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
@@ -10369,6 +10893,18 @@ COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
   IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
 
+  IF (SELECT t.oid FROM pg_trigger AS t
+      WHERE t.tgrelid = to_regclass('rolecall_internal.resource') AND t.tgname = 'recorder') IS NULL THEN
+    CREATE TRIGGER recorder
+      BEFORE INSERT OR UPDATE ON rolecall_internal.resource
+      FOR EACH ROW EXECUTE FUNCTION rolecall_internal.sign_record();
+
+    ALTER TABLE rolecall_internal.resource ENABLE ALWAYS TRIGGER recorder;
+
+    COMMENT ON TRIGGER recorder ON rolecall_internal.resource
+      IS 'Says of each record who has made it, and whether it is acted on';
+  END IF;
+
   FOR v_statement IN
     SELECT g.statement
     FROM unnest(v_granted, v_grants) AS g(name, statement)
@@ -10398,7 +10934,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 9514215a11da77c8eb19964259933398e693d4053884e0d52e3fe60da4e83cc5';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 5fcdddf0cf4192c0173cb79f9dc4ebed56b4a227134fbb4ee211491d075c0c94';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -121,7 +121,8 @@ export class Rolecall {
    * to create schemas, and membership in the owner of a table to grant privileges on it.
    *
    * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
-   * caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
+   * caller. The server signs each row with the role that writes it, and nobody acts on more than that role could do itself when it
+   * wrote it; but an operator can have everything forgotten. `drift()` shows what `converge()` would do.
    *
    * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
    *
@@ -221,7 +222,7 @@ export class Rolecall {
    * row that has the statement for who can.
    *
    * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
-   * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
+   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or a name that is not given is recorded by who could not grant the role
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create or change the roles
@@ -712,12 +713,12 @@ export class Rolecall {
    * Returns the name of a base role in this database
    *
    * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
-   * and the default role is the anonymous one.
+   * and the default role is the anonymous one. A recorded name that is not acted on, because who
+   * recorded it could not grant that role, is a WARNING, and the name is the one before it.
    *
    * @returns the name of the role; the role need not exist
    * @throws null_value_not_allowed - the key is null
    * @throws invalid_parameter_value - the key is none of the four
-   * @throws reserved_name - the name that is recorded belongs to PostgreSQL
    */
   async role_name(
     values: {

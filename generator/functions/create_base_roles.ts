@@ -1,5 +1,5 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { raw, sql } from '../sql/template.ts';
+import { raw, sql, text } from '../sql/template.ts';
 import { established, groupRole } from './_shared.ts';
 
 /**
@@ -20,7 +20,7 @@ import { established, groupRole } from './_shared.ts';
  * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
- * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
+ * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or a name that is not given is recorded by who could not grant the role
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller may not create or change the roles
@@ -38,13 +38,19 @@ export function create_base_roles(
     authenticated: raw('v_authenticated'),
     administrator: raw('v_administrator'),
   };
+  const recorded = (key: string) => sql`rolecall_internal.recorded_name(${text(key)}, true)`;
   const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
   return sql`
     DECLARE
-      v_names jsonb := rolecall_internal.base_role_names();
-      v_anonymous text := coalesce(${anonymous}, v_names ->> 'anonymous');
-      v_authenticated text := coalesce(${authenticated}, v_names ->> 'authenticated');
-      v_administrator text := coalesce(${administrator}, v_names ->> 'administrator');
+      v_anonymous text := coalesce(
+        ${anonymous}, ${recorded('anonymous')}, 'anonymous'
+      );
+      v_authenticated text := coalesce(
+        ${authenticated}, ${recorded('authenticated')}, 'authenticated'
+      );
+      v_administrator text := coalesce(
+        ${administrator}, ${recorded('administrator')}, 'administrator'
+      );
     BEGIN
       IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
         RAISE EXCEPTION USING
@@ -69,7 +75,7 @@ export function create_base_roles(
             // Remembered only where it was once said: else it follows the anonymous role.
             {
               key: 'default',
-              name: sql`coalesce(${default_role}, v_names ->> 'default')`,
+              name: sql`coalesce(${default_role}, ${recorded('default')})`,
             },
           ],
         },

@@ -21,7 +21,7 @@ FROM (
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
-WHERE p.resource IS NOT NULL;
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
 
 COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '

@@ -5,7 +5,7 @@
  * An ACL is taken apart once for all the tables that share it. What belongs to a role is found from pg_shdepend, by
  * its index on roles.
  */
-import { newest } from '../../model/record.ts';
+import { accepted } from '../../model/record.ts';
 import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
@@ -642,10 +642,7 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
       v_wanted jsonb;
     BEGIN
       SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
-      FROM (
-        SELECT r.resource FROM ${newest(sql`r.section = 'settings' AND r.key ->> 0 = ${role_name}`)} AS r
-      ) AS s
-      WHERE s.resource IS NOT NULL;
+      FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 0 = ${role_name}`)} AS s;
       RETURN QUERY
         SELECT 'warning', quote_ident(${role_name}) || ' -> setting', w.setting ->> 'name',
                'is not as it was asked for', c.statement

@@ -1,7 +1,7 @@
 /**
  * The membership that a role has because it created the other one.
  */
-import { newest } from '../../model/record.ts';
+import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 
@@ -49,8 +49,8 @@ export const takers = (role: Sql, hasPower: Sql) => sql`
 
 /** Of a membership, m: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
 export const isAskedFor = sql`NOT m.admin_option AND EXISTS (
-  SELECT FROM ${newest(sql`
+  SELECT FROM ${accepted(sql`
     r.section = 'memberships'
     AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-  `)} AS w WHERE w.resource IS NOT NULL
+  `)} AS w
 )`;

@@ -40,13 +40,13 @@ const isReserved = (name: Text) => sql`
 `;
 
 /** A role of the server's own: it can be granted, and nothing else. */
-const isPredefined = (name: Sql) => sql`(
+export const isPredefined = (name: Sql) => sql`(
   starts_with(${name}, 'pg_') AND octet_length(${name}) <= 63
   AND to_regrole(quote_ident(${name})) IS NOT NULL
 )`;
 
 /** Whether check_role_name() refuses a name; in the condition of a query, as calling it for each takes longer. */
-const isImpossible = (name: Sql) => sql`(
+export const isImpossible = (name: Sql) => sql`(
   ${name} IS NULL
   OR ${isOfWrongLength(name)}
   OR ${isReserved(name)}

@@ -1,6 +1,7 @@
 /**
  * What differs about the settings of roles.
  */
+import { accepted } from '../../model/record.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
 import { raw, sql } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -79,16 +80,14 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
           WHERE s.name = 'statement_timeout'
         ),
         recorded AS (
-          SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
-          FROM rolecall_internal.resource AS p
-          WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
-          ORDER BY p.key, p.recorded_at DESC
+          SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+          FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
         ),
         client AS (
           SELECT a.role, a.value FROM asked AS a
           UNION ALL
           SELECT r.role, r.value FROM recorded AS r
-          WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+          WHERE NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
         ),
         member AS (
           SELECT m.role, m.member, m.position

@@ -14,12 +14,13 @@ export function restore(dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_state jsonb := rolecall_internal.recorded_document();
-      v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, ${dry_run});
-      v_left rolecall.step[] := '{}'::rolecall.step[];
+      v_left rolecall.step[] := rolecall_internal.left_out(${dry_run});
+      v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, ${dry_run});
       v_definitions jsonb;
+      v_recorded jsonb := v_state;
+      v_steps rolecall.step[];
     BEGIN
       IF v_state ? 'read_access' THEN
-        v_left := rolecall_internal.left_out(${dry_run});
         v_definitions := (
           -- The default privileges of owners that came new meanwhile are a matter of provisioning.
           SELECT jsonb_agg(d.definition || jsonb_build_object('watched', ${isWatching}) ORDER BY d.position)
@@ -30,9 +31,14 @@ export function restore(dry_run: Bool): Returns<Steps> {
       END IF;
       IF v_definitions IS NOT NULL THEN
         -- A password that nobody but a superuser could compare counts as right.
-        RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run}) || v_left || v_refused;
+        v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run});
+      ELSE
+        v_steps := rolecall_internal.run(v_state, ${dry_run});
       END IF;
-      RETURN rolecall_internal.run(v_state, ${dry_run}) || v_left || v_refused;
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+        PERFORM rolecall_internal.renew_records(v_recorded);
+      END IF;
+      RETURN v_steps || v_left || v_refused;
     END
   `;
 }

@@ -19,7 +19,10 @@ export function reporting_roles(ours: Bool): Returns<Texts> {
       RETURN ARRAY(
         SELECT (p.key ->> 0) COLLATE "C"
         FROM ${newest(sql`r.section = 'read_access'`)} AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+        CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+        WHERE p.resource IS NOT NULL
+          -- One that another database has created since has another oid.
+          AND (s.note IS NULL OR s.sqlstate = ${text(sqlstates.duplicate_object)} AND NOT ${ours})
           AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
           AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = ${ours}
         ORDER BY 1

@@ -12,12 +12,15 @@ BEGIN
   RETURN QUERY
     SELECT CASE WHEN NOT m.admin_option AND EXISTS (
       SELECT FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'memberships'
-        AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS w WHERE w.resource IS NOT NULL
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'memberships'
+          AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS w
     ) THEN 'info' ELSE 'warning' END,
            quote_ident(audit_takers.role_name) || ' -> member', quote_ident(r.rolname),
            CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'

@@ -7,12 +7,13 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, restore.dry_run);
-  v_left rolecall.step[] := '{}'::rolecall.step[];
+  v_left rolecall.step[] := rolecall_internal.left_out(restore.dry_run);
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
   v_definitions jsonb;
+  v_recorded jsonb := v_state;
+  v_steps rolecall.step[];
 BEGIN
   IF v_state ? 'read_access' THEN
-    v_left := rolecall_internal.left_out(restore.dry_run);
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.
       SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
@@ -26,9 +27,14 @@ BEGIN
   END IF;
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left || v_refused;
+    v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
+  ELSE
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left || v_refused;
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+    PERFORM rolecall_internal.renew_records(v_recorded);
+  END IF;
+  RETURN v_steps || v_left || v_refused;
 END
 $restore$;
 
