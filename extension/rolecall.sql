@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 5fcdddf0cf4192c0173cb79f9dc4ebed56b4a227134fbb4ee211491d075c0c94'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 53717b7dec7dd5254405065264f6bc321841a7750d4e86d7dd482d1e943dbb3f'
     AND 237 <= (
       SELECT count(*)
       FROM (
@@ -130,6 +130,8 @@ BEGIN
     LEFT JOIN (VALUES
       ('rolecall_internal', 'acl_entries', 
        'role_oid oid, classid oid, objid oid, objsubid integer, kind text, object text, part text, owner oid, grantor oid, grantee oid, privilege text, is_grantable boolean', 'SETOF record', 0),
+      ('rolecall_internal', 'acting_as_heir', 
+       'roles text[]', 'text[]', 0),
       ('rolecall_internal', 'acting_as_owner', 
        'owner_oid oid, object text, advice text', 'SETOF record', 0),
       ('rolecall_internal', 'acting_relation', 
@@ -412,8 +414,6 @@ BEGIN
        'secret_key text, strict boolean', 'bytea', 0),
       ('rolecall_internal', 'reader_path', 
        'definition jsonb', 'jsonb', 0),
-      ('rolecall_internal', 'reassign', 
-       'change rolecall_internal.change, strict boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'record_key', 
        'section text, resource jsonb', 'jsonb', 0),
       ('rolecall_internal', 'record_names', 
@@ -431,7 +431,7 @@ BEGIN
       ('rolecall_internal', 'refuse_empty_verifier', 
        '', 'void', 0),
       ('rolecall_internal', 'refuse_handover', 
-       'from_oid oid, to_oid oid, objects text[]', 'void', 0),
+       'from_role text, to_role text, objects text[]', 'void', 0),
       ('rolecall_internal', 'refuse_hash', 
        '', 'void', 0),
       ('rolecall_internal', 'refuse_other_database', 
@@ -1071,6 +1071,28 @@ $acl_entries$;
 COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
   IS 'Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_entries(oid) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_heir(roles text[]) RETURNS text[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $acting_as_heir$
+DECLARE
+  v_heir oid := to_regrole(quote_ident(acting_as_heir.roles[2]))::oid;
+BEGIN
+  IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(acting_as_heir.roles[1]))::oid) THEN
+    RETURN ARRAY(
+      SELECT format('%s. To run first: %s', a.object, a.advice)
+      FROM rolecall_internal.acting_as_owner(v_heir) AS a
+    );
+  END IF;
+  RETURN '{}';
+END
+$acting_as_heir$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
+  IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
+     'have';
+REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
 -- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
 -- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
@@ -2674,6 +2696,7 @@ DECLARE
   v_change rolecall_internal.change;
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_acting text[];
 BEGIN
   FOREACH v_change IN ARRAY change_present.changes LOOP
     CONTINUE WHEN v_change.operation = 'create_role';
@@ -2682,11 +2705,16 @@ BEGIN
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     END IF;
     IF v_change.operation = 'reassign_owned' THEN
-      v_step := rolecall_internal.reassign(v_change, change_present.strict);
-    ELSE
-      v_step := rolecall_internal.execute_change(
-        v_change, change_present.document ? 'read_access', change_present.strict
-      );
+      v_acting := rolecall_internal.acting_as_heir(v_change.locks);
+    END IF;
+    v_step := rolecall_internal.execute_change(
+      v_change, change_present.document ? 'read_access', change_present.strict
+    );
+    IF v_change.operation = 'reassign_owned' THEN
+      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
+        SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
+      ));
     END IF;
     IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
       v_change.sqlstate := v_step.sqlstate;
@@ -2780,10 +2808,13 @@ SET search_path = pg_catalog, pg_temp
 AS $check_handover$
 BEGIN
   IF rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
-    PERFORM rolecall_internal.refuse_handover(check_handover.from_oid, check_handover.to_oid, ARRAY(
-      SELECT format('%s. To run first: %s', a.object, a.advice)
-      FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
-    ));
+    PERFORM rolecall_internal.refuse_handover(
+      pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
+      ARRAY(
+        SELECT format('%s. To run first: %s', a.object, a.advice)
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+      )
+    );
   END IF;
 END
 $check_handover$;
@@ -7399,38 +7430,6 @@ COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
      'of the installed extensions, whose operators and functions are found as everybody else finds them';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.reassign(change rolecall_internal.change, strict boolean) RETURNS rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $reassign$
-DECLARE
-  v_from oid := to_regrole(quote_ident(reassign.change.locks[1]))::oid;
-  v_heir oid := to_regrole(quote_ident(reassign.change.locks[2]))::oid;
-  v_had text[];
-  v_step rolecall.step;
-BEGIN
-  IF NOT rolecall_internal.has_more_rights(v_heir, v_from) THEN
-    RETURN rolecall_internal.execute_change(reassign.change, false, reassign.strict);
-  END IF;
-  v_had := ARRAY(
-    SELECT format('%s. To run first: %s', a.object, a.advice)
-    FROM rolecall_internal.acting_as_owner(v_heir) AS a
-  );
-  v_step := rolecall_internal.execute_change(reassign.change, false, reassign.strict);
-  PERFORM rolecall_internal.refuse_handover(v_from, v_heir, ARRAY(
-    SELECT format('%s. To run first: %s', a.object, a.advice)
-    FROM rolecall_internal.acting_as_owner(v_heir) AS a
-    EXCEPT SELECT unnest(v_had)
-  ));
-  RETURN v_step;
-END
-$reassign$;
-
-COMMENT ON FUNCTION rolecall_internal.reassign(rolecall_internal.change, boolean)
-  IS 'Reassigns what a role owns, and refuses afterwards what the plan did not show: a session of the role may have '
-     'made it since, and what acts as its owner would act as the new one';
-REVOKE ALL ON FUNCTION rolecall_internal.reassign(rolecall_internal.change, boolean) FROM PUBLIC;
-
 CREATE OR REPLACE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7728,7 +7727,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
   IS 'Refuses a verifier of the empty password, for which the server stores none';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refuse_handover(from_oid oid, to_oid oid, objects text[]) RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_handover(from_role text, to_role text, objects text[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_handover$
@@ -7738,7 +7737,7 @@ BEGIN
       ERRCODE = 'dependent_objects_still_exist',
       MESSAGE = format(
         'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
-        pg_get_userbyid(refuse_handover.to_oid), pg_get_userbyid(refuse_handover.from_oid)
+        refuse_handover.to_role, refuse_handover.from_role
       ),
       DETAIL = array_to_string(refuse_handover.objects, E'\n'),
       HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
@@ -7747,9 +7746,9 @@ BEGIN
 END
 $refuse_handover$;
 
-COMMENT ON FUNCTION rolecall_internal.refuse_handover(oid, oid, text[])
+COMMENT ON FUNCTION rolecall_internal.refuse_handover(text, text, text[])
   IS 'Raises the error that names what cannot be given to a role, where there is anything';
-REVOKE ALL ON FUNCTION rolecall_internal.refuse_handover(oid, oid, text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_handover(text, text, text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_hash() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10934,7 +10933,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 5fcdddf0cf4192c0173cb79f9dc4ebed56b4a227134fbb4ee211491d075c0c94';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 53717b7dec7dd5254405065264f6bc321841a7750d4e86d7dd482d1e943dbb3f';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -145,9 +145,12 @@ export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
   return sql`
     BEGIN
       IF rolecall_internal.has_more_rights(${to_oid}, ${from_oid}) THEN
-        PERFORM rolecall_internal.refuse_handover(${from_oid}, ${to_oid}, ARRAY(
-          ${acting(from_oid)}
-        ));
+        PERFORM rolecall_internal.refuse_handover(
+          pg_get_userbyid(${from_oid}), pg_get_userbyid(${to_oid}),
+          ARRAY(
+            ${acting(from_oid)}
+          )
+        );
       END IF;
     END
   `;
@@ -157,7 +160,7 @@ export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
  * Raises the error that names what cannot be given to a role, where there is anything
  * @volatility stable
  */
-export function refuse_handover(from_oid: Oid, to_oid: Oid, objects: Texts): Nothing {
+export function refuse_handover(from_role: Text, to_role: Text, objects: Texts): Nothing {
   return sql`
     BEGIN
       IF cardinality(${objects}) > 0 THEN
@@ -165,7 +168,7 @@ export function refuse_handover(from_oid: Oid, to_oid: Oid, objects: Texts): Not
           ERRCODE = 'dependent_objects_still_exist',
           MESSAGE = format(
             'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
-            pg_get_userbyid(${to_oid}), pg_get_userbyid(${from_oid})
+            ${to_role}, ${from_role}
           ),
           DETAIL = array_to_string(${objects}, E'\n'),
           HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '

@@ -153,6 +153,7 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
       v_change rolecall_internal.change;
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_acting text[];
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
         CONTINUE WHEN v_change.operation = 'create_role';
@@ -161,11 +162,16 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
         END IF;
         IF v_change.operation = 'reassign_owned' THEN
-          v_step := rolecall_internal.reassign(v_change, ${strict});
-        ELSE
-          v_step := rolecall_internal.execute_change(
-            v_change, ${document} ? 'read_access', ${strict}
-          );
+          v_acting := rolecall_internal.acting_as_heir(v_change.locks);
+        END IF;
+        v_step := rolecall_internal.execute_change(
+          v_change, ${document} ? 'read_access', ${strict}
+        );
+        IF v_change.operation = 'reassign_owned' THEN
+          -- A session of the role may have made something since the plan, and it would act as the new owner.
+          PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
+            SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
+          ));
         END IF;
         IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
           v_change.sqlstate := v_step.sqlstate;
@@ -181,29 +187,19 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
 }
 
 /**
- * Reassigns what a role owns, and refuses afterwards what the plan did not show: a session of the role may have made it
- * since, and what acts as its owner would act as the new one
+ * What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not have
  */
-export function reassign(change: Change, strict: Bool): Returns<Step> {
+export function acting_as_heir(roles: Texts): Returns<Texts> {
   return sql`
     DECLARE
-      v_from oid := to_regrole(quote_ident(${change}.locks[1]))::oid;
-      v_heir oid := to_regrole(quote_ident(${change}.locks[2]))::oid;
-      v_had text[];
-      v_step rolecall.step;
+      v_heir oid := to_regrole(quote_ident(${roles}[2]))::oid;
     BEGIN
-      IF NOT rolecall_internal.has_more_rights(v_heir, v_from) THEN
-        RETURN rolecall_internal.execute_change(${change}, false, ${strict});
+      IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(${roles}[1]))::oid) THEN
+        RETURN ARRAY(
+          ${acting(sql`v_heir`)}
+        );
       END IF;
-      v_had := ARRAY(
-        ${acting(sql`v_heir`)}
-      );
-      v_step := rolecall_internal.execute_change(${change}, false, ${strict});
-      PERFORM rolecall_internal.refuse_handover(v_from, v_heir, ARRAY(
-        ${acting(sql`v_heir`)}
-        EXCEPT SELECT unnest(v_had)
-      ));
-      RETURN v_step;
+      RETURN '{}';
     END
   `;
 }

@@ -6,10 +6,13 @@ SET search_path = pg_catalog, pg_temp
 AS $check_handover$
 BEGIN
   IF rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
-    PERFORM rolecall_internal.refuse_handover(check_handover.from_oid, check_handover.to_oid, ARRAY(
-      SELECT format('%s. To run first: %s', a.object, a.advice)
-      FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
-    ));
+    PERFORM rolecall_internal.refuse_handover(
+      pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
+      ARRAY(
+        SELECT format('%s. To run first: %s', a.object, a.advice)
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+      )
+    );
   END IF;
 END
 $check_handover$;
