@@ -1219,7 +1219,9 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
-           OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+           OR g.oid = (
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+           ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -1276,7 +1278,9 @@ BEGIN
       AND d.deptype = 'o'
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
-    WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+    WHERE d.dbid IN (0, (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
       AND NOT EXISTS (
@@ -1970,7 +1974,9 @@ AS $bypassrls_refusal$
 DECLARE
   v_statement text := format('ALTER ROLE %I BYPASSRLS', bypassrls_refusal.role_name);
   v_note text := (
-    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
+      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+      ELSE 'only a superuser can give BYPASSRLS' END
     FROM pg_roles AS c
     WHERE c.rolname = current_user AND NOT c.rolsuper
       AND NOT (
@@ -2346,7 +2352,10 @@ BEGIN
       ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
-          MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+          MESSAGE = format(
+            'schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema)
+          ),
+          DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
         CONTINUE; -- of the search_path: any, as in SET
       ELSIF starts_with(v_schema, 'pg_')
@@ -2371,8 +2380,10 @@ BEGIN
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
-            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
-                             v_table, octet_length(v_part));
+            MESSAGE = format(
+              'name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part)
+            ),
+            DETAIL = format('The name is %L.', v_part);
         END IF;
       END LOOP;
     END LOOP;
@@ -2432,7 +2443,9 @@ BEGIN
   ELSIF octet_length(check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
-      MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)),
+      MESSAGE = format(
+        'role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)
+      ),
       DETAIL = format('The name is %L.', check_role_name.role_name);
   ELSIF check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
   OR starts_with(check_role_name.role_name, 'pg_') THEN
@@ -2474,7 +2487,9 @@ BEGIN
   IF check_secret_key.secret_key IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
   ELSIF check_secret_key.secret_key = '' THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'key must not be empty';
   ELSIF starts_with(check_secret_key.secret_key, 'rolecall.') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',
@@ -2923,8 +2938,7 @@ BEGIN
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   ELSIF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
-      ERRCODE = change.sqlstate,
-      MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
       HINT = rolecall_internal.skipped_hint(change);
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
@@ -4012,8 +4026,7 @@ BEGIN
     v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
     IF left_out.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('skipped for "%s": %s', v_name, v_note),
+        ERRCODE = '22023', MESSAGE = format('skipped for "%s": %s', v_name, v_note),
         HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
     END IF;
     v_steps := v_steps || ROW(
@@ -5010,7 +5023,8 @@ BEGIN
       JOIN pg_class AS c ON c.oid = w.table_oid
       JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       GROUP BY w.position, g.schema
     )
@@ -8396,7 +8410,8 @@ BEGIN
       FROM pg_class AS c
       JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers);
   END IF;
@@ -10092,7 +10107,9 @@ BEGIN
   IF scram_sha_256.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   ELSIF octet_length(scram_sha_256.password) = 0 THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'password must not be empty';
   ELSIF (
     scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')

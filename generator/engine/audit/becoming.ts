@@ -36,7 +36,7 @@ export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> 
         RETURN;
       END IF;
       RETURN QUERY
-        SELECT CASE WHEN ${isAskedFor} THEN 'info' ELSE 'warning' END,
+        SELECT CASE WHEN ${isAskedFor(sql`m`)} THEN 'info' ELSE 'warning' END,
                quote_ident(${role_name}) || ' -> member', quote_ident(r.rolname),
                CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
                     ELSE 'has what the role has, or can become it' END,

@@ -8,31 +8,31 @@
 import { accepted } from '../../model/record.ts';
 import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
 /** The objects that the server comes with have oids below this one. */
 const firstNormal = sql`16384`;
-const thisDatabase = sql`(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())`;
 
 /** Ends the membership that leads there, or else revokes from the grantee what grantor, the owner as a rule, granted. */
-const revoke = (what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
-  coalesce(p.remedy, format(
+const revoke = (principal: Sql, what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
+  coalesce(${principal}.remedy, format(
     CASE WHEN ${grantor} = ${owner} THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
     pg_get_userbyid(${grantor}),
     concat(
       'REVOKE ', ${what},
-      ' FROM ', p.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END
+      ' FROM ', ${principal}.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END
     )
   ))
 `;
 
 /** Whether the server itself was set up with this entry of an ACL. */
-const initial = (catalog: Sql, object: Sql, column: Sql) => sql`
+const initial = (entry: Sql, catalog: Sql, object: Sql, column: Sql) => sql`
   EXISTS (
     SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
     WHERE i.classoid = ${catalog}::regclass AND i.objoid = ${object} AND i.objsubid = ${column}
-      AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+      AND i.privtype = 'i' AND y.grantee = ${entry}.grantee AND y.privilege_type = ${entry}.privilege_type
   )
 `;
 
@@ -183,6 +183,7 @@ export function audit_tables(principals: Principals, usable_schemas: Oids): SetO
                concat(CASE WHEN h.reads THEN 'grants SELECT on' ELSE 'may ' || h.privileges END,
                       CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
+                 sql`p`,
                  sql`
                    CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END,
                    ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object
@@ -224,7 +225,7 @@ export function audit_columns(principals: Principals, usable_schemas: Oids): Set
         SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
                p.path || ' -> column grant', o.object,
                concat('may ', h.privileges, CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
-               ${revoke(sql`h.privileges, ' ON ', o.object`, sql`h.grantor`, sql`c.relowner`, sql`h.grantable`)}
+               ${revoke(sql`p`, sql`h.privileges, ' ON ', o.object`, sql`h.grantor`, sql`c.relowner`, sql`h.grantable`)}
         FROM (
           SELECT g.attrelid, g.grantee, g.grantor, bool_or(g.grantable) AS grantable, bool_or(g.writes) AS writes,
                  string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
@@ -236,7 +237,7 @@ export function audit_columns(principals: Principals, usable_schemas: Oids): Set
             CROSS JOIN LATERAL aclexplode(a.attacl) AS x
             WHERE a.ctid = ANY (v_columns)
               AND (x.privilege_type <> 'SELECT' OR a.attrelid < ${firstNormal})
-              AND NOT (a.attrelid < ${firstNormal} AND ${initial(sql`'pg_class'`, sql`a.attrelid`, sql`a.attnum`)})
+              AND NOT (a.attrelid < ${firstNormal} AND ${initial(sql`x`, sql`'pg_class'`, sql`a.attrelid`, sql`a.attnum`)})
             GROUP BY 1, 2, 3, 4
           ) AS g
           GROUP BY 1, 2, 3
@@ -261,7 +262,7 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
         SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
                  THEN 'critical' ELSE 'warning' END,
                p.path || ' -> table grant', h.object, 'may ' || h.privileges,
-               ${revoke(sql`h.privileges, ' ON ', h.object`, sql`h.grantor`, sql`h.relowner`, sql`h.grantable`)}
+               ${revoke(sql`p`, sql`h.privileges, ' ON ', h.object`, sql`h.grantor`, sql`h.relowner`, sql`h.grantable`)}
         FROM (
           SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
                  bool_or(x.is_grantable) AS grantable,
@@ -271,7 +272,7 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           CROSS JOIN LATERAL aclexplode(c.relacl) AS x
           WHERE c.oid < ${firstNormal} AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
-            AND NOT ${initial(sql`'pg_class'`, sql`c.oid`, sql`0`)}
+            AND NOT ${initial(sql`x`, sql`'pg_class'`, sql`c.oid`, sql`0`)}
             -- Of the information schema no initial privileges are recorded.
             AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
           GROUP BY 1, 2, 3, 4, 5
@@ -354,6 +355,7 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
                concat('reads what is withheld: ', h.what,
                       CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
+                 sql`p`,
                  sql`'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object`,
                  sql`x.grantor`,
                  sql`c.relowner`,
@@ -426,7 +428,7 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
                  ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
                END,
                CASE WHEN m.extension IS NULL
-                 THEN ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)} END
+                 THEN ${revoke(sql`p`, what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)} END
         FROM pg_proc AS f
         JOIN pg_roles AS r ON r.oid = f.proowner
         JOIN pg_language AS l ON l.oid = f.prolang
@@ -448,7 +450,7 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
       RETURN QUERY
         SELECT 'critical', p.path || ' -> function grant', ${function_},
                'is for superusers alone unless somebody grants it',
-               ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+               ${revoke(sql`p`, what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
         FROM pg_proc AS f
         ${privilege}
         WHERE f.pronamespace IN ${systemSchemas}
@@ -457,7 +459,7 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
             SELECT FROM pg_init_privs AS i
             WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
           )
-          AND NOT ${initial(sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+          AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
       RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals}, ${usable_schemas});
     END
   `;
@@ -540,7 +542,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
                concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
-               ${revoke(sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
+               ${revoke(sql`p`, sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
         FROM (
           ${grantableObjects}
         ) AS g
@@ -612,7 +614,7 @@ export function audit_server(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
                'logs in to that database, and does there what PUBLIC may',
-               ${revoke(sql`'CONNECT ON DATABASE ', quote_ident(d.datname)`, sql`x.grantor`, sql`d.datdba`, sql`x.is_grantable`)}
+               ${revoke(sql`p`, sql`'CONNECT ON DATABASE ', quote_ident(d.datname)`, sql`x.grantor`, sql`d.datdba`, sql`x.is_grantable`)}
         FROM pg_database AS d
         CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee

@@ -26,12 +26,11 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
 }
 
 /**
- * Who could take what a role is given, through membership of it, SET ROLE or ADMIN OPTION, and has not got that power, r being
- * the member: the names, and the statements that end it. Both are null where there is nobody.
+ * Who could take what a role is given, through membership of it, SET ROLE or ADMIN OPTION, and has not got that power: the names, and the statements that end it. Both are null where there is nobody.
  *
  * From PostgreSQL 16 whoever makes a role has ADMIN OPTION on it. The caller gives no more than it has.
  */
-export const takers = (role: Sql, hasPower: Sql) => sql`
+export const takers = (role: Sql, hasPower: (member: Sql, membership: Sql) => Sql) => sql`
   SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
          string_agg(
            format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
@@ -44,13 +43,13 @@ export const takers = (role: Sql, hasPower: Sql) => sql`
   WHERE m.roleid = ${role} AND NOT r.rolsuper AND r.rolname <> current_user
     AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
          OR NOT e.edge ? 'set_option')
-    AND NOT ${hasPower}
+    AND NOT ${hasPower(sql`r`, sql`m`)}
 `;
 
-/** Of a membership, m: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
-export const isAskedFor = sql`NOT m.admin_option AND EXISTS (
+/** Of a membership: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
+export const isAskedFor = (membership: Sql) => sql`NOT ${membership}.admin_option AND EXISTS (
   SELECT FROM ${accepted(sql`
     r.section = 'memberships'
-    AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+    AND r.key = jsonb_build_array(pg_get_userbyid(${membership}.member), pg_get_userbyid(${membership}.roleid))
   `)} AS w
 )`;

@@ -145,7 +145,10 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
       RETURN rolecall_internal.plan_lost_grants(${memberships}) || ARRAY(
         SELECT ROW(
                  'revoke_role', w.member,
-                 ${revoke},
+                 format('REVOKE %s%I FROM %I%s',
+                        CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+                        CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
+                          || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
@@ -230,10 +233,3 @@ const has = (edge: Sql, option: 'inherit_option' | 'set_option') =>
 
 /** The granted role is the second. */
 const locks = (member: Sql, role: Sql) => sql`ARRAY[${member}, ${role}]`;
-
-const revoke = sql`
-  format('REVOKE %s%I FROM %I%s',
-         CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
-           || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END)
-`;

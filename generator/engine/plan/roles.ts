@@ -123,7 +123,9 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     DECLARE
       v_statement text := format('ALTER ROLE %I BYPASSRLS', ${role_name});
       v_note text := (
-        SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+        SELECT CASE WHEN ${serverVersion} >= 16
+          THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+          ELSE 'only a superuser can give BYPASSRLS' END
         FROM pg_roles AS c
         WHERE c.rolname = current_user AND NOT c.rolsuper
           AND NOT (
@@ -136,7 +138,7 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     BEGIN
       IF v_note IS NULL THEN
         SELECT t.* INTO v_takers FROM (
-          ${takers(role_oid, sql`(r.rolbypassrls OR ${isAskedFor})`)}
+          ${takers(role_oid, (member, membership) => sql`(${member}.rolbypassrls OR ${isAskedFor(membership)})`)}
         ) AS t;
         v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
         v_statement := concat_ws('; ', v_takers.revokes, v_statement);

@@ -78,8 +78,8 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
                  jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
           FROM withheld AS w
           JOIN pg_class AS c ON c.oid = w.table_oid
-          JOIN ${numbered(groups)} ON (
-            ${isOfGroup}
+          JOIN ${numbered(groups, sql`g`)} ON (
+            ${isOfGroup(sql`c`, sql`g`)}
           )
           GROUP BY w.position, g.schema
         )

@@ -33,8 +33,8 @@ export const rememberedColumn = (known: Sql) => sql`
              ELSE a.attname = ${known}.column_name AND NOT a.attisdropped END
 `;
 
-const byOwnership = sql`
-  d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+const byOwnership = (d: Sql) => sql`
+  ${d}.classid = 'pg_class'::regclass AND ${d}.refclassid = 'pg_class'::regclass AND ${d}.deptype IN ('a', 'i')
 `;
 
 /**
@@ -50,7 +50,7 @@ export const belongings = (table: Sql, column: Sql) => sql`
   WHERE d.refobjid = ${table} AND (${column} IS NULL OR ${column} = (
     SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
   ))
-    AND ${byOwnership}
+    AND ${byOwnership(sql`d`)}
 `;
 
 /** What a table, or a sequence, is withheld with: the other way round. A sequence belongs to one column. */
@@ -63,7 +63,7 @@ export const belongsTo = (table: Sql) => sql`
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
   WHERE d.objid = ${table}
-    AND ${byOwnership}
+    AND ${byOwnership(sql`d`)}
 `;
 
 /**

@@ -44,7 +44,7 @@ export function warn_about_members(definitions: Jsonb): Nothing {
         SELECT d.role, t.names, t.revokes
         FROM jsonb_to_recordset(${definitions}) AS d(role text)
         CROSS JOIN LATERAL (
-          ${takers(sql`to_regrole(quote_ident(d.role))::oid`, sql`false`)}
+          ${takers(sql`to_regrole(quote_ident(d.role))::oid`, () => sql`false`)}
         ) AS t
         WHERE t.names IS NOT NULL
           AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)

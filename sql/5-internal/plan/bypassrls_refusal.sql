@@ -9,7 +9,9 @@ AS $bypassrls_refusal$
 DECLARE
   v_statement text := format('ALTER ROLE %I BYPASSRLS', bypassrls_refusal.role_name);
   v_note text := (
-    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
+      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+      ELSE 'only a superuser can give BYPASSRLS' END
     FROM pg_roles AS c
     WHERE c.rolname = current_user AND NOT c.rolsuper
       AND NOT (

@@ -38,7 +38,8 @@ BEGIN
       JOIN pg_class AS c ON c.oid = w.table_oid
       JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       GROUP BY w.position, g.schema
     )
