@@ -8,6 +8,7 @@ modules := node_modules/.package-lock.json
 bench_modules := tests/bench/$(modules)
 application_modules := tests/applications/$(modules)
 package_modules := tests/package/$(modules)
+tool_modules := tests/tools/$(modules)
 # What make check remembers of files that have not changed.
 cache := node_modules/.cache/rolecall
 
@@ -23,13 +24,13 @@ demo-sql: $(modules) ## a prompt for SQL on that server, where there is no psql;
 demo-stop: $(modules) ## stop that server and remove it
 	@node --import tsx tests/demo/stop.ts
 
-test: $(modules) $(application_modules) $(package_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
+test: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@node --import tsx tests/run.ts
 
 stress: $(modules) ## many connections call for the same names at once, then for everything; CONNECTIONS=48 DATABASES=4 ROUNDS=20 MINUTES=5 SEED=1, PG and ONLY as for test
 	@node --import tsx tests/stress.ts
 
-check: $(modules) $(application_modules) $(package_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
+check: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
 	npx tsc --noEmit --incremental --tsBuildInfoFile $(cache)/types
 	npx eslint --cache --cache-strategy content --cache-location $(cache)/lint .
 	npx prettier --cache --cache-strategy content --cache-location $(cache)/format --check .
