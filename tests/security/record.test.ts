@@ -301,6 +301,20 @@ test('drift() and converge() of one transaction see one record', async () => {
 
 test('logical replication of all tables breaks no call', async () => {
   await admin.query('CREATE PUBLICATION everything FOR ALL TABLES');
+  await admin.query('CREATE PUBLICATION "one of them" FOR TABLE rolecall_internal.secret');
+  const warnings: string[] = [];
+  admin.on('notice', ({ message }) => void (message?.startsWith('secrets go') && warnings.push(message)));
+  const said = 'secrets go to the subscribers of publication everything, "one of them" in clear text';
+  await admin.query("SELECT rolecall.set_secret('key', 'value')");
+  assert.deepEqual(warnings, [said]);
+  await admin.query("SELECT rolecall.provision_reporting_role('published', ARRAY['public'])");
+  assert.deepEqual(warnings, [said, said]);
+  const found = "SELECT object, remedy FROM rolecall.audit_role('published') WHERE path = 'published -> publication'";
+  assert.deepEqual((await admin.query(found)).rows, [
+    { object: '"one of them"', remedy: 'ALTER PUBLICATION "one of them" DROP TABLE rolecall_internal.secret' },
+    { object: 'everything', remedy: 'DROP PUBLICATION everything' },
+  ]);
+  await admin.query('DROP PUBLICATION "one of them"');
   await admin.query(`SELECT rolecall.grant_role('anonymous', 'ann'); SELECT rolecall.revoke_role('anonymous', 'ann')`);
   await admin.query('DROP PUBLICATION everything');
   await Promise.all([mallory.end(), admin.end()]);

@@ -10,6 +10,7 @@ import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Te
 import { Sql, sql } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
+import { publishingSecrets } from '../catalogs/server.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
 /** The objects that the server comes with have oids below this one. */
@@ -664,6 +665,26 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
         LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
         WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
           AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+    END
+  `;
+}
+
+/**
+ * Publications that send what the password of a reporting role is derived from
+ * @volatility stable
+ */
+export function audit_publications(role_name: Text): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'warning', quote_ident(${role_name}) || ' -> publication', quote_ident(p.pubname),
+               'sends the secret that the password is derived from to subscribers',
+               CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+                 ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+        FROM ${publishingSecrets};
     END
   `;
 }

@@ -10,3 +10,12 @@ export const serverVersion = sql`current_setting('server_version_num')::integer 
 export const thisDatabase = sql`(
   SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
 )`;
+
+/** Publications that send the table of secrets to whoever subscribes; alias p. */
+export const publishingSecrets = sql`
+  pg_publication AS p
+  WHERE p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_tables AS t
+    WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+  )
+`;

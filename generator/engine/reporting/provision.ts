@@ -84,6 +84,7 @@ export function provision(definitions: Jsonb, rotate_after: Interval, realign: B
       PERFORM rolecall_internal.check_read_access(${definitions});
       PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall_internal.warn_about_public();
+      PERFORM rolecall_internal.warn_about_publications();
       PERFORM rolecall_internal.warn_about_members(${definitions});
       PERFORM rolecall_internal.note_unmatched(${definitions});
       PERFORM rolecall_internal.warn_about_path(${definitions});

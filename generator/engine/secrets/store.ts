@@ -10,7 +10,7 @@ import type { Bool, Bytea, Nothing, Returns, Text } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseEmpty, raiseEncrypted, raiseNull } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
-import { thisDatabase } from '../catalogs/server.ts';
+import { publishingSecrets, thisDatabase } from '../catalogs/server.ts';
 
 /** Holds a value for the next statement of this function, which reads it by sealed(). */
 const held = text('rolecall.plain');
@@ -170,6 +170,29 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
           HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
       END IF;
       RETURN FOUND;
+    END
+  `;
+}
+
+/**
+ * Says which publications send secrets in clear text to their subscribers
+ * @volatility stable
+ */
+export function warn_about_publications(): Nothing {
+  return sql`
+    DECLARE
+      v_names text;
+    BEGIN
+      IF rolecall_internal.is_encrypting() THEN
+        RETURN;
+      END IF;
+      SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
+      FROM ${publishingSecrets};
+      IF v_names IS NOT NULL THEN
+        RAISE WARNING USING
+          MESSAGE = format('secrets go to the subscribers of publication %s in clear text', v_names),
+          HINT = 'Have it name its tables, without rolecall_internal.secret, or set rolecall.encryption_key.';
+      END IF;
     END
   `;
 }
