@@ -1393,6 +1393,32 @@ COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
+-- sql/5-internal/audit/audit_publications.sql
+CREATE FUNCTION rolecall_internal.audit_publications(role_name text) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_publications$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
+           'sends the secret that the password is derived from to subscribers',
+           CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+    FROM pg_publication AS p
+    WHERE p.puballtables OR EXISTS (
+      SELECT FROM pg_publication_tables AS t
+      WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+    );
+END
+$audit_publications$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
+  IS 'Publications that send what the password of a reporting role is derived from';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
+
 -- sql/5-internal/audit/audit_reading.sql
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read. One of which columns are withheld counts by itself.
@@ -6774,6 +6800,7 @@ BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
   PERFORM rolecall_internal.warn_about_public();
+  PERFORM rolecall_internal.warn_about_publications();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
   PERFORM rolecall_internal.warn_about_path(provision.definitions);
@@ -8733,6 +8760,35 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+-- sql/5-internal/secrets/warn_about_publications.sql
+CREATE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_publications$
+DECLARE
+  v_names text;
+BEGIN
+  IF rolecall_internal.is_encrypting() THEN
+    RETURN;
+  END IF;
+  SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
+  FROM pg_publication AS p
+  WHERE p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_tables AS t
+    WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+  );
+  IF v_names IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('secrets go to the subscribers of publication %s in clear text', v_names),
+      HINT = 'Have it name its tables, without rolecall_internal.secret, or set rolecall.encryption_key.';
+  END IF;
+END
+$warn_about_publications$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
+  IS 'Says which publications send secrets in clear text to their subscribers';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
+
 -- sql/5-internal/reporting/warn_about_rows.sql
 CREATE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9012,6 +9068,7 @@ BEGIN
         UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
         UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
         UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
       ) AS f
       ORDER BY array_position('{critical,warning,info}', f.severity),
                f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
@@ -9655,6 +9712,38 @@ $lock_user$;
 COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
 REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
 
+-- sql/6-functions/orphans.sql
+CREATE FUNCTION rolecall.orphans() RETURNS TABLE ("role" text, database text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $orphans$
+BEGIN
+  RETURN QUERY
+    SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
+    FROM pg_roles AS r
+    JOIN pg_db_role_setting AS s ON s.setrole = r.oid AND s.setdatabase = 0
+    CROSS JOIN LATERAL (
+      SELECT r.rolname::text, regexp_replace(r.rolname::text, '_(reporting|raw)$', '')
+    ) AS n(role, database)
+    WHERE r.rolcanlogin
+      AND NOT (r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls)
+      AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+      AND EXISTS (SELECT FROM unnest(s.setconfig) AS c(setting) WHERE starts_with(c.setting, 'search_path='))
+      AND NOT EXISTS (SELECT FROM pg_db_role_setting AS o WHERE o.setrole = r.oid AND o.setdatabase <> 0)
+      AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
+      AND NOT EXISTS (
+        SELECT FROM pg_shdepend AS d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
+          AND d.classid <> 'pg_auth_members'::regclass
+      )
+      AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
+    ORDER BY n.role COLLATE "C";
+END
+$orphans$;
+
+COMMENT ON FUNCTION rolecall.orphans() IS 'Lists the reporting roles of databases of this cluster that no longer exist';
+REVOKE ALL ON FUNCTION rolecall.orphans() FROM PUBLIC;
+
 -- sql/6-functions/provision_reporting_role.sql
 CREATE FUNCTION rolecall.provision_reporting_role(
   role_name text,
@@ -10222,6 +10311,7 @@ BEGIN
       RETURN;
     END IF;
     IF rolecall_internal.write_secret(set_secret.key, v_value, true) THEN
+      PERFORM rolecall_internal.warn_about_publications();
       RETURN NEXT ROW(
         'set_secret', set_secret.key,
         format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
@@ -10274,6 +10364,7 @@ BEGIN
       EXIT WHEN v_stored IS NOT NULL;
       IF rolecall_internal.write_secret(set_secret_if_absent.key, v_value, false) THEN
         v_stored := v_value;
+        PERFORM rolecall_internal.warn_about_publications();
       END IF;
       -- Else another caller's was first, and can be read now.
     END LOOP;

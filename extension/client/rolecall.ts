@@ -478,6 +478,24 @@ export class Rolecall {
   }
 
   /**
+   * Lists the reporting roles of databases of this cluster that no longer exist
+   *
+   * DROP DATABASE leaves roles behind: shadow databases and databases for tests leave two each, where they are provisioned.
+   * What was recorded is dropped along, so a reporting role is known by what it is: a login without any power that is a
+   * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
+   * those that go with a database. A login that somebody has made so, or that has set them for itself, is taken for one.
+   *
+   * Users and base roles are not listed: nothing tells them from roles that somebody else has made.
+   *
+   * It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns `database` is what the name of the role says, and null where that is not known; `remedy` drops the role
+   */
+  async orphans(): Promise<{ "role": string | null; database: string | null; remedy: string | null }[]> {
+    return (await this.#rows('orphans', [], {})) as { "role": string | null; database: string | null; remedy: string | null }[];
+  }
+
+  /**
    * Creates a read-only role that logs in with a derived password and reads every table of some schemas
    *
    * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
