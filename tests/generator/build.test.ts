@@ -136,7 +136,7 @@ export function anything(word: Text): SetOf<StepRow> {
     assert.equal(status, 1);
     assert.match(
       output,
-      /^sql\/5-internal\/run\/anything\.sql:11: rolecall_internal\.anything\(text\): EXECUTE of anything\.word: /m,
+      /^sql\/5-internal\/run\/anything\.sql:8: rolecall_internal\.anything\(text\): EXECUTE of anything\.word: /m,
     );
     assert.equal(readFileSync(file, 'utf8'), '');
   }
