@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-sql demo-stop build check test docs stress test-container bench package dist install uninstall installcheck
+.PHONY: help demo demo-sql demo-stop build check test docs stress test-citus test-container bench package dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -41,6 +41,9 @@ docs: $(modules) ## run the sessions with psql in README.md and docs/ again, and
 
 build: $(modules) ## generate sql/, extension/ and the reference page
 	npx tsx generator/build.ts
+
+test-citus: $(modules) ## a small test on the Citus cluster whose coordinator CITUS_URL names
+	@node --import tsx --test tests/citus/citus.ts
 
 test-container: $(modules) ## the extension on Debian's PostgreSQL in containers, and the image for users; PG="15 18" picks versions
 	@node --import tsx tests/container/run.ts
