@@ -117,13 +117,8 @@ export async function login(name) {
 `;
 const server = `import pg from 'pg';
 const url = process.env.DATABASE_URL;
-const connect = async (connectionString) => {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  client.unref();
-  return client;
-};
-export const owner = await connect(url);
+const connect = (connectionString) => new pg.Pool({ connectionString, max: 1, allowExitOnIdle: true });
+export const owner = connect(url);
 export const login = (name, password) => connect(url.replace(/\\/\\/[^@]*@/, \`//\${name}:\${password}@\`));
 `;
 
