@@ -137,6 +137,36 @@ test('nobody gets a power through a user that it administers', async () => {
   assert.deepEqual(granted.rows, [{ status: 'applied' }]);
 });
 
+test('nobody gets a power through a group, asked for, that it administers', async () => {
+  // The team is to be among the deputies; that its maker can join it, nobody has asked for.
+  await take('team');
+  await admin.query(`CREATE ROLE deputies; SELECT rolecall.grant_role('deputies', 'team')`);
+  const grant = async () =>
+    (await admin.query(`SELECT status, sqlstate, statement FROM rolecall.grant_role('administrator', 'deputies')`))
+      .rows;
+  const revoke = `REVOKE team FROM mallory${by.replace('postgres', '.*')}; `;
+  const [refused] = await grant();
+  assert.deepEqual([refused.status, refused.sqlstate], ['skipped', '42501']);
+  assert.match(refused.statement, new RegExp(`^${revoke}GRANT administrator TO deputies$`));
+
+  // The other way round: the attribute comes last.
+  await admin.query(`ALTER ROLE administrator NOBYPASSRLS; GRANT administrator TO deputies;
+    INSERT INTO rolecall_internal.resource (section, key, resource)
+    VALUES ('memberships', '["deputies", "administrator"]', '{"role": "administrator", "member": "deputies"}')`);
+  await admin.query('SELECT rolecall.create_base_roles()');
+  await mallory.query(major < 16 ? 'SET ROLE team' : 'GRANT team TO mallory; SET ROLE deputies');
+  await mallory.query('SET ROLE administrator');
+  assert.equal(await bypasses(), false);
+  await mallory.query('RESET ROLE');
+  await admin.query('REVOKE team FROM mallory CASCADE; SELECT rolecall.create_base_roles()');
+  assert.equal(await bypasses(), true);
+  await admin.query('REVOKE administrator FROM deputies');
+  assert.deepEqual(
+    (await grant()).map(({ status }) => status),
+    ['applied'],
+  );
+});
+
 test('the audit lists who can become a role that reports, bypasses or operates', async () => {
   const found = async (role: string) =>
     (

@@ -49,7 +49,7 @@ export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Tex
   return sql`
     BEGIN
       RETURN QUERY
-        ${takers(member_oid, (_, membership) => sql`(NOT ${gains(role_oid)} OR ${isAskedFor(membership)})`)};
+        ${takers(member_oid, () => sql`(NOT ${gains(role_oid)})`, isAskedFor)};
     END
   `;
 }

@@ -138,7 +138,7 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     BEGIN
       IF v_note IS NULL THEN
         SELECT t.* INTO v_takers FROM (
-          ${takers(role_oid, (member, membership) => sql`(${member}.rolbypassrls OR ${isAskedFor(membership)})`)}
+          ${takers(role_oid, (member) => sql`${member}.rolbypassrls`, isAskedFor)}
         ) AS t;
         v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
         v_statement := concat_ws('; ', v_takers.revokes, v_statement);
