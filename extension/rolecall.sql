@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 75c5b0ad7f484e27601b69cc6409fdc48eb13f019b2b097b0fa7eda038d2c789'
-    AND 240 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script b41d2f31486496d181e10372c0c495fae7e1a11d9dec755e7543d5a96dce046e'
+    AND 241 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -242,6 +242,8 @@ BEGIN
        'role_oid oid, operation text, target text, statement text, granted text, may boolean', 'SETOF record', 0),
       ('rolecall_internal', 'given_privileges', 
        'role_oid oid, target text, statement text, may boolean, is_direct boolean', 'SETOF record', 0),
+      ('rolecall_internal', 'has_calling_key', 
+       'relation oid', 'boolean', 0),
       ('rolecall_internal', 'has_more_rights', 
        'role_oid oid, than_oid oid', 'boolean', 0),
       ('rolecall_internal', 'held_otherwise', 
@@ -1091,18 +1093,18 @@ BEGIN
       FROM rolecall_internal.acting_as_owner(v_heir) AS a
     );
   END IF;
-  RETURN '{}';
+  RETURN NULL;
 END
 $acting_as_heir$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
   IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
-     'have';
+     'have; null where it has none, as before it is given what the first owns';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
 -- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
--- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
--- a foreign table connects as it.
+-- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, a
+-- foreign key calls functions as it, and a foreign table connects as it.
 CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1181,6 +1183,8 @@ BEGIN
                  SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
                ))
       ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+      WHEN rolecall_internal.has_calling_key(c.oid)
+        THEN format('DROP CONSTRAINT for each foreign key from or to %1$s, or DROP TABLE %1$s', n.name)
     END
     FROM pg_class AS c
     CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
@@ -2676,19 +2680,10 @@ DECLARE
 BEGIN
   IF v_note IS NULL THEN
     SELECT t.* INTO v_takers FROM (
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
-             string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
-             ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT bypassrls_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, NOT m.admin_option AND EXISTS (
           SELECT FROM (
             SELECT p.* FROM (
               SELECT DISTINCT ON (r.section, r.key) r.*
@@ -2699,7 +2694,24 @@ BEGIN
             ) AS p
             WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
           ) AS w
-        ))
+        ),
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT r.rolbypassrls
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
     v_statement := concat_ws('; ', v_takers.revokes, v_statement);
@@ -2747,7 +2759,7 @@ BEGIN
     v_step := rolecall_internal.execute_change(
       v_change, change_present.document ? 'read_access', change_present.strict
     );
-    IF v_change.operation = 'reassign_owned' THEN
+    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
@@ -3883,6 +3895,64 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
   IS 'The privileges that others have only from a role, or from whom it granted them to, as the statements that grant '
      'them, and whether the caller may';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
+
+-- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
+-- are compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query:
+-- query_to_xml() does.
+CREATE OR REPLACE FUNCTION rolecall_internal.has_calling_key(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $has_calling_key$
+BEGIN
+  RETURN EXISTS (
+    WITH RECURSIVE key AS MATERIALIZED (
+      SELECT k.* FROM pg_constraint AS k
+      WHERE k.contype = 'f' AND (k.conrelid = has_calling_key.relation OR k.confrelid = has_calling_key.relation)
+    ),
+    -- ON DELETE CASCADE evaluates nothing.
+    changing AS (
+      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default FROM key AS k
+      WHERE k.conrelid = has_calling_key.relation AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
+    ),
+    type(oid) AS (
+      SELECT a.atttypid FROM key AS k
+      JOIN pg_attribute AS a ON a.attrelid IN (k.conrelid, k.confrelid)
+      WHERE a.attnum > 0 AND a.atttypid >= 16384
+      UNION
+      SELECT d.refobjid FROM type AS t
+      JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
+      WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid >= 16384
+    ),
+    expression(tree) AS (
+      SELECT c.conbin FROM pg_constraint AS c
+      WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+      UNION ALL
+      SELECT c.conbin FROM type AS t JOIN pg_constraint AS c ON c.contypid = t.oid
+      UNION ALL
+      SELECT d.adbin FROM pg_attrdef AS d
+      JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+      WHERE d.adrelid = has_calling_key.relation AND EXISTS (
+        SELECT FROM changing AS k WHERE a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
+      )
+    )
+    SELECT FROM expression AS e
+    CROSS JOIN LATERAL regexp_matches(e.tree::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+    JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+    WHERE p.oid >= 16384 OR p.provolatile <> 'i'
+    UNION ALL
+    SELECT FROM type AS t
+    JOIN pg_cast AS c ON t.oid IN (c.castsource, c.casttarget)
+    WHERE c.castfunc >= 16384 AND NOT EXISTS (
+      SELECT FROM pg_depend AS d
+      WHERE d.classid = 'pg_proc'::regclass AND d.objid = c.castfunc AND d.deptype = 'e'
+    )
+  );
+END
+$has_calling_key$;
+
+COMMENT ON FUNCTION rolecall_internal.has_calling_key(oid)
+  IS 'Whether a foreign key from or to a table may call functions as the owner of one of the two';
+REVOKE ALL ON FUNCTION rolecall_internal.has_calling_key(oid) FROM PUBLIC;
 
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
 CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
@@ -5354,19 +5424,27 @@ AS $operator_takers$
 BEGIN
   IF NOT has_table_privilege(operator_takers.role_oid, 'rolecall_internal.secret', 'SELECT') THEN
     RETURN QUERY
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT operator_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = operator_takers.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT');
+      FROM taker AS t WHERE NOT t.is_to_have_it;
   END IF;
   IF NOT FOUND THEN
     RETURN QUERY SELECT NULL::text, NULL::text;
@@ -7202,38 +7280,46 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
 BEGIN
   RETURN QUERY
-    SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+      SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      UNION
+      SELECT m.member, NOT m.admin_option AND EXISTS (
+        SELECT FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+        ) AS w
+      ),
+             m.roleid, m.grantor, r.rolname, e.edge
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT (NOT EXISTS (
+              SELECT FROM pg_roles AS g
+              WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                     OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                     OR starts_with(g.rolname, 'pg_')
+                     OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                         AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            ))
+    )
+    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
-             format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                    CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-             '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                    CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
            ) AS revokes
-    FROM pg_auth_members AS m
-    JOIN pg_roles AS r ON r.oid = m.member
-    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-    WHERE m.roleid = power_takers.member_oid AND NOT r.rolsuper AND r.rolname <> current_user
-      AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-           OR NOT e.edge ? 'set_option')
-      AND NOT (NOT EXISTS (
-            SELECT FROM pg_roles AS g
-            WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-              AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                   OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                   OR starts_with(g.rolname, 'pg_')
-                   OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                       AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
-          ) OR NOT m.admin_option AND EXISTS (
-            SELECT FROM (
-              SELECT p.* FROM (
-                SELECT DISTINCT ON (r.section, r.key) r.*
-                FROM rolecall_internal.resource AS r
-                WHERE r.section = 'memberships'
-                AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-                ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-              ) AS p
-              WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-            ) AS w
-          ));
+    FROM taker AS t WHERE NOT t.is_to_have_it;
 END
 $power_takers$;
 
@@ -9159,19 +9245,27 @@ BEGIN
     SELECT d.role, t.names, t.revokes
     FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)
     CROSS JOIN LATERAL (
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT to_regrole(quote_ident(d.role))::oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT false
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = to_regrole(quote_ident(d.role))::oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT false
+      FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t
     WHERE t.names IS NOT NULL
       AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
@@ -11044,7 +11138,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 75c5b0ad7f484e27601b69cc6409fdc48eb13f019b2b097b0fa7eda038d2c789';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script b41d2f31486496d181e10372c0c495fae7e1a11d9dec755e7543d5a96dce046e';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

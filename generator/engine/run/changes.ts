@@ -167,7 +167,7 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         v_step := rolecall_internal.execute_change(
           v_change, ${document} ? 'read_access', ${strict}
         );
-        IF v_change.operation = 'reassign_owned' THEN
+        IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
           -- A session of the role may have made something since the plan, and it would act as the new owner.
           PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
             SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
@@ -187,7 +187,8 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
 }
 
 /**
- * What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not have
+ * What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not have;
+ * null where it has none, as before it is given what the first owns
  */
 export function acting_as_heir(roles: Texts): Returns<Texts> {
   return sql`
@@ -199,7 +200,7 @@ export function acting_as_heir(roles: Texts): Returns<Texts> {
           ${acting(sql`v_heir`)}
         );
       END IF;
-      RETURN '{}';
+      RETURN NULL;
     END
   `;
 }

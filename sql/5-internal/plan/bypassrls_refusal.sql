@@ -24,19 +24,10 @@ DECLARE
 BEGIN
   IF v_note IS NULL THEN
     SELECT t.* INTO v_takers FROM (
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
-             string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
-             ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT bypassrls_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, NOT m.admin_option AND EXISTS (
           SELECT FROM (
             SELECT p.* FROM (
               SELECT DISTINCT ON (r.section, r.key) r.*
@@ -47,7 +38,24 @@ BEGIN
             ) AS p
             WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
           ) AS w
-        ))
+        ),
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT r.rolbypassrls
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
     v_statement := concat_ws('; ', v_takers.revokes, v_statement);

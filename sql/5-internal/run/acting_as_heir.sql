@@ -13,11 +13,11 @@ BEGIN
       FROM rolecall_internal.acting_as_owner(v_heir) AS a
     );
   END IF;
-  RETURN '{}';
+  RETURN NULL;
 END
 $acting_as_heir$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
   IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
-     'have';
+     'have; null where it has none, as before it is given what the first owns';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;

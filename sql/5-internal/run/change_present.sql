@@ -30,7 +30,7 @@ BEGIN
     v_step := rolecall_internal.execute_change(
       v_change, change_present.document ? 'read_access', change_present.strict
     );
-    IF v_change.operation = 'reassign_owned' THEN
+    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
