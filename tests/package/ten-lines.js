@@ -14,6 +14,6 @@ const reports = await login(
 );
 const { rows } = await reports.query('SELECT n FROM reporting.counts');
 const refused = await reports
-  .query('SELECT * FROM tokens')
+  .query('SELECT * FROM public.tokens')
   .catch((error) => isCondition(error, 'insufficient_privilege'));
 console.log(`${via}: app_reports reads ${JSON.stringify(rows)}, and of tokens nothing: ${refused === true}`);
