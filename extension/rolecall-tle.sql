@@ -9295,12 +9295,10 @@ BEGIN
         jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
         jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
         jsonb_build_object('key', 'administrator', 'name', v_administrator),
-        jsonb_build_object(
-          'key', 'default',
-          'name', coalesce(create_base_roles.default_role, rolecall_internal.recorded_name('default', true))
-        )
+        jsonb_build_object('key', 'default', 'name', create_base_roles.default_role)
       )
-    ), create_base_roles.dry_run) LOOP
+    ) #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
+            create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;

@@ -222,7 +222,7 @@ export class Rolecall {
    * row that has the statement for who can.
    *
    * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
-   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or a name that is not given is recorded by who could not grant the role
+   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is not given and is recorded by who could not grant the role
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create or change the roles

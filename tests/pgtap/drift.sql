@@ -166,8 +166,9 @@ SELECT results_eq(
   'names of attributes and settings are no way to other statements'
 );
 SELECT results_eq(
-  'SELECT note FROM rolecall.converge()',
-  $$VALUES ('recorded by postgres: no role has such an attribute'), ('recorded by postgres: its key is that of another row')$$,
+  $$SELECT note COLLATE "C" FROM rolecall.converge() WHERE operation = 'forget'$$,
+  $$SELECT format('recorded by %I: %s', current_user, n.note) COLLATE "C"
+    FROM (VALUES ('no role has such an attribute'), ('its key is that of another row')) AS n(note)$$,
   'and end no call'
 );
 SELECT hasnt_role('t_made', 'and makes nothing of it');
