@@ -112,7 +112,7 @@ COMMENT ON COLUMN rolecall_internal.table_group.size IS 'how many they are';
 -- sql/2-types/place.sql
 CREATE TYPE rolecall_internal.place AS (
   position bigint,
-  "role" text,
+  role text,
   role_oid oid,
   place bigint,
   schema text,
@@ -127,7 +127,7 @@ CREATE TYPE rolecall_internal.place AS (
 COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
 
 COMMENT ON COLUMN rolecall_internal.place.position IS 'position of the resource in the desired state';
-COMMENT ON COLUMN rolecall_internal.place."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_internal.place.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: there is none yet';
 COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
 COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';
@@ -204,7 +204,7 @@ CREATE TABLE rolecall_internal.secret (
   encrypted boolean NOT NULL,
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   made_in oid,
-  "role" oid
+  role oid
 );
 
 COMMENT ON TABLE rolecall_internal.secret
@@ -218,13 +218,13 @@ COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
 COMMENT ON COLUMN rolecall_internal.secret.made_in
   IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
      'copy';
-COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
+COMMENT ON COLUMN rolecall_internal.secret.role IS 'of a verifier: oid of the role; null: it is about to be created';
 
 REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
 
 -- sql/3-tables/withheld.sql
 CREATE TABLE rolecall_internal.withheld (
-  "role" text NOT NULL,
+  role text NOT NULL,
   name text NOT NULL,
   relation regclass NOT NULL,
   number smallint NOT NULL, PRIMARY KEY (role, name, relation, number),
@@ -235,7 +235,7 @@ CREATE TABLE rolecall_internal.withheld (
 COMMENT ON TABLE rolecall_internal.withheld
   IS 'Tables and columns that were found withheld from a reporting role: they stay so under another name';
 
-COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
+COMMENT ON COLUMN rolecall_internal.withheld.role IS 'name of the reporting role';
 COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
 COMMENT ON COLUMN rolecall_internal.withheld.relation
   IS 'table that the entry named, or what belonged to it; a dump has its name';
@@ -288,7 +288,7 @@ COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
      'tables are watched';
 
-COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
@@ -3361,7 +3361,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 -- sql/5-internal/reading/held_otherwise.sql
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (number integer, "role" text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
+RETURNS TABLE (number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
@@ -4328,7 +4328,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 -- sql/5-internal/reading/meant.sql
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE FUNCTION rolecall_internal.meant(resources jsonb)
-RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, column_name text, named boolean)
+RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $meant$
@@ -6790,7 +6790,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 CREATE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   kind text,
   target text,
   object text,
@@ -8964,7 +8964,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   entry text,
   table_oid oid,
   column_number integer,
@@ -9812,7 +9812,7 @@ COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user 
 REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/orphans.sql
-CREATE FUNCTION rolecall.orphans() RETURNS TABLE ("role" text, database text, remedy text)
+CREATE FUNCTION rolecall.orphans() RETURNS TABLE (role text, database text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan

@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 89582e0056dff767cd59f7256a85211f737d2a97b51c7d6783bf50fbf7316d07'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 2c0ba23c9773a0b7fd1d23214872ad124d7b4d85f75e14e0fbcdf9b1e2d71755'
     AND 241 <= (
       SELECT count(*)
       FROM (
@@ -728,7 +728,7 @@ BEGIN
   IF to_regtype('rolecall_internal.place') IS NULL THEN
     CREATE TYPE rolecall_internal.place AS (
       position bigint,
-      "role" text,
+      role text,
       role_oid oid,
       place bigint,
       schema text,
@@ -743,7 +743,7 @@ BEGIN
     COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
 
     COMMENT ON COLUMN rolecall_internal.place.position IS 'position of the resource in the desired state';
-    COMMENT ON COLUMN rolecall_internal.place."role" IS 'name of the role';
+    COMMENT ON COLUMN rolecall_internal.place.role IS 'name of the role';
     COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: there is none yet';
     COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
     COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';
@@ -847,7 +847,7 @@ COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database whe
       encrypted boolean NOT NULL,
       made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
       made_in oid,
-      "role" oid
+      role oid
     );
 
     COMMENT ON TABLE rolecall_internal.secret
@@ -861,7 +861,7 @@ COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database whe
     COMMENT ON COLUMN rolecall_internal.secret.made_in
       IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
          'copy';
-    COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
+    COMMENT ON COLUMN rolecall_internal.secret.role IS 'of a verifier: oid of the role; null: it is about to be created';
 
     REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
   END IF;
@@ -871,7 +871,7 @@ COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database whe
     ADD COLUMN IF NOT EXISTS encrypted boolean NOT NULL,
     ADD COLUMN IF NOT EXISTS made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ADD COLUMN IF NOT EXISTS made_in oid,
-    ADD COLUMN IF NOT EXISTS "role" oid;
+    ADD COLUMN IF NOT EXISTS role oid;
 COMMENT ON TABLE rolecall_internal.secret
   IS 'Secrets, and the verifiers of the passwords that were made from one: never dumped, never granted to a reporting '
      'role';
@@ -882,11 +882,11 @@ COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
 COMMENT ON COLUMN rolecall_internal.secret.made_in
   IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
      'copy';
-COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
+COMMENT ON COLUMN rolecall_internal.secret.role IS 'of a verifier: oid of the role; null: it is about to be created';
 
   IF to_regclass('rolecall_internal.withheld') IS NULL THEN
     CREATE TABLE rolecall_internal.withheld (
-      "role" text NOT NULL,
+      role text NOT NULL,
       name text NOT NULL,
       relation regclass NOT NULL,
       number smallint NOT NULL, PRIMARY KEY (role, name, relation, number),
@@ -897,7 +897,7 @@ COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the 
     COMMENT ON TABLE rolecall_internal.withheld
       IS 'Tables and columns that were found withheld from a reporting role: they stay so under another name';
 
-    COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
+    COMMENT ON COLUMN rolecall_internal.withheld.role IS 'name of the reporting role';
     COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
     COMMENT ON COLUMN rolecall_internal.withheld.relation
       IS 'table that the entry named, or what belonged to it; a dump has its name';
@@ -909,7 +909,7 @@ COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the 
     REVOKE ALL ON TABLE rolecall_internal.withheld FROM PUBLIC;
   END IF;
   ALTER TABLE rolecall_internal.withheld
-    ADD COLUMN IF NOT EXISTS "role" text NOT NULL,
+    ADD COLUMN IF NOT EXISTS role text NOT NULL,
     ADD COLUMN IF NOT EXISTS name text NOT NULL,
     ADD COLUMN IF NOT EXISTS relation regclass NOT NULL,
     ADD COLUMN IF NOT EXISTS number smallint NOT NULL,
@@ -917,7 +917,7 @@ COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the 
     ADD COLUMN IF NOT EXISTS table_oid oid NOT NULL;
 COMMENT ON TABLE rolecall_internal.withheld
   IS 'Tables and columns that were found withheld from a reporting role: they stay so under another name';
-COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
+COMMENT ON COLUMN rolecall_internal.withheld.role IS 'name of the reporting role';
 COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
 COMMENT ON COLUMN rolecall_internal.withheld.relation
   IS 'table that the entry named, or what belonged to it; a dump has its name';
@@ -971,7 +971,7 @@ COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
      'tables are watched';
 
-COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
@@ -3984,7 +3984,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (number integer, "role" text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
+RETURNS TABLE (number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
@@ -4919,7 +4919,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE OR REPLACE FUNCTION rolecall_internal.meant(resources jsonb)
-RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, column_name text, named boolean)
+RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $meant$
@@ -7333,7 +7333,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   kind text,
   target text,
   object text,
@@ -9449,7 +9449,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   entry text,
   table_oid oid,
   column_number integer,
@@ -10281,7 +10281,7 @@ $lock_user$;
 COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
 REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.orphans() RETURNS TABLE ("role" text, database text, remedy text)
+CREATE OR REPLACE FUNCTION rolecall.orphans() RETURNS TABLE (role text, database text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -11136,7 +11136,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 89582e0056dff767cd59f7256a85211f737d2a97b51c7d6783bf50fbf7316d07';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 2c0ba23c9773a0b7fd1d23214872ad124d7b4d85f75e14e0fbcdf9b1e2d71755';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

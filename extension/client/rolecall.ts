@@ -491,8 +491,8 @@ export class Rolecall {
    *
    * @returns `database` is what the name of the role says, and null where that is not known; `remedy` drops the role
    */
-  async orphans(): Promise<{ "role": string | null; database: string | null; remedy: string | null }[]> {
-    return (await this.#rows('orphans', [], {})) as { "role": string | null; database: string | null; remedy: string | null }[];
+  async orphans(): Promise<{ role: string | null; database: string | null; remedy: string | null }[]> {
+    return (await this.#rows('orphans', [], {})) as { role: string | null; database: string | null; remedy: string | null }[];
   }
 
   /**

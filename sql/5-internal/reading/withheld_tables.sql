@@ -4,7 +4,7 @@
 CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   entry text,
   table_oid oid,
   column_number integer,

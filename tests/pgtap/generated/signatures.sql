@@ -179,7 +179,7 @@ SELECT is(
   '',
   'orphans: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.orphans()'::regprocedure), 'TABLE("role" text, database text, remedy text)', 'orphans: what it returns');
+SELECT is(pg_get_function_result('rolecall.orphans()'::regprocedure), 'TABLE(role text, database text, remedy text)', 'orphans: what it returns');
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.orphans()'::regprocedure),
   's', 'orphans: it is STABLE'
