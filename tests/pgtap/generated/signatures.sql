@@ -10,7 +10,11 @@ SELECT is(
   'role_name text, dry_run boolean DEFAULT false',
   'add_operator: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.add_operator(text, boolean)'::regprocedure), 'SETOF rolecall.step', 'add_operator: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.add_operator(text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'add_operator: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.add_operator(text, boolean)'::regprocedure),
   'v', 'add_operator: it is VOLATILE'
@@ -23,7 +27,11 @@ SELECT is(
   'role_name text',
   'audit_role: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.audit_role(text)'::regprocedure), 'TABLE(severity text, path text, object text, detail text, remedy text)', 'audit_role: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.audit_role(text)'::regprocedure), '"', ''),
+  'TABLE(severity text, path text, object text, detail text, remedy text)', 'audit_role: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.audit_role(text)'::regprocedure),
   's', 'audit_role: it is STABLE'
@@ -36,7 +44,11 @@ SELECT is(
   'dry_run boolean DEFAULT false',
   'converge: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.converge(boolean)'::regprocedure), 'SETOF rolecall.step', 'converge: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.converge(boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'converge: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.converge(boolean)'::regprocedure),
   'v', 'converge: it is VOLATILE'
@@ -49,7 +61,11 @@ SELECT is(
   'anonymous text DEFAULT NULL::text, authenticated text DEFAULT NULL::text, administrator text DEFAULT NULL::text, default_role text DEFAULT NULL::text, dry_run boolean DEFAULT false',
   'create_base_roles: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.create_base_roles(text, text, text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_base_roles: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.create_base_roles(text, text, text, text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'create_base_roles: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_base_roles(text, text, text, text, boolean)'::regprocedure),
   'v', 'create_base_roles: it is VOLATILE'
@@ -62,7 +78,11 @@ SELECT is(
   'role_name text DEFAULT ''authenticated_client''::text, statement_timeout text DEFAULT ''15s''::text, dry_run boolean DEFAULT false',
   'create_client_role: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.create_client_role(text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_client_role: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.create_client_role(text, text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'create_client_role: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_client_role(text, text, boolean)'::regprocedure),
   'v', 'create_client_role: it is VOLATILE'
@@ -75,7 +95,11 @@ SELECT is(
   'app_user text DEFAULT ''app_user''::text, app_password text DEFAULT ''app_password''::text, app_admin text DEFAULT ''app_admin''::text, admin_password text DEFAULT ''admin_password''::text, dry_run boolean DEFAULT false',
   'create_test_users: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.create_test_users(text, text, text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_test_users: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.create_test_users(text, text, text, text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'create_test_users: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_test_users(text, text, text, text, boolean)'::regprocedure),
   'v', 'create_test_users: it is VOLATILE'
@@ -88,7 +112,11 @@ SELECT is(
   'username text, password text DEFAULT NULL::text, use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
   'create_user: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.create_user(text, text, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_user: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.create_user(text, text, boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'create_user: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_user(text, text, boolean, boolean)'::regprocedure),
   'v', 'create_user: it is VOLATILE'
@@ -101,7 +129,11 @@ SELECT is(
   'username text, password text, roles_to_grant text[], use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
   'create_user_with_grants: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.create_user_with_grants(text, text, text[], boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'create_user_with_grants: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.create_user_with_grants(text, text, text[], boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'create_user_with_grants: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.create_user_with_grants(text, text, text[], boolean, boolean)'::regprocedure),
   'v', 'create_user_with_grants: it is VOLATILE'
@@ -114,7 +146,11 @@ SELECT is(
   '',
   'drift: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.drift()'::regprocedure), 'SETOF rolecall.step', 'drift: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.drift()'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'drift: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.drift()'::regprocedure),
   'v', 'drift: it is VOLATILE'
@@ -127,7 +163,11 @@ SELECT is(
   '',
   'generate_password: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.generate_password()'::regprocedure), 'text', 'generate_password: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.generate_password()'::regprocedure), '"', ''),
+  'text', 'generate_password: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.generate_password()'::regprocedure),
   'v', 'generate_password: it is VOLATILE'
@@ -140,7 +180,11 @@ SELECT is(
   'key text',
   'get_secret: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.get_secret(text)'::regprocedure), 'text', 'get_secret: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.get_secret(text)'::regprocedure), '"', ''),
+  'text', 'get_secret: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.get_secret(text)'::regprocedure),
   'v', 'get_secret: it is VOLATILE'
@@ -153,7 +197,11 @@ SELECT is(
   'role_name text, username text, admin_option boolean DEFAULT false, inherit_option boolean DEFAULT NULL::boolean, set_option boolean DEFAULT NULL::boolean, dry_run boolean DEFAULT false',
   'grant_role: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'grant_role: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'grant_role: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)'::regprocedure),
   'v', 'grant_role: it is VOLATILE'
@@ -166,7 +214,11 @@ SELECT is(
   'username text, terminate_sessions boolean DEFAULT true, dry_run boolean DEFAULT false',
   'lock_user: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.lock_user(text, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'lock_user: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.lock_user(text, boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'lock_user: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.lock_user(text, boolean, boolean)'::regprocedure),
   'v', 'lock_user: it is VOLATILE'
@@ -179,7 +231,11 @@ SELECT is(
   '',
   'orphans: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.orphans()'::regprocedure), 'TABLE(role text, database text, remedy text)', 'orphans: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.orphans()'::regprocedure), '"', ''),
+  'TABLE(role text, database text, remedy text)', 'orphans: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.orphans()'::regprocedure),
   's', 'orphans: it is STABLE'
@@ -192,7 +248,11 @@ SELECT is(
   'role_name text, schemas text[], withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, search_path text[] DEFAULT NULL::text[], dry_run boolean DEFAULT false',
   'provision_reporting_role: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)'::regprocedure), 'SETOF rolecall.step', 'provision_reporting_role: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'provision_reporting_role: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)'::regprocedure),
   'v', 'provision_reporting_role: it is VOLATILE'
@@ -205,7 +265,11 @@ SELECT is(
   'reporting_role text DEFAULT NULL::text, raw_role text DEFAULT NULL::text, reporting_schema text DEFAULT ''reporting''::text, raw_schema text DEFAULT ''public''::text, withheld_tables text[] DEFAULT ''{}''::text[], table_owners text[] DEFAULT NULL::text[], rotate_after interval DEFAULT ''90 days''::interval, realign_password boolean DEFAULT true, dry_run boolean DEFAULT false',
   'provision_reporting_roles: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'provision_reporting_roles: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'provision_reporting_roles: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.provision_reporting_roles(text, text, text, text, text[], text[], interval, boolean, boolean)'::regprocedure),
   'v', 'provision_reporting_roles: it is VOLATILE'
@@ -218,7 +282,11 @@ SELECT is(
   'role_name text, dry_run boolean DEFAULT false',
   'remove_operator: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.remove_operator(text, boolean)'::regprocedure), 'SETOF rolecall.step', 'remove_operator: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.remove_operator(text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'remove_operator: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.remove_operator(text, boolean)'::regprocedure),
   'v', 'remove_operator: it is VOLATILE'
@@ -231,7 +299,11 @@ SELECT is(
   'username text, reassign_to text DEFAULT NULL::text, drop_owned boolean DEFAULT false, terminate_sessions boolean DEFAULT false, use_locks boolean DEFAULT false, dry_run boolean DEFAULT false',
   'remove_user: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'remove_user: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'remove_user: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure),
   'v', 'remove_user: it is VOLATILE'
@@ -244,7 +316,11 @@ SELECT is(
   'role_name text',
   'reporting_role_password: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.reporting_role_password(text)'::regprocedure), 'text', 'reporting_role_password: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.reporting_role_password(text)'::regprocedure), '"', ''),
+  'text', 'reporting_role_password: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.reporting_role_password(text)'::regprocedure),
   'v', 'reporting_role_password: it is VOLATILE'
@@ -257,7 +333,11 @@ SELECT is(
   'role_name text, username text, dry_run boolean DEFAULT false',
   'revoke_role: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.revoke_role(text, text, boolean)'::regprocedure), 'SETOF rolecall.step', 'revoke_role: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.revoke_role(text, text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'revoke_role: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.revoke_role(text, text, boolean)'::regprocedure),
   'v', 'revoke_role: it is VOLATILE'
@@ -270,7 +350,11 @@ SELECT is(
   'key text',
   'role_name: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.role_name(text)'::regprocedure), 'text', 'role_name: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.role_name(text)'::regprocedure), '"', ''),
+  'text', 'role_name: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.role_name(text)'::regprocedure),
   's', 'role_name: it is STABLE'
@@ -283,7 +367,11 @@ SELECT is(
   'dry_run boolean DEFAULT false',
   'rotate_reporting_secret: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.rotate_reporting_secret(boolean)'::regprocedure), 'SETOF rolecall.step', 'rotate_reporting_secret: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.rotate_reporting_secret(boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'rotate_reporting_secret: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.rotate_reporting_secret(boolean)'::regprocedure),
   'v', 'rotate_reporting_secret: it is VOLATILE'
@@ -296,7 +384,11 @@ SELECT is(
   'password text, iterations integer DEFAULT 4096',
   'scram_sha_256: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.scram_sha_256(text, integer)'::regprocedure), 'text', 'scram_sha_256: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.scram_sha_256(text, integer)'::regprocedure), '"', ''),
+  'text', 'scram_sha_256: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.scram_sha_256(text, integer)'::regprocedure),
   'v', 'scram_sha_256: it is VOLATILE'
@@ -309,7 +401,11 @@ SELECT is(
   'username text, password text, valid_until timestamp with time zone DEFAULT NULL::timestamp with time zone, dry_run boolean DEFAULT false',
   'set_password: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.set_password(text, text, timestamptz, boolean)'::regprocedure), 'SETOF rolecall.step', 'set_password: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.set_password(text, text, timestamptz, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'set_password: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_password(text, text, timestamptz, boolean)'::regprocedure),
   'v', 'set_password: it is VOLATILE'
@@ -322,7 +418,11 @@ SELECT is(
   'key text, value text',
   'set_secret: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.set_secret(text, text)'::regprocedure), 'SETOF rolecall.step', 'set_secret: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.set_secret(text, text)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'set_secret: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_secret(text, text)'::regprocedure),
   'v', 'set_secret: it is VOLATILE'
@@ -335,7 +435,11 @@ SELECT is(
   'key text, value text',
   'set_secret_if_absent: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.set_secret_if_absent(text, text)'::regprocedure), 'text', 'set_secret_if_absent: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.set_secret_if_absent(text, text)'::regprocedure), '"', ''),
+  'text', 'set_secret_if_absent: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_secret_if_absent(text, text)'::regprocedure),
   'v', 'set_secret_if_absent: it is VOLATILE'
@@ -348,7 +452,11 @@ SELECT is(
   'username text, dry_run boolean DEFAULT false',
   'unlock_user: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.unlock_user(text, boolean)'::regprocedure), 'SETOF rolecall.step', 'unlock_user: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.unlock_user(text, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'unlock_user: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.unlock_user(text, boolean)'::regprocedure),
   'v', 'unlock_user: it is VOLATILE'
@@ -361,7 +469,11 @@ SELECT is(
   'username text',
   'user_dependencies: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.user_dependencies(text)'::regprocedure), 'TABLE(database text, kind text, object text, remedy text)', 'user_dependencies: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.user_dependencies(text)'::regprocedure), '"', ''),
+  'TABLE(database text, kind text, object text, remedy text)', 'user_dependencies: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.user_dependencies(text)'::regprocedure),
   's', 'user_dependencies: it is STABLE'
@@ -374,7 +486,11 @@ SELECT is(
   '',
   'version: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.version()'::regprocedure), 'text', 'version: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.version()'::regprocedure), '"', ''),
+  'text', 'version: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.version()'::regprocedure),
   'i', 'version: it is IMMUTABLE'
@@ -387,7 +503,11 @@ SELECT is(
   'enable boolean DEFAULT true, dry_run boolean DEFAULT false',
   'watch_new_tables: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.watch_new_tables(boolean, boolean)'::regprocedure), 'SETOF rolecall.step', 'watch_new_tables: what it returns');
+SELECT is(
+  -- Which words the server quotes depends on its version.
+  replace(pg_get_function_result('rolecall.watch_new_tables(boolean, boolean)'::regprocedure), '"', ''),
+  'SETOF rolecall.step', 'watch_new_tables: what it returns'
+);
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.watch_new_tables(boolean, boolean)'::regprocedure),
   'v', 'watch_new_tables: it is VOLATILE'
