@@ -9,6 +9,7 @@
 DO $rolecall_plain$
 DECLARE
   v_path CONSTANT text := pg_catalog.current_setting('search_path');
+  v_messages CONSTANT text := pg_catalog.current_setting('client_min_messages');
   v_types oid[];
   v_granted text[];
   v_grants text[];
@@ -83,6 +84,8 @@ BEGIN
     RETURN;
   END IF;
 
+  -- What is there already is no news.
+  PERFORM set_config('client_min_messages', 'warning', true);
   -- What was granted on what is made anew.
   SELECT array_agg(g.name), array_agg(g.statement) INTO v_granted, v_grants
   FROM (
@@ -11137,6 +11140,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
   END LOOP;
 
   COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 2c0ba23c9773a0b7fd1d23214872ad124d7b4d85f75e14e0fbcdf9b1e2d71755';
+  PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;
