@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 2c0ba23c9773a0b7fd1d23214872ad124d7b4d85f75e14e0fbcdf9b1e2d71755'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 6eb572e567a4fa53ef89aafac0a4aef3336aadee2e0e947bc075237dc2e0b5bb'
     AND 241 <= (
       SELECT count(*)
       FROM (
@@ -3519,7 +3519,8 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid;
+    -- Before 15 a role of the server itself has a row about no object.
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 
@@ -11139,7 +11140,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 2c0ba23c9773a0b7fd1d23214872ad124d7b4d85f75e14e0fbcdf9b1e2d71755';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 6eb572e567a4fa53ef89aafac0a4aef3336aadee2e0e947bc075237dc2e0b5bb';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -9,7 +9,8 @@ import { sql } from '../sql/template.ts';
  * An operator of the extension is one row. What is in another database has its name only there; here it is the oid, for which
  * `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
  *
- * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
+ * `remedy` is to be run in that database, by a superuser, or by who has the privileges of the role and of each owner whose
+ * grant it revokes. No remedy drops an object: what the
  * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
  * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
  * What begins with SET ROLE is for that role, or for a superuser: it granted what nobody else can revoke.

@@ -97,7 +97,8 @@ export function depending(role_oid: Oid): Table<{
                  END, 'oid ' || s.objid, false
           WHERE NOT (p.here OR s.dbid = 0)
         ) AS i(type, identity, is_ours)
-        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid};
+        -- Before 15 a role of the server itself has a row about no object.
+        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid} AND s.deptype <> 'p';
     END
   `;
 }
