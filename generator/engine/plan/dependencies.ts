@@ -106,8 +106,8 @@ export function depending(role_oid: Oid): Table<{
 /**
  * What DROP OWNED does not revoke, object by object, as the statements that do
  *
- * It revokes what the owner granted, where whoever runs it has the rights of the owner, else what that role itself granted. By the caller,
- * or else by somebody with the rights of every owner.
+ * DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what whoever runs
+ * it granted. It is run by the caller, or by somebody who has the rights of every owner.
  * @volatility stable
  */
 export function left_by_drop_owned(

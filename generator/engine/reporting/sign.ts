@@ -10,9 +10,9 @@ import { thisDatabase } from '../catalogs/server.ts';
 /**
  * Signs a record with the name of the role that writes it, and says whether it is acted on
  *
- * It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded. Who is
- * none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless who names one
- * may grant that role alone.
+ * It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded. Anybody
+ * else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only where the writer
+ * is not a superuser.
  */
 export function sign_record(): Trigger {
   return sql`
@@ -47,7 +47,7 @@ export function sign_record(): Trigger {
 }
 
 /**
- * Why a definition of a reporting role, or a setting, would be an error; null where it is none
+ * Why a definition of a reporting role, or a setting, would be refused as an argument; null where it would not
  */
 export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
   return sql`

@@ -33,6 +33,5 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
-  IS 'Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it '
-     'stays';
+  IS 'Where converge() has created roles anew, writes their new oids into the records about them; the signatures stay';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;

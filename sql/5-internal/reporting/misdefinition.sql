@@ -30,5 +30,5 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, or a setting, would be an error; null where it is none';
+  IS 'Why a definition of a reporting role, or a setting, would be refused as an argument; null where it would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
