@@ -7588,6 +7588,7 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/record/renew_records.sql
+-- A superuser's call keeps who has recorded each; another caller signs them anew.
 CREATE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7621,7 +7622,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
-  IS 'Where converge() has created roles anew, writes their new oids into the records about them; the signatures stay';
+  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 73fdfaced5dd7a53197ad687c0c5695dcbe98bd4c539e934c952e69c3c65625b'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script bf5896039f7e6d1eeb3b131b7ea387ff57593e6e79c0daa7c3c4d839ba317a0d'
     AND 241 <= (
       SELECT count(*)
       FROM (
@@ -8121,6 +8121,7 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
+-- A superuser's call keeps who has recorded each; another caller signs them anew.
 CREATE OR REPLACE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8154,7 +8155,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
-  IS 'Where converge() has created roles anew, writes their new oids into the records about them; the signatures stay';
+  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
@@ -11138,7 +11139,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 73fdfaced5dd7a53197ad687c0c5695dcbe98bd4c539e934c952e69c3c65625b';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script bf5896039f7e6d1eeb3b131b7ea387ff57593e6e79c0daa7c3c4d839ba317a0d';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

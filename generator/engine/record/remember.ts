@@ -80,7 +80,9 @@ const isHealed = sql`(
 )`;
 
 /**
- * Where converge() has created roles anew, writes their new oids into the records about them; the signatures stay
+ * Where converge() has created roles anew, writes their new oids into the records about them
+ *
+ * A superuser's call keeps who has recorded each; another caller signs them anew.
  * @probes
  */
 export function renew_records(document: Jsonb): Nothing {
