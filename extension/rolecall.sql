@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script bf5896039f7e6d1eeb3b131b7ea387ff57593e6e79c0daa7c3c4d839ba317a0d'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 8aed34ea290f53262ad1d69370fc9324c68cae0f729fcef1cac5923ebef97fdf'
     AND 241 <= (
       SELECT count(*)
       FROM (
@@ -5853,11 +5853,15 @@ BEGIN
       SELECT (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.member_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.role_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
     WHERE NOT o.super
@@ -11139,7 +11143,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script bf5896039f7e6d1eeb3b131b7ea387ff57593e6e79c0daa7c3c4d839ba317a0d';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 8aed34ea290f53262ad1d69370fc9324c68cae0f729fcef1cac5923ebef97fdf';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -253,6 +253,7 @@ export class Rolecall {
    *
    * The server applies the settings of a role only to sessions that log in as that very role. So a user that
    * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
+   * It keeps that where the membership ends, or another client role follows: end it by ALTER ROLE ... RESET statement_timeout.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null
