@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script f14adb51c14f9ecc5c60b8d82d15c8027f1ad7572e79986ac51260f4a3b4f313'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 647887b6471da269a7701e1f2702a5863a699a329c200c95da76f3560e4bbac8'
     AND 241 <= (
       SELECT count(*)
       FROM (
@@ -10862,7 +10862,6 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
-  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -11146,7 +11145,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script f14adb51c14f9ecc5c60b8d82d15c8027f1ad7572e79986ac51260f4a3b4f313';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 647887b6471da269a7701e1f2702a5863a699a329c200c95da76f3560e4bbac8';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -196,7 +196,10 @@ async function testDump(container: Container, version: string): Promise<void> {
   await run('pg_restore', '--port=5433', '--exit-on-error', '--no-privileges', '--dbname=app', '/tmp/app.dump');
   assert.notEqual(await count('5433', 'app', 'rolecall.converge()'), 0);
   assert.equal(await count('5433', 'app', 'rolecall.drift()'), 0);
-  assert.equal(await count('5433', 'app', `rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])`), 0);
+  // While tables are watched, an owner that comes new is no drift; a call of its own sets its default privileges.
+  const provisioning = `rolecall.provision_reporting_roles(withheld_tables => ARRAY['token'])`;
+  assert.equal(await count('5433', 'app', `${provisioning} AS s WHERE s.operation <> 'default_privilege'`), 0);
+  assert.equal(await count('5433', 'app', provisioning), 0);
   const after = await passwordOf('5433', 'app', 'app_raw');
   assert.notEqual(after, before, 'the secret is a new one');
   assert.equal((await login('5433', 'app', 'SELECT id FROM patient', after)).text.trim(), '1');
