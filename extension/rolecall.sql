@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 8b031c8cf525339b9f9a40a841b69063375e310da7e484fe5fa789025252515c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 6cd0e2813a6b6f08f8664cefee08c14298c3ab18a0eae3540fb5d06edc0a455c'
     AND 243 <= (
       SELECT count(*)
       FROM (
@@ -4597,10 +4597,11 @@ BEGIN
     RETURN NULL;
   END IF;
   -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
-  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
-    SELECT FROM pg_auth_members AS m
-    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-  );
+  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
     WHEN lacking.change.operation IN ('create_role', 'alter_role')
@@ -4659,9 +4660,17 @@ BEGIN
                   THEN 'the predefined role gives more than a record may: grant it by a call'
                 WHEN NOT (
                   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+                  OR EXISTS (
+                    SELECT FROM pg_auth_members AS m
+                    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+                  )
                 ) THEN format('the role may not grant %I', v_name) END;
   ELSIF NOT (v_caller.rolcreaterole AND (
     pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    )
   ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
     RETURN format('the role may not change %I', v_name);
   ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
@@ -7855,8 +7864,7 @@ BEGIN
     'forget',
     CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
       ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-           refusal.entry.section, refusal.entry.key),
+    format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id),
     'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
   )::rolecall.step;
   v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
@@ -7988,7 +7996,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT DISTINCT s.*
+    SELECT s.*
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -8006,7 +8014,14 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
       ))
-    ORDER BY s.statement
+      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      AND (s.sqlstate <> '42710' OR NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS o
+        WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+          AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+      ))
+    GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+    ORDER BY min(p.section), min(p.key::text)
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
@@ -8093,7 +8108,9 @@ BEGIN
         r.resource @> '{"state": "existing"}'
         AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        q.refused IN ('42501', '42710', '42704')
+        (q.refused IN ('42501', '42710', '42704')
+         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN
@@ -11276,7 +11293,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 8b031c8cf525339b9f9a40a841b69063375e310da7e484fe5fa789025252515c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 6cd0e2813a6b6f08f8664cefee08c14298c3ab18a0eae3540fb5d06edc0a455c';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -71,11 +71,16 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
   `;
 }
 
-/** Whether a record was not acted on and will be, because the call asks for the same. Where nothing can be written, the call goes on without. */
+/**
+ * Whether a record was not acted on and will be, because the call asks for the same; also one that only its recorder's calls
+ * have acted on, who may do by now what it asks for. Where nothing can be written, the call goes on without.
+ */
 const isHealed = sql`(
-  q.refused IN (${join(
+  (q.refused IN (${join(
     (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
   )})
+   OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+      AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
   AND NOT current_setting('transaction_read_only')::boolean
 )`;
 

@@ -68,7 +68,9 @@ BEGIN
         r.resource @> '{"state": "existing"}'
         AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        q.refused IN ('42501', '42710', '42704')
+        (q.refused IN ('42501', '42710', '42704')
+         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN
