@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 6cd0e2813a6b6f08f8664cefee08c14298c3ab18a0eae3540fb5d06edc0a455c'
-    AND 243 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 9774fbe5307afa8b1d69ff72a88bae4706c4856a2d3461f66ba1fc98d956b796'
+    AND 248 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -173,6 +173,8 @@ BEGIN
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_settings', 
        'role_name text', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_shards', 
+       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_tables', 
        'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_takers', 
@@ -191,6 +193,8 @@ BEGIN
        'changes rolecall_internal.change[], passwords jsonb, document jsonb, strict boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'check_changes', 
        'changes rolecall_internal.change[], repeated integer', 'void', 0),
+      ('rolecall_internal', 'check_coordinator', 
+       '', 'void', 0),
       ('rolecall_internal', 'check_document', 
        'document jsonb', 'void', 0),
       ('rolecall_internal', 'check_handover', 
@@ -401,6 +405,8 @@ BEGIN
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_settings', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_shards', 
+       'places rolecall_internal.place[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_table_excess', 
        'places rolecall_internal.place[], groups rolecall_internal.table_group[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_watch', 
@@ -421,6 +427,8 @@ BEGIN
        'role_name text, schemas text[], withheld text[], owners text[], search_path text[]', 'jsonb', 1),
       ('rolecall_internal', 'read_secret', 
        'secret_key text, strict boolean', 'bytea', 0),
+      ('rolecall_internal', 'readable_shards', 
+       'places rolecall_internal.place[], number integer, role_oid oid, table_oid oid, shard oid', 'SETOF record', 0),
       ('rolecall_internal', 'reader_path', 
        'definition jsonb', 'jsonb', 0),
       ('rolecall_internal', 'record_key', 
@@ -485,6 +493,8 @@ BEGIN
        '', 'bytea', 0),
       ('rolecall_internal', 'sees_passwords', 
        '', 'boolean', 0),
+      ('rolecall_internal', 'shards', 
+       'table_oid oid, shard oid', 'SETOF record', 0),
       ('rolecall_internal', 'sign_record', 
        '', 'trigger', 0),
       ('rolecall_internal', 'skipped_hint', 
@@ -1224,10 +1234,13 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
+    AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN
   BEGIN
     -- Temporary tables are many, and nobody else's.
-    IF NOT EXISTS (
+    IF v_shards AND tg_tag <> 'CREATE TABLE' OR NOT EXISTS (
       SELECT FROM pg_event_trigger_ddl_commands() AS k
       WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
     ) THEN
@@ -1347,7 +1360,8 @@ BEGIN
       known AS (
         SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
                pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
-               n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               NOT v_shards AND n.nspname = ANY (s.schemas)
+                 AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
                coalesce(w.columns, '{}') AS hidden,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x
@@ -2440,6 +2454,33 @@ COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_shards$
+DECLARE
+  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_shards.role_name));
+BEGIN
+  IF v_definition IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'critical', quote_ident(audit_shards.role_name) || ' -> table grant', min(s.shard::regclass::text),
+           format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                  s.table_oid::regclass),
+           format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, audit_shards.role_name)
+    FROM rolecall_internal.shards() AS s
+    WHERE has_table_privilege(audit_shards.role_oid, s.shard, 'SELECT') AND s.table_oid IN (
+      SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+    )
+    GROUP BY s.table_oid;
+END
+$audit_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid)
+  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2810,6 +2851,33 @@ $check_changes$;
 COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer)
   IS 'Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_coordinator() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_coordinator$
+DECLARE
+  v_catalog text;
+  v_worker boolean;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c
+  WHERE c.oid = to_regclass('pg_catalog.pg_dist_local_group');
+  IF FOUND THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM pg_catalog.%I AS g WHERE g.groupid <> 0)', v_catalog) INTO v_worker;
+  END IF;
+  IF v_worker THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'this is a worker node of Citus, and reporting roles are provisioned on the coordinator',
+      HINT = 'Connect to the coordinator, and make the call there.';
+  END IF;
+END
+$check_coordinator$;
+
+COMMENT ON FUNCTION rolecall_internal.check_coordinator()
+  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would '
+     'be changed on all nodes, and the coordinator would not know it';
+REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3241,6 +3309,9 @@ BEGIN
                       rolecall_internal.untrusted_owners()),
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
+  END IF;
+  IF check_watch.enable THEN
+    PERFORM rolecall_internal.check_coordinator();
   END IF;
   -- On a standby nothing can change.
   IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
@@ -6307,13 +6378,18 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH partial AS MATERIALIZED (
+    WITH shard AS MATERIALIZED (
+      SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(plan_missing_columns.places) AS r
+    ),
+    partial AS MATERIALIZED (
       SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
              c.relacl,
              has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
              coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
                'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
-             )), false) AS whole
+             )), false) OR EXISTS (
+               SELECT FROM shard AS s WHERE s.number = p.position AND s.table_oid = c.oid
+             ) AS whole
       FROM unnest(plan_missing_columns.places) AS p
       CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
       CROSS JOIN LATERAL (
@@ -6660,6 +6736,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
   v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
     v_places, v_groups, v_missing, plan_read_access.singly
@@ -7135,6 +7212,57 @@ COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_settings(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_shards(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_shards$
+BEGIN
+  RETURN QUERY
+    WITH excess AS (
+      SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,
+             format('%I.%I', p.schema, c.relname) AS object, c.relowner AS owner, c.relowner AS grantor,
+             'SELECT' AS privileges
+      FROM rolecall_internal.readable_shards(plan_shards.places) AS r
+      JOIN pg_class AS c ON c.oid = r.table_oid
+      JOIN unnest(plan_shards.places) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
+      WHERE c.relowner <> p.role_oid
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
+  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
+     'where the table itself has nothing to revoke';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_table_excess(
   places rolecall_internal.place[],
   groups rolecall_internal.table_group[]
@@ -7609,6 +7737,24 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict '
      'also where it was encrypted with another key';
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
+RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $readable_shards$
+BEGIN
+  RETURN QUERY
+    SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
+    FROM rolecall_internal.shards() AS s
+    JOIN unnest(readable_shards.places) AS p ON s.table_oid = ANY (p.withheld)
+    WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
+END
+$readable_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[])
+  IS 'The shards that a role reads, of tables that are withheld from it or have columns that are';
+REVOKE ALL ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(definition jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8542,6 +8688,7 @@ DECLARE
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
@@ -8783,6 +8930,34 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.shards() RETURNS TABLE (table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $shards$
+DECLARE
+  v_catalog text;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
+  IF FOUND THEN
+    -- shard_name() puts the schema before the name, or not.
+    RETURN QUERY EXECUTE format(
+      'SELECT c.oid, o.shard '
+      'FROM pg_catalog.%I AS s '
+      'JOIN pg_class AS c ON (c.oid = s.logicalrelid) '
+      'CROSS JOIN LATERAL parse_ident(shard_name(s.logicalrelid, s.shardid)) AS n(parts) '
+      'CROSS JOIN LATERAL ('
+      'SELECT to_regclass(concat(c.relnamespace::regnamespace, ''.'', quote_ident(n.parts[cardinality(n.parts)])))::oid'
+      ') AS o(shard) '
+      'WHERE o.shard IS NOT NULL',
+      v_catalog
+    );
+  END IF;
+END
+$shards$;
+
+COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has, each with its distributed table';
+REVOKE ALL ON FUNCTION rolecall_internal.shards() FROM PUBLIC;
 
 -- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
 -- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
@@ -9092,6 +9267,8 @@ BEGIN
     SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      -- Where a session sees those of Citus, they are no more than parts of other tables.
+      AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END
@@ -9115,7 +9292,8 @@ BEGIN
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      WHERE g.number = ANY (tables_of.numbers);
+      WHERE g.number = ANY (tables_of.numbers)
+        AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
   END IF;
 END
 $tables_of$;
@@ -9756,6 +9934,7 @@ BEGIN
         UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
         UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
         UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_shards(audit_role.role_name, v_role)
       ) AS f
       ORDER BY array_position('{critical,warning,info}', f.severity),
                f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
@@ -10848,6 +11027,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(true);
   END IF;
@@ -11293,7 +11473,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 6cd0e2813a6b6f08f8664cefee08c14298c3ab18a0eae3540fb5d06edc0a455c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 9774fbe5307afa8b1d69ff72a88bae4706c4856a2d3461f66ba1fc98d956b796';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -201,7 +201,7 @@ export class Rolecall {
    *
    * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
    * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
    * @throws serialization_failure - other transactions kept changing the roles, or under REPEATABLE READ changed them since the snapshot
    */
@@ -376,7 +376,7 @@ export class Rolecall {
    *
    * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
    * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
   async drift(): Promise<Step[]> {
@@ -535,7 +535,7 @@ export class Rolecall {
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
    * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
    * @throws invalid_schema_name - schema public does not exist
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
    */
   async provision_reporting_role(
@@ -571,7 +571,7 @@ export class Rolecall {
    * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
    * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
    */
   async provision_reporting_roles(
@@ -769,7 +769,7 @@ export class Rolecall {
    * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
    * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
    * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
    * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
    */
   async rotate_reporting_secret(
@@ -978,7 +978,7 @@ export class Rolecall {
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - enable is null
    * @throws insufficient_privilege - the caller is not a superuser
-   * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over
+   * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over; or this is a worker node of Citus
    */
   async watch_new_tables(
     values: {

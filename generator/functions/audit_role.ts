@@ -79,6 +79,7 @@ export function audit_role(role_name: Text): Table<{
           UNION ALL SELECT * FROM rolecall_internal.audit_takers(${role_name}, v_role)
           UNION ALL SELECT * FROM rolecall_internal.audit_search_path(${role_name}, v_role)
           UNION ALL SELECT * FROM rolecall_internal.audit_publications(${role_name})
+          UNION ALL SELECT * FROM rolecall_internal.audit_shards(${role_name}, v_role)
         ) AS f
         ORDER BY array_position('{critical,warning,info}', f.severity),
                  f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";

@@ -18,7 +18,7 @@ import { rows } from './_shared.ts';
  * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
  * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
  * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
  * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
  * @example SELECT operation, target, status FROM rolecall.rotate_reporting_secret();
  */
@@ -30,6 +30,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       v_secret bytea;
       v_passwords jsonb;
     BEGIN
+      PERFORM rolecall_internal.check_coordinator();
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(true);
       END IF;

@@ -31,7 +31,7 @@ import { sql } from '../sql/template.ts';
  * @returns one row per change; none where all is as asked for
  * @throws null_value_not_allowed - enable is null
  * @throws insufficient_privilege - the caller is not a superuser
- * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over
+ * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over; or this is a worker node of Citus
  * @example SELECT operation, statement, status FROM rolecall.watch_new_tables(dry_run => true);
  */
 export function watch_new_tables(enable: Bool = true, dry_run: Bool = false): SetOf<StepRow> {

@@ -42,6 +42,7 @@ BEGIN
         UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
         UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
         UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_shards(audit_role.role_name, v_role)
       ) AS f
       ORDER BY array_position('{critical,warning,info}', f.severity),
                f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";

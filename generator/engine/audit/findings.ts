@@ -688,3 +688,29 @@ export function audit_publications(role_name: Text): SetOf<FindingRow> {
     END
   `;
 }
+
+/**
+ * Shards of Citus that a role reads, of tables that are withheld from it
+ * @volatility stable
+ */
+export function audit_shards(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+  return sql`
+    DECLARE
+      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
+    BEGIN
+      IF v_definition IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'critical', quote_ident(${role_name}) || ' -> table grant', min(s.shard::regclass::text),
+               format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                      s.table_oid::regclass),
+               format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, ${role_name})
+        FROM rolecall_internal.shards() AS s
+        WHERE has_table_privilege(${role_oid}, s.shard, 'SELECT') AND s.table_oid IN (
+          SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+        )
+        GROUP BY s.table_oid;
+    END
+  `;
+}

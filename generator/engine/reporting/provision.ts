@@ -121,6 +121,7 @@ export function run_reporting(
       v_passwords jsonb;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
+      PERFORM rolecall_internal.check_coordinator();
       PERFORM rolecall_internal.check_provisioned_here(${definitions});
       v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
       IF ${dry_run} IS NOT TRUE THEN

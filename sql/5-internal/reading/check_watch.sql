@@ -23,6 +23,9 @@ BEGIN
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
   END IF;
+  IF check_watch.enable THEN
+    PERFORM rolecall_internal.check_coordinator();
+  END IF;
   -- On a standby nothing can change.
   IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
     LOCK TABLE rolecall_internal.turn IN SHARE UPDATE EXCLUSIVE MODE;
