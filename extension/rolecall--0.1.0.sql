@@ -3025,6 +3025,7 @@ SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
   v_attempts integer := 0;
+  v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
@@ -3052,7 +3053,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
+      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
+      PERFORM set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
@@ -3467,6 +3470,10 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
+    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
@@ -5117,6 +5124,27 @@ $passwords_of$;
 COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
   IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/execute/patience.sql
+-- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+CREATE FUNCTION rolecall_internal.patience(operation text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $patience$
+BEGIN
+  RETURN CASE
+    WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
+      'alter_role', 'set_password', 'set_config', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
+    ) THEN '30s'
+    ELSE current_setting('lock_timeout')
+  END;
+END
+$patience$;
+
+COMMENT ON FUNCTION rolecall_internal.patience(text) IS 'The lock_timeout for a change';
+REVOKE ALL ON FUNCTION rolecall_internal.patience(text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/pgcrypto_schema.sql
 CREATE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 9774fbe5307afa8b1d69ff72a88bae4706c4856a2d3461f66ba1fc98d956b796'
-    AND 248 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 05534733b357f2b0bbd32294694d354e01975c15cb213c2eb82781626a051a58'
+    AND 249 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -353,6 +353,8 @@ BEGIN
        'password text, verifier text', 'boolean', 0),
       ('rolecall_internal', 'passwords_of', 
        'document jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'patience', 
+       'operation text', 'text', 0),
       ('rolecall_internal', 'pgcrypto_schema', 
        '', 'text', 0),
       ('rolecall_internal', 'pinned_by', 
@@ -3678,6 +3680,7 @@ SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
   v_attempts integer := 0;
+  v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
@@ -3705,7 +3708,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
+      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
+      PERFORM set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
@@ -4112,6 +4117,10 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
+    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
@@ -5714,6 +5723,26 @@ $passwords_of$;
 COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
   IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
+
+-- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $patience$
+BEGIN
+  RETURN CASE
+    WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
+      'alter_role', 'set_password', 'set_config', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
+    ) THEN '30s'
+    ELSE current_setting('lock_timeout')
+  END;
+END
+$patience$;
+
+COMMENT ON FUNCTION rolecall_internal.patience(text) IS 'The lock_timeout for a change';
+REVOKE ALL ON FUNCTION rolecall_internal.patience(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11473,7 +11502,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 9774fbe5307afa8b1d69ff72a88bae4706c4856a2d3461f66ba1fc98d956b796';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 05534733b357f2b0bbd32294694d354e01975c15cb213c2eb82781626a051a58';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -9,6 +9,7 @@ import {
   type Operation,
   hintFormat,
   operations,
+  patience as longest,
   privileges,
   retriedMessages,
   circular,
@@ -22,6 +23,29 @@ import { wrapped } from '../../sql/quote.ts';
 import { warnOfSkipped } from '../../sql/raise.ts';
 import { Sql, join, raw, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+
+const bounded = Object.entries(operations as Readonly<Record<string, Operation>>).flatMap(([name, { surfaced }]) =>
+  surfaced?.some(({ condition }) => condition === 'lock_not_available') ? [name] : [],
+);
+
+/**
+ * The lock_timeout for a change
+ *
+ * It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+ * @volatility stable
+ */
+export function patience(operation: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN CASE
+        WHEN current_setting('lock_timeout') = '0' AND ${operation} IN (
+          ${lines(bounded)}
+        ) THEN ${text(longest)}
+        ELSE current_setting('lock_timeout')
+      END;
+    END
+  `;
+}
 
 /** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
 const attempts = 1000;
@@ -91,7 +115,7 @@ function hintOf(): FunctionSpec {
   const format = (hint: string) => raw(wrapped(hintFormat(hint), 110));
   const hints = [...cases.values()].map(
     ({ hint, failures }) => sql`
-      WHEN v_failure IN (${join(failures.map(text))}) THEN
+      WHEN v_failure IN (${lines(failures)}) THEN
         ${
           typeof hint === 'string'
             ? format(hint)
@@ -238,6 +262,7 @@ function execute(): FunctionSpec {
     sql`
       DECLARE
         v_attempts integer := 0;
+        v_timeout text := current_setting('lock_timeout');
         v_verdict text;
         v_message text;
         v_detail text;
@@ -262,7 +287,9 @@ function execute(): FunctionSpec {
               ${before}
               ELSE NULL;
             END CASE;
+            PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
             EXECUTE rolecall_internal.statement_of(change);
+            PERFORM set_config('lock_timeout', v_timeout, true);
             EXIT;
           EXCEPTION
             -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.

@@ -79,7 +79,7 @@ SELECT alike(pg_temp.outcome('alter_role', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('alter_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'alter_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('alter_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'alter_role surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('alter_role', '55006', 'failed', false), 'raised 55006 failed: _%', 'alter_role surfaces object_in_use');
-SELECT alike(pg_temp.outcome('alter_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'alter_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('alter_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'alter_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('alter_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'alter_role surfaces internal_error');
 SELECT is(pg_temp.outcome('alter_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'alter_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('alter_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'alter_role is tried again after internal_error: tuple concurrently deleted');
@@ -109,7 +109,7 @@ SELECT alike(pg_temp.outcome('set_password', '42P01', 'failed', false), 'raised 
 SELECT alike(pg_temp.outcome('set_password', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'set_password surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('set_password', '55000', 'failed', false), 'raised 55000 failed: _%', 'set_password surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('set_password', '55006', 'failed', false), 'raised 55006 failed: _%', 'set_password surfaces object_in_use');
-SELECT alike(pg_temp.outcome('set_password', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'set_password surfaces lock_not_available');
+SELECT is(pg_temp.outcome('set_password', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'set_password surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('set_password', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'set_password surfaces internal_error');
 SELECT is(pg_temp.outcome('set_password', 'XX000', 'tuple concurrently updated', true), 'applied', 'set_password is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('set_password', 'XX000', 'tuple concurrently deleted', true), 'applied', 'set_password is tried again after internal_error: tuple concurrently deleted');
@@ -139,7 +139,7 @@ SELECT alike(pg_temp.outcome('set_config', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('set_config', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'set_config surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('set_config', '55000', 'failed', false), 'raised 55000 failed: _%', 'set_config surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('set_config', '55006', 'failed', false), 'raised 55006 failed: _%', 'set_config surfaces object_in_use');
-SELECT alike(pg_temp.outcome('set_config', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'set_config surfaces lock_not_available');
+SELECT is(pg_temp.outcome('set_config', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'set_config surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('set_config', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'set_config surfaces internal_error');
 SELECT is(pg_temp.outcome('set_config', 'XX000', 'tuple concurrently updated', true), 'applied', 'set_config is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('set_config', 'XX000', 'tuple concurrently deleted', true), 'applied', 'set_config is tried again after internal_error: tuple concurrently deleted');
@@ -259,7 +259,7 @@ SELECT is(pg_temp.outcome('grant_privilege', '42P01', 'failed', false), 'again 4
 SELECT alike(pg_temp.outcome('grant_privilege', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'grant_privilege surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('grant_privilege', '55000', 'failed', false), 'raised 55000 failed: _%', 'grant_privilege surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('grant_privilege', '55006', 'failed', false), 'raised 55006 failed: _%', 'grant_privilege surfaces object_in_use');
-SELECT alike(pg_temp.outcome('grant_privilege', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'grant_privilege surfaces lock_not_available');
+SELECT is(pg_temp.outcome('grant_privilege', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'grant_privilege surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('grant_privilege', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'grant_privilege surfaces internal_error');
 SELECT is(pg_temp.outcome('grant_privilege', 'XX000', 'tuple concurrently updated', true), 'applied', 'grant_privilege is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('grant_privilege', 'XX000', 'tuple concurrently deleted', true), 'applied', 'grant_privilege is tried again after internal_error: tuple concurrently deleted');
@@ -289,7 +289,7 @@ SELECT is(pg_temp.outcome('revoke_privilege', '42P01', 'failed', false), 'again 
 SELECT alike(pg_temp.outcome('revoke_privilege', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'revoke_privilege surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('revoke_privilege', '55000', 'failed', false), 'raised 55000 failed: _%', 'revoke_privilege surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('revoke_privilege', '55006', 'failed', false), 'raised 55006 failed: _%', 'revoke_privilege surfaces object_in_use');
-SELECT alike(pg_temp.outcome('revoke_privilege', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'revoke_privilege surfaces lock_not_available');
+SELECT is(pg_temp.outcome('revoke_privilege', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'revoke_privilege surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('revoke_privilege', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'revoke_privilege surfaces internal_error');
 SELECT is(pg_temp.outcome('revoke_privilege', 'XX000', 'tuple concurrently updated', true), 'applied', 'revoke_privilege is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('revoke_privilege', 'XX000', 'tuple concurrently deleted', true), 'applied', 'revoke_privilege is tried again after internal_error: tuple concurrently deleted');
@@ -319,7 +319,7 @@ SELECT is(pg_temp.outcome('default_privilege', '42P01', 'failed', false), 'again
 SELECT alike(pg_temp.outcome('default_privilege', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'default_privilege surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('default_privilege', '55000', 'failed', false), 'raised 55000 failed: _%', 'default_privilege surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('default_privilege', '55006', 'failed', false), 'raised 55006 failed: _%', 'default_privilege surfaces object_in_use');
-SELECT alike(pg_temp.outcome('default_privilege', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'default_privilege surfaces lock_not_available');
+SELECT is(pg_temp.outcome('default_privilege', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'default_privilege surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('default_privilege', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'default_privilege surfaces internal_error');
 SELECT is(pg_temp.outcome('default_privilege', 'XX000', 'tuple concurrently updated', true), 'applied', 'default_privilege is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('default_privilege', 'XX000', 'tuple concurrently deleted', true), 'applied', 'default_privilege is tried again after internal_error: tuple concurrently deleted');
@@ -379,7 +379,7 @@ SELECT alike(pg_temp.outcome('drop_event_trigger', '42P01', 'failed', false), 'r
 SELECT alike(pg_temp.outcome('drop_event_trigger', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'drop_event_trigger surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('drop_event_trigger', '55000', 'failed', false), 'raised 55000 failed: _%', 'drop_event_trigger surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('drop_event_trigger', '55006', 'failed', false), 'raised 55006 failed: _%', 'drop_event_trigger surfaces object_in_use');
-SELECT alike(pg_temp.outcome('drop_event_trigger', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'drop_event_trigger surfaces lock_not_available');
+SELECT is(pg_temp.outcome('drop_event_trigger', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'drop_event_trigger surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('drop_event_trigger', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'drop_event_trigger surfaces internal_error');
 SELECT is(pg_temp.outcome('drop_event_trigger', 'XX000', 'tuple concurrently updated', true), 'applied', 'drop_event_trigger is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('drop_event_trigger', 'XX000', 'tuple concurrently deleted', true), 'applied', 'drop_event_trigger is tried again after internal_error: tuple concurrently deleted');
@@ -439,7 +439,7 @@ SELECT alike(pg_temp.outcome('reassign_owned', '42P01', 'failed', false), 'raise
 SELECT alike(pg_temp.outcome('reassign_owned', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'reassign_owned surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('reassign_owned', '55000', 'failed', false), 'raised 55000 failed: _%', 'reassign_owned surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('reassign_owned', '55006', 'failed', false), 'raised 55006 failed: _%', 'reassign_owned surfaces object_in_use');
-SELECT alike(pg_temp.outcome('reassign_owned', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'reassign_owned surfaces lock_not_available');
+SELECT is(pg_temp.outcome('reassign_owned', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'reassign_owned surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('reassign_owned', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'reassign_owned surfaces internal_error');
 SELECT is(pg_temp.outcome('reassign_owned', 'XX000', 'tuple concurrently updated', true), 'applied', 'reassign_owned is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('reassign_owned', 'XX000', 'tuple concurrently deleted', true), 'applied', 'reassign_owned is tried again after internal_error: tuple concurrently deleted');
@@ -469,7 +469,7 @@ SELECT alike(pg_temp.outcome('drop_owned', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('drop_owned', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'drop_owned surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('drop_owned', '55000', 'failed', false), 'raised 55000 failed: _%', 'drop_owned surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('drop_owned', '55006', 'failed', false), 'raised 55006 failed: _%', 'drop_owned surfaces object_in_use');
-SELECT alike(pg_temp.outcome('drop_owned', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'drop_owned surfaces lock_not_available');
+SELECT is(pg_temp.outcome('drop_owned', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'drop_owned surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('drop_owned', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'drop_owned surfaces internal_error');
 SELECT is(pg_temp.outcome('drop_owned', 'XX000', 'tuple concurrently updated', true), 'applied', 'drop_owned is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('drop_owned', 'XX000', 'tuple concurrently deleted', true), 'applied', 'drop_owned is tried again after internal_error: tuple concurrently deleted');
@@ -499,7 +499,7 @@ SELECT alike(pg_temp.outcome('drop_role', '42P01', 'failed', false), 'raised 42P
 SELECT alike(pg_temp.outcome('drop_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'drop_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('drop_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'drop_role surfaces object_not_in_prerequisite_state');
 SELECT is(pg_temp.outcome('drop_role', '55006', 'failed', false), replace('raised 55006 failed: Have another role make the call.', '{caller}', quote_ident(current_user)), 'drop_role surfaces object_in_use with its hint');
-SELECT alike(pg_temp.outcome('drop_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'drop_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('drop_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'drop_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('drop_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'drop_role surfaces internal_error');
 SELECT is(pg_temp.outcome('drop_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'drop_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('drop_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'drop_role is tried again after internal_error: tuple concurrently deleted');
