@@ -936,7 +936,7 @@ COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/attribute_clauses.sql
-CREATE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb) RETURNS text
+CREATE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb, resource jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
@@ -950,13 +950,18 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
+  IF attribute_clauses.present = '{}' THEN
+    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource ->> 'connection_limit')::integer,
+                        ' VALID UNTIL ' || quote_literal(attribute_clauses.resource ->> 'valid_until'));
+  END IF;
   RETURN v_clauses;
 END
 $attribute_clauses$;
 
-COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
-  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
-REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
+  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a '
+     'role that is to be created also the limits that it had when it was recorded';
+REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_catalogs.sql
 CREATE FUNCTION rolecall_internal.audit_catalogs(principals rolecall_internal.principal[])
@@ -4552,11 +4557,13 @@ BEGIN
       VALUES ('base_roles', '{key,name}'::text[],
        '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
        '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,protected}'::text[],
+      ('roles', '{name,attributes,initial,connection_limit,valid_until,protected}'::text[],
        '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
        '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
        '&& (!exists(@."initial") || @."initial".type() == "object" && '
-       '!(@."initial".*.type() != "boolean")) && (!exists(@."protected") || '
+       '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
+       '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
+       '@."valid_until".type() == "string") && (!exists(@."protected") || '
        '@."protected".type() == "boolean"))'::jsonpath),
       ('memberships', '{member,role,admin,inherit,set}'::text[],
        '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
@@ -4835,6 +4842,43 @@ COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none, or it is not acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reporting/note_closed_schemas.sql
+CREATE FUNCTION rolecall_internal.note_closed_schemas(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_closed_schemas$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
+    FROM jsonb_array_elements(note_closed_schemas.definitions) AS d
+    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    WHERE NOT d -> 'schemas' ? s.name
+      AND NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+        WHERE x.privilege_type = 'USAGE' AND x.grantee IN (0, to_regrole(quote_ident(d ->> 'role'))::oid)
+      )
+    GROUP BY d ->> 'role'
+    ORDER BY d ->> 'role'
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format(
+        'reporting role "%s" finds nothing in schemas of its search_path: %s', v_found.role, v_found.schemas
+      ),
+      DETAIL = 'It has no USAGE on them.',
+      HINT = format('If it is to call what is there: GRANT USAGE ON SCHEMA %s TO %I', v_found.schemas, v_found.role);
+  END LOOP;
+END
+$note_closed_schemas$;
+
+COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
+  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
+     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
+     'functions in it.';
+REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/execute/note_holders.sql
 CREATE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -4872,6 +4916,44 @@ $note_holders$;
 COMMENT ON FUNCTION rolecall_internal.note_holders(text)
   IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
+
+-- sql/5-internal/run/note_no_connect.sql
+-- Whose CONNECT the call itself has skipped, a WARNING has named.
+CREATE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $note_no_connect$
+DECLARE
+  v_name text;
+  v_grant text;
+BEGIN
+  IF cardinality(note_no_connect.steps) = 0 OR has_database_privilege('public', current_database(), 'CONNECT') THEN
+    RETURN;
+  END IF;
+  FOR v_name, v_grant IN
+    SELECT DISTINCT r.rolname::text, g.statement
+    FROM unnest(note_no_connect.steps) AS s
+    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(s.target))::oid
+    CROSS JOIN LATERAL (
+      SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.rolname)
+    ) AS g(statement)
+    WHERE s.status = 'applied' AND s.operation IN ('create_role', 'alter_role', 'grant_role') AND r.rolcanlogin
+      AND NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+      AND NOT EXISTS (SELECT FROM unnest(note_no_connect.steps) AS c WHERE c.statement = g.statement)
+    ORDER BY 1
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format('role "%s" cannot connect to database "%s"', v_name, current_database()),
+      DETAIL = 'CONNECT is revoked from PUBLIC, and neither the role nor one that it inherits from has it.',
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_grant;
+  END LOOP;
+END
+$note_no_connect$;
+
+COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
+  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
+     'neither their own nor by membership nor through PUBLIC';
+REVOKE ALL ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_unmatched.sql
 CREATE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
@@ -5331,6 +5413,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
     );
   END IF;
+  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
+    );
+  END IF;
   RETURN v_changes;
 END
 $plan$;
@@ -5347,9 +5434,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 DECLARE
-  v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
   v_made jsonb := plan_client_timeouts.document -> 'roles';
-  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   RETURN QUERY
     WITH asked AS (
@@ -5377,7 +5462,8 @@ BEGIN
     ),
     member AS (
       SELECT m.role, m.member, m.position
-      FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+      FROM ROWS FROM (jsonb_to_recordset(plan_client_timeouts.document -> 'memberships')
+             AS (role text, member text, state text))
            WITH ORDINALITY AS m(role, member, state, position)
       WHERE m.state IS NULL
       UNION
@@ -5394,10 +5480,12 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
-             i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
-               OR u.rolcreaterole
-                  AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
+        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+          current_setting('server_version_num')::integer / 10000 < 16
+          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
+        )
+      ) AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
@@ -5419,8 +5507,7 @@ BEGIN
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
-    WHERE NOT o.super
-      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+    WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
       AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
       AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
@@ -5690,6 +5777,69 @@ $plan_former_operators$;
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
   IS 'The steps that take from operators what they have, where their state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/plan_left_timeouts.sql
+-- Each membership is one that is to end; without a member, all of the role are.
+CREATE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_left_timeouts$
+BEGIN
+  RETURN QUERY
+    WITH client AS (
+      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
+    ),
+    leaving AS (
+      SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
+      FROM jsonb_to_recordset(plan_left_timeouts.memberships) AS m(role text, member text, state text)
+      JOIN client AS c ON c.role = m.role
+      JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+        AND (m.member IS NULL OR e.member = to_regrole(quote_ident(m.member))::oid)
+      WHERE m.state = 'absent'
+    )
+    SELECT 'set_config', l.member,
+           format('ALTER ROLE %I ', l.member)
+             || coalesce('SET statement_timeout = ' || quote_literal(o.value), 'RESET statement_timeout'),
+           NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
+           CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
+    FROM leaving AS l
+    JOIN pg_roles AS u ON u.rolname = current_user
+    CROSS JOIN LATERAL (SELECT (
+      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+        current_setting('server_version_num')::integer / 10000 < 16
+        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
+      )
+    )) AS a(allowed)
+    LEFT JOIN LATERAL (
+      SELECT min(c.value) AS value
+      FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+      WHERE e.member = l.member_oid AND NOT EXISTS (
+        SELECT FROM leaving AS n WHERE n.role_oid = c.role_oid AND n.member_oid = e.member
+      )
+    ) AS o ON true
+    WHERE EXISTS (
+      SELECT FROM pg_db_role_setting AS p
+      WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
+    )
+      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
+      AND o.value IS DISTINCT FROM l.value
+    ORDER BY l.member;
+END
+$plan_left_timeouts$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb)
+  IS 'The timeouts that members of client roles lose with the membership, or where the client role is dropped: what '
+     'they have of it is replaced by what another client role of theirs has, or ends';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_lost_grants.sql
 CREATE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
@@ -6354,6 +6504,13 @@ BEGIN
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
     CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF rolecall_internal.newest_record(
+      'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
+    ) IS NOT NULL THEN
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_left_timeouts(
+        jsonb_build_array(jsonb_build_object('role', v_wanted.name, 'state', 'absent'))
+      );
+    END IF;
     RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
       v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
     );
@@ -6532,7 +6689,7 @@ BEGIN
       END IF;
     END IF;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-      || rolecall_internal.attribute_clauses(v_present, v_wanted);
+      || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
@@ -7112,6 +7269,7 @@ BEGIN
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
   PERFORM rolecall_internal.warn_about_path(provision.definitions);
+  PERFORM rolecall_internal.note_closed_schemas(provision.definitions);
   PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
@@ -7512,6 +7670,12 @@ BEGIN
   ELSIF refusal.entry.sqlstate <> '42501'
     OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   THEN
+    IF refusal.entry.section = 'roles' AND refusal.entry.sqlstate = '42501'
+      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    THEN
+      v_step.operation := 'alter_role';
+      v_step.statement := 'SELECT * FROM rolecall.create_base_roles()';
+    END IF;
     RETURN v_step;
   ELSIF refusal.entry.made_in <> (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
@@ -7663,7 +7827,9 @@ BEGIN
       RAISE WARNING USING
         ERRCODE = v_step.sqlstate,
         MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+        HINT = CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                    THEN 'It is recorded, and not acted on. Make the call again as who may do it, or forget it: '
+                    ELSE 'It is recorded, and not acted on. What ends that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
@@ -7721,15 +7887,11 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
-                      SELECT jsonb_build_object('login', a.rolcanlogin)
-                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                    ), '{}'))
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE CASE WHEN s.section IN ('roles', 'memberships') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')
+                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')
                     ))
                     ELSE a.resource END
                   #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
@@ -7786,6 +7948,10 @@ DECLARE
   v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
+  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  IF current_setting('transaction_read_only')::boolean THEN
+    RETURN;
+  END IF;
   IF cardinality(v_old) > 0 THEN
     DELETE FROM rolecall_internal.withheld AS k
     USING unnest(v_old) AS o
@@ -8057,6 +8223,30 @@ COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
+-- sql/5-internal/record/restricted.sql
+-- What it could do and no call asked for, such as CREATEDB, it does not get back.
+CREATE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $restricted$
+BEGIN
+  RETURN restricted.resource || coalesce((
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+             'initial', restricted.resource -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
+                        || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
+             'connection_limit', nullif(a.rolconnlimit, -1),
+             'valid_until', nullif(a.rolvaliduntil, 'infinity')
+           ))
+    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(restricted.resource ->> 'name'))::oid LIMIT 1
+  ), '{}');
+END
+$restricted$;
+
+COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
+  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
+     'created anew with more';
+REVOKE ALL ON FUNCTION rolecall_internal.restricted(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/execute/role_in_question.sql
 CREATE FUNCTION rolecall_internal.role_in_question(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8129,6 +8319,7 @@ DECLARE
   v_document jsonb := rolecall_internal.masked(run.document);
   v_passwords jsonb;
   v_known text[] := '{}'::text[];
+  v_steps rolecall.step[];
   v_failures integer := 0;
   v_seen text;
   v_detail text;
@@ -8142,7 +8333,9 @@ BEGIN
       IF run.dry_run THEN
         RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      PERFORM rolecall_internal.note_no_connect(v_steps);
+      RETURN v_steps;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;

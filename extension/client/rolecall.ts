@@ -253,7 +253,8 @@ export class Rolecall {
    *
    * The server applies the settings of a role only to sessions that log in as that very role. So a user that
    * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
-   * It keeps that where the membership ends, or another client role follows: end it by ALTER ROLE ... RESET statement_timeout.
+   * Where revoke_role() ends the membership, or remove_user() drops the client role, so does that timeout. A user in a group that
+   * is in the role gets none: put it into the role itself.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null

@@ -13,7 +13,7 @@ interface Input {
 }
 
 /** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list. */
-type FieldKind = 'text' | 'boolean' | 'attributes' | 'list' | 'setting';
+type FieldKind = 'text' | 'number' | 'boolean' | 'attributes' | 'list' | 'setting';
 
 export interface Section {
   /**
@@ -60,6 +60,8 @@ export const sections = {
       name: 'text',
       'attributes?': 'attributes',
       'initial?': 'attributes',
+      'connection_limit?': 'number',
+      'valid_until?': 'text',
       'protected?': 'boolean',
     },
     names: ['name', 'reassign_to?'],
@@ -82,6 +84,7 @@ export const sections = {
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(${document}))
         || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
+    planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_left_timeouts(${document} -> 'memberships')`),
   },
   settings: {
     key: ['role', 'name', 'here?'],
@@ -229,6 +232,7 @@ export function namedIn(section: Sql, resource: Sql): Sql {
 /** What holds for a field of that kind, in a jsonpath. */
 const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   text: (field) => `${field}.type() == "string"`,
+  number: (field) => `${field}.type() == "number"`,
   boolean: (field) => `${field}.type() == "boolean"`,
   attributes: (field) => `${field}.type() == "object" && !(${field}.*.type() != "boolean")`,
   list: (field) => `${field}.type() == "array" && !(${field}[*].type() != "string")`,
@@ -259,9 +263,13 @@ export const recordShapes: Sql = join(
  */
 export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
   const fields = [...new Set(entries.flatMap(([, { merged = [] }]) => merged))];
-  const parts = fields.map(
-    (field) => sql`${text(field)}, (${recorded} -> ${text(field)}) || (${resource} -> ${text(field)})`,
-  );
+  const parts = fields.map((field) => {
+    const [earlier, later] = [sql`(${recorded} -> ${text(field)})`, sql`(${resource} -> ${text(field)})`];
+    // What a role was like at first, a call that finds it there does not change.
+    return field === 'initial'
+      ? sql`${text(field)}, ${later} || ${earlier}`
+      : sql`${text(field)}, ${earlier} || ${later}`;
+  });
   return sql`
     CASE WHEN ${section} IN (${named(({ merged }) => merged !== undefined)}) AND ${recorded} IS NOT NULL
       THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(

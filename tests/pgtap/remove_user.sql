@@ -62,7 +62,10 @@ SELECT count(*) FROM rolecall.add_operator('t_op');
 CREATE SCHEMA t_app;
 SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_app}');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'a client role, a member of it, an operator and a reporting role');
-SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_client')), 1, 'the client role is removed');
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.remove_user('t_client')$$,
+  $$VALUES ('ALTER ROLE t_carol RESET statement_timeout'), ('DROP ROLE t_client')$$, 'the client role is removed, and what its member had of it'
+);
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'its settings and the memberships in it are forgotten');
 SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t_op')$$)), '2BP01', 'an operator has privileges');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_op', drop_owned => true)), 2, 'with which it is removed');

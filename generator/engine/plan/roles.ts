@@ -72,7 +72,7 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
           END IF;
         END IF;
         v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-          || rolecall_internal.attribute_clauses(v_present, v_wanted);
+          || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
         IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
           v_changes := v_changes
             || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
@@ -94,10 +94,11 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
 }
 
 /**
- * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each
+ * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a role that
+ * is to be created also the limits that it had when it was recorded
  * @volatility immutable
  */
-export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> {
+export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb): Returns<Text> {
   return sql`
     DECLARE
       v_clauses text := '';
@@ -109,6 +110,10 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> 
         v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
           || upper(v_word COLLATE "C");
       END LOOP;
+      IF ${present} = '{}' THEN
+        v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (${resource} ->> 'connection_limit')::integer,
+                            ' VALID UNTIL ' || quote_literal(${resource} ->> 'valid_until'));
+      END IF;
       RETURN v_clauses;
     END
   `;

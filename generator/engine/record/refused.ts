@@ -245,6 +245,12 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
       ELSIF ${entry}.sqlstate <> ${beyondRights}
         OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
       THEN
+        IF ${entry}.section = 'roles' AND ${entry}.sqlstate = ${beyondRights}
+          AND ${entry}.resource @> '{"attributes": {"bypassrls": true}}'
+        THEN
+          v_step.operation := 'alter_role';
+          v_step.statement := 'SELECT * FROM rolecall.create_base_roles()';
+        END IF;
         RETURN v_step;
       ELSIF ${entry}.made_in <> ${thisDatabase} OR ${entry}.roles IS NULL THEN
         RETURN NULL;
@@ -309,7 +315,9 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
           RAISE WARNING USING
             ERRCODE = v_step.sqlstate,
             MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-            HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+            HINT = CASE WHEN v_step.sqlstate = ${beyondRights} AND v_step.operation = 'forget'
+                        THEN 'It is recorded, and not acted on. Make the call again as who may do it, or forget it: '
+                        ELSE 'It is recorded, and not acted on. What ends that: ' END || v_step.statement;
         END IF;
         v_steps := v_steps || v_step;
       END LOOP;

@@ -49,7 +49,7 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
           SELECT a.key,
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                       WHEN q.resource IS NULL AND a.resource ? 'initial'
-                        THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)})
+                        THEN rolecall_internal.restricted(a.resource)
                       ELSE ${mergedWith(sql`s.section`, sql`q.resource`, sql`a.resource`)}
                  END
           OFFSET 0
@@ -196,14 +196,29 @@ const isOfNobody = (section: Sql, resource: Sql) => sql`(
     to_regrole(quote_ident(${resource} ->> 'role')), to_regrole(quote_ident(${resource} ->> 'member')))
 )`;
 
-/** What a role that was there before it was asked for could not do, so that it is not made anew with more. */
-const restrictions = (name: Sql) => sql`
-  coalesce((
-    SELECT jsonb_build_object('login', a.rolcanlogin)
-           || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${name}))::oid LIMIT 1
-  ), '{}')
-`;
+/**
+ * A role as it is recorded at first: with what it could not do where it was there before, so that it is not created anew
+ * with more
+ *
+ * What it could do and no call asked for, such as CREATEDB, it does not get back.
+ * @volatility stable
+ * @probes
+ */
+export function restricted(resource: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN ${resource} || coalesce((
+        SELECT jsonb_strip_nulls(jsonb_build_object(
+                 'initial', ${resource} -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
+                            || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
+                 'connection_limit', nullif(a.rolconnlimit, -1),
+                 'valid_until', nullif(a.rolvaliduntil, 'infinity')
+               ))
+        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${resource} ->> 'name'))::oid LIMIT 1
+      ), '{}');
+    END
+  `;
+}
 
 /** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them. */
 const recordsAbout = (name: Sql): Sql => sql`

@@ -88,6 +88,7 @@ export function provision(definitions: Jsonb, rotate_after: Interval, realign: B
       PERFORM rolecall_internal.warn_about_members(${definitions});
       PERFORM rolecall_internal.note_unmatched(${definitions});
       PERFORM rolecall_internal.warn_about_path(${definitions});
+      PERFORM rolecall_internal.note_closed_schemas(${definitions});
       PERFORM rolecall_internal.warn_about_rows(${definitions});
       v_steps := rolecall_internal.run_reporting(
         ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}

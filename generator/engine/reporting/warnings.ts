@@ -163,6 +163,39 @@ export function warn_about_path(definitions: Jsonb): Nothing {
   `;
 }
 
+/**
+ * Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them is not
+ * found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the functions in it.
+ */
+export function note_closed_schemas(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_found record;
+    BEGIN
+      FOR v_found IN
+        SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
+        FROM jsonb_array_elements(${definitions}) AS d
+        CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+        JOIN pg_namespace AS n ON n.nspname = s.name
+        WHERE NOT d -> 'schemas' ? s.name
+          AND NOT EXISTS (
+            SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+            WHERE x.privilege_type = 'USAGE' AND x.grantee IN (0, to_regrole(quote_ident(d ->> 'role'))::oid)
+          )
+        GROUP BY d ->> 'role'
+        ORDER BY d ->> 'role'
+      LOOP
+        RAISE NOTICE USING
+          MESSAGE = format(
+            'reporting role "%s" finds nothing in schemas of its search_path: %s', v_found.role, v_found.schemas
+          ),
+          DETAIL = 'It has no USAGE on them.',
+          HINT = format('If it is to call what is there: GRANT USAGE ON SCHEMA %s TO %I', v_found.schemas, v_found.role);
+      END LOOP;
+    END
+  `;
+}
+
 /** Whether a table, c, or some of its columns, is read by the role of a place. */
 const readsSome = (place: Sql) => sql`(c.oid <> ALL (${place}.withheld) OR ${place}.partial ? c.oid::text)`;
 

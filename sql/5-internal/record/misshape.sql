@@ -16,11 +16,13 @@ BEGIN
       VALUES ('base_roles', '{key,name}'::text[],
        '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
        '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,protected}'::text[],
+      ('roles', '{name,attributes,initial,connection_limit,valid_until,protected}'::text[],
        '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
        '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
        '&& (!exists(@."initial") || @."initial".type() == "object" && '
-       '!(@."initial".*.type() != "boolean")) && (!exists(@."protected") || '
+       '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
+       '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
+       '@."valid_until".type() == "string") && (!exists(@."protected") || '
        '@."protected".type() == "boolean"))'::jsonpath),
       ('memberships', '{member,role,admin,inherit,set}'::text[],
        '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '

@@ -37,6 +37,12 @@ BEGIN
   ELSIF refusal.entry.sqlstate <> '42501'
     OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   THEN
+    IF refusal.entry.section = 'roles' AND refusal.entry.sqlstate = '42501'
+      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    THEN
+      v_step.operation := 'alter_role';
+      v_step.statement := 'SELECT * FROM rolecall.create_base_roles()';
+    END IF;
     RETURN v_step;
   ELSIF refusal.entry.made_in <> (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
