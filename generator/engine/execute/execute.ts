@@ -158,7 +158,11 @@ function surface(): FunctionSpec {
     'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
     sql`
       DECLARE
-        v_hint text := rolecall_internal.hint_of(change.operation, code);
+        -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+        v_hint text := rolecall_internal.hint_of(
+          change.operation,
+          CASE WHEN message = 'no possible grantors' THEN ${text(sqlstates.insufficient_privilege)} ELSE code END
+        );
         v_role text := rolecall_internal.role_in_question(change);
         v_oid oid := to_regrole(quote_ident(v_role))::oid;
       BEGIN
