@@ -8887,7 +8887,11 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  v_hint text := rolecall_internal.hint_of(
+    change.operation,
+    CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
+  );
   v_role text := rolecall_internal.role_in_question(change);
   v_oid oid := to_regrole(quote_ident(v_role))::oid;
 BEGIN

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 4afd1b1e17f34bebbad14d1489fdac9d20d5cc03d2ccba325cdbf3177fdae561'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 326ad97fc551acb9b9f0563a92f665e293a0ac27b7ea2b77e2fb849a0e23cd68'
     AND 253 <= (
       SELECT count(*)
       FROM (
@@ -9411,7 +9411,11 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  v_hint text := rolecall_internal.hint_of(
+    change.operation,
+    CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
+  );
   v_role text := rolecall_internal.role_in_question(change);
   v_oid oid := to_regrole(quote_ident(v_role))::oid;
 BEGIN
@@ -11699,7 +11703,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 4afd1b1e17f34bebbad14d1489fdac9d20d5cc03d2ccba325cdbf3177fdae561';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 326ad97fc551acb9b9f0563a92f665e293a0ac27b7ea2b77e2fb849a0e23cd68';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
