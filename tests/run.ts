@@ -191,7 +191,8 @@ async function main(): Promise<boolean> {
       await work(forJob).catch((error: unknown) => report(version, 'the cluster', () => Promise.reject(error)));
     }
   };
-  const lanes = Number(process.env.JOBS || Math.min(availableParallelism(), 4));
+  // One more than there are processors: a file waits for its servers, for locks and for the clock now and then.
+  const lanes = Number(process.env.JOBS || Math.min(availableParallelism() + 1, 4));
   await Promise.all(Array.from({ length: lanes }, lane));
 
   for (const line of ['', ...inShort(failures)]) console.log(line);
