@@ -180,6 +180,9 @@ async function sqitch(target: Target, ...command: string[]): Promise<unknown> {
 
 const bin = join(import.meta.dirname, 'node_modules/.bin');
 
+/** What drizzle-kit has generated, and takes seconds for: migrations to be filled in, the same for every target. */
+let generated: string | undefined;
+
 const tools: Readonly<Record<string, Tool>> = {
   'node-pg-migrate': {
     up: (target) => nodePgMigrate(target, 'up'),
@@ -229,10 +232,12 @@ const tools: Readonly<Record<string, Tool>> = {
           'schema.js': '',
           'package.json': '{ "type": "module" }',
         });
-        for (const [index, name] of ['install', 'roles'].entries()) {
-          await kit('generate', '--custom', `--name=${name}`);
-          fs.writeFileSync(join(target.folder, `drizzle/000${index}_${name}.sql`), target.sql[index]?.[0] ?? '');
-        }
+        const names = ['install', 'roles'];
+        if (generated !== undefined) fs.cpSync(generated, join(target.folder, 'drizzle'), { recursive: true });
+        else for (const name of names) await kit('generate', '--custom', `--name=${name}`);
+        generated = join(target.folder, 'drizzle');
+        for (const [index, name] of names.entries())
+          fs.writeFileSync(join(generated, `000${index}_${name}.sql`), target.sql[index]?.[0] ?? '');
       }
       await kit('migrate');
     },
