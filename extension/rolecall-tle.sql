@@ -4056,6 +4056,10 @@ BEGIN
     -- The statement of a removal can begin with a GRANT to the caller.
     RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
                 THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'terminate_sessions' THEN
+    RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
@@ -8197,11 +8201,19 @@ BEGIN
   IF v_state ? 'read_access' THEN
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.
-      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+      SELECT jsonb_agg(d.definition || o.owners || jsonb_build_object('watched', EXISTS (
         SELECT FROM pg_event_trigger AS t
         WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
       )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
+      CROSS JOIN LATERAL (
+        -- An owner that does not exist, nor is to be created, creates no table.
+        SELECT CASE WHEN d.definition ? 'owners' THEN jsonb_build_object('owners', coalesce(jsonb_agg(o.name), '[]'))
+                    ELSE '{}' END
+        FROM jsonb_array_elements_text(d.definition -> 'owners') AS o(name)
+        WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
+          OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
+      ) AS o(owners)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
     v_state := v_state - 'read_access';
@@ -9338,6 +9350,47 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+-- sql/5-internal/reporting/warn_about_public_reading.sql
+CREATE FUNCTION rolecall_internal.warn_about_public_reading(places rolecall_internal.place[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_public_reading$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT p.role, string_agg(DISTINCT concat(c.oid::regclass, '.' || quote_ident(k.column_name)), ', ') AS tables,
+           string_agg(DISTINCT format('REVOKE SELECT ON %s FROM PUBLIC', c.oid::regclass), '; ') AS revokes
+    FROM unnest(warn_about_public_reading.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
+    JOIN pg_class AS c ON c.oid = t.oid
+    WHERE EXISTS (
+      SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+      UNION ALL
+      SELECT FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      WHERE a.attrelid = c.oid AND a.attname = coalesce(k.column_name, a.attname) AND NOT a.attisdropped
+        AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+    )
+    GROUP BY p.role
+    ORDER BY p.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'reporting role "%s" reads what is withheld, because PUBLIC can: %s', v_found.role, v_found.tables
+      ),
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_public_reading$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
+  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[]) FROM PUBLIC;
+
 -- sql/5-internal/secrets/warn_about_publications.sql
 CREATE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9382,6 +9435,7 @@ BEGIN
     RETURN;
   END IF;
   v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  PERFORM rolecall_internal.warn_about_public_reading(v_places);
   FOR v_found IN
     SELECT p.role,
            string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),

@@ -1,7 +1,7 @@
 /**
  * What a provisioning run says without being able to change it.
  */
-import type { Jsonb, Nothing } from '../../model/types.ts';
+import type { Jsonb, Nothing, Places } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { isWatching } from '../reading/watch.ts';
@@ -216,6 +216,7 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
         RETURN;
       END IF;
       v_places := rolecall_internal.places(${definitions}, rolecall_internal.table_groups());
+      PERFORM rolecall_internal.warn_about_public_reading(v_places);
       FOR v_found IN
         SELECT p.role,
                string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
@@ -261,6 +262,44 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
           DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
           HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
                         v_found.role);
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * Says which withheld tables and columns everybody reads, and so the role too: that is their owner's to change
+ */
+export function warn_about_public_reading(places: Places): Nothing {
+  return sql`
+    DECLARE
+      v_found record;
+    BEGIN
+      FOR v_found IN
+        SELECT p.role, string_agg(DISTINCT concat(c.oid::regclass, '.' || quote_ident(k.column_name)), ', ') AS tables,
+               string_agg(DISTINCT format('REVOKE SELECT ON %s FROM PUBLIC', c.oid::regclass), '; ') AS revokes
+        FROM unnest(${places}) AS p
+        CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+        CROSS JOIN LATERAL (
+          SELECT NULL WHERE NOT p.partial ? t.oid::text
+          UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+        ) AS k(column_name)
+        JOIN pg_class AS c ON c.oid = t.oid
+        WHERE EXISTS (
+          SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+          UNION ALL
+          SELECT FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+          WHERE a.attrelid = c.oid AND a.attname = coalesce(k.column_name, a.attname) AND NOT a.attisdropped
+            AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+        )
+        GROUP BY p.role
+        ORDER BY p.role
+      LOOP
+        RAISE WARNING USING
+          MESSAGE = format(
+            'reporting role "%s" reads what is withheld, because PUBLIC can: %s', v_found.role, v_found.tables
+          ),
+          HINT = 'Ask the owner, or a superuser, to run: ' || v_found.revokes;
       END LOOP;
     END
   `;
