@@ -862,25 +862,25 @@ DECLARE
   v_locked text[] := '{}'::text[];
   v_again boolean;
   v_is_ignored boolean := false;
+  v_is_whole boolean := false;
   v_repeated integer := 0;
   v_seen text;
   v_left text;
 BEGIN
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
   FOR v_round IN 1 .. 1000 LOOP
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
-    PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
+    EXIT WHEN cardinality(v_changes) = 0;
+    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
     v_missing := rolecall_internal.missing_roles(v_changes);
     -- In a later round a role can be missing that was there before.
     IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
+      -- would be undone keeps it from being done again.
+      EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
@@ -915,18 +915,12 @@ BEGIN
       v_done := v_done || v_step.statement;
     END LOOP;
     v_left := pg_current_snapshot()::text;
+    v_is_whole := NOT (v_again OR v_is_ignored);
     -- Nothing can be left where nobody else has committed anything since the plan.
-    IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
-      AND current_setting('transaction_isolation') = 'read committed'
-    THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
+    EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  RETURN v_steps;
 END
 $attempt$;
 
@@ -1418,14 +1412,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_publications$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' AND s.encrypted)
+  THEN
     RETURN;
   END IF;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
            'sends the secret that the password is derived from to subscribers',
-           CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
-             ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+           CASE
+             WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             WHEN EXISTS (
+               SELECT FROM pg_publication_rel AS r
+               WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+             ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+           END
     FROM pg_publication AS p
     WHERE p.puballtables OR EXISTS (
       SELECT FROM pg_publication_tables AS t
@@ -1435,7 +1437,7 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from';
+  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_reading.sql
@@ -2165,13 +2167,20 @@ COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[],
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
-CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer) RETURNS void
+CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer, round integer)
+RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_changes$
 DECLARE
   v_change rolecall_internal.change;
 BEGIN
+  IF check_changes.round = 1000 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'serialization_failure',
+      MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+      HINT = 'Try again.';
+  END IF;
   FOREACH v_change IN ARRAY check_changes.changes LOOP
     IF v_change.sqlstate IS NULL THEN
       PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);
@@ -2184,9 +2193,10 @@ BEGIN
 END
 $check_changes$;
 
-COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer)
-  IS 'Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another';
-REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
+  IS 'Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that '
+     'repeats another';
+REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_coordinator.sql
 CREATE FUNCTION rolecall_internal.check_coordinator() RETURNS void

@@ -358,6 +358,16 @@ test('logical replication of all tables breaks no call', async () => {
     { object: 'everything', remedy: 'DROP PUBLICATION everything' },
   ]);
   await admin.query('DROP PUBLICATION "one of them"');
+  await admin.query('BEGIN; UPDATE rolecall_internal.secret SET encrypted = true');
+  assert.deepEqual((await admin.query(found)).rows, []);
+  await admin.query('ROLLBACK');
+  if (cluster.version >= 15) {
+    await admin.query('CREATE PUBLICATION schemas FOR TABLES IN SCHEMA rolecall_internal');
+    const [, remedy] = (await admin.query<{ remedy: string }>(found)).rows.map((row) => row.remedy);
+    await admin.query(remedy ?? '');
+    assert.equal((await admin.query(found)).rows.length, 1);
+    await admin.query('DROP PUBLICATION schemas');
+  }
   await admin.query(`SELECT rolecall.grant_role('anonymous', 'ann'); SELECT rolecall.revoke_role('anonymous', 'ann')`);
   await admin.query('DROP PUBLICATION everything');
   await Promise.all([mallory.end(), admin.end()]);
