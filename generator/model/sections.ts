@@ -239,9 +239,9 @@ const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   setting: (field) => `${holds.text(field)} || ${holds.list(field)}`,
 };
 
-/** Rows of a section that is remembered, its fields, and a jsonpath that a record of it matches. */
-export const recordShapes: Sql = join(
-  entries.flatMap(([name, { key, fields = {} }]) => {
+/** Whether a resource is an object with the fields of its section, which hold what they can hold. */
+export function hasShape(section: Sql, resource: Sql): Sql {
+  const cases = entries.flatMap(([name, { key, fields = {} }]) => {
     if (key === undefined) return [];
     const conditions = Object.entries(fields).map(([field, kind]) => {
       const path = `@."${bare(field)}"`;
@@ -249,13 +249,18 @@ export const recordShapes: Sql = join(
     });
     return [
       sql`
-        (${text(name)}, ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[],
-         ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}::jsonpath)
+        WHEN ${text(name)}
+          THEN ${resource} - ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[] = '{}'
+               AND ${resource} @? ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}
       `,
     ];
-  }),
-  ',\n',
-);
+  });
+  return sql`
+    jsonb_typeof(${resource}) = 'object' AND CASE ${section}
+      ${cases}
+      ELSE false END
+  `;
+}
 
 /**
  * A resource together with what is recorded of it; that is null where nothing is. That a role may log in again only ends a

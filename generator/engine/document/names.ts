@@ -92,7 +92,7 @@ export function check_protected(role_name: Text): Nothing {
 const isCaller = (name: Text) => sql`${name} IN (current_user, session_user)`;
 
 /** A superuser passes every privilege check, which also tells of one that the snapshot does not show. */
-const isSuperuser = (oid: Sql) => sql`
+export const isSuperuser = (oid: Sql) => sql`
   has_table_privilege(
     ${oid}, 'pg_catalog.pg_authid', 'TRUNCATE'
   )

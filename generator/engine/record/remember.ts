@@ -224,15 +224,20 @@ export function restricted(resource: Jsonb): Returns<Jsonb> {
 const recordsAbout = (name: Sql): Sql => sql`
   -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
   -- of arrays a longer one is greater than a shorter one.
-  SELECT p.* FROM rolecall_internal.resource AS p
-  JOIN (
+  SELECT p.*
+  FROM (
     VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
            (jsonb_build_array(${name}, NULL), jsonb_build_array(${name}, true)),
            (jsonb_build_array(${name}, NULL, NULL),
             jsonb_build_array(${name}, true, true))
-  ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-  WHERE p.section IN (${sectionsOfRole(0)}) AND p.section <> 'roles'
-    AND jsonb_typeof(p.resource) = 'object'
+  ) AS k(least, greatest)
+  CROSS JOIN LATERAL (
+    SELECT p.* FROM rolecall_internal.resource AS p
+    WHERE p.key BETWEEN k.least AND k.greatest
+      AND p.section IN (${sectionsOfRole(0)}) AND p.section <> 'roles'
+    OFFSET 0 -- By the index, which would else be read as a whole.
+  ) AS p
+  WHERE jsonb_typeof(p.resource) = 'object'
   UNION ALL
   SELECT p.* FROM rolecall_internal.resource AS p
   WHERE p.section = 'memberships' AND p.key -> 1 = ${name} AND jsonb_typeof(p.resource) = 'object'
