@@ -2382,7 +2382,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
-      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
       HINT = 'Have a superuser run: ' || v_takers.revokes;
   END IF;
 END
@@ -2661,12 +2661,12 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
-      HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+      HINT = 'Have a superuser make the call in this database: only a superuser can create or drop an event trigger.';
   ELSIF check_watch.enable AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-      DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+      MESSAGE = 'the extension''s objects belong to a role that is not a superuser',
+      DETAIL = format('Whoever creates a table, superusers included, would run what that role puts there: %s.',
                       rolecall_internal.untrusted_owners()),
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
@@ -2791,7 +2791,7 @@ BEGIN
     END IF;
     IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
       v_step := rolecall_internal.step_of(
-        v_change, 'ignored', '42710', 'another transaction made it at the same moment'
+        v_change, 'ignored', '42710', 'another transaction created it at the same moment'
       );
     ELSIF v_change.password IS NULL THEN
       v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
@@ -3176,15 +3176,20 @@ DECLARE
       FROM (
         -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
         -- of arrays a longer one is greater than a shorter one.
-        SELECT p.* FROM rolecall_internal.resource AS p
-        JOIN (
+        SELECT p.*
+        FROM (
           VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
                  (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
                  (jsonb_build_array(forget_earlier.name, NULL, NULL),
                   jsonb_build_array(forget_earlier.name, true, true))
-        ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-        WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
-          AND jsonb_typeof(p.resource) = 'object'
+        ) AS k(least, greatest)
+        CROSS JOIN LATERAL (
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.key BETWEEN k.least AND k.greatest
+            AND p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
+          OFFSET 0 -- By the index, which would else be read as a whole.
+        ) AS p
+        WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p
         WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
@@ -3205,10 +3210,10 @@ BEGIN
     ) AND r.oid <> v_role
   LOOP
     RAISE WARNING USING
-      MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+      MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                        forget_earlier.name #>> '{}', v_renamed),
       DETAIL = 'It keeps its password and its privileges.',
-      HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+      HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
   END LOOP;
   IF cardinality(v_gone) > 0 THEN
     INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
@@ -4127,7 +4132,7 @@ BEGIN
   ELSIF lacking_right.section = 'watch'
     OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
   THEN
-    RETURN 'that is not for the role to ask for';
+    RETURN 'the role may not ask for that';
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
@@ -4565,46 +4570,49 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF jsonb_typeof(misshape.resource) <> 'object' OR NOT EXISTS (
-    SELECT
-    FROM (
-      VALUES ('base_roles', '{key,name}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-       '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,connection_limit,valid_until,protected}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-       '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
-       '&& (!exists(@."initial") || @."initial".type() == "object" && '
-       '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
-       '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
-       '@."valid_until".type() == "string") && (!exists(@."protected") || '
-       '@."protected".type() == "boolean"))'::jsonpath),
-      ('memberships', '{member,role,admin,inherit,set}'::text[],
-       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-       '"boolean"))'::jsonpath),
-      ('settings', '{role,name,value,here}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-       '(@."value".type() == "string" || @."value".type() == "array" && '
-       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-       '== "boolean"))'::jsonpath),
-      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-       '(!exists(@."caller") || @."caller".type() == "string") && '
-       '(!exists(@."search_path") || @."search_path".type() == "array" && '
-       '!(@."search_path"[*].type() != "string")))'::jsonpath),
-      ('watch', '{key,state}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-       '== "string"))'::jsonpath),
-      ('operators', '{role}'::text[],
-       '$ ? ((@."role".type() == "string"))'::jsonpath)
-    ) AS s(section, fields, path)
-    WHERE s.section = misshape.section AND misshape.resource - s.fields = '{}' AND misshape.resource @? s.path
-  ) THEN
+  ELSIF NOT (jsonb_typeof(misshape.resource) = 'object' AND CASE misshape.section
+    WHEN 'base_roles'
+      THEN misshape.resource - '{key,name}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+           '"string"))'
+    WHEN 'roles'
+      THEN misshape.resource - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+           '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
+           '&& (!exists(@."initial") || @."initial".type() == "object" && '
+           '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
+           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
+           '@."valid_until".type() == "string") && (!exists(@."protected") || '
+           '@."protected".type() == "boolean"))'
+    WHEN 'memberships'
+      THEN misshape.resource - '{member,role,admin,inherit,set}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+           '"boolean"))'
+    WHEN 'settings'
+      THEN misshape.resource - '{role,name,value,here}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+           '(@."value".type() == "string" || @."value".type() == "array" && '
+           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+           '== "boolean"))'
+    WHEN 'read_access'
+      THEN misshape.resource - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+           '(!exists(@."caller") || @."caller".type() == "string") && '
+           '(!exists(@."search_path") || @."search_path".type() == "array" && '
+           '!(@."search_path"[*].type() != "string")))'
+    WHEN 'watch'
+      THEN misshape.resource - '{key,state}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+           '== "string"))'
+    WHEN 'operators'
+      THEN misshape.resource - '{role}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."role".type() == "string"))'
+    ELSE false END) THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
@@ -4630,7 +4638,7 @@ BEGIN
         AND to_regrole(quote_ident(n.name)) IS NOT NULL
       ))
   ) THEN
-    RETURN 'it names a role as no role of yours can be called';
+    RETURN 'it has a role name that no call accepts';
   END IF;
   RETURN NULL;
 END
@@ -4923,7 +4931,7 @@ BEGIN
   END LOOP;
   RAISE NOTICE USING
     MESSAGE = format('waiting to drop role "%s", which other transactions use: %s', note_holders.role_name, v_holders),
-    HINT = 'To go on at once, end them by pg_terminate_backend(), or cancel this call.';
+    HINT = 'To go on at once, end them with pg_terminate_backend(), or cancel this call.';
 END
 $note_holders$;
 
@@ -5023,14 +5031,14 @@ BEGIN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
       DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
-                    ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                    ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
                          'provisioning run.' END,
       HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
-                  ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+                  ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
   END IF;
   IF v_others IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
+      MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
       HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END
@@ -5450,6 +5458,14 @@ AS $plan_client_timeouts$
 DECLARE
   v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
+  IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
+                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH asked AS (
       SELECT s.role, s.value
@@ -5715,7 +5731,7 @@ BEGIN
            CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
                 WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('takes membership in %I, which makes the tables', c.owner) END
+                  THEN format('requires membership in %I, which creates the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -5919,7 +5935,7 @@ BEGIN
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
@@ -6048,7 +6064,7 @@ BEGIN
                   string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
            NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
            CASE WHEN NOT p.allowed
-                THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+                THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
     FROM part AS p
     GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
     ORDER BY p.position, p.place, min(p.relname COLLATE "C");
@@ -6118,7 +6134,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
@@ -6599,8 +6615,8 @@ BEGIN
              NULL, ARRAY[w.member, g.role],
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                    THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
-                  WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                  WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
@@ -7041,7 +7057,7 @@ BEGIN
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL
-                    THEN 'the extension''s objects belong to a role that is no superuser'
+                    THEN 'the extension''s objects belong to a role that is not a superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
       CROSS JOIN (
@@ -7522,7 +7538,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT CASE
           WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
-            THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+            THEN '{"note": "created without a password, which is not recorded: rolecall.set_password() sets one"}'
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
@@ -7605,15 +7621,20 @@ BEGIN
         CROSS JOIN LATERAL (
           -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
           -- of arrays a longer one is greater than a shorter one.
-          SELECT p.* FROM rolecall_internal.resource AS p
-          JOIN (
+          SELECT p.*
+          FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                    (jsonb_build_array(a.name, NULL, NULL),
                     jsonb_build_array(a.name, true, true))
-          ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-          WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
-            AND jsonb_typeof(p.resource) = 'object'
+          ) AS k(least, greatest)
+          CROSS JOIN LATERAL (
+            SELECT p.* FROM rolecall_internal.resource AS p
+            WHERE p.key BETWEEN k.least AND k.greatest
+              AND p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
+            OFFSET 0 -- By the index, which would else be read as a whole.
+          ) AS p
+          WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'
@@ -7650,71 +7671,91 @@ REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 -- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
 -- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
 -- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+--
+-- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
 CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 DECLARE
-  v_step rolecall.step;
-  v_names text[];
+  v_names text[] := CASE refusal.entry.section
+    WHEN 'base_roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'memberships'
+      THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
+    WHEN 'settings'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'read_access'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'operators'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    ELSE '{}'
+  END;
+  v_operation text := 'forget';
+  v_target text;
+  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_code text;
+  v_note text;
   v_was oid;
   v_now oid;
 BEGIN
   IF refusal.entry.resource IS NULL THEN
     RETURN NULL;
   END IF;
-  v_step := ROW(
-    'forget',
-    CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
-      ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id),
-    'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
-  )::rolecall.step;
-  v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
-  IF EXISTS (
-    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
-         WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
-         WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
-    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
-    WHERE r.rolsuper
+  FOR v_position IN CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'memberships' THEN 2
+       -- There is none.
+       ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
+    IF has_table_privilege(
+      to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    ) THEN
+      v_code := '22023';
+      v_note := 'the role is a superuser, which no record changes or grants';
+    END IF;
+  END LOOP;
+  IF v_code IS NULL AND (
+    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
-    v_step.sqlstate := '22023';
-    v_step.note := 'the role is a superuser, which no record changes or grants';
-    RETURN v_step;
-  ELSIF refusal.entry.sqlstate <> '42501'
-    OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  THEN
-    IF refusal.entry.section = 'roles' AND refusal.entry.sqlstate = '42501'
+    v_code := refusal.entry.sqlstate;
+    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+    IF refusal.entry.section = 'roles' AND v_code = '42501'
       AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
     THEN
-      v_step.operation := 'alter_role';
-      v_step.statement := 'SELECT * FROM rolecall.create_base_roles()';
+      v_operation := 'alter_role';
+      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
     END IF;
-    RETURN v_step;
-  ELSIF refusal.entry.made_in <> (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  ) OR refusal.entry.roles IS NULL THEN
-    RETURN NULL;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
-    v_step.target := v_names[v_position];
+    EXIT WHEN v_code IS NOT NULL OR refusal.entry.roles IS NULL;
     v_was := refusal.entry.roles[v_position];
-    v_now := to_regrole(quote_ident(v_step.target))::oid;
+    v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
+    CONTINUE WHEN v_now = v_was;
+    EXIT WHEN refusal.entry.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
+    v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
-      v_step.sqlstate := '42710';
-      v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+      v_code := '42710';
+      v_note := 'another role has the name now: to ask for the same for it, make the call again';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
-      v_step.sqlstate := '42704';
-      v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
-      v_step.note := format(
-        'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
-      );
-    ELSE
-      CONTINUE;
+      v_code := '42704';
+      v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
+      v_note := format('the role is now called %I: rename it back, or remove it', pg_get_userbyid(v_was));
     END IF;
-    RETURN v_step;
   END LOOP;
-  RETURN NULL;
+  IF v_code IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN ROW(
+    v_operation,
+    coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
+                         ELSE refusal.entry.key ->> 0 END),
+    v_statement,
+    'skipped', v_code, v_note
+  )::rolecall.step;
 END
 $refusal$;
 
@@ -7839,11 +7880,11 @@ BEGIN
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = v_step.sqlstate,
-        MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
-                    THEN 'It is recorded, and not acted on. Make the call again as who may do it, or forget it: '
-                    ELSE 'It is recorded, and not acted on. What ends that: ' END || v_step.statement;
+        ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'It is recorded, but not acted on. '
+          || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
@@ -8705,7 +8746,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL THEN
+  IF NEW.note IS NULL AND NEW.section IN ('read_access', 'settings') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -8715,7 +8756,9 @@ BEGIN
   IF NOT v_super OR NEW.section <> 'base_roles' THEN
     NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
   END IF;
-  NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  IF NOT v_super THEN
+    NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  END IF;
   IF NEW.note IS NOT NULL THEN
     NEW.sqlstate := '42501';
   END IF;
@@ -9156,7 +9199,7 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'create_role 42710', 'create_role 23505', 'create_schema 42P06', 'create_schema 23505',
       'create_event_trigger 42710', 'create_event_trigger 23505'
-    ) THEN 'skip: another transaction made it at the same moment'
+    ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
       'alter_role 23505', 'set_password 23505', 'set_config 23505', 'grant_privilege 23505',
       'revoke_privilege 23505', 'default_privilege 23505'
@@ -9284,8 +9327,8 @@ BEGIN
       MESSAGE = format(
         'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
       ),
-      DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
-      HINT = 'What is not wanted ends by: ' || v_found.revokes;
+      DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
   END LOOP;
 END
 $warn_about_members$;
@@ -9586,7 +9629,10 @@ DECLARE
   v_takers record;
 BEGIN
   FOREACH v_change IN ARRAY withhold_powers.changes LOOP
-    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+    -- Nobody can become or administer a member that is yet to be created.
+    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+      AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
+    THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
         to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
@@ -10634,7 +10680,7 @@ EXCEPTION
 END
 $remove_operator$;
 
-COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Takes away again what `add_operator()` grants';
+COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Revokes what `add_operator()` grants';
 REVOKE ALL ON FUNCTION rolecall.remove_operator(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/remove_user.sql
@@ -10691,7 +10737,7 @@ END
 $remove_user$;
 
 COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
-  IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+  IS 'Drops a role and its memberships, and on request reassigns or drops what it owns';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/reporting_role_password.sql
@@ -11104,7 +11150,7 @@ END
 $set_secret_if_absent$;
 
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
-  IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+  IS 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 -- sql/6-functions/unlock_user.sql
@@ -11149,7 +11195,7 @@ EXCEPTION
 END
 $unlock_user$;
 
-COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user log in again that lock_user() has locked';
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user that lock_user() has locked log in again';
 REVOKE ALL ON FUNCTION rolecall.unlock_user(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/user_dependencies.sql

@@ -12,7 +12,7 @@ import { groupRole, rows } from './_shared.ts';
  *
  * BYPASSRLS is not given to a role that somebody without it could take by membership or ADMIN OPTION, such as the role that
  * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
- * row that has the statement for who can.
+ * row that has the statement for a role that can.
  *
  * @group users
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`

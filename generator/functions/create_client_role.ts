@@ -8,7 +8,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  *
  * The server applies the settings of a role only to sessions that log in as that very role. So a user that
  * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
- * Where revoke_role() ends the membership, or remove_user() drops the client role, so does that timeout. A user in a group that
+ * That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a group that
  * is in the role gets none: put it into the role itself.
  *
  * @group users

@@ -9,7 +9,7 @@ import { rows } from './_shared.ts';
  * as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
  * Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
- * of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
+ * of users are not recorded, so they are never part of it: a user that is missing would be created without one, which
  * `note` says.
  *
  * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a

@@ -5,8 +5,8 @@ import { establish } from './_shared.ts';
  * Makes one role a member of another, with the options given
  *
  * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
- * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
- * the other one is left alone.
+ * and an option that is not wanted is revoked from each of them. A role keeps the ADMIN OPTION that it has because it
+ * created the other one.
  *
  * @group users
  * @param role_name role to be a member of; it may be a predefined one, such as `pg_monitor`

@@ -61,7 +61,7 @@ export const retriedMessages = [
   'could not open relation with OID %',
 ] as const;
 
-export const madeByAnother = 'another transaction made it at the same moment';
+export const madeByAnother = 'another transaction created it at the same moment';
 const lostCreateRace: Ignored = {
   conditions: ['duplicate_object', 'unique_violation'],
   then: 'skip',

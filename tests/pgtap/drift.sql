@@ -130,7 +130,7 @@ DROP ROLE t_alice;
 SELECT results_eq(
   'SELECT operation, statement, note FROM rolecall.drift()',
   $$VALUES ('create_role', 'CREATE ROLE t_alice LOGIN',
-            'made without a password, as passwords are not recorded: rolecall.set_password() sets one'),
+            'created without a password, which is not recorded: rolecall.set_password() sets one'),
            ('grant_role', 'GRANT t_anon TO t_alice', NULL), ('grant_role', 'GRANT t_auth TO t_alice', NULL)$$,
   'a user that is gone, whose password nobody knows'
 );

@@ -3,7 +3,7 @@
  */
 import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
-import { isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
+import { noPassword, isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 
 /**
@@ -22,7 +22,7 @@ export function check_document(document: Jsonb): Nothing {
       FROM jsonb_array_elements_text(v_grantable) AS n(name)
       WHERE ${isImpossible(sql`n.name`)} AND NOT coalesce(${isPredefined(sql`n.name`)}, false);
       IF ${document} @? '$.*[*] ? (@.password == "")' THEN
-        ${raiseEmpty('password', 'Use null for a role without a password.')}
+        ${raiseEmpty('password', noPassword)}
       END IF;
     END
   `;

@@ -78,7 +78,7 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
                       string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
                NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
                CASE WHEN NOT p.allowed
-                    THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+                    THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
         FROM part AS p
         GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
         ORDER BY p.position, p.place, min(p.relname COLLATE "C");

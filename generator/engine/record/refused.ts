@@ -8,6 +8,7 @@ import { derivedSections, hasShape, keyOf, namedIn } from '../../model/sections.
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
 import { wrapped } from '../../sql/quote.ts';
+import { warnOfSkipped } from '../../sql/raise.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
 import { isAdministered } from '../catalogs/edges.ts';
@@ -108,7 +109,7 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
         WHERE ${isImpossible(sql`n.name`)}
           AND NOT (${section} = 'memberships' AND n.name = ${resource} ->> 'role' AND ${isPredefined(sql`n.name`)})
       ) THEN
-        RETURN 'it names a role as no role of yours can be called';
+        RETURN 'it has a role name that no call accepts';
       END IF;
       RETURN NULL;
     END
@@ -161,7 +162,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       ELSIF ${section} = 'watch'
         OR ${section} = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
       THEN
-        RETURN 'that is not for the role to ask for';
+        RETURN 'the role may not ask for that';
       ELSIF ${section} = 'operators' OR v_name IS NULL THEN
         RETURN NULL;
       ELSIF array_position(
@@ -255,11 +256,11 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_target := v_names[v_position];
         IF v_now <> v_was AND NOT (${entry}.section = 'base_roles' AND ${entry}.recorder = current_user) THEN
           v_code := ${anotherRole};
-          v_note := 'another role has the name by now: to ask for the same for it, make the call again';
+          v_note := 'another role has the name now: to ask for the same for it, make the call again';
         ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
           v_code := ${renamedRole};
           v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
-          v_note := format('the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was));
+          v_note := format('the role is now called %I: rename it back, or remove it', pg_get_userbyid(v_was));
         END IF;
       END LOOP;
       IF v_code IS NULL THEN
@@ -310,12 +311,17 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
         ORDER BY min(p.section), min(p.key::text)
       LOOP
         IF ${dry_run} IS NOT TRUE THEN
-          RAISE WARNING USING
-            ERRCODE = v_step.sqlstate,
-            MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-            HINT = CASE WHEN v_step.sqlstate = ${beyondRights} AND v_step.operation = 'forget'
-                        THEN 'It is recorded, and not acted on. Make the call again as who may do it, or forget it: '
-                        ELSE 'It is recorded, and not acted on. What ends that: ' END || v_step.statement;
+          ${warnOfSkipped(
+            sql`v_step.sqlstate`,
+            sql`v_step.target`,
+            sql`v_step.note`,
+            sql`
+              'It is recorded, but not acted on. '
+                || CASE WHEN v_step.sqlstate = ${beyondRights} AND v_step.operation = 'forget'
+                        THEN 'Have a role that may do it make the call again, or forget it: '
+                        ELSE 'To end that: ' END || v_step.statement
+            `,
+          )}
         END IF;
         v_steps := v_steps || v_step;
       END LOOP;

@@ -144,10 +144,10 @@ export function forget_earlier(name: Jsonb): Nothing {
         WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase} AND r.oid <> v_role
       LOOP
         RAISE WARNING USING
-          MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+          MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                            ${name} #>> '{}', v_renamed),
           DETAIL = 'It keeps its password and its privileges.',
-          HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+          HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
       END LOOP;
       IF cardinality(v_gone) > 0 THEN
         INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;

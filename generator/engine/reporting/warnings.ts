@@ -54,8 +54,8 @@ export function warn_about_members(definitions: Jsonb): Nothing {
           MESSAGE = format(
             'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
           ),
-          DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
-          HINT = 'What is not wanted ends by: ' || v_found.revokes;
+          DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+          HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
       END LOOP;
     END
   `;
@@ -109,14 +109,14 @@ export function note_unmatched(definitions: Jsonb): Nothing {
         RAISE NOTICE USING
           MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
           DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
-                        ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                        ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
                              'provisioning run.' END,
           HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
-                      ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+                      ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
       END IF;
       IF v_others IS NOT NULL THEN
         RAISE NOTICE USING
-          MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
+          MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
           HINT = 'Put double quotes around a name with capital letters, as in SQL.';
       END IF;
     END

@@ -25,7 +25,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
-      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
       HINT = 'Have a superuser run: ' || v_takers.revokes;
   END IF;
 END

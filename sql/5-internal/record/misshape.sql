@@ -78,7 +78,7 @@ BEGIN
         AND to_regrole(quote_ident(n.name)) IS NOT NULL
       ))
   ) THEN
-    RETURN 'it names a role as no role of yours can be called';
+    RETURN 'it has a role name that no call accepts';
   END IF;
   RETURN NULL;
 END

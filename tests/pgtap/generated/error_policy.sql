@@ -31,7 +31,7 @@ SELECT alike(pg_temp.outcome('create_role', '0LP01', 'failed', false), 'raised 0
 SELECT is(pg_temp.outcome('create_role', '01006', 'failed', false), 'raised 01006 failed: ', 'create_role lets privilege_not_revoked pass as it is');
 SELECT alike(pg_temp.outcome('create_role', '22004', 'failed', false), 'raised 22004 failed: _%', 'create_role surfaces null_value_not_allowed');
 SELECT alike(pg_temp.outcome('create_role', '22023', 'failed', false), 'raised 22023 failed: _%', 'create_role surfaces invalid_parameter_value');
-SELECT is(pg_temp.outcome('create_role', '23505', 'failed', false), 'ignored 23505: another transaction made it at the same moment', 'create_role is ignored after unique_violation');
+SELECT is(pg_temp.outcome('create_role', '23505', 'failed', false), 'ignored 23505: another transaction created it at the same moment', 'create_role is ignored after unique_violation');
 SELECT alike(pg_temp.outcome('create_role', '25006', 'failed', false), 'raised 25006 failed: _%', 'create_role surfaces read_only_sql_transaction');
 SELECT alike(pg_temp.outcome('create_role', '2BP01', 'failed', false), 'raised 2BP01 failed: _%', 'create_role surfaces dependent_objects_still_exist');
 SELECT alike(pg_temp.outcome('create_role', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'create_role surfaces undefined_database');
@@ -43,7 +43,7 @@ SELECT is(pg_temp.outcome('create_role', '42501', 'failed', false), replace(CASE
 SELECT alike(pg_temp.outcome('create_role', '42602', 'failed', false), 'raised 42602 failed: _%', 'create_role surfaces invalid_name');
 SELECT alike(pg_temp.outcome('create_role', '42883', 'failed', false), 'raised 42883 failed: _%', 'create_role surfaces undefined_function');
 SELECT alike(pg_temp.outcome('create_role', '42704', 'failed', false), 'raised 42704 failed: _%', 'create_role surfaces undefined_object');
-SELECT is(pg_temp.outcome('create_role', '42710', 'failed', false), 'ignored 42710: another transaction made it at the same moment', 'create_role is ignored after duplicate_object');
+SELECT is(pg_temp.outcome('create_role', '42710', 'failed', false), 'ignored 42710: another transaction created it at the same moment', 'create_role is ignored after duplicate_object');
 SELECT alike(pg_temp.outcome('create_role', '42939', 'failed', false), 'raised 42939 failed: _%', 'create_role surfaces reserved_name');
 SELECT alike(pg_temp.outcome('create_role', '42P01', 'failed', false), 'raised 42P01 failed: _%', 'create_role surfaces undefined_table');
 SELECT alike(pg_temp.outcome('create_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'create_role surfaces duplicate_schema');
@@ -211,7 +211,7 @@ SELECT alike(pg_temp.outcome('create_schema', '0LP01', 'failed', false), 'raised
 SELECT is(pg_temp.outcome('create_schema', '01006', 'failed', false), 'raised 01006 failed: ', 'create_schema lets privilege_not_revoked pass as it is');
 SELECT alike(pg_temp.outcome('create_schema', '22004', 'failed', false), 'raised 22004 failed: _%', 'create_schema surfaces null_value_not_allowed');
 SELECT alike(pg_temp.outcome('create_schema', '22023', 'failed', false), 'raised 22023 failed: _%', 'create_schema surfaces invalid_parameter_value');
-SELECT is(pg_temp.outcome('create_schema', '23505', 'failed', false), 'ignored 23505: another transaction made it at the same moment', 'create_schema is ignored after unique_violation');
+SELECT is(pg_temp.outcome('create_schema', '23505', 'failed', false), 'ignored 23505: another transaction created it at the same moment', 'create_schema is ignored after unique_violation');
 SELECT alike(pg_temp.outcome('create_schema', '25006', 'failed', false), 'raised 25006 failed: _%', 'create_schema surfaces read_only_sql_transaction');
 SELECT alike(pg_temp.outcome('create_schema', '2BP01', 'failed', false), 'raised 2BP01 failed: _%', 'create_schema surfaces dependent_objects_still_exist');
 SELECT alike(pg_temp.outcome('create_schema', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'create_schema surfaces undefined_database');
@@ -226,7 +226,7 @@ SELECT alike(pg_temp.outcome('create_schema', '42704', 'failed', false), 'raised
 SELECT alike(pg_temp.outcome('create_schema', '42710', 'failed', false), 'raised 42710 failed: _%', 'create_schema surfaces duplicate_object');
 SELECT alike(pg_temp.outcome('create_schema', '42939', 'failed', false), 'raised 42939 failed: _%', 'create_schema surfaces reserved_name');
 SELECT alike(pg_temp.outcome('create_schema', '42P01', 'failed', false), 'raised 42P01 failed: _%', 'create_schema surfaces undefined_table');
-SELECT is(pg_temp.outcome('create_schema', '42P06', 'failed', false), 'ignored 42P06: another transaction made it at the same moment', 'create_schema is ignored after duplicate_schema');
+SELECT is(pg_temp.outcome('create_schema', '42P06', 'failed', false), 'ignored 42P06: another transaction created it at the same moment', 'create_schema is ignored after duplicate_schema');
 SELECT alike(pg_temp.outcome('create_schema', '55000', 'failed', false), 'raised 55000 failed: _%', 'create_schema surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('create_schema', '55006', 'failed', false), 'raised 55006 failed: _%', 'create_schema surfaces object_in_use');
 SELECT alike(pg_temp.outcome('create_schema', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'create_schema surfaces lock_not_available');
@@ -331,7 +331,7 @@ SELECT alike(pg_temp.outcome('create_event_trigger', '0LP01', 'failed', false), 
 SELECT is(pg_temp.outcome('create_event_trigger', '01006', 'failed', false), 'raised 01006 failed: ', 'create_event_trigger lets privilege_not_revoked pass as it is');
 SELECT alike(pg_temp.outcome('create_event_trigger', '22004', 'failed', false), 'raised 22004 failed: _%', 'create_event_trigger surfaces null_value_not_allowed');
 SELECT alike(pg_temp.outcome('create_event_trigger', '22023', 'failed', false), 'raised 22023 failed: _%', 'create_event_trigger surfaces invalid_parameter_value');
-SELECT is(pg_temp.outcome('create_event_trigger', '23505', 'failed', false), 'ignored 23505: another transaction made it at the same moment', 'create_event_trigger is ignored after unique_violation');
+SELECT is(pg_temp.outcome('create_event_trigger', '23505', 'failed', false), 'ignored 23505: another transaction created it at the same moment', 'create_event_trigger is ignored after unique_violation');
 SELECT alike(pg_temp.outcome('create_event_trigger', '25006', 'failed', false), 'raised 25006 failed: _%', 'create_event_trigger surfaces read_only_sql_transaction');
 SELECT alike(pg_temp.outcome('create_event_trigger', '2BP01', 'failed', false), 'raised 2BP01 failed: _%', 'create_event_trigger surfaces dependent_objects_still_exist');
 SELECT alike(pg_temp.outcome('create_event_trigger', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'create_event_trigger surfaces undefined_database');
@@ -343,7 +343,7 @@ SELECT is(pg_temp.outcome('create_event_trigger', '42501', 'failed', false), rep
 SELECT alike(pg_temp.outcome('create_event_trigger', '42602', 'failed', false), 'raised 42602 failed: _%', 'create_event_trigger surfaces invalid_name');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42883', 'failed', false), 'raised 42883 failed: _%', 'create_event_trigger surfaces undefined_function');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42704', 'failed', false), 'raised 42704 failed: _%', 'create_event_trigger surfaces undefined_object');
-SELECT is(pg_temp.outcome('create_event_trigger', '42710', 'failed', false), 'ignored 42710: another transaction made it at the same moment', 'create_event_trigger is ignored after duplicate_object');
+SELECT is(pg_temp.outcome('create_event_trigger', '42710', 'failed', false), 'ignored 42710: another transaction created it at the same moment', 'create_event_trigger is ignored after duplicate_object');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42939', 'failed', false), 'raised 42939 failed: _%', 'create_event_trigger surfaces reserved_name');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42P01', 'failed', false), 'raised 42P01 failed: _%', 'create_event_trigger surfaces undefined_table');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'create_event_trigger surfaces duplicate_schema');
