@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7aeea64b76e54ca8baac4b3aa7943d9c09bfe2a0ded458d56421d8c536dc748b'
-    AND 254 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 8f6dfd94ea24b336456095810e58952bf854c59255f9ccdf894586a0b8d3d20b'
+    AND 255 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -202,6 +202,8 @@ BEGIN
       ('rolecall_internal', 'check_may_add_operators', 
        '', 'void', 0),
       ('rolecall_internal', 'check_no_operators_of', 
+       'role_name text', 'void', 0),
+      ('rolecall_internal', 'check_not_reporting', 
        'role_name text', 'void', 0),
       ('rolecall_internal', 'check_operator', 
        'role_name text', 'void', 0),
@@ -3032,6 +3034,24 @@ COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
   IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_not_reporting$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
+      HINT = 'It reads, and nothing else. Choose another name, or remove the role first by rolecall.remove_user().';
+  END IF;
+END
+$check_not_reporting$;
+
+COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
+  IS 'Refuses to give a reporting role what the next provisioning run would take from it';
+REVOKE ALL ON FUNCTION rolecall_internal.check_not_reporting(text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3043,8 +3063,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
-  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
@@ -3294,8 +3313,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL
-  OR rolecall_internal.other_database(check_user.username) IS NOT NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
@@ -4179,7 +4197,7 @@ BEGIN
         'superuser.'
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+      'The member granted the role to others. Revoke the role from those first.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
     WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
@@ -8592,13 +8610,21 @@ BEGIN
         WHERE n.section = 'read_access' AND n.resource IS NULL
         FOR UPDATE OF k SKIP LOCKED
       ));
+      DELETE FROM rolecall_internal.withheld AS w
+      WHERE w.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
     END IF;
   END IF;
 END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
+  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
+     'and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- A superuser's call keeps who has recorded each; another caller signs them anew.
@@ -9485,7 +9511,15 @@ DECLARE
   );
   v_role text := rolecall_internal.role_in_question(change);
   v_oid oid := to_regrole(quote_ident(v_role))::oid;
+  v_members text;
 BEGIN
+  IF change.operation = 'revoke_role' AND code = '2BP01' THEN
+    v_members := (
+      SELECT string_agg(quote_ident(pg_get_userbyid(e.member)), ', ' ORDER BY pg_get_userbyid(e.member) COLLATE "C")
+      FROM pg_auth_members AS e
+      WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
+    );
+  END IF;
   -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
   IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
     AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
@@ -9500,7 +9534,9 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+    DETAIL = concat_ws(
+      E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
+    ),
     HINT = coalesce(
       format(v_hint, quote_ident(v_role), quote_ident(current_user)),
       nullif(hint, ''),
@@ -10374,6 +10410,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -10465,6 +10504,7 @@ BEGIN
         ),
         HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_name);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -10537,6 +10577,8 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
+    PERFORM rolecall_internal.check_not_reporting(v_user);
+    PERFORM rolecall_internal.check_not_reporting(v_admin);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -10602,6 +10644,7 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
+  PERFORM rolecall_internal.check_not_reporting(create_user.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(
       jsonb_build_object(
@@ -10673,6 +10716,7 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -10843,6 +10887,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_not_reporting(grant_role.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
@@ -11492,6 +11537,7 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
+  PERFORM rolecall_internal.check_not_reporting(set_password.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(
@@ -11814,7 +11860,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7aeea64b76e54ca8baac4b3aa7943d9c09bfe2a0ded458d56421d8c536dc748b';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 8f6dfd94ea24b336456095810e58952bf854c59255f9ccdf894586a0b8d3d20b';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

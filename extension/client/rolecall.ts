@@ -226,7 +226,7 @@ export class Rolecall {
    * row that has the statement for a role that can.
    *
    * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
-   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is null and the name recorded for it is not acted on
+   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not acted on
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create or change the roles
@@ -260,7 +260,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - the timeout is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, has no unit, or is rounded to 0
+   * @throws invalid_parameter_value - the role is a superuser, the caller or a reporting role, or the timeout is not a time, has no unit, or is rounded to 0
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
    */
   async create_client_role(
@@ -284,7 +284,7 @@ export class Rolecall {
    * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the two names are the same, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
    */
   async create_test_users(
@@ -314,7 +314,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the two roles
    */
   async create_user(
@@ -341,7 +341,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
-   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
    * @throws invalid_grant_operation - the role would become a member of itself
    */
@@ -426,6 +426,7 @@ export class Rolecall {
    * created the other one.
    *
    * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+   * @throws invalid_parameter_value - the member is a reporting role
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
@@ -811,7 +812,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - an argument other than valid_until is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws undefined_object - the role does not exist
    * @throws insufficient_privilege - the caller may not alter the role
    */

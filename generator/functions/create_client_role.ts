@@ -19,7 +19,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, has no unit, or is rounded to 0
+ * @throws invalid_parameter_value - the role is a superuser, the caller or a reporting role, or the timeout is not a time, has no unit, or is rounded to 0
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
  * @example SELECT operation, statement, status FROM rolecall.create_client_role();
  */

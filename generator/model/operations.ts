@@ -173,7 +173,7 @@ export const operations = {
       { condition: 'insufficient_privilege', hint: revokeHint },
       {
         condition: 'dependent_objects_still_exist',
-        hint: 'The member granted the role on. Revoke those memberships first; DETAIL names them.',
+        hint: 'The member granted the role to others. Revoke the role from those first.',
       },
     ],
   },

@@ -158,7 +158,8 @@ export function forget_earlier(name: Jsonb): Nothing {
 }
 
 /**
- * Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone
+ * Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers and the
+ * tables that were withheld from them
  * @probes
  */
 export function remove_superseded(records: Records): Nothing {
@@ -179,6 +180,13 @@ export function remove_superseded(records: Records): Nothing {
           WHERE s.ctid = ANY (ARRAY(
             SELECT k.ctid FROM unnest(${records}) AS n
             JOIN rolecall_internal.secret AS k ON k.key = ${verifierPrefix} || (n.key ->> 0)
+            WHERE n.section = 'read_access' AND n.resource IS NULL
+            FOR UPDATE OF k SKIP LOCKED
+          ));
+          DELETE FROM rolecall_internal.withheld AS w
+          WHERE w.ctid = ANY (ARRAY(
+            SELECT k.ctid FROM unnest(${records}) AS n
+            JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
             WHERE n.section = 'read_access' AND n.resource IS NULL
             FOR UPDATE OF k SKIP LOCKED
           ));

@@ -46,7 +46,7 @@ BEGIN
         'superuser.'
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+      'The member granted the role to others. Revoke the role from those first.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
     WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN

@@ -183,7 +183,7 @@ SELECT alike(pg_temp.outcome('revoke_role', '22004', 'failed', false), 'raised 2
 SELECT alike(pg_temp.outcome('revoke_role', '22023', 'failed', false), 'raised 22023 failed: _%', 'revoke_role surfaces invalid_parameter_value');
 SELECT alike(pg_temp.outcome('revoke_role', '23505', 'failed', false), 'raised 23505 failed: _%', 'revoke_role surfaces unique_violation');
 SELECT alike(pg_temp.outcome('revoke_role', '25006', 'failed', false), 'raised 25006 failed: _%', 'revoke_role surfaces read_only_sql_transaction');
-SELECT is(pg_temp.outcome('revoke_role', '2BP01', 'failed', false), replace('raised 2BP01 failed: The member granted the role on. Revoke those memberships first; DETAIL names them.', '{caller}', quote_ident(current_user)), 'revoke_role surfaces dependent_objects_still_exist with its hint');
+SELECT is(pg_temp.outcome('revoke_role', '2BP01', 'failed', false), replace('raised 2BP01 failed: The member granted the role to others. Revoke the role from those first.', '{caller}', quote_ident(current_user)), 'revoke_role surfaces dependent_objects_still_exist with its hint');
 SELECT alike(pg_temp.outcome('revoke_role', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'revoke_role surfaces undefined_database');
 SELECT is(pg_temp.outcome('revoke_role', '38000', 'failed', false), 'raised 38000 failed: ', 'revoke_role lets external_routine_invocation_exception pass as it is');
 SELECT alike(pg_temp.outcome('revoke_role', '3F000', 'failed', false), 'raised 3F000 failed: _%', 'revoke_role surfaces invalid_schema_name');
