@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 8f6dfd94ea24b336456095810e58952bf854c59255f9ccdf894586a0b8d3d20b'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 2d6a107aa03aebcaf5a57d007559c9ce0399e47a1ee15cd62f0d6dcc10827adb'
     AND 255 <= (
       SELECT count(*)
       FROM (
@@ -2565,30 +2565,40 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT CASE WHEN NOT m.admin_option AND EXISTS (
-      SELECT FROM (
-        SELECT p.* FROM (
-          SELECT DISTINCT ON (r.section, r.key) r.*
-          FROM rolecall_internal.resource AS r
-          WHERE r.section = 'memberships'
-          AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-        ) AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-      ) AS w
-    ) THEN 'info' ELSE 'warning' END,
-           quote_ident(audit_takers.role_name) || ' -> member', quote_ident(r.rolname),
-           CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
+    WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
+      SELECT audit_takers.role_oid, quote_ident(audit_takers.role_name) COLLATE "C", NULL, NULL::name, NULL::boolean,
+             NULL::text COLLATE "C", NULL::text COLLATE "C"
+      UNION
+      SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
+             CASE WHEN NOT m.admin_option AND EXISTS (
+               SELECT FROM (
+                 SELECT p.* FROM (
+                   SELECT DISTINCT ON (r.section, r.key) r.*
+                   FROM rolecall_internal.resource AS r
+                   WHERE r.section = 'memberships'
+                   AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+                   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+                 ) AS p
+                 WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+               ) AS w
+             ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
+             format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
+                    CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                    CASE WHEN m.admin_option THEN ' CASCADE' END),
+             t.way || ' -> member'
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE NOT r.rolsuper
+        AND (m.admin_option OR NOT e.edge ? 'set_option'
+             OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+    )
+    SELECT t.severity, t.path, quote_ident(t.name),
+           CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
                 ELSE 'has what the role has, or can become it' END,
-           format('REVOKE %s FROM %I%s%s', quote_ident(audit_takers.role_name), r.rolname,
-                  CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-                  CASE WHEN m.admin_option THEN ' CASCADE' END)
-    FROM pg_auth_members AS m
-    JOIN pg_roles AS r ON r.oid = m.member
-    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-    WHERE m.roleid = audit_takers.role_oid AND NOT r.rolsuper
-      AND (m.admin_option OR NOT e.edge ? 'set_option'
-           OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}');
+           t.remedy
+    FROM taker AS t WHERE t.name IS NOT NULL;
   IF current_setting('server_version_num')::integer / 10000 < 16 THEN
     RETURN QUERY
       SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
@@ -2603,7 +2613,8 @@ END
 $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
-  IS 'Who can become a reporting role, an administrator or an operator, or administers it';
+  IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
+     'administers it';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS jsonb
@@ -11860,7 +11871,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 8f6dfd94ea24b336456095810e58952bf854c59255f9ccdf894586a0b8d3d20b';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 2d6a107aa03aebcaf5a57d007559c9ce0399e47a1ee15cd62f0d6dcc10827adb';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

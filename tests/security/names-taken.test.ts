@@ -190,6 +190,19 @@ test('the audit lists who can become a role that reports, bypasses or operates',
     );
   }
   assert.deepEqual(await found('plain_group'), []);
+  // A member of a member is one more.
+  await admin.query(`CREATE ROLE near; CREATE ROLE far LOGIN; GRANT reports TO near; GRANT near TO far`);
+  const chain = (await found('reports')).filter(({ path }) => path.endsWith('member'));
+  assert.deepEqual(
+    chain.map(({ path, object }) => `${path} ${object}`),
+    ['reports -> member near', 'reports -> near -> member far'],
+  );
+  await admin.query(chain[1]?.remedy ?? '');
+  assert.deepEqual(
+    (await found('reports')).map(({ object }) => object).filter((object) => object === 'near' || object === 'far'),
+    ['near'],
+  );
+  await admin.query('DROP ROLE near, far');
 });
 
 test('the audit lists who could put code into the search path of a reporting role', async () => {
