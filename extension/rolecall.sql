@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 2d6a107aa03aebcaf5a57d007559c9ce0399e47a1ee15cd62f0d6dcc10827adb'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 3ba192abaf100f2cfab7df6b213867fa28cc02076e7f2bc0aaa87109d4fd890e'
     AND 255 <= (
       SELECT count(*)
       FROM (
@@ -8302,8 +8302,7 @@ BEGIN
     v_code := refusal.entry.sqlstate;
     v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
     IF refusal.entry.section = 'roles' AND v_code = '42501'
-      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
-    THEN
+      AND v_names[1] = rolecall_internal.newest_record('base_roles', '["administrator"]') ->> 'name' THEN
       v_operation := 'alter_role';
       v_statement := 'SELECT * FROM rolecall.create_base_roles()';
     END IF;
@@ -11871,7 +11870,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 2d6a107aa03aebcaf5a57d007559c9ce0399e47a1ee15cd62f0d6dcc10827adb';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 3ba192abaf100f2cfab7df6b213867fa28cc02076e7f2bc0aaa87109d4fd890e';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -241,8 +241,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_code := ${entry}.sqlstate;
         v_note := format('recorded by %I: %s', ${entry}.recorder, ${entry}.note);
         IF ${entry}.section = 'roles' AND v_code = ${beyondRights}
-          AND ${entry}.resource @> '{"attributes": {"bypassrls": true}}'
-        THEN
+          AND v_names[1] = rolecall_internal.newest_record('base_roles', '["administrator"]') ->> 'name' THEN
           v_operation := 'alter_role';
           v_statement := 'SELECT * FROM rolecall.create_base_roles()';
         END IF;
