@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 3ba192abaf100f2cfab7df6b213867fa28cc02076e7f2bc0aaa87109d4fd890e'
-    AND 255 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script a367a49c0e5dcfac19fdd73989d0cca57ae3b6369bd86bca381c9b4198a2ecba'
+    AND 256 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -269,6 +269,8 @@ BEGIN
        'steps rolecall.step[], changes rolecall_internal.change[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'is_about_roles', 
        'operation text', 'boolean', 0),
+      ('rolecall_internal', 'is_administrator', 
+       'entry rolecall_internal.resource', 'boolean', 0),
       ('rolecall_internal', 'is_creator_edge', 
        'edge jsonb', 'boolean', 0),
       ('rolecall_internal', 'is_doubtful', 
@@ -4357,6 +4359,30 @@ COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
   IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
 REVOKE ALL ON FUNCTION rolecall_internal.is_about_roles(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.is_administrator(entry rolecall_internal.resource) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_administrator$
+BEGIN
+  RETURN is_administrator.entry.section = 'roles'
+    AND is_administrator.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    AND EXISTS (
+      SELECT FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'base_roles' AND r.key = '["administrator"]'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS b
+      WHERE b.resource -> 'name' = is_administrator.entry.resource -> 'name'
+    );
+END
+$is_administrator$;
+
+COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource)
+  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for '
+     'again';
+REVOKE ALL ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4771,14 +4797,19 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $lacking_right$
 DECLARE
   v_caller record;
+  v_present record;
   v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
   v_role oid := to_regrole(quote_ident(v_name))::oid;
-  v_given jsonb := coalesce(lacking_right.resource -> 'initial', '{}')
-  || coalesce(lacking_right.resource -> 'attributes', '{}');
+  -- A reporting role is denied what it has.
+  v_given jsonb := CASE lacking_right.section
+    WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
+    ELSE coalesce(lacking_right.resource -> 'initial', '{}')
+    || coalesce(lacking_right.resource -> 'attributes', '{}') END;
   v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolbypassrls INTO v_caller
+  SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
   FROM pg_roles AS r WHERE r.rolname = current_user;
+  SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
   IF v_caller.rolsuper
     -- A name that holds without a record.
     OR lacking_right.section = 'base_roles'
@@ -4808,18 +4839,25 @@ BEGIN
                     WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
                   )
                 ) THEN format('the role may not grant %I', v_name) END;
-  ELSIF NOT (v_caller.rolcreaterole AND (
-    pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
-    OR EXISTS (
-      SELECT FROM pg_auth_members AS m
-      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-    )
-  ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
+  ELSIF NOT (
+    v_caller.rolcreaterole AND (
+      pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+      OR EXISTS (
+        SELECT FROM pg_auth_members AS m
+        WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+      )
+    ) AND (v_by_admin OR NOT v_present.rolreplication)
+    OR lacking_right.section = 'settings' AND v_name = current_user
+  ) THEN
     RETURN format('the role may not change %I', v_name);
-  ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
-    OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+  ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
+      AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
+    OR NOT (v_by_admin AND v_caller.rolreplication)
+      AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+    OR v_by_admin AND NOT v_caller.rolcreatedb
+      AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
-    RETURN 'the role may not give such attributes';
+    RETURN 'the role may not give, or deny, such attributes';
   ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
     RETURN (
       SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
@@ -8301,8 +8339,7 @@ BEGIN
   ) THEN
     v_code := refusal.entry.sqlstate;
     v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF refusal.entry.section = 'roles' AND v_code = '42501'
-      AND v_names[1] = rolecall_internal.newest_record('base_roles', '["administrator"]') ->> 'name' THEN
+    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
       v_operation := 'alter_role';
       v_statement := 'SELECT * FROM rolecall.create_base_roles()';
     END IF;
@@ -11870,7 +11907,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 3ba192abaf100f2cfab7df6b213867fa28cc02076e7f2bc0aaa87109d4fd890e';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script a367a49c0e5dcfac19fdd73989d0cca57ae3b6369bd86bca381c9b4198a2ecba';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

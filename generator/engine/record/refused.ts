@@ -146,13 +146,18 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
   return sql`
     DECLARE
       v_caller record;
+      v_present record;
       v_name text := coalesce(${resource} ->> 'role', ${resource} ->> 'name');
       v_role oid := to_regrole(quote_ident(v_name))::oid;
-      v_given jsonb := ${given(resource)};
+      -- A reporting role is denied what it has.
+      v_given jsonb := CASE ${section}
+        WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
+        ELSE ${given(resource)} END;
       v_by_admin boolean := ${serverVersion} >= 16;
     BEGIN
-      SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolbypassrls INTO v_caller
+      SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
       FROM pg_roles AS r WHERE r.rolname = current_user;
+      SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
       IF v_caller.rolsuper
         -- A name that holds without a record.
         OR ${section} = 'base_roles'
@@ -174,12 +179,19 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
                          AND v_name <> ALL (${harmless}::text[])
                       THEN 'the predefined role gives more than a record may: grant it by a call'
                     WHEN NOT ${administers} THEN format('the role may not grant %I', v_name) END;
-      ELSIF NOT (v_caller.rolcreaterole AND ${administers} OR ${section} = 'settings' AND v_name = current_user) THEN
+      ELSIF NOT (
+        v_caller.rolcreaterole AND ${administers} AND (v_by_admin OR NOT v_present.rolreplication)
+        OR ${section} = 'settings' AND v_name = current_user
+      ) THEN
         RETURN format('the role may not change %I', v_name);
-      ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
-        OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+      ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
+          AND ${gives('bypassrls')}
+        OR NOT (v_by_admin AND v_caller.rolreplication)
+          AND ${gives('replication')}
+        OR v_by_admin AND NOT v_caller.rolcreatedb
+          AND ${gives('createdb')}
       THEN
-        RETURN 'the role may not give such attributes';
+        RETURN 'the role may not give, or deny, such attributes';
       ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
         RETURN (
           SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
@@ -193,6 +205,12 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
     END
   `;
 }
+
+/** Whether a record gives an attribute, or denies one that the role has. */
+const gives = (attribute: 'bypassrls' | 'createdb' | 'replication') =>
+  raw(
+    `coalesce((v_given -> '${attribute}')::boolean OR v_given ? '${attribute}' AND v_present.rol${attribute}, false)`,
+  );
 
 /**
  * Whether the caller may grant the role, and change it where it has CREATEROLE; from the rows of the catalogs too, as what
@@ -240,8 +258,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
       ) THEN
         v_code := ${entry}.sqlstate;
         v_note := format('recorded by %I: %s', ${entry}.recorder, ${entry}.note);
-        IF ${entry}.section = 'roles' AND v_code = ${beyondRights}
-          AND v_names[1] = rolecall_internal.newest_record('base_roles', '["administrator"]') ->> 'name' THEN
+        IF v_code = ${beyondRights} AND rolecall_internal.is_administrator(${entry}) THEN
           v_operation := 'alter_role';
           v_statement := 'SELECT * FROM rolecall.create_base_roles()';
         END IF;
@@ -272,6 +289,24 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_statement,
         'skipped', v_code, v_note
       )::rolecall.step;
+    END
+  `;
+}
+
+/**
+ * Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for again
+ * @volatility stable
+ * @probes
+ */
+export function is_administrator(entry: Recorded): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN ${entry}.section = 'roles'
+        AND ${entry}.resource @> '{"attributes": {"bypassrls": true}}'
+        AND EXISTS (
+          SELECT FROM ${newest(sql`r.section = 'base_roles' AND r.key = '["administrator"]'`)} AS b
+          WHERE b.resource -> 'name' = ${entry}.resource -> 'name'
+        );
     END
   `;
 }

@@ -53,8 +53,7 @@ BEGIN
   ) THEN
     v_code := refusal.entry.sqlstate;
     v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF refusal.entry.section = 'roles' AND v_code = '42501'
-      AND v_names[1] = rolecall_internal.newest_record('base_roles', '["administrator"]') ->> 'name' THEN
+    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
       v_operation := 'alter_role';
       v_statement := 'SELECT * FROM rolecall.create_base_roles()';
     END IF;
