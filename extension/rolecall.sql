@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script a367a49c0e5dcfac19fdd73989d0cca57ae3b6369bd86bca381c9b4198a2ecba'
-    AND 256 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 89597e429a0d1479d09310beb0ec1bed8cf17121a0093622a70de93e8500938f'
+    AND 257 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -136,9 +136,9 @@ BEGIN
       ('rolecall_internal', 'acting_as_heir', 
        'roles text[]', 'text[]', 0),
       ('rolecall_internal', 'acting_as_owner', 
-       'owner_oid oid, object text, advice text', 'SETOF record', 0),
+       'owner_oid oid, heir_oid oid, object text, advice text', 'SETOF record', 0),
       ('rolecall_internal', 'acting_relation', 
-       'relation oid', 'text', 0),
+       'relation oid, calls_others boolean, heir_oid oid', 'text', 0),
       ('rolecall_internal', 'apply_to_new_tables', 
        '', 'event_trigger', 0),
       ('rolecall_internal', 'attempt', 
@@ -189,6 +189,8 @@ BEGIN
        'role_oid oid, reassigns boolean, drops boolean', 'text', 0),
       ('rolecall_internal', 'bypassrls_refusal', 
        'role_name text, role_oid oid', 'rolecall_internal.change', 0),
+      ('rolecall_internal', 'calling_relations', 
+       'owner_oid oid, heir_oid oid, relation oid', 'SETOF oid', 0),
       ('rolecall_internal', 'change_present', 
        'changes rolecall_internal.change[], passwords jsonb, document jsonb, strict boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'check_changes', 
@@ -1123,7 +1125,7 @@ BEGIN
   IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(acting_as_heir.roles[1]))::oid) THEN
     RETURN ARRAY(
       SELECT format('%s. To run first: %s', a.object, a.advice)
-      FROM rolecall_internal.acting_as_owner(v_heir) AS a
+      FROM rolecall_internal.acting_as_owner(v_heir, v_heir) AS a
     );
   END IF;
   RETURN NULL;
@@ -1135,10 +1137,10 @@ COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
      'have; null where it has none, as before it is given what the first owns';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
--- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
--- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, a
--- foreign key calls functions as it, and a foreign table connects as it.
-CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid) RETURNS TABLE (object text, advice text)
+-- Beside what is said to: rules of tables and views are checked as the owner, a foreign table connects as it, and
+-- triggers run as it where a foreign key passes a change on or a subscription applies it. So may all else that a table
+-- calls: for ANALYZE, in an index, for a foreign key, or where a subscription applies changes.
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid, heir_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $acting_as_owner$
@@ -1163,7 +1165,10 @@ BEGIN
       UNION ALL
       SELECT 'pg_class'::regclass, c.oid, r.advice
       FROM pg_class AS c
-      CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid) AS r(advice)
+      LEFT JOIN rolecall_internal.calling_relations(acting_as_owner.owner_oid, acting_as_owner.heir_oid) AS b(oid)
+        ON b.oid = c.oid
+      CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid, b.oid IS NOT NULL, acting_as_owner.heir_oid)
+        AS r(advice)
       WHERE c.relowner = acting_as_owner.owner_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.advice IS NOT NULL
     ) AS f(classid, objid, advice)
     CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) AS i
@@ -1171,11 +1176,11 @@ BEGIN
 END
 $acting_as_owner$;
 
-COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid)
-  IS 'What a role owns in this database that acts as its owner, and what to do about it';
-REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid, oid)
+  IS 'What a role owns in this database that would act as its owner for an heir, and what to do about it';
+REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid, oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(relation oid) RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(relation oid, calls_others boolean, heir_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $acting_relation$
@@ -1205,19 +1210,26 @@ BEGIN
               AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
           ))
       ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
-      WHEN EXISTS (
-        SELECT FROM pg_depend AS d
-        WHERE d.refobjid >= 16384
-          AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-          AND (d.classid = 'pg_class'::regclass AND d.objid IN (
-                 SELECT x.indexrelid FROM pg_index AS x
-                 WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
-               ) OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (
-                 SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
-               ))
-      ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+      WHEN acting_relation.calls_others
+        THEN format(
+          'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
+          'wrote, or DROP TABLE %1$s', n.name
+        )
       WHEN rolecall_internal.has_calling_key(c.oid)
-        THEN format('DROP CONSTRAINT for each foreign key from or to %1$s, or DROP TABLE %1$s', n.name)
+        THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
+      ELSE (
+        -- What the owner of the one adds to it, the other has too.
+        SELECT string_agg(format(
+                 CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
+                      ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
+                 k.oid::regclass, h.inhparent::regclass
+               ), '; ' ORDER BY k.oid::regclass::text)
+        FROM pg_inherits AS h
+        JOIN pg_class AS k ON k.oid = h.inhrelid
+        JOIN pg_class AS p ON p.oid = h.inhparent
+        JOIN pg_roles AS w ON w.oid IN (k.relowner, p.relowner)
+        WHERE c.oid IN (k.oid, p.oid) AND NOT w.rolsuper AND w.oid NOT IN (c.relowner, acting_relation.heir_oid)
+      )
     END
     FROM pg_class AS c
     CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
@@ -1230,9 +1242,9 @@ BEGIN
 END
 $acting_relation$;
 
-COMMENT ON FUNCTION rolecall_internal.acting_relation(oid)
+COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner; null where it does not';
-REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
 -- was moved shows in the row that ties it to its schema.
@@ -2811,6 +2823,72 @@ COMMENT ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid)
   IS 'The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid) FROM PUBLIC;
 
+-- From the code to what depends on it, since there is less code than there are tables. What depends on a relation is
+-- no concern of it, but for keys of a column. Triggers run as whoever changes a row.
+CREATE OR REPLACE FUNCTION rolecall_internal.calling_relations(owner_oid oid, heir_oid oid) RETURNS TABLE (relation oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $calling_relations$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE stranger AS MATERIALIZED (
+      SELECT t.oid, t.typtype FROM pg_type AS t JOIN pg_roles AS w ON w.oid = t.typowner
+      WHERE t.oid >= 16384 AND NOT w.rolsuper
+        AND t.typowner NOT IN (calling_relations.owner_oid, calling_relations.heir_oid)
+    ),
+    reached(classid, objid, objsubid) AS (
+      (SELECT 'pg_proc'::regclass::oid, p.oid, 0 FROM pg_proc AS p WHERE p.oid >= 16384 AND NOT (
+        p.prokind <> 'a'
+        AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+        AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+      )
+       UNION ALL
+       SELECT 'pg_type'::regclass, t.oid, 0 FROM stranger AS t WHERE t.typtype = 'd'
+       UNION ALL
+       SELECT 'pg_cast'::regclass, k.oid, 0 FROM pg_cast AS k
+       WHERE k.oid >= 16384 AND EXISTS (SELECT FROM stranger AS t WHERE t.oid IN (k.castsource, k.casttarget))
+       UNION ALL
+       SELECT 'pg_constraint'::regclass, k.oid, 0 FROM pg_constraint AS k
+       WHERE k.oid >= 16384 AND k.contypid <> 0 AND EXISTS (
+         SELECT FROM regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+         JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+         WHERE p.provolatile <> 'i'
+       ))
+      UNION
+      SELECT n.* FROM reached AS r
+      CROSS JOIN LATERAL (
+        SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d
+        WHERE d.refclassid = r.classid AND d.refobjid = r.objid AND CASE
+          WHEN r.classid = 'pg_class'::regclass
+            THEN d.classid = 'pg_type'::regclass AND d.deptype = 'i'
+                 OR d.classid = 'pg_constraint'::regclass AND d.refobjsubid = r.objsubid AND r.objsubid > 0
+                    AND EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = d.objid AND k.contype = 'f')
+          WHEN d.classid = 'pg_proc'::regclass THEN d.deptype = 'i'
+          WHEN d.classid = 'pg_cast'::regclass THEN r.classid = 'pg_proc'::regclass
+          ELSE d.classid <> 'pg_trigger'::regclass
+        END
+        UNION ALL
+        SELECT d.refclassid, d.refobjid, 0 FROM pg_depend AS d
+        WHERE d.classid = r.classid AND d.objid = r.objid AND CASE
+          WHEN r.classid = 'pg_cast'::regclass THEN d.refclassid = 'pg_type'::regclass
+          WHEN r.classid IN ('pg_type'::regclass, 'pg_proc'::regclass) THEN false
+          WHEN r.classid = 'pg_class'::regclass
+            THEN d.deptype IN ('a', 'i') AND (
+              d.refclassid = 'pg_type'::regclass OR EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = r.objid)
+            )
+          ELSE d.deptype IN ('a', 'i') OR r.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_class'::regclass
+        END
+      ) AS n
+    )
+    SELECT DISTINCT r.objid FROM reached AS r WHERE r.classid = 'pg_class'::regclass;
+END
+$calling_relations$;
+
+COMMENT ON FUNCTION rolecall_internal.calling_relations(oid, oid)
+  IS 'Relations that depend on a function that no superuser wrote, by whatever way, on a domain or a cast that a third '
+     'role can change, or on a domain that may run a query';
+REVOKE ALL ON FUNCTION rolecall_internal.calling_relations(oid, oid) FROM PUBLIC;
+
 -- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
 -- failed, and is to be planned for each object alone. Then the one that fails is skipped.
 CREATE OR REPLACE FUNCTION rolecall_internal.change_present(
@@ -2978,7 +3056,7 @@ BEGIN
       pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
       ARRAY(
         SELECT format('%s. To run first: %s', a.object, a.advice)
-        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid, check_handover.to_oid) AS a
       )
     );
   END IF;
@@ -4038,62 +4116,50 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
      'them, and whether the caller may';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
 
--- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
--- are compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query:
--- query_to_xml() does.
+-- Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run
+-- a query.
 CREATE OR REPLACE FUNCTION rolecall_internal.has_calling_key(relation oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $has_calling_key$
 BEGIN
   RETURN EXISTS (
-    WITH RECURSIVE key AS MATERIALIZED (
-      SELECT k.* FROM pg_constraint AS k
-      WHERE k.contype = 'f' AND (k.conrelid = has_calling_key.relation OR k.confrelid = has_calling_key.relation)
-    ),
     -- ON DELETE CASCADE evaluates nothing.
-    changing AS (
-      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default FROM key AS k
-      WHERE k.conrelid = has_calling_key.relation AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
-    ),
-    type(oid) AS (
-      SELECT a.atttypid FROM key AS k
-      JOIN pg_attribute AS a ON a.attrelid IN (k.conrelid, k.confrelid)
-      WHERE a.attnum > 0 AND a.atttypid >= 16384
-      UNION
-      SELECT d.refobjid FROM type AS t
-      JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
-      WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid >= 16384
-    ),
-    expression(tree) AS (
-      SELECT c.conbin FROM pg_constraint AS c
-      WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+    WITH changing AS MATERIALIZED (
+      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default, false AS by_subscription
+      FROM pg_constraint AS k
+      WHERE k.contype = 'f' AND k.conrelid = has_calling_key.relation
+        AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
       UNION ALL
-      SELECT c.conbin FROM type AS t JOIN pg_constraint AS c ON c.contypid = t.oid
-      UNION ALL
-      SELECT d.adbin FROM pg_attrdef AS d
-      JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-      WHERE d.adrelid = has_calling_key.relation AND EXISTS (
-        SELECT FROM changing AS k WHERE a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
-      )
+      SELECT NULL, true, true FROM pg_subscription_rel AS s
+      WHERE s.srrelid = has_calling_key.relation
+         OR s.srrelid IN (SELECT a.relid FROM pg_partition_ancestors(has_calling_key.relation) AS a)
     )
-    SELECT FROM expression AS e
-    CROSS JOIN LATERAL regexp_matches(e.tree::text, 'funcid ([0-9]+)', 'g') AS m(parts)
-    JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
-    WHERE p.oid >= 16384 OR p.provolatile <> 'i'
+    SELECT FROM pg_constraint AS c
+    WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+      AND EXISTS (
+        SELECT FROM regexp_matches(c.conbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+        JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+        WHERE p.provolatile <> 'i'
+      )
     UNION ALL
-    SELECT FROM type AS t
-    JOIN pg_cast AS c ON t.oid IN (c.castsource, c.casttarget)
-    WHERE c.castfunc >= 16384 AND NOT EXISTS (
-      SELECT FROM pg_depend AS d
-      WHERE d.classid = 'pg_proc'::regclass AND d.objid = c.castfunc AND d.deptype = 'e'
+    SELECT FROM pg_attrdef AS d
+    JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+    WHERE d.adrelid = has_calling_key.relation AND EXISTS (
+      SELECT FROM changing AS k
+      WHERE k.by_subscription OR a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
+    ) AND EXISTS (
+      SELECT FROM regexp_matches(d.adbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+      JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+      WHERE p.provolatile <> 'i'
     )
   );
 END
 $has_calling_key$;
 
 COMMENT ON FUNCTION rolecall_internal.has_calling_key(oid)
-  IS 'Whether a foreign key from or to a table may call functions as the owner of one of the two';
+  IS 'Whether a query may run as the owner of a table, where a foreign key changes its rows or a subscription applies '
+     'changes';
 REVOKE ALL ON FUNCTION rolecall_internal.has_calling_key(oid) FROM PUBLIC;
 
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
@@ -5930,7 +5996,7 @@ AS $pgcrypto_schema$
 DECLARE
   v_schema text;
 BEGIN
-  -- A function of that name that is not a member of the extension is somebody else's.
+  -- Whoever installed the extension can add a function of that name to it.
   SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d
@@ -5938,7 +6004,13 @@ BEGIN
     AND d.classid = 'pg_catalog.pg_proc'::regclass
   JOIN pg_proc AS p ON p.oid = d.objid
   JOIN pg_namespace AS n ON n.oid = p.pronamespace
-  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea';
+  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea'
+    AND oidvectortypes(p.proargtypes) = 'bytea, text, text'
+    AND p.prosrc = 'pgp_sym_encrypt_bytea' AND (
+      p.prokind <> 'a'
+      AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+      AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+    );
   IF v_schema IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
@@ -9263,7 +9335,7 @@ BEGIN
   IF rolecall_internal.is_encrypting() THEN
     EXECUTE format(
       'SELECT %I.pgp_sym_encrypt_bytea('
-        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256''::text)',
       rolecall_internal.pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
     ) INTO v_sealed;
   ELSE
@@ -11907,7 +11979,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script a367a49c0e5dcfac19fdd73989d0cca57ae3b6369bd86bca381c9b4198a2ecba';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 89597e429a0d1479d09310beb0ec1bed8cf17121a0093622a70de93e8500938f';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -197,7 +197,7 @@ export function acting_as_heir(roles: Texts): Returns<Texts> {
     BEGIN
       IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(${roles}[1]))::oid) THEN
         RETURN ARRAY(
-          ${acting(sql`v_heir`)}
+          ${acting(sql`v_heir`, sql`v_heir`)}
         );
       END IF;
       RETURN NULL;
