@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 89597e429a0d1479d09310beb0ec1bed8cf17121a0093622a70de93e8500938f'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script c554d4a5f11bbdd4f8b32641215cfe30c44f04dc0781cdbefd60b4b9c20761b0'
     AND 257 <= (
       SELECT count(*)
       FROM (
@@ -5237,7 +5237,16 @@ BEGIN
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
            )::text, false
-    FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name;
+    FROM listed AS l
+    JOIN rolecall_internal.withheld AS k
+      ON k.role = l.role AND (
+        k.name = l.name OR EXISTS (
+          SELECT FROM (SELECT parse_ident(k.name), parse_ident(l.name)) AS i(was, parts)
+          CROSS JOIN LATERAL (SELECT least(cardinality(i.was), cardinality(i.parts))) AS l(shorter)
+          WHERE i.was[cardinality(i.was) - l.shorter + 1:] = i.parts[cardinality(i.parts) - l.shorter + 1:]
+            AND (k.number = 0 OR l.shorter > 1)
+        )
+      );
 END
 $meant$;
 
@@ -11979,7 +11988,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 89597e429a0d1479d09310beb0ec1bed8cf17121a0093622a70de93e8500938f';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script c554d4a5f11bbdd4f8b32641215cfe30c44f04dc0781cdbefd60b4b9c20761b0';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
