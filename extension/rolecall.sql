@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script c554d4a5f11bbdd4f8b32641215cfe30c44f04dc0781cdbefd60b4b9c20761b0'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 523955343979d9b172a244acaea74f745c9d4b6a4609c17e1555cdc26d01590d'
     AND 257 <= (
       SELECT count(*)
       FROM (
@@ -11665,7 +11665,6 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  PERFORM rolecall_internal.check_not_reporting(set_password.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(
@@ -11988,7 +11987,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script c554d4a5f11bbdd4f8b32641215cfe30c44f04dc0781cdbefd60b4b9c20761b0';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 523955343979d9b172a244acaea74f745c9d4b6a4609c17e1555cdc26d01590d';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
