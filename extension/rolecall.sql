@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 523955343979d9b172a244acaea74f745c9d4b6a4609c17e1555cdc26d01590d'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 9f7de744fbd0b3fdf8e15ef9579033862766875c4d70b618805e453588363c9a'
     AND 257 <= (
       SELECT count(*)
       FROM (
@@ -983,8 +983,12 @@ CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
-       ARRAY(
-         SELECT w FROM rolecall_internal.withheld AS w
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -1010,7 +1014,7 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
-  IS 'tables and columns that were found withheld from it, whatever they are called now';
+  IS 'tables and columns that were found withheld from it, whatever they are called now; null: none';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
@@ -1354,7 +1358,8 @@ BEGIN
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )
         FROM reader AS r
-        CROSS JOIN LATERAL unnest(r.known) AS k
+        CROSS JOIN LATERAL jsonb_to_recordset(r.known)
+          AS k(relation oid, table_oid oid, number smallint, column_name text)
         JOIN lineage AS l ON l.ancestor = k.relation
       ),
       withheld AS (
@@ -11987,7 +11992,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 523955343979d9b172a244acaea74f745c9d4b6a4609c17e1555cdc26d01590d';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 9f7de744fbd0b3fdf8e15ef9579033862766875c4d70b618805e453588363c9a';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

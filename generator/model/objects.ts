@@ -248,8 +248,12 @@ export const objects: readonly Node[] = [
     query: `SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
-       ARRAY(
-         SELECT w FROM rolecall_internal.withheld AS w
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -267,8 +271,9 @@ WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL`,
       { name: 'withheld', type: 'text[]', comment: 'tables and columns withheld from it, as in SQL' },
       {
         name: 'known',
-        type: 'rolecall_internal.withheld[]',
-        comment: 'tables and columns that were found withheld from it, whatever they are called now',
+        // Of no type of ours: whoever may read it could make a table of it, which DROP EXTENSION would have to drop.
+        type: 'jsonb',
+        comment: 'tables and columns that were found withheld from it, whatever they are called now; null: none',
       },
       { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
     ],
