@@ -3150,6 +3150,30 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
+-- sql/5-internal/granting/ended_options.sql
+CREATE FUNCTION rolecall_internal.ended_options(roles oid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_options$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(DISTINCT jsonb_build_object(
+             'kind', e.kind, 'objid', e.objid::bigint, 'objsubid', e.objsubid, 'role', e.grantee::bigint,
+             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', true
+           ))
+    FROM unnest(ended_options.roles) AS r(oid)
+    CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+    WHERE e.grantee = r.oid AND e.is_grantable
+      AND e.grantor = CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+        ELSE to_regrole(quote_ident(current_user))::oid END
+  );
+END
+$ended_options$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
+  IS 'The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_options(oid[]) FROM PUBLIC;
+
 -- sql/5-internal/execute/execute_change.sql
 CREATE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
 RETURNS rolecall.step
@@ -3387,9 +3411,11 @@ COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
      'caller may';
 REVOKE ALL ON FUNCTION rolecall_internal.given_memberships(oid) FROM PUBLIC;
 
--- sql/5-internal/plan/given_privileges.sql
-CREATE FUNCTION rolecall_internal.given_privileges(role_oid oid)
-RETURNS TABLE (target text, statement text, may boolean, is_direct boolean)
+-- sql/5-internal/granting/given_privileges.sql
+-- What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives
+-- ends for its columns too.
+CREATE FUNCTION rolecall_internal.given_privileges(roles oid[], ended jsonb)
+RETURNS TABLE (target text, statement text, may boolean, is_direct boolean, cause text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $given_privileges$
@@ -3399,9 +3425,21 @@ BEGIN
   SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   RETURN QUERY
     WITH RECURSIVE entry AS MATERIALIZED (
-      SELECT e.* FROM rolecall_internal.acl_entries(given_privileges.role_oid) AS e
+      SELECT DISTINCT ON (e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege)
+             e.*, coalesce(w.ends OR NOT x.option, false) AS ends,
+             e.is_grantable AND NOT w.ends AND x.option IS NULL AS passes_on
+      FROM unnest(given_privileges.roles) AS r(oid)
+      CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+      LEFT JOIN jsonb_to_recordset(given_privileges.ended)
+        AS x(kind text, objid oid, objsubid integer, role oid, grantor oid, privilege text, option boolean)
+        ON x.kind = e.kind AND x.objid = e.objid AND x.objsubid IN (0, e.objsubid) AND x.role = e.grantee
+          AND x.grantor = e.grantor AND x.privilege = e.privilege
+      CROSS JOIN LATERAL (
+        SELECT given_privileges.ended IS NULL AND e.grantee = ANY (given_privileges.roles)
+      ) AS w(ends)
+      ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
     ),
-    -- Who can grant what, beside the role and those who can through it.
+    -- Who can grant what, beside the roles and those who can through them.
     holder AS (
       SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
       UNION
@@ -3409,7 +3447,7 @@ BEGIN
       FROM holder AS h
       JOIN entry AS e ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
       AND h.objsubid IN (0, e.objsubid) AND e.grantor = h.role_oid
-      WHERE e.is_grantable AND e.grantee <> given_privileges.role_oid
+      WHERE e.passes_on
     ),
     judged AS (
       SELECT e.*, EXISTS (
@@ -3418,17 +3456,24 @@ BEGIN
                  AND h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
                  AND h.objsubid IN (0, e.objsubid)
              ) AS stays
-      FROM entry AS e WHERE e.grantee <> given_privileges.role_oid
+      FROM entry AS e WHERE NOT e.ends
     ),
     lost AS (
       SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
-             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = given_privileges.role_oid) AS is_direct,
-             -- A member of the owner may be taken for the role itself, whose rights it needs too.
+             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (given_privileges.roles)) AS is_direct,
+             min(pg_get_userbyid(j.grantor)::text) AS cause,
              bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
                SELECT FROM entry AS e
                WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
                AND e.objsubid IN (0, j.objsubid) AND e.grantor = e.owner AND e.grantee = v_caller.oid
                  AND e.is_grantable
+             )
+             -- A member of the owner may be taken for another role, such as the one that it is to drop.
+             OR given_privileges.ended IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
+               SELECT FROM entry AS e
+               WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
+               AND e.objsubid IN (0, j.objsubid) AND e.is_grantable AND e.grantee <> e.owner
+                 AND pg_has_role(e.grantee, 'USAGE')
              )) AS may
       FROM judged AS j
       WHERE NOT j.stays AND NOT EXISTS (
@@ -3439,7 +3484,7 @@ BEGIN
       GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
     ),
     by_object AS (
-      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may,
+      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may, min(l.cause) AS cause,
              string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
       FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
     ),
@@ -3453,16 +3498,16 @@ BEGIN
            format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
                   CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
                   CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
-           b.may, b.is_direct
+           b.may, b.is_direct, min(b.cause)
     FROM batched AS b
     GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
 END
 $given_privileges$;
 
-COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
-  IS 'The privileges that others have only from a role, or from whom it granted them to, as the statements that grant '
-     'them, and whether the caller may';
-REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
+  IS 'The privileges that others have only from roles, or from whom those granted them to, as the statements that '
+     'grant them, and whether the caller may; cause: one of the roles';
+REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_calling_key.sql
 -- Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run
@@ -4119,6 +4164,40 @@ $joined$;
 COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/keep_others.sql
+-- A reporting role passes nothing on: whatever is revoked from it, every grant option is.
+CREATE FUNCTION rolecall_internal.keep_others(resources jsonb, changes rolecall_internal.change[])
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_others$
+DECLARE
+  v_roles oid[];
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM unnest(keep_others.changes) AS c WHERE c.operation = 'revoke_privilege' AND c.sqlstate IS NULL
+  ) THEN
+    RETURN keep_others.changes;
+  END IF;
+  v_roles := ARRAY(
+    SELECT DISTINCT o.oid
+    FROM jsonb_to_recordset(keep_others.resources) AS r(role text)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(oid)
+    WHERE o.oid IS NOT NULL
+  );
+  RETURN ARRAY(
+    SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
+    -- What one reporting role has from another is planned with the rest of what it reads.
+    WHERE to_regrole(quote_ident(k.target))::oid IS NULL
+      OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
+  ) || keep_others.changes;
+END
+$keep_others$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.change[])
+  IS 'The changes of reporting roles, and before them the grants that give others again what ends with the revocations';
+REVOKE ALL ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/keep_verifiers.sql
 -- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
@@ -5561,9 +5640,9 @@ BEGIN
     );
   END IF;
   IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || ARRAY(
+    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
       SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
-    );
+    ));
   END IF;
   IF plan.document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
@@ -5957,6 +6036,33 @@ $plan_former_operators$;
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
   IS 'The steps that take from operators what they have, where their state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/granting/plan_kept.sql
+CREATE FUNCTION rolecall_internal.plan_kept(ended jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_kept$
+BEGIN
+  IF plan_kept.ended IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', g.target, g.statement, NULL::text, array_remove(ARRAY[g.target], 'public'),
+           CASE WHEN NOT g.may THEN '2BP01' END,
+           CASE WHEN g.may THEN format('"%s" granted it', g.cause)
+                ELSE format('this ends with what role "%s" granted, and the caller cannot grant it', g.cause) END
+    FROM rolecall_internal.given_privileges(ARRAY(
+      SELECT DISTINCT x.role FROM jsonb_to_recordset(plan_kept.ended) AS x(role oid)
+    ), plan_kept.ended) AS g
+    WHERE g.is_direct OR NOT g.may
+    ORDER BY g.statement COLLATE "C";
+END
+$plan_kept$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
+  IS 'What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is '
+     'skipped';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_kept(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_left_timeouts.sql
 -- Each membership is one that is to end; without a member, all of the role are.
@@ -6560,7 +6666,7 @@ BEGIN
       SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(plan_regrants.role_oid) AS m
       UNION ALL
       SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
-      FROM rolecall_internal.given_privileges(plan_regrants.role_oid) AS p
+      FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
     ) AS g
     CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
     -- What was granted on is kept with what it was granted from.

@@ -10,6 +10,7 @@ export const rooms = [
   { name: 'audit', purpose: 'what a role can do, and by which way' },
   { name: 'run', purpose: 'plan, lock, execute, and plan again until nothing is left' },
   { name: 'plan', purpose: 'what differs between a desired state and the catalogs' },
+  { name: 'granting', purpose: 'what others have only because a role granted it' },
   { name: 'reading', purpose: 'what a reporting role reads, now and in tables made later' },
   { name: 'execute', purpose: 'one change, and what becomes of its errors' },
   { name: 'record', purpose: 'what was asked for in this database' },

@@ -106,7 +106,9 @@ export const sections = {
     names: ['role'],
     forgets: ['watched'],
     plan: ({ document }) =>
-      rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`),
+      sql`rolecall_internal.keep_others(${document} -> 'read_access', ${rows(
+        sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`,
+      )})`,
   },
   watch: {
     key: ['key'],

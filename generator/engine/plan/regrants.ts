@@ -2,9 +2,8 @@
  * What others have only because a role granted it: it ends with the role, unless somebody else grants it again first.
  */
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, ChangeRow, Oid, SetOf, Table, Text } from '../../model/types.ts';
-import { type Sql, sql, text } from '../../sql/template.ts';
-import { batch } from '../catalogs/grantable.ts';
+import type { Bool, ChangeRow, Changes, Jsonb, Oid, Returns, SetOf, Table, Text } from '../../model/types.ts';
+import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -29,7 +28,7 @@ export function plan_regrants(role_oid: Oid, regrants: Bool): SetOf<ChangeRow> {
           SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(${role_oid}) AS m
           UNION ALL
           SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
-          FROM rolecall_internal.given_privileges(${role_oid}) AS p
+          FROM rolecall_internal.given_privileges(ARRAY[${role_oid}], NULL) AS p
         ) AS g
         CROSS JOIN LATERAL (SELECT ${regrants} AND g.may) AS k(keeps)
         -- What was granted on is kept with what it was granted from.
@@ -90,78 +89,34 @@ export function given_memberships(
   `;
 }
 
-/** Whether two entries are about the same privilege; a grant option for a table is also one for its columns. */
-const covers = (wide: Sql, narrow: Sql) => sql`
-  ${wide}.classid = ${narrow}.classid AND ${wide}.objid = ${narrow}.objid AND ${wide}.privilege = ${narrow}.privilege
-  AND ${wide}.objsubid IN (0, ${narrow}.objsubid)
-`;
-
 /**
- * The privileges that others have only from a role, or from whom it granted them to, as the statements that grant them,
- * and whether the caller may
+ * The changes of reporting roles, and before them the grants that give others again what ends with the revocations
+ *
+ * A reporting role passes nothing on: whatever is revoked from it, every grant option is.
  * @volatility stable
  */
-export function given_privileges(role_oid: Oid): Table<{ target: Text; statement: Text; may: Bool; is_direct: Bool }> {
+export function keep_others(resources: Jsonb, changes: Changes): Returns<Changes> {
   return sql`
     DECLARE
-      v_caller record;
+      v_roles oid[];
     BEGIN
-      SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
-      RETURN QUERY
-        WITH RECURSIVE entry AS MATERIALIZED (
-          SELECT e.* FROM rolecall_internal.acl_entries(${role_oid}) AS e
-        ),
-        -- Who can grant what, beside the role and those who can through it.
-        holder AS (
-          SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
-          UNION
-          SELECT e.classid, e.objid, e.objsubid, e.privilege, e.grantee
-          FROM holder AS h
-          JOIN entry AS e ON ${covers(sql`h`, sql`e`)} AND e.grantor = h.role_oid
-          WHERE e.is_grantable AND e.grantee <> ${role_oid}
-        ),
-        judged AS (
-          SELECT e.*, EXISTS (
-                   SELECT FROM holder AS h
-                   WHERE h.role_oid = e.grantor
-                     AND ${covers(sql`h`, sql`e`)}
-                 ) AS stays
-          FROM entry AS e WHERE e.grantee <> ${role_oid}
-        ),
-        lost AS (
-          SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
-                 bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ${role_oid}) AS is_direct,
-                 -- A member of the owner may be taken for the role itself, whose rights it needs too.
-                 bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
-                   SELECT FROM entry AS e
-                   WHERE ${covers(sql`e`, sql`j`)} AND e.grantor = e.owner AND e.grantee = v_caller.oid
-                     AND e.is_grantable
-                 )) AS may
-          FROM judged AS j
-          WHERE NOT j.stays AND NOT EXISTS (
-            SELECT FROM judged AS k
-            WHERE k.stays AND ${covers(sql`k`, sql`j`)} AND k.grantee = j.grantee AND k.is_grantable >= j.is_grantable
-          )
-          GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
-        ),
-        by_object AS (
-          SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may,
-                 string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
-          FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
-        ),
-        batched AS (
-          SELECT b.*, (row_number() OVER (
-                   PARTITION BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may ORDER BY b.object
-                 ) - 1) / ${batch} AS part
-          FROM by_object AS b
-        )
-        SELECT CASE b.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(b.grantee)::text END,
-               format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
-                      CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
-                      CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
-               b.may, b.is_direct
-        FROM batched AS b
-        GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
+      IF NOT EXISTS (
+        SELECT FROM unnest(${changes}) AS c WHERE c.operation = 'revoke_privilege' AND c.sqlstate IS NULL
+      ) THEN
+        RETURN ${changes};
+      END IF;
+      v_roles := ARRAY(
+        SELECT DISTINCT o.oid
+        FROM jsonb_to_recordset(${resources}) AS r(role text)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(oid)
+        WHERE o.oid IS NOT NULL
+      );
+      RETURN ARRAY(
+        SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
+        -- What one reporting role has from another is planned with the rest of what it reads.
+        WHERE to_regrole(quote_ident(k.target))::oid IS NULL
+          OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
+      ) || ${changes};
     END
   `;
 }

@@ -25,9 +25,9 @@ BEGIN
     );
   END IF;
   IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || ARRAY(
+    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
       SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
-    );
+    ));
   END IF;
   IF plan.document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
