@@ -2272,6 +2272,14 @@ BEGIN
       EXIT;
     END IF;
   END LOOP;
+  IF check_changes.changes[1].operation = 'terminate_sessions' THEN
+    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    FOREACH v_change IN ARRAY check_changes.changes LOOP
+      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
+        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      END IF;
+    END LOOP;
+  END IF;
   IF check_changes.repeated > 1 THEN
     PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
   END IF;
@@ -2279,8 +2287,8 @@ END
 $check_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
-  IS 'Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that '
-     'repeats another';
+  IS 'Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; '
+     'and waits a moment before one that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_coordinator.sql
@@ -2317,15 +2325,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.sessions[*].role')
+  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role')
-  || jsonb_path_query_array(check_document.document, '$.sessions[*].role');
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
@@ -5616,6 +5624,11 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
   END IF;
@@ -5646,9 +5659,9 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
     );
   END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
@@ -6742,16 +6755,6 @@ BEGIN
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-    -- First, because what a session has locked could be neither reassigned nor dropped.
-    v_regrants := ROW(
-      'terminate_sessions', role_name,
-      format(
-        'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-        'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-        quote_ident(plan_removal.role_name)
-      ),
-      NULL, v_locks, NULL, NULL
-    )::rolecall_internal.change || v_regrants;
   END IF;
   RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END
@@ -6782,6 +6785,19 @@ BEGIN
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
     CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF v_wanted.terminates AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = to_regrole(quote_ident(v_wanted.name))::oid AND a.pid <> pg_backend_pid()
+    ) THEN
+      -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+      RETURN QUERY
+        SELECT 'terminate_sessions', v_wanted.name, format(
+          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+          quote_ident(v_wanted.name)
+        ),
+               NULL::text, array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL), NULL::text, NULL::text;
+    END IF;
     IF rolecall_internal.newest_record(
       'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
     ) IS NOT NULL THEN
@@ -7035,29 +7051,38 @@ COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_sessions.sql
-CREATE FUNCTION rolecall_internal.plan_sessions(resources jsonb) RETURNS SETOF rolecall_internal.change
+-- A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE
+-- waits for such a session instead, and so comes before any that begins then, which the last step ends.
+CREATE FUNCTION rolecall_internal.plan_sessions(resources jsonb, first boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_sessions$
 BEGIN
   RETURN QUERY
-    SELECT 'terminate_sessions', s.role, format(
-      'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-      'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-      quote_ident(s.role)
-    ),
+    SELECT 'terminate_sessions', s.role,
+           CASE WHEN plan_sessions.first THEN format(
+             'SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity AS a '
+             'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+             quote_ident(s.role)
+           ) ELSE format(
+             'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+             'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+             quote_ident(s.role)
+           ) END,
            NULL::text, ARRAY[s.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_sessions.resources) AS s(role text, state text)
-    WHERE s.state = 'absent' AND EXISTS (
+    JOIN pg_roles AS r ON r.rolname = s.role
+    WHERE s.state = 'absent' AND (r.rolcanlogin OR NOT plan_sessions.first) AND EXISTS (
       SELECT FROM pg_stat_get_activity(NULL) AS a
-      WHERE a.usesysid = to_regrole(quote_ident(s.role))::oid AND a.pid <> pg_backend_pid()
+      WHERE a.usesysid = r.oid AND a.pid <> pg_backend_pid()
     );
 END
 $plan_sessions$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb)
-  IS 'The steps that end the sessions of roles that are to have none';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean)
+  IS 'The steps that end the sessions of roles that are to have none; first: of those that can log in, before they no '
+     'longer can';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_settings.sql
 CREATE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change

@@ -460,8 +460,10 @@ export class Rolecall {
    * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that could SET ROLE to
    * it still can.
    *
-   * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
-   * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.
+   * The sessions are told to end first, so that none that has changed the role keeps the call waiting; those that are there
+   * after NOLOGIN end last. The call is an error before that where the caller may not alter the role. A rollback does not bring
+   * sessions back. A user that connects again before the transaction is committed gets in: call the function once more then, which
+   * ends the sessions that are there and changes nothing else.
    *
    * @returns one row per step; none where the user is locked and has no sessions
    * @throws null_value_not_allowed - the name is null
@@ -656,7 +658,8 @@ export class Rolecall {
    * with what to do about it.
    *
    * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
-   * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+   * thing that an error later on does not undo. A user that connects again meanwhile can hold the call up: call lock_user() in a
+   * transaction before. Nothing about the role is remembered any more, so that converge() does
    * not bring it back; another database that has created it too still remembers it. The names of the base roles are kept.
    *
    * @returns one row per step, the last with the memberships that end in its note; none where there is no such role

@@ -28,7 +28,8 @@ import { advisoryLock, establish } from './_shared.ts';
  * with what to do about it.
  *
  * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
- * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+ * thing that an error later on does not undo. A user that connects again meanwhile can hold the call up: call lock_user() in a
+ * transaction before. Nothing about the role is remembered any more, so that converge() does
  * not bring it back; another database that has created it too still remembers it. The names of the base roles are kept.
  *
  * @group users

@@ -49,6 +49,11 @@ const rows = (planner: Sql) => sql`
 `;
 
 export const sections = {
+  sessions: {
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions', true)`),
+    planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions', false)`),
+  },
   base_roles: {
     key: ['key'],
     fields: { key: 'text', 'name?': 'text' },
@@ -122,10 +127,6 @@ export const sections = {
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_operators(${document})`),
-  },
-  sessions: {
-    names: ['role'],
-    plan: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions')`),
   },
 } as const satisfies Readonly<Record<string, Section>>;
 

@@ -9,6 +9,11 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
   END IF;
@@ -39,9 +44,9 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
     );
   END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
