@@ -934,6 +934,9 @@ BEGIN
     -- Nothing can be left where nobody else has committed anything since the plan.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
+  IF attempt.document ? 'roles' THEN
+    PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
+  END IF;
   PERFORM rolecall_internal.remember(attempt.document, v_steps);
   RETURN v_steps;
 END
@@ -1880,13 +1883,18 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_takers.sql
--- Before PostgreSQL 16 that includes whoever may create roles.
+-- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
 CREATE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
+DECLARE
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid);
 BEGIN
-  IF NOT rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid) THEN
+  IF NOT v_all
+    AND rolecall_internal.newest_record('roles', jsonb_build_array(audit_takers.role_name)) IS NULL
+  THEN
     RETURN;
   END IF;
   RETURN QUERY
@@ -1918,13 +1926,14 @@ BEGIN
       WHERE NOT r.rolsuper
         AND (m.admin_option OR NOT e.edge ? 'set_option'
              OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+        AND (v_all OR m.roleid <> audit_takers.role_oid OR m.admin_option OR v_user)
     )
     SELECT t.severity, t.path, quote_ident(t.name),
            CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
                 ELSE 'has what the role has, or can become it' END,
            t.remedy
     FROM taker AS t WHERE t.name IS NOT NULL;
-  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+  IF v_all AND current_setting('server_version_num')::integer / 10000 < 16 THEN
     RETURN QUERY
       SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
              string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
@@ -1939,7 +1948,8 @@ $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
   IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
-     'administers it';
+     'administers it; of other roles that calls of this database have asked for, who can become a user, or administers '
+     'a group';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_withheld.sql
@@ -9579,6 +9589,74 @@ $wait_in_queue$;
 COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
   IS 'Waits for the calls of this database that are about the same role; whether there were any';
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
+
+-- sql/5-internal/run/warn_about_adopted.sql
+-- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+CREATE FUNCTION rolecall_internal.warn_about_adopted(document jsonb, steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $warn_about_adopted$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT r.resource ->> 'name' AS role, t.names, t.revokes
+    FROM jsonb_array_elements(warn_about_adopted.document -> 'roles') AS r(resource)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.resource ->> 'name'))::oid OFFSET 0) AS o(oid)
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT o.oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT NOT (
+                        m.admin_option
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                          AND rolecall_internal.newest_record(
+                            'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
+                          ) IS NULL
+                      )
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
+    ) AS t
+    WHERE NOT r.resource ?| '{state,recorded}' AND r.resource ->> 'name' NOT IN (
+        SELECT s.target FROM unnest(warn_about_adopted.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      )
+      AND r.resource ->> 'name' NOT IN (
+        SELECT a ->> 'role' FROM jsonb_array_elements(warn_about_adopted.document -> 'read_access') AS a
+      )
+      AND t.names IS NOT NULL
+      AND rolecall_internal.newest_record('roles', jsonb_build_array(r.resource -> 'name')) IS NULL
+    ORDER BY 1
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'role "%s" is there already, and others administer it or can become it: %s', v_found.role, v_found.names
+      ),
+      DETAIL = 'They can take what it has. From PostgreSQL 16 on the role that created it has ADMIN OPTION on it.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_adopted$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[])
+  IS 'Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create '
+     'roles can take a name that is to be expected';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_members.sql
 -- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is

@@ -263,3 +263,51 @@ test(
     assert.deepEqual(rows, []);
   },
 );
+
+test('who administers a user or a group of another that is adopted is named, once', async () => {
+  const bob = 'bob LOGIN';
+  for (const role of [bob, 'anon', 'auth', 'client']) await take(role.split(' ')[0] as string);
+  await mallory.query(`ALTER ROLE ${bob}`);
+  await admin.query('CREATE ROLE member; GRANT anon TO member');
+  await mallory.query(major < 16 ? 'GRANT anon, auth, client TO mallory WITH ADMIN OPTION' : 'SELECT');
+  const calls: [string, string[]][] = [
+    [`create_base_roles('anon', 'auth', 'adm')`, ['anon', 'auth']],
+    [`create_user('bob', 'secret')`, ['bob']],
+    [`create_client_role('client', '3s')`, ['client']],
+  ];
+  const named = () => warnings.filter((text) => text.includes('is there already'));
+  for (const [call, roles] of calls) {
+    warnings = [];
+    await admin.query(`SELECT rolecall.${call.replace(/\)$/, ', dry_run => true)')}`);
+    assert.deepEqual(named(), [], `${call}: a dry run adopts nothing`);
+    await admin.query(`SELECT rolecall.${call}`);
+    assert.equal(named().length, roles.length, call);
+    for (const [position, role] of roles.entries()) {
+      assert.match(
+        named()[position] as string,
+        new RegExp(
+          `^role "${role}" is there already, and others administer it or can become it: "mallory" .*: REVOKE ${role} FROM mallory`,
+        ),
+      );
+    }
+    const finding = `SELECT object, remedy FROM rolecall.audit_role($1) WHERE detail ~ '^administers|can become it$'`;
+    for (const role of roles) {
+      const { rows } = await admin.query(finding, [role]);
+      assert.deepEqual(
+        rows.map(({ object }) => object),
+        ['mallory'],
+        role,
+      );
+      assert.match(rows[0].remedy, new RegExp(`^REVOKE ${role} FROM mallory`));
+    }
+    warnings = [];
+    await admin.query(`SELECT rolecall.${call}`);
+    assert.deepEqual(named(), [], `${call}: once`);
+  }
+  // Made again by somebody else, it is another role; what a call has created has nobody else.
+  await admin.query('DROP ROLE bob');
+  await take('bob');
+  await mallory.query(`ALTER ROLE ${bob}`);
+  await admin.query(`SELECT rolecall.create_user('bob', 'secret'); SELECT rolecall.create_user('own', 'secret')`);
+  assert.equal(named().length, 1);
+});

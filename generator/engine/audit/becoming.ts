@@ -24,15 +24,21 @@ export function is_worth_taking(role_name: Text, role_oid: Oid): Returns<Bool> {
 }
 
 /**
- * Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or administers it
+ * Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or administers it; of
+ * other roles that calls of this database have asked for, who can become a user, or administers a group
  *
- * Before PostgreSQL 16 that includes whoever may create roles.
+ * Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
  * @volatility stable
  */
 export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
   return sql`
+    DECLARE
+      v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = ${role_oid});
+      v_all boolean := rolecall_internal.is_worth_taking(${role_name}, ${role_oid});
     BEGIN
-      IF NOT rolecall_internal.is_worth_taking(${role_name}, ${role_oid}) THEN
+      IF NOT v_all
+        AND rolecall_internal.newest_record('roles', jsonb_build_array(${role_name})) IS NULL
+      THEN
         RETURN;
       END IF;
       RETURN QUERY
@@ -53,13 +59,14 @@ export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> 
           WHERE NOT r.rolsuper
             AND (m.admin_option OR NOT e.edge ? 'set_option'
                  OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+            AND (v_all OR m.roleid <> ${role_oid} OR m.admin_option OR v_user)
         )
         SELECT t.severity, t.path, quote_ident(t.name),
                CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
                     ELSE 'has what the role has, or can become it' END,
                t.remedy
         FROM taker AS t WHERE t.name IS NOT NULL;
-      IF ${serverVersion} < 16 THEN
+      IF v_all AND ${serverVersion} < 16 THEN
         RETURN QUERY
           SELECT 'warning', quote_ident(${role_name}) || ' -> CREATEROLE',
                  string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
