@@ -121,7 +121,8 @@ CREATE TYPE rolecall_internal.place AS (
   withheld_in integer[],
   partial jsonb,
   every_owner boolean,
-  owners text[]
+  owners text[],
+  recorder text
 );
 
 COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
@@ -140,6 +141,8 @@ COMMENT ON COLUMN rolecall_internal.place.partial
 COMMENT ON COLUMN rolecall_internal.place.every_owner
   IS 'whether it reads future tables of every owner of tables there';
 COMMENT ON COLUMN rolecall_internal.place.owners IS 'names of whose future tables it reads besides';
+COMMENT ON COLUMN rolecall_internal.place.recorder
+  IS 'who recorded it, where no more is granted than that role may grant; null: what the caller may';
 
 -- sql/2-types/finding.sql
 CREATE TYPE rolecall_internal.finding AS (
@@ -963,7 +966,7 @@ BEGIN
       || upper(v_word COLLATE "C");
   END LOOP;
   IF attribute_clauses.present = '{}' THEN
-    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource ->> 'connection_limit')::integer,
+    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource -> 'connection_limit')::integer,
                         ' VALID UNTIL ' || quote_literal(attribute_clauses.resource ->> 'valid_until'));
   END IF;
   RETURN v_clauses;
@@ -2074,6 +2077,30 @@ COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
   IS 'What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would '
      'lose';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
+
+-- sql/5-internal/reading/bounding_recorder.sql
+CREATE FUNCTION rolecall_internal.bounding_recorder(recorder text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $bounding_recorder$
+DECLARE
+  v_role oid := to_regrole(quote_ident(bounding_recorder.recorder))::oid;
+BEGIN
+  IF bounding_recorder.recorder = current_user OR has_table_privilege(
+    v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+    OR (SELECT pg_has_role(v_role, d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database())
+  THEN
+    RETURN NULL;
+  END IF;
+  RETURN bounding_recorder.recorder;
+END
+$bounding_recorder$;
+
+COMMENT ON FUNCTION rolecall_internal.bounding_recorder(text)
+  IS 'Who has recorded a definition, where no more may be granted from it than that role may grant; null where the '
+     'caller alone counts. The owner of the database decides who reads what is in it.';
+REVOKE ALL ON FUNCTION rolecall_internal.bounding_recorder(text) FROM PUBLIC;
 
 -- sql/5-internal/plan/bypassrls_refusal.sql
 -- A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role
@@ -3527,6 +3554,28 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
      'grant them, and whether the caller may; cause: one of the roles';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/grant_statement.sql
+CREATE FUNCTION rolecall_internal.grant_statement(role_name text, member text, options jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $grant_statement$
+BEGIN
+  RETURN format(
+    'GRANT %I TO %I%s%s', grant_statement.role_name, grant_statement.member,
+    ' WITH ' || nullif(concat_ws(', ',
+      CASE WHEN (grant_statement.options ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+      'INHERIT ' || upper(grant_statement.options ->> 'inherit' COLLATE "C"),
+      'SET ' || upper(grant_statement.options ->> 'set' COLLATE "C")
+    ), ''),
+    ' GRANTED BY ' || quote_ident(grant_statement.options ->> 'grantor')
+  );
+END
+$grant_statement$;
+
+COMMENT ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb)
+  IS 'The statement that grants a membership, with its options';
+REVOKE ALL ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/has_calling_key.sql
 -- Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run
 -- a query.
@@ -3618,7 +3667,7 @@ BEGIN
   RETURN QUERY
     SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
     FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(held_otherwise.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(held_otherwise.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d
@@ -4782,22 +4831,28 @@ BEGIN
     v_present := current_setting(v_name);
     PERFORM set_config(v_name, misdefinition.resource ->> 'value', true);
     PERFORM set_config(v_name, v_present, true);
+  ELSIF misdefinition.section = 'roles' THEN
+    PERFORM (misdefinition.resource ->> 'valid_until')::timestamptz;
   ELSIF misdefinition.section = 'settings'
     AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
-    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array')
+    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array' AND (
+      misdefinition.resource -> 'value' = '[""]' OR NOT misdefinition.resource -> 'value' ? ''
+    ))
   THEN
     RETURN 'no call records such a setting';
   END IF;
   RETURN NULL;
 EXCEPTION
-  WHEN invalid_parameter_value OR invalid_name OR reserved_name OR null_value_not_allowed OR invalid_schema_name THEN
+  WHEN SQLSTATE '22000'
+    OR invalid_name OR reserved_name OR invalid_schema_name THEN
     GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
     RETURN v_message;
 END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, or a setting, would be refused as an argument; null where it would not';
+  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
+     'argument; null where it would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/misshape.sql
@@ -4822,9 +4877,10 @@ BEGIN
            '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
            '&& (!exists(@."initial") || @."initial".type() == "object" && '
            '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
-           '@."valid_until".type() == "string") && (!exists(@."protected") || '
-           '@."protected".type() == "boolean"))'
+           '@."connection_limit".type() == "number" && @."connection_limit" >= -1 && '
+           '@."connection_limit" < 2147483648 && @."connection_limit".floor() == '
+           '@."connection_limit") && (!exists(@."valid_until") || @."valid_until".type() '
+           '== "string") && (!exists(@."protected") || @."protected".type() == "boolean"))'
     WHEN 'memberships'
       THEN misshape.resource - '{member,role,admin,inherit,set}'::text[] = '{}'
            AND misshape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
@@ -4857,6 +4913,8 @@ BEGIN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
+  ELSIF misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN
+    RETURN 'no role is a member of itself';
   END IF;
   v_given := coalesce(misshape.resource -> 'initial', '{}')
   || coalesce(misshape.resource -> 'attributes', '{}');
@@ -4921,7 +4979,12 @@ BEGIN
         ON g.schema = p.schema_oid
       -- Null where the table was dropped since the snapshot.
       CROSS JOIN LATERAL (
-        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AND (
+          p.recorder IS NULL
+          OR coalesce(has_table_privilege(
+                          coalesce(to_regrole(quote_ident(p.recorder))::oid, 0), g.sample, 'SELECT WITH GRANT OPTION'
+                        ), true)
+        )
       ) AS a(allowed)
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
       LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
@@ -5586,11 +5649,13 @@ BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
                '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
-               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL)),
+               b.recorder
               )::rolecall_internal.place
     FROM ROWS FROM (jsonb_to_recordset(places.resources)
-           AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
-         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean, recorded text))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, recorder, position)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.bounding_recorder(t.recorder) OFFSET 0) AS b(recorder)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -5620,7 +5685,7 @@ BEGIN
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
-               p.every_owner, p.owners)::rolecall_internal.place
+               p.every_owner, p.owners, p.recorder)::rolecall_internal.place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place
@@ -5659,7 +5724,7 @@ BEGIN
   END IF;
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document -> 'settings') AS p
+      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'read_access' THEN
@@ -5813,7 +5878,7 @@ BEGIN
     WITH held AS MATERIALIZED (
       SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
       FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_column_excess.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_column_excess.places) AS p
       ) AS t
       CROSS JOIN LATERAL (
         SELECT d.objid, d.objsubid FROM pg_shdepend AS d
@@ -5898,10 +5963,17 @@ BEGIN
            NULL::text, ARRAY[t.role], CASE WHEN NOT a.allowed THEN '42501' END,
            CASE WHEN NOT a.allowed THEN 'only the owner may do this' END
     FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_connect.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_connect.places) AS p
     ) AS t
     JOIN pg_database AS d ON d.datname = current_database()
-    CROSS JOIN LATERAL (SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION')) AS a(allowed)
+    CROSS JOIN LATERAL (
+      SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') AND (
+        t.recorder IS NULL
+        OR has_database_privilege(
+                      coalesce(to_regrole(quote_ident(t.recorder))::oid, 0), d.oid, 'CONNECT WITH GRANT OPTION'
+                    )
+      )
+    ) AS a(allowed)
     WHERE NOT EXISTS (
       SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
       WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)
@@ -5925,15 +5997,22 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_default_privileges$
 BEGIN
   RETURN QUERY
-    WITH owner AS (
-      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
+    WITH named AS (
+      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
       FROM unnest(plan_default_privileges.places) AS p
       CROSS JOIN LATERAL unnest(p.owners) AS o(name)
       UNION
-      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
+      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
       FROM unnest(plan_default_privileges.places) AS p
       JOIN unnest(plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
       WHERE p.every_owner
+    ),
+    owner AS (
+      SELECT n.*, pg_has_role(n.owner_oid, 'USAGE') AND (
+        n.recorder IS NULL
+        OR pg_has_role(coalesce(to_regrole(quote_ident(n.recorder))::oid, 0), n.owner_oid, 'USAGE')
+      ) AS may
+      FROM named AS n
     ),
     present AS (
       SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
@@ -5945,11 +6024,11 @@ BEGIN
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_default_privileges.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_default_privileges.places) AS p
       ) AS t ON t.role_oid = x.grantee
     ),
     change AS (
-      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
+      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid, o.may, o.recorder,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON %s TO %I', o.owner,
                     string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
       FROM unnest(plan_default_privileges.places) AS p
@@ -5962,14 +6041,15 @@ BEGIN
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
         -- What PUBLIC will read is not missing where the caller cannot set it.
-        AND (pg_has_role(o.owner_oid, 'USAGE') IS NOT FALSE OR NOT EXISTS (
+        AND (o.may IS NOT FALSE OR NOT EXISTS (
           SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
             AND x.grantee = 0 AND x.privilege_type = 'SELECT'
         ))
-      GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
+      GROUP BY p.position, p.role, o.owner, o.owner_oid, o.may, o.recorder, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+             pg_has_role(d.defaclrole, 'USAGE'), NULL,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                     pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                     concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
@@ -5980,10 +6060,11 @@ BEGIN
       WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT c.may THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
-                WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('requires membership in %I, which creates the tables', c.owner) END
+                WHEN NOT c.may
+                  THEN format('requires membership in %I, which creates the tables', c.owner)
+                       || coalesce('; recorded by ' || quote_ident(c.recorder), '') END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -6208,6 +6289,8 @@ DECLARE
   v_edges jsonb[];
   v_made jsonb;
   v_absent text;
+  v_granted jsonb := '{}';
+  v_is_circular boolean;
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < 16
     AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
@@ -6227,7 +6310,7 @@ BEGIN
     CONTINUE WHEN v_wanted ->> 'state' = 'absent';
     v_role := v_wanted ->> 'role';
     v_member := v_wanted ->> 'member';
-    IF v_role = v_member THEN
+    IF v_role = v_member AND NOT v_wanted ? 'recorded' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_grant_operation',
         MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
@@ -6259,14 +6342,17 @@ BEGIN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
       CONTINUE WHEN v_wanted IS NULL;
     END IF;
+    -- Where a call asks for it, the server refuses.
+    v_is_circular := v_list -> v_position ? 'recorded'
+      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
-      'grant_role', v_member,
-      format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-               CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-               'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
-             ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
+      'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
       NULL, ARRAY[v_member, v_role],
-      CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
+      CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
+      CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
+           WHEN v_is_circular THEN 'the role would be a member of itself' END
     )::rolecall_internal.change;
   END LOOP;
   RETURN v_changes;
@@ -6292,9 +6378,15 @@ BEGIN
       SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(plan_missing_columns.places) AS r
     ),
     partial AS MATERIALIZED (
-      SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
-             c.relacl,
-             has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
+      SELECT p.position, p.place, p.role, p.role_oid, p.schema, p.recorder, t.columns, c.oid AS table_oid, c.relname,
+             c.relowner, c.relacl,
+             has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_table_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    c.oid, 'SELECT WITH GRANT OPTION'
+                                  )
+             ) AS allowed,
              coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
                'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
              )), false) OR EXISTS (
@@ -6308,7 +6400,7 @@ BEGIN
       WHERE c.relowner IS DISTINCT FROM p.role_oid
     ),
     lacking AS (
-      SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
+      SELECT p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM partial AS p
       CROSS JOIN LATERAL (
@@ -6328,7 +6420,7 @@ BEGIN
             WHERE t.grantee = x.grantee AND t.grantor = x.grantor AND t.privilege_type = 'SELECT'
           )
         ))
-      GROUP BY p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed
+      GROUP BY p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed
     ),
     part AS (
       SELECT l.*, s.single, CASE WHEN s.single THEN l.table_oid::bigint ELSE (row_number() OVER (
@@ -6343,7 +6435,7 @@ BEGIN
                   string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
            NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
            CASE WHEN NOT p.allowed
-                THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
+                THEN rolecall_internal.table_refusal(min(p.table_oid), min(p.relowner), min(p.recorder)) END
     FROM part AS p
     GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
     ORDER BY p.position, p.place, min(p.relname COLLATE "C");
@@ -6372,7 +6464,7 @@ BEGIN
   RETURN QUERY
     WITH missing AS (
       SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
-             m.kind
+             m.kind, p.recorder
       FROM jsonb_to_recordset(plan_missing_tables.missing)
         AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
       JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
@@ -6413,7 +6505,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
+             rolecall_internal.table_refusal(n.table_oid, n.owner, n.recorder)
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
@@ -7050,7 +7142,13 @@ BEGIN
       UNION ALL
       SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
-             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
+             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_schema_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    p.schema_oid, 'USAGE WITH GRANT OPTION'
+                                  )
+             )
       FROM unnest(plan_schemas.places) AS p
       WHERE NOT EXISTS (
         SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)
@@ -7103,7 +7201,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_settings.sql
-CREATE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_settings(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
@@ -7111,10 +7209,17 @@ DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
-    SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_settings.resources) AS (role text, name text, value jsonb, here boolean))
-         WITH ORDINALITY AS s(role, name, value, here, position)
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
+    SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
+           CASE WHEN o.is_gone THEN format('role "%s" does not exist', s.role) END
+    FROM ROWS FROM (jsonb_to_recordset(plan_settings.document -> 'settings')
+           AS (role text, name text, value jsonb, here boolean, recorded text))
+         WITH ORDINALITY AS s(role, name, value, here, recorder, position)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
+    CROSS JOIN LATERAL (
+      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
+        plan_settings.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
+      ) AS is_gone
+    ) AS o
     CROSS JOIN LATERAL (
       -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
       SELECT CASE jsonb_typeof(s.value)
@@ -7561,7 +7666,7 @@ BEGIN
     FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(privileges_on_objects.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(privileges_on_objects.places) AS p
     ) AS t ON t.role_oid = x.grantee
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
@@ -7822,7 +7927,7 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || '{"recorded": true}'
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
@@ -7996,7 +8101,7 @@ BEGIN
     RETURN NULL;
   END IF;
   FOR v_position IN CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
-       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
        -- There is none.
        ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
@@ -8007,6 +8112,12 @@ BEGIN
       v_note := 'the role is a superuser, which no record changes or grants';
     END IF;
   END LOOP;
+  IF current_setting('server_version_num')::integer / 10000 < 16 AND refusal.entry.section = 'memberships'
+    AND refusal.entry.resource ?| '{inherit,set}'
+  THEN
+    v_code := '0A000';
+    v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+  END IF;
   IF v_code IS NULL AND (
     refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
@@ -9043,7 +9154,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND NEW.section IN ('read_access', 'settings') THEN
+  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource ? 'valid_until') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -9077,6 +9188,9 @@ BEGIN
     WHEN '42704' THEN 'Create what is missing, then make the call again.'
     WHEN '42710' THEN 'Clear that up, then make the call again.'
     WHEN '55000' THEN 'Clear that up, then make the call again.'
+    WHEN '0LP01' THEN
+      format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
+             skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     WHEN '2BP01' THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
@@ -9331,7 +9445,7 @@ BEGIN
       GROUP BY 1, 2, 3, 4, 5, 6
     ) AS e
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(suspect_groups.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(suspect_groups.places) AS p
     ) AS t ON t.role_oid = e.grantee
     LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
     WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)
@@ -9364,6 +9478,27 @@ $table_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
 REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;
+
+-- sql/5-internal/reading/table_refusal.sql
+CREATE FUNCTION rolecall_internal.table_refusal(table_oid oid, owner oid, recorder text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $table_refusal$
+DECLARE
+  v_owned text := format('owned by %I, ', pg_get_userbyid(table_refusal.owner));
+BEGIN
+  IF table_refusal.recorder IS NOT NULL
+    AND has_table_privilege(table_refusal.table_oid, 'SELECT WITH GRANT OPTION')
+  THEN
+    RETURN v_owned || format('and recorded by %I, which may not grant it', table_refusal.recorder);
+  END IF;
+  RETURN v_owned || 'which alone can grant it';
+END
+$table_refusal$;
+
+COMMENT ON FUNCTION rolecall_internal.table_refusal(oid, oid, text)
+  IS 'Why a table is not granted: the caller may not, or who has recorded that it is to be';
+REVOKE ALL ON FUNCTION rolecall_internal.table_refusal(oid, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/reading/tables_of.sql
 CREATE FUNCTION rolecall_internal.tables_of(groups rolecall_internal.table_group[], numbers integer[])
@@ -9928,9 +10063,6 @@ DECLARE
     'memberships', rolecall_internal.record_key('memberships', with_recorded_options.membership)
   ), '{}');
 BEGIN
-  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
-    v_recorded := v_recorded - '{inherit,set}'::text[];
-  END IF;
   RETURN v_recorded || jsonb_strip_nulls(with_recorded_options.membership);
 END
 $with_recorded_options$;
@@ -10028,6 +10160,37 @@ $withhold_powers$;
 COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
   IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
 REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
+
+-- sql/5-internal/plan/would_be_circular.sql
+CREATE FUNCTION rolecall_internal.would_be_circular(role_name text, member text, changes rolecall_internal.change[])
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $would_be_circular$
+BEGIN
+  RETURN EXISTS (
+    WITH RECURSIVE above AS (
+      SELECT would_be_circular.role_name COLLATE "C" AS name
+      UNION
+      SELECT n.name
+      FROM above AS a
+      CROSS JOIN LATERAL (
+        SELECT pg_get_userbyid(e.roleid)::text FROM pg_auth_members AS e
+        WHERE e.member = to_regrole(quote_ident(a.name))::oid
+        UNION ALL
+        SELECT c.locks[2] FROM unnest(would_be_circular.changes) AS c
+        WHERE c.operation = 'grant_role' AND c.sqlstate IS NULL AND c.target = a.name
+      ) AS n(name)
+    )
+    SELECT FROM above AS a WHERE a.name = would_be_circular.member
+  );
+END
+$would_be_circular$;
+
+COMMENT ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[])
+  IS 'Whether a membership would make a role a member of itself, together with those that there are and those that are '
+     'planned';
+REVOKE ALL ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.

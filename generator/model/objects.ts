@@ -114,6 +114,11 @@ export const objects: readonly Node[] = [
         comment: 'whether it reads future tables of every owner of tables there',
       },
       { name: 'owners', type: 'text[]', comment: 'names of whose future tables it reads besides' },
+      {
+        name: 'recorder',
+        type: 'text',
+        comment: 'who recorded it, where no more is granted than that role may grant; null: what the caller may',
+      },
     ],
   },
   {

@@ -13,7 +13,7 @@ interface Input {
 }
 
 /** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list. */
-type FieldKind = 'text' | 'number' | 'boolean' | 'attributes' | 'list' | 'setting';
+type FieldKind = 'text' | 'integer' | 'boolean' | 'attributes' | 'list' | 'setting';
 
 export interface Section {
   /**
@@ -65,7 +65,7 @@ export const sections = {
       name: 'text',
       'attributes?': 'attributes',
       'initial?': 'attributes',
-      'connection_limit?': 'number',
+      'connection_limit?': 'integer',
       'valid_until?': 'text',
       'protected?': 'boolean',
     },
@@ -96,7 +96,7 @@ export const sections = {
     fields: { role: 'text', name: 'text', value: 'setting', 'here?': 'boolean' },
     names: ['role'],
     derived: true,
-    plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document} -> 'settings')`),
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document})`),
   },
   read_access: {
     key: ['role'],
@@ -208,7 +208,7 @@ export function forgottenFields(section: Sql): Sql {
   return sql`CASE ${section} ${join(cases, '\n')} ELSE '{}' END::text[]`;
 }
 
-/** Marks a resource that comes from the record: what converge() asks for is not recorded again. */
+/** Marks a resource that comes from the record, with who has recorded it: what converge() asks for is not recorded again. */
 export const recordedMark = 'recorded';
 
 /** The roles that a record names, as an array of texts; null in it where a name is left out. */
@@ -235,7 +235,8 @@ export function namedIn(section: Sql, resource: Sql): Sql {
 /** What holds for a field of that kind, in a jsonpath. */
 const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   text: (field) => `${field}.type() == "string"`,
-  number: (field) => `${field}.type() == "number"`,
+  integer: (field) =>
+    `${field}.type() == "number" && ${field} >= -1 && ${field} < 2147483648 && ${field}.floor() == ${field}`,
   boolean: (field) => `${field}.type() == "boolean"`,
   attributes: (field) => `${field}.type() == "object" && !(${field}.*.type() != "boolean")`,
   list: (field) => `${field}.type() == "array" && !(${field}[*].type() != "string")`,

@@ -132,6 +132,9 @@ export function skipped_hint(change: Change): Returns<Text> {
         WHEN ${text(sqlstates.undefined_object)} THEN 'Create what is missing, then make the call again.'
         WHEN ${text(sqlstates.duplicate_object)} THEN 'Clear that up, then make the call again.'
         WHEN ${text(sqlstates.object_not_in_prerequisite_state)} THEN 'Clear that up, then make the call again.'
+        WHEN ${text(sqlstates.invalid_grant_operation)} THEN
+          format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
+                 ${change}.locks[2], ${change}.locks[1])
         WHEN ${text(sqlstates.dependent_objects_still_exist)} THEN 'To give it back, run: ' || ${change}.statement
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '
                   ELSE 'Ask the owner, or a superuser, to run: ' END || ${change}.statement

@@ -3,7 +3,8 @@
  * older servers one row, which inherits as the member's own attribute says.
  */
 import { circular } from '../../model/operations.ts';
-import type { Changes, Jsonb, Oid, Returns } from '../../model/types.ts';
+import { recordedMark } from '../../model/sections.ts';
+import type { Bool, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -25,6 +26,8 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       v_edges jsonb[];
       v_made jsonb;
       v_absent text;
+      v_granted jsonb := '{}';
+      v_is_circular boolean;
     BEGIN
       IF ${serverVersion} < 16
         AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
@@ -44,7 +47,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
         CONTINUE WHEN v_wanted ->> 'state' = 'absent';
         v_role := v_wanted ->> 'role';
         v_member := v_wanted ->> 'member';
-        IF v_role = v_member THEN
+        IF v_role = v_member AND NOT v_wanted ? ${text(recordedMark)} THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_grant_operation',
             MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
@@ -76,17 +79,68 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
           v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
           CONTINUE WHEN v_wanted IS NULL;
         END IF;
+        -- Where a call asks for it, the server refuses.
+        v_is_circular := v_list -> v_position ? ${text(recordedMark)}
+          AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+          AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+        v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
         v_changes := v_changes || ROW(
-          'grant_role', v_member,
-          format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-                   CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-                   'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
-                 ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
+          'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
           NULL, ${locks(sql`v_member`, sql`v_role`)},
-          CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
+          CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
+          CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
+               WHEN v_is_circular THEN 'the role would be a member of itself' END
         )::rolecall_internal.change;
       END LOOP;
       RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * The statement that grants a membership, with its options
+ * @volatility immutable
+ */
+export function grant_statement(role_name: Text, member: Text, options: Jsonb): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN format(
+        'GRANT %I TO %I%s%s', ${role_name}, ${member},
+        ' WITH ' || nullif(concat_ws(', ',
+          CASE WHEN (${options} ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+          'INHERIT ' || upper(${options} ->> 'inherit' COLLATE "C"),
+          'SET ' || upper(${options} ->> 'set' COLLATE "C")
+        ), ''),
+        ' GRANTED BY ' || quote_ident(${options} ->> 'grantor')
+      );
+    END
+  `;
+}
+
+/**
+ * Whether a membership would make a role a member of itself, together with those that there are and those that are planned
+ * @volatility stable
+ * @probes
+ */
+export function would_be_circular(role_name: Text, member: Text, changes: Changes): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        WITH RECURSIVE above AS (
+          SELECT ${role_name} COLLATE "C" AS name
+          UNION
+          SELECT n.name
+          FROM above AS a
+          CROSS JOIN LATERAL (
+            SELECT pg_get_userbyid(e.roleid)::text FROM pg_auth_members AS e
+            WHERE e.member = to_regrole(quote_ident(a.name))::oid
+            UNION ALL
+            SELECT c.locks[2] FROM unnest(${changes}) AS c
+            WHERE c.operation = 'grant_role' AND c.sqlstate IS NULL AND c.target = a.name
+          ) AS n(name)
+        )
+        SELECT FROM above AS a WHERE a.name = ${member}
+      );
     END
   `;
 }
@@ -149,9 +203,6 @@ export function with_recorded_options(membership: Jsonb): Returns<Jsonb> {
         'memberships', rolecall_internal.record_key('memberships', ${membership})
       ), '{}');
     BEGIN
-      IF ${serverVersion} < 16 THEN
-        v_recorded := v_recorded - '{inherit,set}'::text[];
-      END IF;
       RETURN v_recorded || jsonb_strip_nulls(${membership});
     END
   `;

@@ -111,7 +111,7 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb
           || upper(v_word COLLATE "C");
       END LOOP;
       IF ${present} = '{}' THEN
-        v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (${resource} ->> 'connection_limit')::integer,
+        v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (${resource} -> 'connection_limit')::integer,
                             ' VALID UNTIL ' || quote_literal(${resource} ->> 'valid_until'));
       END IF;
       RETURN v_clauses;

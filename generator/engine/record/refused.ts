@@ -15,6 +15,7 @@ import { isAdministered } from '../catalogs/edges.ts';
 import { isImpossible, isPredefined, isSuperuser } from '../document/names.ts';
 
 const malformed = text(sqlstates.invalid_parameter_value);
+const unsupported = text(sqlstates.feature_not_supported);
 const beyondRights = text(sqlstates.insufficient_privilege);
 const anotherRole = text(sqlstates.duplicate_object);
 const renamedRole = text(sqlstates.undefined_object);
@@ -38,7 +39,7 @@ const harmless = raw(
 /** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. */
 const firstChanged = (entry: Recorded) => sql`
   CASE WHEN ${entry}.section IN ('base_roles', 'settings', 'read_access') THEN 1
-       WHEN ${entry}.section = 'roles' AND ${entry}.resource ? 'attributes' THEN 1
+       WHEN ${entry}.section = 'roles' AND ${entry}.resource ?| '{attributes,protected}' THEN 1
        WHEN ${entry}.section = 'memberships' THEN 2
        -- There is none.
        ELSE cardinality(v_names) + 1 END
@@ -82,6 +83,7 @@ export function record_names(section: Text, resource: Jsonb): Returns<Texts> {
 
 /**
  * Why no call can have written a row; null where one can
+ * @long the shape of each section has lines of its own
  * @volatility stable
  */
 export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
@@ -96,6 +98,8 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
         RETURN 'no call records such a row';
       ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
         RETURN 'its key is that of another row';
+      ELSIF ${section} = 'memberships' AND ${key} -> 0 = ${key} -> 1 THEN
+        RETURN 'no role is a member of itself';
       END IF;
       v_given := ${given(resource)};
       IF v_given - ${attributes}::text[] - ${denied}::text[] <> '{}' THEN
@@ -229,6 +233,7 @@ const administers = sql`(
  * that comes from another database, as in a dump, belongs to whatever roles have the names.
  *
  * Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
+ * @long the reasons in turn, each of which rules the next out
  * @volatility stable
  * @probes
  */
@@ -253,6 +258,12 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
           v_note := 'the role is a superuser, which no record changes or grants';
         END IF;
       END LOOP;
+      IF ${serverVersion} < 16 AND ${entry}.section = 'memberships'
+        AND ${entry}.resource ?| '{inherit,set}'
+      THEN
+        v_code := ${unsupported};
+        v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+      END IF;
       IF v_code IS NULL AND (
         ${entry}.sqlstate <> ${beyondRights} OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
       ) THEN

@@ -1,8 +1,8 @@
 /**
  * Who has recorded what: said by the server, whoever writes the row.
  */
-import { conditions } from '../../sql/conditions.ts';
-import { sqlstates } from '../../model/sqlstates.ts';
+import { anyOf, conditions } from '../../sql/conditions.ts';
+import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
@@ -27,7 +27,7 @@ export function sign_record(): Trigger {
       NEW.roles := NULL;
       NEW.made_in := ${thisDatabase};
       NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-      IF NEW.note IS NULL AND NEW.section IN ('read_access', 'settings') THEN
+      IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource ? 'valid_until') THEN
         NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
       END IF;
       IF NEW.note IS NOT NULL THEN
@@ -49,7 +49,7 @@ export function sign_record(): Trigger {
 }
 
 /**
- * Why a definition of a reporting role, or a setting, would be refused as an argument; null where it would not
+ * Why a definition of a reporting role, a setting, or the end of a role's password would be refused as an argument; null where it would not
  */
 export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
   return sql`
@@ -64,21 +64,20 @@ export function misdefinition(section: Text, resource: Jsonb): Returns<Text | nu
         v_present := current_setting(v_name);
         PERFORM set_config(v_name, ${resource} ->> 'value', true);
         PERFORM set_config(v_name, v_present, true);
+      ELSIF ${section} = 'roles' THEN
+        PERFORM (${resource} ->> 'valid_until')::timestamptz;
       ELSIF ${section} = 'settings'
         AND NOT ${resource} @> '{"name": "default_transaction_read_only", "value": "on"}'
-        AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array')
+        AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array' AND (
+          ${resource} -> 'value' = '[""]' OR NOT ${resource} -> 'value' ? ''
+        ))
       THEN
         RETURN 'no call records such a setting';
       END IF;
       RETURN NULL;
     EXCEPTION
-      WHEN ${conditions(
-        'invalid_parameter_value',
-        'invalid_name',
-        'reserved_name',
-        'null_value_not_allowed',
-        'invalid_schema_name',
-      )} THEN
+      WHEN ${anyOf([errorClasses.data_exception])}
+        OR ${conditions('invalid_name', 'reserved_name', 'invalid_schema_name')} THEN
         GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
         RETURN v_message;
     END

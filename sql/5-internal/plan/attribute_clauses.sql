@@ -15,7 +15,7 @@ BEGIN
       || upper(v_word COLLATE "C");
   END LOOP;
   IF attribute_clauses.present = '{}' THEN
-    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource ->> 'connection_limit')::integer,
+    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource -> 'connection_limit')::integer,
                         ' VALID UNTIL ' || quote_literal(attribute_clauses.resource ->> 'valid_until'));
   END IF;
   RETURN v_clauses;

@@ -26,7 +26,7 @@ BEGIN
   END IF;
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document -> 'settings') AS p
+      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'read_access' THEN

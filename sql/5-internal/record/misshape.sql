@@ -21,9 +21,10 @@ BEGIN
            '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
            '&& (!exists(@."initial") || @."initial".type() == "object" && '
            '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
-           '@."valid_until".type() == "string") && (!exists(@."protected") || '
-           '@."protected".type() == "boolean"))'
+           '@."connection_limit".type() == "number" && @."connection_limit" >= -1 && '
+           '@."connection_limit" < 2147483648 && @."connection_limit".floor() == '
+           '@."connection_limit") && (!exists(@."valid_until") || @."valid_until".type() '
+           '== "string") && (!exists(@."protected") || @."protected".type() == "boolean"))'
     WHEN 'memberships'
       THEN misshape.resource - '{member,role,admin,inherit,set}'::text[] = '{}'
            AND misshape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
@@ -56,6 +57,8 @@ BEGIN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
+  ELSIF misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN
+    RETURN 'no role is a member of itself';
   END IF;
   v_given := coalesce(misshape.resource -> 'initial', '{}')
   || coalesce(misshape.resource -> 'attributes', '{}');

@@ -15,20 +15,26 @@ BEGIN
     v_present := current_setting(v_name);
     PERFORM set_config(v_name, misdefinition.resource ->> 'value', true);
     PERFORM set_config(v_name, v_present, true);
+  ELSIF misdefinition.section = 'roles' THEN
+    PERFORM (misdefinition.resource ->> 'valid_until')::timestamptz;
   ELSIF misdefinition.section = 'settings'
     AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
-    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array')
+    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array' AND (
+      misdefinition.resource -> 'value' = '[""]' OR NOT misdefinition.resource -> 'value' ? ''
+    ))
   THEN
     RETURN 'no call records such a setting';
   END IF;
   RETURN NULL;
 EXCEPTION
-  WHEN invalid_parameter_value OR invalid_name OR reserved_name OR null_value_not_allowed OR invalid_schema_name THEN
+  WHEN SQLSTATE '22000'
+    OR invalid_name OR reserved_name OR invalid_schema_name THEN
     GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
     RETURN v_message;
 END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, or a setting, would be refused as an argument; null where it would not';
+  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
+     'argument; null where it would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
