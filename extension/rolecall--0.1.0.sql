@@ -4690,6 +4690,40 @@ COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[
 REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
   FROM PUBLIC;
 
+-- sql/5-internal/plan/lost_grants.sql
+CREATE FUNCTION rolecall_internal.lost_grants(role_oid oid, member_oid oid)
+RETURNS TABLE (member oid, grantor oid, depth integer, allowed boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lost_grants$
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 OR EXISTS (
+    SELECT FROM pg_auth_members AS e
+    WHERE e.roleid = lost_grants.role_oid AND e.member = lost_grants.member_oid AND e.admin_option
+      AND NOT rolecall_internal.may_revoke(e.roleid, e.grantor)
+  ) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH RECURSIVE lost AS (
+      SELECT l.member, l.grantor, l.admin_option, 1 AS depth
+      FROM pg_auth_members AS l WHERE l.roleid = lost_grants.role_oid AND l.grantor = lost_grants.member_oid
+      UNION
+      SELECT n.member, n.grantor, n.admin_option, l.depth + 1
+      FROM lost AS l
+      JOIN pg_auth_members AS n ON n.roleid = lost_grants.role_oid AND n.grantor = l.member
+      WHERE l.admin_option
+    )
+    SELECT l.member, l.grantor, max(l.depth), rolecall_internal.may_revoke(lost_grants.role_oid, l.grantor)
+    FROM lost AS l GROUP BY l.member, l.grantor;
+END
+$lost_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.lost_grants(oid, oid)
+  IS 'The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may '
+     'revoke them; none before 16, or where the role keeps the option because the caller may not revoke it';
+REVOKE ALL ON FUNCTION rolecall_internal.lost_grants(oid, oid) FROM PUBLIC;
+
 -- sql/5-internal/run/masked.sql
 CREATE FUNCTION rolecall_internal.masked(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4722,6 +4756,25 @@ $masked$;
 
 COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask in place of each password';
 REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/may_revoke.sql
+CREATE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $may_revoke$
+DECLARE
+  v_role text := pg_get_userbyid(may_revoke.role_oid);
+BEGIN
+  RETURN rolecall_internal.lacking(
+           ROW('revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL)::rolecall_internal.change
+         ) IS NULL
+    AND (current_setting('server_version_num')::integer / 10000 < 16 OR pg_has_role(may_revoke.grantor, 'USAGE'));
+END
+$may_revoke$;
+
+COMMENT ON FUNCTION rolecall_internal.may_revoke(oid, oid)
+  IS 'Whether the caller may revoke a role that somebody has granted';
+REVOKE ALL ON FUNCTION rolecall_internal.may_revoke(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/meant.sql
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
@@ -6234,24 +6287,22 @@ BEGIN
     RETURN '{}'::rolecall_internal.change[];
   END IF;
   RETURN ARRAY(
-    WITH RECURSIVE lost AS (
-      SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
-      FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
-      JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
-      JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
-      WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
-      UNION
-      SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
-      FROM lost AS l
-      JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
-      WHERE l.admin_option
-    )
     SELECT ROW(
              'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
-             NULL, ARRAY[n.member, n.role], NULL,
-             format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+             NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
+             CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
            )::rolecall_internal.change
-    FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+    FROM (
+      SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+      FROM (
+        SELECT DISTINCT e.roleid, e.member
+        FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+        JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
+        WHERE w.every
+      ) AS w
+      CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
+    ) AS l
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
@@ -6261,8 +6312,8 @@ END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
-  IS 'What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, '
-     'those that were granted last first';
+  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
+     'membership, those that were granted last first';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_memberships.sql
@@ -6963,7 +7014,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_revokes.sql
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
--- rest again.
+-- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
+-- whoever granted it cannot stop the rest.
 CREATE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6979,9 +7031,8 @@ BEGIN
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
              NULL, ARRAY[w.member, g.role],
-             CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
-             CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+             CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
+             CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
@@ -7008,6 +7059,16 @@ BEGIN
         AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
     ) AS r(option)
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+    LEFT JOIN LATERAL (
+      SELECT CASE WHEN NOT rolecall_internal.may_revoke(e.roleid, e.grantor) THEN CASE
+                    WHEN c.is_creator
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                    ELSE 'the caller may not revoke what ' || quote_ident(pg_get_userbyid(e.grantor)) || ' granted'
+                  END
+                  WHEN e.admin_option AND EXISTS (
+                    SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
+                  ) THEN 'it granted the role to others, and the caller may not revoke that' END
+    ) AS k(note) ON w.every
     WHERE w.every OR NOT c.is_creator
     ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
   );

@@ -311,3 +311,57 @@ test('who administers a user or a group of another that is adopted is named, onc
   await admin.query(`SELECT rolecall.create_user('bob', 'secret'); SELECT rolecall.create_user('own', 'secret')`);
   assert.equal(named().length, 1);
 });
+
+test(
+  'what a reporting role was granted, and has granted on, stops no run',
+  { skip: major < 16 && 'no grantors' },
+  async () => {
+    await admin.query(`CREATE ROLE h LOGIN CREATEROLE PASSWORD 'h'; CREATE ROLE op LOGIN CREATEROLE PASSWORD 'op';
+      SELECT rolecall.add_operator('op')`);
+    const database = admin.database ?? '';
+    const h = await cluster.connect({ database, user: 'h', password: 'h' });
+    const op = await cluster.connect({ database, user: 'op', password: 'op' });
+    const provision = `SELECT statement, status, sqlstate FROM rolecall.provision_reporting_role('lent', '{public}')
+      WHERE operation = 'revoke_role'`;
+    await op.query(provision);
+    const lend = async () => {
+      await h.query('GRANT hg TO lent WITH ADMIN OPTION; GRANT hh TO lent');
+      await admin.query('SET ROLE lent; GRANT hg TO mallory; RESET ROLE');
+    };
+    await h.query('CREATE ROLE hg; CREATE ROLE hh');
+
+    // Neither is for the operator to revoke: that is said, and the rest is done.
+    await lend();
+    warnings = [];
+    op.on('notice', (notice) => warnings.push(notice.message ?? ''));
+    const edges = ['REVOKE hg FROM lent GRANTED BY h', 'REVOKE hh FROM lent GRANTED BY h'];
+    const { rows: left } = await op.query<{ statement: string; status: string; sqlstate: string }>(provision);
+    assert.deepEqual(
+      left.map(({ statement, status, sqlstate }) => [statement.replace(' CASCADE', ''), status, sqlstate]),
+      edges.map((edge) => [edge, 'skipped', '42501']),
+    );
+    assert.ok(warnings.some((warning) => warning.includes('lent')));
+
+    // Who may revoke a role, but not what the reporting role granted of it, leaves both.
+    await admin.query('GRANT h TO op WITH INHERIT TRUE');
+    const all = ['REVOKE hg FROM mallory GRANTED BY lent', ...edges];
+    const { rows } = await op.query<{ statement: string; status: string }>(provision);
+    assert.deepEqual(
+      rows.map(({ statement, status }) => [statement.replace(' CASCADE', ''), status]),
+      all.map((statement) => [statement, statement.includes('hh') ? 'applied' : 'skipped']),
+    );
+
+    // A superuser may revoke all of it.
+    for (const call of [provision, `SELECT * FROM rolecall.converge() WHERE operation = 'revoke_role'`]) {
+      await h.query('GRANT hh TO lent');
+      const { rows: steps } = await admin.query<{ statement: string; status: string }>(call);
+      assert.deepEqual(
+        steps.map(({ statement, status }) => [statement.replace(' CASCADE', ''), status]),
+        all.map((statement) => [statement, 'applied']),
+      );
+      await lend();
+    }
+    await admin.query(provision);
+    await Promise.all([h.end(), op.end()]);
+  },
+);

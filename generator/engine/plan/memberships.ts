@@ -4,7 +4,7 @@
  */
 import { circular } from '../../model/operations.ts';
 import { recordedMark } from '../../model/sections.ts';
-import type { Bool, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
+import type { Bool, Changes, Integer, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -216,7 +216,8 @@ const having = (edges: Sql, option: 'admin' | 'inherit' | 'set') =>
  * Memberships that are to end, and options that are to be taken away
  *
  * Where every membership ends, so does the one that a role has because it made the other: it could grant itself the rest
- * again.
+ * again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then: whoever granted
+ * it cannot stop the rest.
  * @volatility stable
  * @probes
  */
@@ -233,9 +234,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                           || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
-                 CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
-                 CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                        THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                 CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
+                 CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
                       WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
@@ -262,6 +262,16 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
             AND ${has(sql`e`, 'set_option')}
         ) AS r(option)
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+        LEFT JOIN LATERAL (
+          SELECT CASE WHEN NOT rolecall_internal.may_revoke(e.roleid, e.grantor) THEN CASE
+                        WHEN c.is_creator
+                        THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                        ELSE 'the caller may not revoke what ' || quote_ident(pg_get_userbyid(e.grantor)) || ' granted'
+                      END
+                      WHEN e.admin_option AND EXISTS (
+                        SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
+                      ) THEN 'it granted the role to others, and the caller may not revoke that' END
+        ) AS k(note) ON w.every
         WHERE w.every OR NOT c.is_creator
         ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
       );
@@ -270,8 +280,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
 }
 
 /**
- * What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, those that were
- * granted last first
+ * What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each membership, those
+ * that were granted last first
  * @volatility stable
  * @probes
  */
@@ -283,29 +293,78 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
         RETURN '{}'::rolecall_internal.change[];
       END IF;
       RETURN ARRAY(
-        WITH RECURSIVE lost AS (
-          SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
-          FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
-          JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
-          JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
-          WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
-          UNION
-          SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
-          FROM lost AS l
-          JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
-          WHERE l.admin_option
-        )
         SELECT ROW(
                  'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
-                 NULL, ${locks(sql`n.member`, sql`n.role`)}, NULL,
-                 format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                 NULL, ${locks(sql`n.member`, sql`n.role`)}, CASE WHEN NOT l.all_allowed THEN '42501' END,
+                 CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                      ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
                )::rolecall_internal.change
-        FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+        FROM (
+          SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+          FROM (
+            SELECT DISTINCT e.roleid, e.member
+            FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
+            JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
+            WHERE w.every
+          ) AS w
+          CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
+        ) AS l
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
         ) AS n(role, member, grantor)
         ORDER BY l.depth DESC, n.role, n.member, n.grantor
       );
+    END
+  `;
+}
+
+/**
+ * The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may revoke them; none
+ * before 16, or where the role keeps the option because the caller may not revoke it
+ * @volatility stable
+ */
+export function lost_grants(
+  role_oid: Oid,
+  member_oid: Oid,
+): Table<{ member: Oid; grantor: Oid; depth: Integer; allowed: Bool }> {
+  return sql`
+    BEGIN
+      IF ${serverVersion} < 16 OR EXISTS (
+        SELECT FROM pg_auth_members AS e
+        WHERE e.roleid = ${role_oid} AND e.member = ${member_oid} AND e.admin_option
+          AND NOT rolecall_internal.may_revoke(e.roleid, e.grantor)
+      ) THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH RECURSIVE lost AS (
+          SELECT l.member, l.grantor, l.admin_option, 1 AS depth
+          FROM pg_auth_members AS l WHERE l.roleid = ${role_oid} AND l.grantor = ${member_oid}
+          UNION
+          SELECT n.member, n.grantor, n.admin_option, l.depth + 1
+          FROM lost AS l
+          JOIN pg_auth_members AS n ON n.roleid = ${role_oid} AND n.grantor = l.member
+          WHERE l.admin_option
+        )
+        SELECT l.member, l.grantor, max(l.depth), rolecall_internal.may_revoke(${role_oid}, l.grantor)
+        FROM lost AS l GROUP BY l.member, l.grantor;
+    END
+  `;
+}
+
+/**
+ * Whether the caller may revoke a role that somebody has granted
+ * @volatility stable
+ */
+export function may_revoke(role_oid: Oid, grantor: Oid): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_role text := pg_get_userbyid(${role_oid});
+    BEGIN
+      RETURN rolecall_internal.lacking(
+               ROW('revoke_role', v_role, '', NULL, ${locks(sql`v_role`, sql`v_role`)}, NULL, NULL)::rolecall_internal.change
+             ) IS NULL
+        AND (${serverVersion} < 16 OR pg_has_role(${grantor}, 'USAGE'));
     END
   `;
 }
