@@ -161,6 +161,7 @@ export const needsSuperuser: Exceptions = {
       'else its schemas, and then those of extensions',
       'what it gained meanwhile is taken away',
       'it loses what it could grant itself again, and from 16 the other member what it had by that',
+      'and is a member of nothing, by no grantor',
       'then nothing is left to do',
       'which writes nothing',
     ],
