@@ -166,9 +166,9 @@ export function skipped_hint(change: Change): Returns<Text> {
   return sql`
     BEGIN
       RETURN CASE ${change}.sqlstate
-        WHEN ${text(sqlstates.undefined_object)} THEN 'Create what is missing, then make the call again.'
-        WHEN ${text(sqlstates.duplicate_object)} THEN 'Clear that up, then make the call again.'
-        WHEN ${text(sqlstates.object_not_in_prerequisite_state)} THEN 'Clear that up, then make the call again.'
+        WHEN ${text(sqlstates.undefined_object)} THEN 'Create what is missing, then repeat the call.'
+        WHEN ${text(sqlstates.duplicate_object)} THEN 'Resolve this, then repeat the call.'
+        WHEN ${text(sqlstates.object_not_in_prerequisite_state)} THEN 'Resolve this, then repeat the call.'
         WHEN ${text(sqlstates.invalid_grant_operation)} THEN
           format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
                  ${change}.locks[2], ${change}.locks[1])

@@ -6,9 +6,9 @@ SET search_path = pg_catalog, pg_temp
 AS $skipped_hint$
 BEGIN
   RETURN CASE skipped_hint.change.sqlstate
-    WHEN '42704' THEN 'Create what is missing, then make the call again.'
-    WHEN '42710' THEN 'Clear that up, then make the call again.'
-    WHEN '55000' THEN 'Clear that up, then make the call again.'
+    WHEN '42704' THEN 'Create what is missing, then repeat the call.'
+    WHEN '42710' THEN 'Resolve this, then repeat the call.'
+    WHEN '55000' THEN 'Resolve this, then repeat the call.'
     WHEN '0LP01' THEN
       format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
