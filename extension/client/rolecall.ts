@@ -5,10 +5,12 @@ export type Operation =
   | 'create_role'
   | 'alter_role'
   | 'set_password'
+  | 'set_comment'
   | 'set_config'
   | 'grant_role'
   | 'revoke_role'
   | 'create_schema'
+  | 'set_owner'
   | 'grant_privilege'
   | 'revoke_privilege'
   | 'default_privilege'
@@ -61,11 +63,13 @@ export const sqlstates = {
   dependent_objects_still_exist: '2BP01',
   undefined_database: '3D000',
   external_routine_invocation_exception: '38000',
+  invalid_catalog_name: '3D000',
   invalid_schema_name: '3F000',
   serialization_failure: '40001',
   deadlock_detected: '40P01',
   insufficient_privilege: '42501',
   invalid_name: '42602',
+  undefined_column: '42703',
   undefined_function: '42883',
   undefined_object: '42704',
   duplicate_object: '42710',
@@ -145,6 +149,42 @@ export class Rolecall {
   }
 
   /**
+   * Makes a policy hold: the whole access control of this database as one document
+   *
+   * What a policy can have in it is on the page [policies](policies.md). The mode says what becomes of what is there and is not
+   * in the policy:
+   *
+   * * `additive`: it stays. The policy only adds.
+   * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes, memberships, settings and
+   *   privileges in this database that it says. What belongs to the whole cluster, such as tablespaces, is only added to.
+   *   All other roles are left alone.
+   * * `authoritative`: as adopt; and roles that an earlier policy of this database created and this one does not name are removed.
+   *
+   * What the policy says is remembered: drift() and converge() cover it, and policy() gives it back.
+   *
+   * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
+   * @throws null_value_not_allowed - the policy is null
+   * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty or an MD5 hash
+   * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
+   * @throws insufficient_privilege - the caller may not create or change the roles or schemas
+   * @throws dependent_objects_still_exist - a role that is to be removed owns something
+   */
+  async apply(
+    values: {
+      /** the policy */
+      policy: object;
+      /** what becomes of what the policy does not say: `additive`, `adopt` or `authoritative` */
+      mode?: string | undefined;
+      /** passwords by role, plain or as verifiers, which are not remembered; an existing role gets its own where the caller can see that it has another; null: none */
+      passwords?: object | null | undefined;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('apply', ['policy', 'mode', 'passwords', 'dry_run'], values, { policy: 'jsonb', passwords: 'jsonb' })) as Step[];
+  }
+
+  /**
    * Lists every way that a role can write, gain power, or read what is withheld from it
    *
    * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
@@ -180,6 +220,24 @@ export class Rolecall {
     },
   ): Promise<{ severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
     return (await this.#rows('audit_role', ['role_name'], values)) as { severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[];
+  }
+
+  /**
+   * Lists what is wrong with a policy, all of it at once
+   *
+   * What a policy can have in it is on the page [policies](policies.md). Objects that do not exist are no problem of the policy:
+   * apply() skips them.
+   *
+   * @returns one row per problem: where it is, as a JSON path, and what is wrong, with its SQLSTATE and what may help; none where apply() takes the policy
+   * @throws null_value_not_allowed - the policy is null
+   */
+  async check_policy(
+    values: {
+      /** the policy */
+      policy: object;
+    },
+  ): Promise<{ path: string | null; problem: string | null }[]> {
+    return (await this.#rows('check_policy', ['policy'], values, { policy: 'jsonb' })) as { path: string | null; problem: string | null }[];
   }
 
   /**

@@ -56,6 +56,11 @@ export const sections = {
     plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_removals(${document} -> 'roles')`),
   },
+  comments: {
+    key: ['role'],
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_comments(${document} -> 'comments')`),
+  },
   passwords: {
     names: ['role'],
     plan: ({ document, passwords }) => sql`rolecall_internal.plan_passwords(${document}, ${passwords})`,
@@ -74,6 +79,24 @@ export const sections = {
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document} -> 'settings')`),
+  },
+  // Roles of a policy: what they have beyond it is to end, here and in `privileges`.
+  declared: {
+    key: ['role'],
+    names: ['role'],
+    merged: [],
+    plan: ({ document }) => sql`rolecall_internal.plan_declared(${document})`,
+  },
+  schemas: {
+    key: ['name'],
+    names: ['owner?'],
+    merged: [],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_owned_schemas(${document} -> 'schemas')`),
+  },
+  privileges: {
+    key: ['role', 'privilege', 'target'],
+    names: ['role?'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_privileges(${document})`),
   },
   read_access: {
     key: ['role'],
@@ -108,7 +131,7 @@ const bare = (field: string) => field.replace('?', '');
 
 /** Where the role, or one of two, stands in the key of a section; a removal forgets what it finds there. */
 const rolesInKey = (section: Section): number[] =>
-  (section.key ?? []).flatMap((field, position) => (section.names.includes(field) ? [position] : []));
+  (section.key ?? []).flatMap((field, position) => (section.names.map(bare).includes(field) ? [position] : []));
 
 /** The names of sections whose key has a role in that place. */
 export const sectionsOfRole = (position: 0 | 1): Sql => named((section) => rolesInKey(section).includes(position));
@@ -150,19 +173,20 @@ export function planning(changes: Sql, input: Input): readonly Sql[] {
 
 /** The key of a resource; null where its section is not remembered. */
 export function keyOf(section: Sql, resource: Sql): Sql {
-  const cases = entries.flatMap(([name, { key }]) => {
-    if (key === undefined) return [];
+  const sectionsOf = new Map<string, string[]>();
+  for (const [name, { key }] of entries)
+    if (key !== undefined) sectionsOf.set(key.join(), [...(sectionsOf.get(key.join()) ?? []), name]);
+  const cases = [...sectionsOf].map(([joined, names]) => {
+    const key = joined.split(',');
     const fields = key.filter((field) => !isOptional(field)).map((field) => sql`${resource} -> ${text(field)}`);
     const optional = key.filter(isOptional).map((field) => sql`coalesce(${resource} -> ${text(bare(field))}, '[]')`);
-    return [
-      sql`
-        WHEN ${text(name)}
-          THEN ${join([sql`jsonb_build_array(${join(fields)})`, ...optional], ' || ')}
-      `,
-    ];
+    return sql`
+      WHEN ${section} IN (${join(names.map(text))})
+        THEN ${join([sql`jsonb_build_array(${join(fields)})`, ...optional], ' || ')}
+    `;
   });
   return sql`
-    CASE ${section}
+    CASE
       ${cases}
     END
   `;

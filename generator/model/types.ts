@@ -24,6 +24,11 @@ export type Changes = Sql;
 export type Principals = Sql;
 export type Places = Sql;
 export type TableGroups = Sql;
+export type WantedPrivileges = Sql;
+export type AclGroups = Sql;
+export type Differences = Sql;
+export type Char = Sql;
+export type AclItems = Sql;
 export type Step = Sql;
 export type Steps = Sql;
 export type Records = Sql;
@@ -75,6 +80,11 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Principals: 'rolecall_internal.principal[]',
   Places: 'rolecall_internal.place[]',
   TableGroups: 'rolecall_internal.table_group[]',
+  Char: '"char"',
+  AclItems: 'aclitem[]',
+  WantedPrivileges: 'rolecall_internal.wanted_privilege[]',
+  AclGroups: 'rolecall_internal.acl_group[]',
+  Differences: 'rolecall_internal.difference[]',
   PrincipalRow: 'rolecall_internal.principal',
   FindingRow: 'rolecall_internal.finding',
 };

@@ -135,7 +135,10 @@ export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
                        (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                        (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
               ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-              WHERE p.section IN (${sectionsOfRole(0)}) AND p.section <> 'roles'
+              WHERE p.section <> 'roles'
+                AND p.section IN (
+                  ${sectionsOfRole(0)}
+                )
               UNION ALL
               SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
             ) AS p

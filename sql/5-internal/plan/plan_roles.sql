@@ -50,7 +50,9 @@ BEGIN
           'inherit', a.rolinherit,
           'login', a.rolcanlogin,
           'replication', a.rolreplication,
-          'bypassrls', a.rolbypassrls
+          'bypassrls', a.rolbypassrls,
+          'connection_limit', a.rolconnlimit,
+          'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
         )
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );

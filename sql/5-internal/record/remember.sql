@@ -22,21 +22,19 @@ BEGIN
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
-      SELECT CASE s.section
-        WHEN 'base_roles'
+      SELECT CASE
+        WHEN s.section IN ('base_roles', 'watch')
           THEN jsonb_build_array(r.resource -> 'key')
-        WHEN 'roles'
+        WHEN s.section IN ('roles', 'schemas')
           THEN jsonb_build_array(r.resource -> 'name')
-        WHEN 'memberships'
+        WHEN s.section IN ('comments', 'declared', 'read_access', 'operators')
+          THEN jsonb_build_array(r.resource -> 'role')
+        WHEN s.section IN ('memberships')
           THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-        WHEN 'settings'
+        WHEN s.section IN ('settings')
           THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
-        WHEN 'read_access'
-          THEN jsonb_build_array(r.resource -> 'role')
-        WHEN 'watch'
-          THEN jsonb_build_array(r.resource -> 'key')
-        WHEN 'operators'
-          THEN jsonb_build_array(r.resource -> 'role')
+        WHEN s.section IN ('privileges')
+          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'privilege', r.resource -> 'target')
       END,
              jsonb_strip_nulls(
                r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
@@ -57,7 +55,7 @@ BEGIN
                              || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
                       FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
                     ), '{}'))
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND p.resource IS NOT NULL
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND p.resource IS NOT NULL
                     THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
                       'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
