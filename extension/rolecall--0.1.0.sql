@@ -3558,6 +3558,103 @@ COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
   IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
+-- sql/5-internal/policy/held_elsewhere.sql
+CREATE FUNCTION rolecall_internal.held_elsewhere(roles oid[], everybody boolean)
+RETURNS TABLE (
+  role_oid oid,
+  privilege text,
+  kind text,
+  means text,
+  object text,
+  column_name text,
+  scope jsonb,
+  grantable boolean,
+  revoked boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $held_elsewhere$
+BEGIN
+  RETURN QUERY
+    SELECT x.grantee, x.privilege_type, 'column', 'one', format('%I.%I', n.nspname, c.relname), a.attname::text,
+           NULL::jsonb, bool_or(x.is_grantable), false
+    FROM pg_attribute AS a
+    JOIN pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND x.grantee <> c.relowner
+      AND (x.grantee = ANY (held_elsewhere.roles)
+           OR x.grantee = 0 AND held_elsewhere.everybody AND n.oid NOT IN (
+             SELECT n.oid FROM pg_namespace AS n
+             WHERE n.nspname ~ '^pg_'
+               OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+           ))
+    GROUP BY 1, 2, n.nspname, c.relname, a.attname
+    UNION ALL
+    SELECT x.grantee, x.privilege_type, 'parameter', 'one', x.parameter, NULL, NULL, bool_or(x.is_grantable), false
+    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    WHERE x.grantee = ANY (held_elsewhere.roles) OR x.grantee = 0 AND held_elsewhere.everybody
+    GROUP BY 1, 2, x.parameter;
+END
+$held_elsewhere$;
+
+COMMENT ON FUNCTION rolecall_internal.held_elsewhere(oid[], boolean) IS 'Privileges on columns and parameters';
+REVOKE ALL ON FUNCTION rolecall_internal.held_elsewhere(oid[], boolean) FROM PUBLIC;
+
+-- sql/5-internal/policy/held_future.sql
+CREATE FUNCTION rolecall_internal.held_future(roles oid[], everybody boolean)
+RETURNS TABLE (kind text, schema oid, owner text, role_oid oid, privilege text, grantable boolean, revoked boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $held_future$
+BEGIN
+  RETURN QUERY
+    WITH entry AS MATERIALIZED (
+      SELECT k.kind, k.letter, d.* FROM pg_default_acl AS d
+      JOIN (VALUES
+        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
+        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
+        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
+        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
+        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
+        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
+        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
+        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
+        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
+        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter = d.defaclobjtype
+    ),
+    have AS MATERIALIZED (
+      SELECT e.kind, e.letter, e.defaclnamespace, e.defaclrole, x.grantee, x.privilege_type AS privilege, x.is_grantable
+      FROM entry AS e
+      CROSS JOIN LATERAL aclexplode(e.defaclacl) AS x
+      WHERE x.grantee <> e.defaclrole
+        AND (x.grantee = ANY (held_future.roles) OR x.grantee = 0 AND held_future.everybody)
+    )
+    SELECT h.kind, h.defaclnamespace, pg_get_userbyid(h.defaclrole)::text, h.grantee, h.privilege, h.is_grantable, false
+    FROM have AS h
+    WHERE h.grantee <> 0 OR h.defaclnamespace <> 0 OR NOT EXISTS (
+      SELECT FROM aclexplode(acldefault(h.letter, h.defaclrole)) AS x
+      WHERE x.grantee = 0 AND x.privilege_type = h.privilege
+    )
+    UNION ALL
+    SELECT e.kind, 0::oid, pg_get_userbyid(e.defaclrole)::text, 0::oid, x.privilege_type, false, true
+    FROM entry AS e
+    CROSS JOIN LATERAL aclexplode(acldefault(e.letter, e.defaclrole)) AS x
+    WHERE held_future.everybody AND e.defaclnamespace = 0 AND x.grantee = 0 AND NOT EXISTS (
+      SELECT FROM have AS h
+      WHERE h.kind = e.kind AND h.defaclnamespace = 0 AND h.defaclrole = e.defaclrole AND h.grantee = 0
+        AND h.privilege = x.privilege_type
+    );
+END
+$held_future$;
+
+COMMENT ON FUNCTION rolecall_internal.held_future(oid[], boolean)
+  IS 'Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it';
+REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC;
+
 -- sql/5-internal/reading/held_otherwise.sql
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
@@ -3598,6 +3695,83 @@ COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
   IS 'What the roles that are to read hold beside privileges on tables and columns, USAGE on schemas, and default '
      'privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
+
+-- sql/5-internal/policy/held_privileges.sql
+CREATE FUNCTION rolecall_internal.held_privileges(groups rolecall_internal.acl_group[], roles oid[], everybody boolean)
+RETURNS TABLE (
+  number bigint,
+  kind text,
+  schema oid,
+  owner oid,
+  size bigint,
+  role_oid oid,
+  privilege text,
+  grantable boolean,
+  revoked boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $held_privileges$
+BEGIN
+  RETURN QUERY
+    WITH g AS MATERIALIZED (
+      SELECT g.*, acldefault(k.letter, g.owner) AS usual
+      FROM unnest(held_privileges.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
+      JOIN (VALUES
+        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
+        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
+        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
+        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
+        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
+        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
+        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
+        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
+        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
+        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
+      -- Of the databases this one.
+      WHERE g.kind <> 'database' OR g.special IS NOT NULL
+    ),
+    have AS (
+      SELECT g.number, g.kind, g.schema, g.owner, g.size, x.grantee, x.privilege_type AS privilege,
+             bool_or(x.is_grantable) AND x.grantee <> g.owner AS grantable
+      FROM g
+      CROSS JOIN LATERAL aclexplode(coalesce(g.acl, g.usual)) AS x
+      WHERE x.grantee = ANY (held_privileges.roles)
+        OR x.grantee = 0 AND held_privileges.everybody AND g.acl IS NOT NULL AND g.schema NOT IN (
+          SELECT n.oid FROM pg_namespace AS n
+          WHERE n.nspname ~ '^pg_'
+            OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+        )
+      GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ),
+    usual AS (
+      SELECT g.number, g.kind, g.schema, g.owner, g.size, x.privilege_type AS privilege
+      FROM g
+      CROSS JOIN LATERAL aclexplode(g.usual) AS x
+      WHERE x.grantee = 0 AND held_privileges.everybody AND g.acl IS NOT NULL AND g.schema NOT IN (
+        SELECT n.oid FROM pg_namespace AS n
+        WHERE n.nspname ~ '^pg_'
+          OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      )
+    )
+    SELECT h.number, h.kind, h.schema, h.owner, h.size, h.grantee, h.privilege, h.grantable, false
+    FROM have AS h
+    WHERE h.grantee <> 0
+      OR NOT EXISTS (SELECT FROM usual AS u WHERE u.number = h.number AND u.privilege = h.privilege)
+    UNION ALL
+    SELECT u.number, u.kind, u.schema, u.owner, u.size, 0::oid, u.privilege, false, true
+    FROM usual AS u
+    WHERE NOT EXISTS (
+      SELECT FROM have AS h WHERE h.number = u.number AND h.grantee = 0 AND h.privilege = u.privilege
+    );
+END
+$held_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean)
+  IS 'What roles and PUBLIC have on groups of objects; of PUBLIC what differs from what the server gives it';
+REVOKE ALL ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/execute/hint_of.sql
 CREATE FUNCTION rolecall_internal.hint_of(operation text, code text) RETURNS text
@@ -3782,6 +3956,205 @@ $in_plan_order$;
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
   IS 'Steps in the order of the changes that they are about';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
+
+-- sql/5-internal/policy/inspected_memberships.sql
+CREATE FUNCTION rolecall_internal.inspected_memberships(roles oid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $inspected_memberships$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+             'member', m.rolname, 'role', pg_get_userbyid(e.roleid), 'admin', CASE WHEN e.admin THEN true END,
+             'inherit', CASE WHEN e.inherit <> m.rolinherit THEN e.inherit END,
+             'set', CASE WHEN NOT e.set THEN false END
+           )))
+    FROM (
+      SELECT a.member, a.roleid, bool_or(a.admin_option) AS admin,
+             bool_or((to_jsonb(a) -> 'inherit_option')::boolean) AS inherit,
+             bool_or((to_jsonb(a) -> 'set_option')::boolean) AS set
+      FROM pg_auth_members AS a
+      WHERE a.member = ANY (inspected_memberships.roles) AND NOT rolecall_internal.is_creator_edge(to_jsonb(a))
+      GROUP BY a.member, a.roleid
+    ) AS e
+    JOIN pg_roles AS m ON m.oid = e.member
+  );
+END
+$inspected_memberships$;
+
+COMMENT ON FUNCTION rolecall_internal.inspected_memberships(oid[])
+  IS 'Memberships with the options that differ from what a plain GRANT gives';
+REVOKE ALL ON FUNCTION rolecall_internal.inspected_memberships(oid[]) FROM PUBLIC;
+
+-- sql/5-internal/policy/inspected_privileges.sql
+CREATE FUNCTION rolecall_internal.inspected_privileges(roles oid[], everybody boolean) RETURNS SETOF jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $inspected_privileges$
+DECLARE
+  v_groups rolecall_internal.acl_group[] := rolecall_internal.acl_groups(
+    ARRAY(SELECT n.oid FROM pg_namespace AS n WHERE n.oid NOT IN (
+      SELECT n.oid FROM pg_namespace AS n
+      WHERE n.nspname ~ '^pg_'
+        OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+    )),
+    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())]
+  );
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.held_privileges(
+        v_groups, inspected_privileges.roles, inspected_privileges.everybody
+      )
+    ),
+    future AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.held_future(inspected_privileges.roles, inspected_privileges.everybody)
+    ),
+    total AS MATERIALIZED (
+      SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
+    ),
+    -- On all of a schema, and on what somebody makes there later.
+    whole AS MATERIALIZED (
+      SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
+      FROM held AS h
+      JOIN total AS t USING (kind, schema)
+      JOIN (
+        SELECT f.kind, f.schema, f.role_oid, f.privilege, jsonb_agg(f.owner ORDER BY f.owner COLLATE "C") AS owners
+        FROM future AS f WHERE f.schema <> 0 AND NOT f.grantable AND NOT f.revoked
+        GROUP BY 1, 2, 3, 4
+      ) AS f USING (kind, schema, role_oid, privilege)
+      WHERE h.schema <> 0 AND NOT h.revoked AND NOT h.grantable
+      GROUP BY h.kind, h.schema, h.role_oid, h.privilege, f.owners, t.size
+      HAVING sum(h.size) = t.size
+    ),
+    said AS (
+      SELECT w.role_oid, w.privilege, w.kind, 'all' AS means, n.nspname::text AS object, NULL::text AS column_name,
+             jsonb_build_object('owners', w.owners) AS scope, false AS grantable, false AS revoked
+      FROM whole AS w JOIN pg_namespace AS n ON n.oid = w.schema
+      UNION ALL
+      SELECT h.role_oid, h.privilege, h.kind, 'one', o.name, NULL, NULL, h.grantable, h.revoked
+      FROM held AS h
+      JOIN rolecall_internal.objects_of(
+        v_groups, ARRAY(SELECT DISTINCT h.number::integer::oid FROM held AS h)
+      ) AS o ON o.number::bigint = h.number
+      WHERE h.role_oid <> h.owner
+        AND NOT (h.role_oid = 0 AND h.kind = 'schema' AND o.object_oid IN (
+          SELECT n.oid FROM pg_namespace AS n
+          WHERE n.nspname ~ '^pg_'
+            OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+        ))
+        AND NOT (h.schema <> 0 AND NOT h.revoked AND NOT h.grantable AND EXISTS (
+        SELECT FROM whole AS w
+        WHERE w.kind = h.kind AND w.schema = h.schema AND w.role_oid = h.role_oid AND w.privilege = h.privilege
+      ))
+      UNION ALL
+      SELECT f.role_oid, f.privilege, f.kind, 'future', n.nspname, NULL,
+             jsonb_build_object('owners', jsonb_build_array(f.owner)), f.grantable, f.revoked
+      FROM future AS f
+      LEFT JOIN pg_namespace AS n ON n.oid = f.schema
+      WHERE f.grantable OR f.revoked OR NOT EXISTS (
+        SELECT FROM whole AS w
+        WHERE w.kind = f.kind AND w.schema = f.schema AND w.role_oid = f.role_oid AND w.privilege = f.privilege
+      )
+      UNION ALL
+      SELECT * FROM rolecall_internal.held_elsewhere(inspected_privileges.roles, inspected_privileges.everybody)
+    )
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+             'role', pg_get_userbyid(nullif(s.role_oid, 0)), 'privilege', s.privilege, 'target', jsonb_build_object(
+               'kind', s.kind, 'means', s.means, 'object', s.object, 'column', s.column_name, 'scope', s.scope
+             ),
+             'grantable', CASE WHEN s.grantable THEN true END, 'revoked', CASE WHEN s.revoked THEN true END
+           ))
+    FROM said AS s;
+END
+$inspected_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean)
+  IS 'Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has '
+     'beyond, or lacks of, what the server gives it';
+REVOKE ALL ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean) FROM PUBLIC;
+
+-- sql/5-internal/policy/inspected_roles.sql
+CREATE FUNCTION rolecall_internal.inspected_roles(roles text[]) RETURNS oid[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $inspected_roles$
+BEGIN
+  RETURN ARRAY(
+    SELECT r.oid FROM pg_roles AS r
+    WHERE (inspected_roles.roles IS NULL OR r.rolname = ANY (inspected_roles.roles))
+      AND NOT starts_with(r.rolname, 'pg_')
+      AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
+        r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+      AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+    ORDER BY r.rolname COLLATE "C"
+  );
+END
+$inspected_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.inspected_roles(text[])
+  IS 'The roles that a policy can be about, of these or of all: neither superusers nor predefined, nor the caller, nor '
+     'reporting roles';
+REVOKE ALL ON FUNCTION rolecall_internal.inspected_roles(text[]) FROM PUBLIC;
+
+-- sql/5-internal/policy/inspected_state.sql
+CREATE FUNCTION rolecall_internal.inspected_state(roles text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $inspected_state$
+DECLARE
+  v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+BEGIN
+  RETURN jsonb_strip_nulls(jsonb_build_object(
+    'roles', (
+      SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
+               'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
+               'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
+               'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
+             )))
+      FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
+    ),
+    'declared', (
+      SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)
+    ),
+    'comments', (
+      SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(d.objoid), 'comment', d.description))
+      FROM pg_shdescription AS d
+      WHERE d.classoid = 'pg_authid'::regclass AND d.objoid = ANY (v_roles)
+    ),
+    'memberships', rolecall_internal.inspected_memberships(v_roles),
+    'settings', (
+      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+               'role', pg_get_userbyid(s.setrole), 'name', n.name, 'here', CASE WHEN s.setdatabase <> 0 THEN true END,
+               'value', rolecall_internal.setting_value(n.name, substr(e.entry, length(n.name) + 2))
+             )))
+      FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+      CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
+      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here)
+    ),
+    'schemas', (
+      SELECT jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner)))
+      FROM pg_namespace AS n
+      WHERE n.nspowner = ANY (v_roles) AND n.oid NOT IN (
+        SELECT n.oid FROM pg_namespace AS n
+        WHERE n.nspname ~ '^pg_'
+          OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      )
+    ),
+    'privileges', (
+      SELECT jsonb_agg(p.resource)
+      FROM rolecall_internal.inspected_privileges(v_roles, inspected_state.roles IS NULL) AS p(resource)
+    )
+  ));
+END
+$inspected_state$;
+
+COMMENT ON FUNCTION rolecall_internal.inspected_state(text[])
+  IS 'Roles with all that belongs to the cluster, as a desired state';
+REVOKE ALL ON FUNCTION rolecall_internal.inspected_state(text[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_about_roles.sql
 CREATE FUNCTION rolecall_internal.is_about_roles(operation text) RETURNS boolean
@@ -7634,6 +8007,36 @@ $policy_memberships$;
 COMMENT ON FUNCTION rolecall_internal.policy_memberships(jsonb) IS 'Who is to be a member of what';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_memberships(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/policy/policy_of.sql
+CREATE FUNCTION rolecall_internal.policy_of(state jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $policy_of$
+BEGIN
+  RETURN jsonb_strip_nulls(jsonb_build_object(
+    'roles', rolecall_internal.role_definitions(policy_of.state),
+    'schemas', (
+      SELECT jsonb_object_agg(s ->> 'name', s - 'name') FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
+    ),
+    'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
+    'base_roles', (
+      SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
+      FROM jsonb_array_elements(policy_of.state -> 'base_roles') AS b WHERE b ->> 'name' IS NOT NULL
+    ),
+    'reporting', (
+      SELECT jsonb_object_agg(r ->> 'role', jsonb_build_object(
+               'schemas', r -> 'schemas', 'withheld', nullif(r -> 'withheld', '[]'), 'owners', r -> 'owners',
+               'search_path', r -> 'search_path'
+             ))
+      FROM jsonb_array_elements(policy_of.state -> 'read_access') AS r
+    )
+  ));
+END
+$policy_of$;
+
+COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'The policy that a desired state is';
+REVOKE ALL ON FUNCTION rolecall_internal.policy_of(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/policy/policy_passwords.sql
 CREATE FUNCTION rolecall_internal.policy_passwords(policy jsonb, passwords jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7865,8 +8268,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_role_resources$
 DECLARE
-  v_usual jsonb := '{"createdb":false, "createrole":false, "inherit":true, "login":false, "replication":false, '
-    '"bypassrls":false, "connection_limit":-1, "valid_until":"infinity"}'::jsonb;
+  v_usual jsonb := rolecall_internal.usual_attributes();
 BEGIN
   RETURN (
     WITH base AS (
@@ -7878,6 +8280,7 @@ BEGIN
     ),
     said AS (
       SELECT coalesce(r.name, b.name) AS name, coalesce(r.definition, '{}') AS definition,
+             policy_role_resources.exact AND r.name IS NOT NULL AND NOT r.definition ? 'exact' AS exact,
              coalesce(b.attributes, '{}') AS base,
              coalesce((
                SELECT jsonb_object_agg(a.key, CASE a.key WHEN 'valid_until' THEN to_jsonb(
@@ -7892,13 +8295,13 @@ BEGIN
     SELECT jsonb_agg(CASE
              WHEN s.definition ? 'state' THEN
                s.definition || jsonb_build_object('name', s.name, 'protected', true)
-             WHEN policy_role_resources.exact THEN jsonb_build_object(
+             WHEN s.exact THEN jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
              )
-             -- What is there already may only gain.
+             -- What is there already may only gain, but for a base role.
              ELSE jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
-               'attributes', (
+               'attributes', CASE WHEN policy_role_resources.exact THEN s.base ELSE '{}' END || (
                  SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                  FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
                )
@@ -7948,42 +8351,42 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_shape$
 BEGIN
-  RETURN '{"types": {"Policy": ["object"], "t1": ["object"], "Role": ["object"], "t3": ["string"], "string": '
-  '["string"], "boolean": ["boolean"], "integer": ["integer"], "t7": ["array"], "Membership": '
-  '["string", "object"], "t9": ["object"], "Setting": ["string", "number", "boolean", "array"], '
-  '"t11": ["object"], "Schema": ["object"], "t13": ["object"], "Names": ["string", "array"], "t15": '
-  '["object"], "Profile": ["object"], "t17": ["array"], "Privilege": ["string"], "t19": ["array"], '
-  '"Entry": ["object"], "On": ["object"], "Numbers": ["integer", "array"], "BaseRoles": ["object"], '
-  '"t24": ["object"], "Reporting": ["object"], "t26": ["array"]}, "allowed": {"t3": ["absent"], '
-  '"Privilege": ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", '
-  '"MAINTAIN", "USAGE", "CREATE", "CONNECT", "TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM"]}, '
-  '"required": {"Membership": ["role"], "Entry": ["to", "on"], "Reporting": ["schemas"]}, "inside": '
-  '{"Policy.roles": "t1", "Policy.schemas": "t11", "Policy.profiles": "t15", "Policy.privileges": '
-  '"t19", "Policy.base_roles": "BaseRoles", "Policy.reporting": "t24", "t1.*": "Role", "Role.state": '
-  '"t3", "Role.reassign_to": "string", "Role.drop_owned": "boolean", "Role.terminate_sessions": '
-  '"boolean", "Role.login": "boolean", "Role.inherit": "boolean", "Role.createdb": "boolean", '
-  '"Role.createrole": "boolean", "Role.replication": "boolean", "Role.bypassrls": "boolean", '
-  '"Role.connection_limit": "integer", "Role.valid_until": "string", "Role.comment": "string", '
-  '"Role.password": "string", "Role.member_of": "t7", "Role.settings": "t9", '
-  '"Role.database_settings": "t9", "t7[]": "Membership", "Membership.role": "string", '
-  '"Membership.admin": "boolean", "Membership.inherit": "boolean", "Membership.set": "boolean", '
-  '"t9.*": "Setting", "Setting[]": "string", "t11.*": "Schema", "Schema.owner": "string", '
-  '"Schema.profiles": "t13", "t13.*": "Names", "Names[]": "string", "t15.*": "Profile", '
-  '"Profile.schema": "t17", "Profile.tables": "t17", "Profile.sequences": "t17", "Profile.functions": '
-  '"t17", "Profile.types": "t17", "t17[]": "Privilege", "t19[]": "Entry", "Entry.to": "Names", '
-  '"Entry.on": "On", "Entry.grant": "t17", "Entry.revoke": "t17", "Entry.with_grant_option": '
-  '"boolean", "On.database": "Names", "On.schema": "Names", "On.table": "Names", "On.columns": '
-  '"Names", "On.of": "Names", "On.sequence": "Names", "On.function": "Names", "On.procedure": '
-  '"Names", "On.type": "Names", "On.domain": "Names", "On.language": "Names", '
-  '"On.foreign_data_wrapper": "Names", "On.foreign_server": "Names", "On.tablespace": "Names", '
-  '"On.large_object": "Numbers", "On.parameter": "Names", "On.tables_in": "Names", "On.sequences_in": '
-  '"Names", "On.functions_in": "Names", "On.types_in": "Names", "On.future_tables": "Names", '
-  '"On.future_sequences": "Names", "On.future_functions": "Names", "On.future_types": "Names", '
-  '"On.future_schemas": "Names", "On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", '
-  '"BaseRoles.anonymous": "string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": '
-  '"string", "BaseRoles.default": "string", "t24.*": "Reporting", "Reporting.schemas": "t26", '
-  '"Reporting.withheld": "t26", "Reporting.owners": "t26", "Reporting.search_path": "t26", '
-  '"Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
+  RETURN '{"types": {"Policy": ["object"], "t1": ["object"], "Role": ["object"], "t3": ["string"], '
+  '"boolean": ["boolean"], "string": ["string"], "integer": ["integer"], "t7": ["array"], '
+  '"Membership": ["string", "object"], "t9": ["object"], "Setting": ["string", "number", "boolean", '
+  '"array"], "t11": ["object"], "Schema": ["object"], "t13": ["object"], "Names": ["string", '
+  '"array"], "t15": ["object"], "Profile": ["object"], "t17": ["array"], "Privilege": ["string"], '
+  '"t19": ["array"], "Entry": ["object"], "On": ["object"], "Numbers": ["integer", "array"], '
+  '"BaseRoles": ["object"], "t24": ["object"], "Reporting": ["object"], "t26": ["array"]}, "allowed": '
+  '{"t3": ["absent"], "Privilege": ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", '
+  '"REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE", "CONNECT", "TEMPORARY", "EXECUTE", "SET", '
+  '"ALTER SYSTEM"]}, "required": {"Membership": ["role"], "Entry": ["to", "on"], "Reporting": '
+  '["schemas"]}, "inside": {"Policy.roles": "t1", "Policy.schemas": "t11", "Policy.profiles": "t15", '
+  '"Policy.privileges": "t19", "Policy.base_roles": "BaseRoles", "Policy.reporting": "t24", "t1.*": '
+  '"Role", "Role.state": "t3", "Role.exact": "boolean", "Role.reassign_to": "string", '
+  '"Role.drop_owned": "boolean", "Role.terminate_sessions": "boolean", "Role.login": "boolean", '
+  '"Role.inherit": "boolean", "Role.createdb": "boolean", "Role.createrole": "boolean", '
+  '"Role.replication": "boolean", "Role.bypassrls": "boolean", "Role.connection_limit": "integer", '
+  '"Role.valid_until": "string", "Role.comment": "string", "Role.password": "string", '
+  '"Role.member_of": "t7", "Role.settings": "t9", "Role.database_settings": "t9", "t7[]": '
+  '"Membership", "Membership.role": "string", "Membership.admin": "boolean", "Membership.inherit": '
+  '"boolean", "Membership.set": "boolean", "t9.*": "Setting", "Setting[]": "string", "t11.*": '
+  '"Schema", "Schema.owner": "string", "Schema.profiles": "t13", "t13.*": "Names", "Names[]": '
+  '"string", "t15.*": "Profile", "Profile.schema": "t17", "Profile.tables": "t17", '
+  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "t17[]": '
+  '"Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", "Entry.grant": "t17", '
+  '"Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": "Names", "On.schema": '
+  '"Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", "On.sequence": "Names", '
+  '"On.function": "Names", "On.procedure": "Names", "On.type": "Names", "On.domain": "Names", '
+  '"On.language": "Names", "On.foreign_data_wrapper": "Names", "On.foreign_server": "Names", '
+  '"On.tablespace": "Names", "On.large_object": "Numbers", "On.parameter": "Names", "On.tables_in": '
+  '"Names", "On.sequences_in": "Names", "On.functions_in": "Names", "On.types_in": "Names", '
+  '"On.future_tables": "Names", "On.future_sequences": "Names", "On.future_functions": "Names", '
+  '"On.future_types": "Names", "On.future_schemas": "Names", "On.except": "Names", "On.owners": '
+  '"Names", "Numbers[]": "integer", "BaseRoles.anonymous": "string", "BaseRoles.authenticated": '
+  '"string", "BaseRoles.administrator": "string", "BaseRoles.default": "string", "t24.*": '
+  '"Reporting", "Reporting.schemas": "t26", "Reporting.withheld": "t26", "Reporting.owners": "t26", '
+  '"Reporting.search_path": "t26", "Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
 END
 $policy_shape$;
 
@@ -8012,7 +8415,8 @@ BEGIN
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
       SELECT jsonb_agg(
-               CASE WHEN v_exact THEN '{"admin": false}' ELSE '{}' END::jsonb || m.options
+               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+                    ELSE '{}' END::jsonb || m.options
                || jsonb_build_object('member', m.member, 'role', m.role)
                ORDER BY m.path
              )
@@ -8032,7 +8436,7 @@ BEGIN
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact THEN true END,
+               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END,
                'made', CASE WHEN to_regrole(quote_ident(r.name)) IS NULL THEN true END
              )) ORDER BY r.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r
@@ -8222,6 +8626,61 @@ REVOKE ALL ON FUNCTION rolecall_internal.privilege_differences(
   rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
   FROM PUBLIC;
+
+-- sql/5-internal/policy/privilege_entries.sql
+CREATE FUNCTION rolecall_internal.privilege_entries(privileges jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $privilege_entries$
+BEGIN
+  RETURN (
+    WITH said AS (
+      SELECT p.role, t.kind, t.means, t.object, t."column", t.scope, coalesce(p.grantable, false) AS grantable,
+             coalesce(p.revoked, false) AS revoked,
+             jsonb_agg(p.privilege ORDER BY p.privilege COLLATE "C") AS privileges
+      FROM jsonb_to_recordset(privilege_entries.privileges)
+        AS p(role text, privilege text, target jsonb, grantable boolean, revoked boolean)
+      CROSS JOIN LATERAL jsonb_to_record(p.target)
+        AS t(kind text, means text, object text, "column" text, scope jsonb)
+      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ),
+    -- Columns of one table with the same privileges.
+    object AS (
+      SELECT s.role, s.kind, s.means, s.object, s.scope, s.grantable, s.revoked, s.privileges,
+             jsonb_agg(s."column" ORDER BY s."column" COLLATE "C") FILTER (WHERE s."column" IS NOT NULL) AS columns
+      FROM said AS s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ),
+    entry AS (
+      SELECT o.role, o.kind, o.means, o.scope, o.grantable, o.revoked, o.privileges, o.columns,
+             coalesce(jsonb_agg(
+               CASE o.kind WHEN 'large_object' THEN to_jsonb(o.object::bigint) ELSE to_jsonb(o.object) END
+               ORDER BY o.object COLLATE "C"
+             ) FILTER (WHERE o.object IS NOT NULL), '[]') AS objects
+      FROM object AS o
+      GROUP BY o.role, o.kind, o.means, o.scope, o.grantable, o.revoked, o.privileges, o.columns, o.object IS NULL
+    )
+    SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+             'to', coalesce(e.role, 'PUBLIC'),
+             'on', coalesce(e.scope, '{}') || CASE
+               WHEN e.kind = 'column' THEN jsonb_build_object('columns', e.columns, 'of', l.objects)
+               ELSE jsonb_build_object(CASE e.means WHEN 'one' THEN e.kind WHEN 'all' THEN e.kind || 's_in'
+                                                    ELSE format('future_%ss', e.kind) END, l.objects) END,
+             'grant', CASE WHEN NOT e.revoked THEN e.privileges END,
+             'revoke', CASE WHEN e.revoked THEN e.privileges END,
+             'with_grant_option', CASE WHEN e.grantable THEN true END
+           )) ORDER BY e.role COLLATE "C" NULLS FIRST, e.kind COLLATE "C", e.means COLLATE "C", e.objects, e.scope,
+                       e.columns, e.privileges, e.grantable, e.revoked)
+    FROM entry AS e
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN jsonb_array_length(e.objects) = 1 THEN e.objects -> 0 ELSE e.objects END
+    ) AS l(objects)
+  );
+END
+$privilege_entries$;
+
+COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb)
+  IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
+REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/privilege_problems.sql
 CREATE FUNCTION rolecall_internal.privilege_problems(policy jsonb)
@@ -8849,10 +9308,12 @@ BEGIN
                   ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND p.resource IS NOT NULL
                     THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
-                    ))
+                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')))
                     ELSE a.resource END
-                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+                  -- A policy says of all attributes what they are.
+                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
+                            AND coalesce(p.resource -> 'attributes', '{}') - 'login' = '{}'
+                          THEN '{attributes,login}' ELSE '{}' END::text[]
              END
       OFFSET 0
     ) AS v(key, resource)
@@ -9115,6 +9576,68 @@ $restore$;
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
+
+-- sql/5-internal/policy/role_definitions.sql
+CREATE FUNCTION rolecall_internal.role_definitions(state jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $role_definitions$
+DECLARE
+  v_usual jsonb := rolecall_internal.usual_attributes();
+BEGIN
+  RETURN (
+    WITH part AS (
+      SELECT r ->> 'name' AS role, a.key, a.value
+      FROM jsonb_array_elements(role_definitions.state -> 'roles') AS r
+      CROSS JOIN LATERAL jsonb_each(coalesce(r -> 'initial', '{}') || coalesce(r -> 'attributes', '{}')) AS a
+      WHERE v_usual ? a.key AND v_usual -> a.key <> a.value
+      UNION ALL
+      SELECT r ->> 'name', NULL, NULL FROM jsonb_array_elements(role_definitions.state -> 'roles') AS r
+      UNION ALL
+      SELECT d ->> 'role', CASE WHEN NOT d ? 'exact' THEN 'exact' END, 'false'
+      FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
+      UNION ALL
+      SELECT c ->> 'role', 'comment', c -> 'comment'
+      FROM jsonb_array_elements(role_definitions.state -> 'comments') AS c
+      UNION ALL
+      SELECT m ->> 'member', 'member_of', jsonb_agg(
+               CASE WHEN o.options = '{}' THEN m -> 'role' ELSE jsonb_build_object('role', m -> 'role') || o.options END
+               ORDER BY m ->> 'role' COLLATE "C"
+             )
+      FROM jsonb_array_elements(role_definitions.state -> 'memberships') AS m
+      CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_object_agg(p.key, p.value), '{}') FROM jsonb_each(m) AS p
+        WHERE p.key IN ('inherit', 'set') OR p.key = 'admin' AND p.value = 'true'
+      ) AS o(options)
+      GROUP BY 1
+      UNION ALL
+      SELECT s ->> 'role', CASE WHEN s ? 'here' THEN 'database_settings' ELSE 'settings' END,
+             jsonb_object_agg(s ->> 'name', s -> 'value')
+      FROM jsonb_array_elements(role_definitions.state -> 'settings') AS s
+      GROUP BY 1, 2
+    ),
+    role AS (
+      SELECT p.role, coalesce(jsonb_object_agg(p.key, p.value) FILTER (WHERE p.key IS NOT NULL), '{}') AS definition
+      FROM part AS p GROUP BY p.role
+    )
+    SELECT jsonb_object_agg(r.role, CASE
+             WHEN coalesce(
+               role_definitions.state -> 'declared' @> jsonb_build_array(jsonb_build_object('role', r.role)), false
+             )
+               THEN r.definition
+             ELSE '{"exact": false}'::jsonb || r.definition END)
+    FROM role AS r
+    -- Said by base_roles, unless there is more.
+    WHERE r.definition - 'bypassrls' <> '{}' OR NOT coalesce(
+      role_definitions.state -> 'base_roles' @> jsonb_build_array(jsonb_build_object('name', r.role)), false
+    )
+  );
+END
+$role_definitions$;
+
+COMMENT ON FUNCTION rolecall_internal.role_definitions(jsonb)
+  IS 'The roles of a desired state, as a policy describes them';
+REVOKE ALL ON FUNCTION rolecall_internal.role_definitions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/role_in_question.sql
 CREATE FUNCTION rolecall_internal.role_in_question(change rolecall_internal.change) RETURNS text
@@ -9571,6 +10094,30 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
+
+-- sql/5-internal/policy/setting_value.sql
+CREATE FUNCTION rolecall_internal.setting_value(name text, stored text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $setting_value$
+BEGIN
+  IF setting_value.name NOT IN (
+    'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+  ) THEN
+    RETURN to_jsonb(setting_value.stored);
+  END IF;
+  RETURN (
+    SELECT jsonb_agg(CASE WHEN starts_with(m.parts[1], '"')
+             THEN replace(substr(m.parts[1], 2, length(m.parts[1]) - 2), '""', '"') ELSE m.parts[1] END
+             ORDER BY m.position)
+    FROM regexp_matches(setting_value.stored, '"(?:[^"]|"")*"|[^, "]+', 'g') WITH ORDINALITY AS m(parts, position)
+  );
+END
+$setting_value$;
+
+COMMENT ON FUNCTION rolecall_internal.setting_value(text, text)
+  IS 'The value of a setting as a policy has it: a list where the server keeps a list of names';
+REVOKE ALL ON FUNCTION rolecall_internal.setting_value(text, text) FROM PUBLIC;
 
 -- sql/5-internal/policy/shape_problems.sql
 CREATE FUNCTION rolecall_internal.shape_problems(policy jsonb)
@@ -10041,6 +10588,20 @@ $untrusted_owners$;
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
+
+-- sql/5-internal/policy/usual_attributes.sql
+CREATE FUNCTION rolecall_internal.usual_attributes() RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $usual_attributes$
+BEGIN
+  RETURN '{"createdb":false, "createrole":false, "inherit":true, "login":false, "replication":false, '
+    '"bypassrls":false, "connection_limit":-1, "valid_until":"infinity"}'::jsonb;
+END
+$usual_attributes$;
+
+COMMENT ON FUNCTION rolecall_internal.usual_attributes() IS 'What a role is where a policy does not say otherwise';
+REVOKE ALL ON FUNCTION rolecall_internal.usual_attributes() FROM PUBLIC;
 
 -- sql/5-internal/catalogs/utc_time.sql
 CREATE FUNCTION rolecall_internal.utc_time(moment timestamptz) RETURNS text
@@ -11356,6 +11917,40 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
   IS 'Makes one role a member of another, with the options given';
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
+-- sql/6-functions/inspect.sql
+CREATE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $inspect$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  RETURN rolecall_internal.policy_of(rolecall_internal.inspected_state(inspect.roles));
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$inspect$;
+
+COMMENT ON FUNCTION rolecall.inspect(text[])
+  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
+     'them';
+REVOKE ALL ON FUNCTION rolecall.inspect(text[]) FROM PUBLIC;
+
 -- sql/6-functions/lock_user.sql
 CREATE FUNCTION rolecall.lock_user(
   username text,
@@ -11411,6 +12006,39 @@ $lock_user$;
 
 COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
 REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
+
+-- sql/6-functions/policy.sql
+CREATE FUNCTION rolecall.policy() RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $policy$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  RETURN rolecall_internal.policy_of(rolecall_internal.recorded_document());
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$policy$;
+
+COMMENT ON FUNCTION rolecall.policy()
+  IS 'Returns what the calls and policies of this database have established, as one policy';
+REVOKE ALL ON FUNCTION rolecall.policy() FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_role.sql
 CREATE FUNCTION rolecall.provision_reporting_role(

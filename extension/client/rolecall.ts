@@ -499,6 +499,25 @@ export class Rolecall {
   }
 
   /**
+   * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
+   *
+   * apply() of it has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
+   * a list of roles it says also what PUBLIC has beyond, or lacks of, what the server gives it. Where a role has a privilege on all objects of a schema, and
+   * on those that somebody makes there later, that is one entry. Passwords are not in it.
+   *
+   * @returns the policy; keys and lists are in one order, so that two can be compared as text
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async inspect(
+    values: {
+      /** names of roles; null: all */
+      roles?: readonly string[] | null | undefined;
+    } = {},
+  ): Promise<unknown> {
+    return (await this.#value('inspect', ['roles'], values)) as unknown;
+  }
+
+  /**
    * Keeps a user from logging in, and ends its sessions
    *
    * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and converge()
@@ -528,6 +547,19 @@ export class Rolecall {
     },
   ): Promise<Step[]> {
     return (await this.#rows('lock_user', ['username', 'terminate_sessions', 'dry_run'], values)) as Step[];
+  }
+
+  /**
+   * Returns what the calls and policies of this database have established, as one policy
+   *
+   * apply() of it has no steps as long as drift() has none. Roles that calls made, and no policy describes, have
+   * `"exact": false`: they keep what they have beyond it. Passwords, operators and the watching of new tables are not in it.
+   *
+   * @returns the policy; keys and lists are in one order, so that two can be compared as text
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async policy(): Promise<unknown> {
+    return (await this.#value('policy', [], {})) as unknown;
   }
 
   /**

@@ -73,7 +73,7 @@ function keysOf(shapes: Map<string, Shape>, source: SourceFile, properties: read
 /** The shape of a type that stands somewhere: its own name, or what is written there. */
 function nameOf(shapes: Map<string, Shape>, source: SourceFile, node: TypeNode): string {
   const written = node.getText();
-  if (/^\w+$/.test(written)) return add(shapes, source, written);
+  if (/^\w+$/.test(written)) return add(shapes, source, written === 'false' ? 'boolean' : written);
   if (!shapes.has(written)) {
     const draft: Draft = { name: written, text: '', types: [], allowed: [], keys: [] };
     shapes.set(written, draft);
@@ -92,6 +92,7 @@ function fill(shapes: Map<string, Shape>, source: SourceFile, draft: Draft, node
   const array = inner.asKind(SyntaxKind.ArrayType);
   const literal = node.asKind(SyntaxKind.LiteralType)?.getLiteral().asKind(SyntaxKind.StringLiteral);
   const object = node.asKind(SyntaxKind.TypeLiteral);
+  const isFalse = node.asKind(SyntaxKind.LiteralType)?.getLiteral().isKind(SyntaxKind.FalseKeyword) ?? false;
   const record = /^Readonly<Record<string, .*>>$/.test(node.getText());
   const also = (type: string): void => {
     if (!draft.types.includes(type)) draft.types = [...draft.types, type];
@@ -111,7 +112,7 @@ function fill(shapes: Map<string, Shape>, source: SourceFile, draft: Draft, node
     if (value === undefined) throw new Error(`no type of the values in ${node.getText()}`);
     also('object');
     draft.values = nameOf(shapes, source, value);
-  } else also(node.getText());
+  } else also(isFalse ? 'boolean' : node.getText());
 }
 
 /** For the checks in SQL: what is allowed of a value by shape, and the shape of each key, item or value by where it stands. */

@@ -23,6 +23,8 @@ export interface Policy {
 export interface Role {
   /** absent: the role is removed; no other key but those of a removal can be beside it */
   readonly state?: 'absent';
+  /** false: it keeps what it has beyond the policy, in every mode; left out: as the mode says */
+  readonly exact?: false;
   /** who is to own what a role owns that is removed */
   readonly reassign_to?: string;
   /** whether what a role owns in this database is dropped where the role is removed */

@@ -212,10 +212,12 @@ export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
   return sql`
     CASE WHEN ${section} IN (${named(({ merged }) => merged !== undefined)}) AND ${recorded} IS NOT NULL
       THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(
-        ${join(parts, ',\n')}
-      ))
+        ${join(parts, ',\n')}))
       ELSE ${resource} END
-    #- CASE ${resource} #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+    -- A policy says of all attributes what they are.
+    #- CASE WHEN ${resource} -> 'attributes' = '{"login": true}'
+              AND coalesce(${recorded} -> 'attributes', '{}') - 'login' = '{}'
+            THEN '{attributes,login}' ELSE '{}' END::text[]
   `;
 }
 

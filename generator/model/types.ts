@@ -27,6 +27,7 @@ export type TableGroups = Sql;
 export type WantedPrivileges = Sql;
 export type AclGroups = Sql;
 export type Differences = Sql;
+export type BigInteger = Sql;
 export type Char = Sql;
 export type AclItems = Sql;
 export type Step = Sql;
@@ -80,6 +81,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Principals: 'rolecall_internal.principal[]',
   Places: 'rolecall_internal.place[]',
   TableGroups: 'rolecall_internal.table_group[]',
+  BigInteger: 'bigint',
   Char: '"char"',
   AclItems: 'aclitem[]',
   WantedPrivileges: 'rolecall_internal.wanted_privilege[]',

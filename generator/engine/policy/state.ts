@@ -8,17 +8,26 @@ import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { object } from './shape.ts';
 
-/** What a role is where a policy does not say otherwise. */
-const usual = attributes({
-  createdb: false,
-  createrole: false,
-  inherit: true,
-  login: false,
-  replication: false,
-  bypassrls: false,
-  connection_limit: -1,
-  valid_until: 'infinity',
-});
+/**
+ * What a role is where a policy does not say otherwise
+ * @volatility immutable
+ */
+export function usual_attributes(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN ${attributes({
+        createdb: false,
+        createrole: false,
+        inherit: true,
+        login: false,
+        replication: false,
+        bypassrls: false,
+        connection_limit: -1,
+        valid_until: 'infinity',
+      })};
+    END
+  `;
+}
 
 /**
  * The desired state that a policy is; additive: what is there already is left, whatever the policy says of it
@@ -42,7 +51,8 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
         'passwords', rolecall_internal.policy_passwords(${policy}, ${passwords}),
         'memberships', (
           SELECT jsonb_agg(
-                   CASE WHEN v_exact THEN '{"admin": false}' ELSE '{}' END::jsonb || m.options
+                   CASE WHEN v_exact AND NOT ${policy} -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+                        ELSE '{}' END::jsonb || m.options
                    || jsonb_build_object('member', m.member, 'role', m.role)
                    ORDER BY m.path
                  )
@@ -60,7 +70,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
         ),
         'declared', (
           SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-                   'role', r.name, 'exact', CASE WHEN v_exact THEN true END,
+                   'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END,
                    'made', CASE WHEN to_regrole(quote_ident(r.name)) IS NULL THEN true END
                  )) ORDER BY r.name)
           FROM rolecall_internal.policy_roles(${policy}) AS r
@@ -105,7 +115,7 @@ export function policy_base_roles(policy: Jsonb): Returns<Jsonb> {
 export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jsonb): Returns<Jsonb> {
   return sql`
     DECLARE
-      v_usual jsonb := ${usual};
+      v_usual jsonb := rolecall_internal.usual_attributes();
     BEGIN
       RETURN (
         WITH base AS (
@@ -117,6 +127,7 @@ export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jso
         ),
         said AS (
           SELECT coalesce(r.name, b.name) AS name, coalesce(r.definition, '{}') AS definition,
+                 ${exact} AND r.name IS NOT NULL AND NOT r.definition ? 'exact' AS exact,
                  coalesce(b.attributes, '{}') AS base,
                  coalesce((
                    SELECT jsonb_object_agg(a.key, CASE a.key WHEN 'valid_until' THEN to_jsonb(
@@ -131,13 +142,13 @@ export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jso
         SELECT jsonb_agg(CASE
                  WHEN s.definition ? 'state' THEN
                    s.definition || jsonb_build_object('name', s.name, 'protected', true)
-                 WHEN ${exact} THEN jsonb_build_object(
+                 WHEN s.exact THEN jsonb_build_object(
                    'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
                  )
-                 -- What is there already may only gain.
+                 -- What is there already may only gain, but for a base role.
                  ELSE jsonb_build_object(
                    'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
-                   'attributes', (
+                   'attributes', CASE WHEN ${exact} THEN s.base ELSE '{}' END || (
                      SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                      FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
                    )

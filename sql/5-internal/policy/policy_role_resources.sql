@@ -5,8 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_role_resources$
 DECLARE
-  v_usual jsonb := '{"createdb":false, "createrole":false, "inherit":true, "login":false, "replication":false, '
-    '"bypassrls":false, "connection_limit":-1, "valid_until":"infinity"}'::jsonb;
+  v_usual jsonb := rolecall_internal.usual_attributes();
 BEGIN
   RETURN (
     WITH base AS (
@@ -18,6 +17,7 @@ BEGIN
     ),
     said AS (
       SELECT coalesce(r.name, b.name) AS name, coalesce(r.definition, '{}') AS definition,
+             policy_role_resources.exact AND r.name IS NOT NULL AND NOT r.definition ? 'exact' AS exact,
              coalesce(b.attributes, '{}') AS base,
              coalesce((
                SELECT jsonb_object_agg(a.key, CASE a.key WHEN 'valid_until' THEN to_jsonb(
@@ -32,13 +32,13 @@ BEGIN
     SELECT jsonb_agg(CASE
              WHEN s.definition ? 'state' THEN
                s.definition || jsonb_build_object('name', s.name, 'protected', true)
-             WHEN policy_role_resources.exact THEN jsonb_build_object(
+             WHEN s.exact THEN jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
              )
-             -- What is there already may only gain.
+             -- What is there already may only gain, but for a base role.
              ELSE jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
-               'attributes', (
+               'attributes', CASE WHEN policy_role_resources.exact THEN s.base ELSE '{}' END || (
                  SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                  FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
                )

@@ -19,7 +19,8 @@ BEGIN
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
       SELECT jsonb_agg(
-               CASE WHEN v_exact THEN '{"admin": false}' ELSE '{}' END::jsonb || m.options
+               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+                    ELSE '{}' END::jsonb || m.options
                || jsonb_build_object('member', m.member, 'role', m.role)
                ORDER BY m.path
              )
@@ -39,7 +40,7 @@ BEGIN
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact THEN true END,
+               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END,
                'made', CASE WHEN to_regrole(quote_ident(r.name)) IS NULL THEN true END
              )) ORDER BY r.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r

@@ -58,10 +58,12 @@ BEGIN
                   ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND p.resource IS NOT NULL
                     THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')
-                    ))
+                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')))
                     ELSE a.resource END
-                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+                  -- A policy says of all attributes what they are.
+                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
+                            AND coalesce(p.resource -> 'attributes', '{}') - 'login' = '{}'
+                          THEN '{attributes,login}' ELSE '{}' END::text[]
              END
       OFFSET 0
     ) AS v(key, resource)
