@@ -4040,8 +4040,12 @@ BEGIN
              jsonb_build_object('owners', w.owners) AS scope, false AS grantable, false AS revoked
       FROM whole AS w JOIN pg_namespace AS n ON n.oid = w.schema
       UNION ALL
-      SELECT h.role_oid, h.privilege, h.kind, 'one', o.name, NULL, NULL, h.grantable, h.revoked
-      FROM held AS h
+      SELECT h.role_oid, h.privilege, h.kind, 'one',
+             CASE WHEN h.kind IN (
+               'database', 'schema', 'language', 'foreign_data_wrapper', 'foreign_server', 'tablespace'
+             )
+               THEN (parse_ident(o.name))[1] ELSE o.name END,
+             NULL, NULL, h.grantable, h.revoked FROM held AS h
       JOIN rolecall_internal.objects_of(
         v_groups, ARRAY(SELECT DISTINCT h.number::integer::oid FROM held AS h)
       ) AS o ON o.number::bigint = h.number
@@ -6320,12 +6324,17 @@ DECLARE
 BEGIN
   RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
               ELSE rolecall_internal.plan_revokes(v_excess) END
-    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p);
+    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
+    -- A document without privileges says that there are none.
+    || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
+      WHERE NOT plan_declared.document ? 'privileges'
+    );
 END
 $plan_declared$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_declared(jsonb)
-  IS 'Memberships and settings that roles of a policy have beyond it';
+  IS 'Memberships and settings that roles of a policy have beyond it, and privileges where it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_declared(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_default_privileges.sql

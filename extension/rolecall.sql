@@ -67,7 +67,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script a55330fad12138f9fdd3bc7150ff8762fda6f4c611a0fffa73a01c08eed0d302'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 659d813e93e071d3c93cb2597cb9ee6ab797bdf7843ccceca1d2156f2d5d659a'
     AND 287 <= (
       SELECT count(*)
       FROM (
@@ -4734,8 +4734,12 @@ BEGIN
              jsonb_build_object('owners', w.owners) AS scope, false AS grantable, false AS revoked
       FROM whole AS w JOIN pg_namespace AS n ON n.oid = w.schema
       UNION ALL
-      SELECT h.role_oid, h.privilege, h.kind, 'one', o.name, NULL, NULL, h.grantable, h.revoked
-      FROM held AS h
+      SELECT h.role_oid, h.privilege, h.kind, 'one',
+             CASE WHEN h.kind IN (
+               'database', 'schema', 'language', 'foreign_data_wrapper', 'foreign_server', 'tablespace'
+             )
+               THEN (parse_ident(o.name))[1] ELSE o.name END,
+             NULL, NULL, h.grantable, h.revoked FROM held AS h
       JOIN rolecall_internal.objects_of(
         v_groups, ARRAY(SELECT DISTINCT h.number::integer::oid FROM held AS h)
       ) AS o ON o.number::bigint = h.number
@@ -6956,12 +6960,17 @@ DECLARE
 BEGIN
   RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
               ELSE rolecall_internal.plan_revokes(v_excess) END
-    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p);
+    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
+    -- A document without privileges says that there are none.
+    || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
+      WHERE NOT plan_declared.document ? 'privileges'
+    );
 END
 $plan_declared$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_declared(jsonb)
-  IS 'Memberships and settings that roles of a policy have beyond it';
+  IS 'Memberships and settings that roles of a policy have beyond it, and privileges where it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_declared(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_default_privileges(
@@ -13372,7 +13381,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script a55330fad12138f9fdd3bc7150ff8762fda6f4c611a0fffa73a01c08eed0d302';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 659d813e93e071d3c93cb2597cb9ee6ab797bdf7843ccceca1d2156f2d5d659a';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

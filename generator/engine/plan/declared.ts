@@ -51,7 +51,7 @@ export function plan_owned_schemas(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * Memberships and settings that roles of a policy have beyond it
+ * Memberships and settings that roles of a policy have beyond it, and privileges where it has none
  * @volatility stable
  */
 export function plan_declared(document: Jsonb): Returns<Changes> {
@@ -71,7 +71,12 @@ export function plan_declared(document: Jsonb): Returns<Changes> {
     BEGIN
       RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
                   ELSE rolecall_internal.plan_revokes(v_excess) END
-        || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(${document}) AS p);
+        || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(${document}) AS p)
+        -- A document without privileges says that there are none.
+        || ARRAY(
+          SELECT p FROM rolecall_internal.plan_privileges(${document}) AS p
+          WHERE NOT ${document} ? 'privileges'
+        );
     END
   `;
 }

@@ -1,7 +1,7 @@
 /**
  * The desired state that is there already: roles as they are in the cluster and this database, whoever made them.
  */
-import { kindRows } from '../../model/kinds.ts';
+import { kindList, kindRows } from '../../model/kinds.ts';
 import { schemas } from '../../model/objects.ts';
 import type {
   AclGroups,
@@ -29,6 +29,13 @@ const systemSchemas = sql`
       OR n.nspname IN ('information_schema', ${join(Object.values(schemas).map(text))})
   )
 `;
+
+/** Kinds that a policy has by their plain names, without quotes. */
+const plainKinds = join(
+  kindList
+    .filter(([kind, { qualified }]) => qualified === undefined && kind !== 'large_object')
+    .map(([kind]) => text(kind)),
+);
 
 /**
  * The roles that a policy can be about, of these or of all: neither superusers nor predefined, nor the caller, nor reporting
@@ -195,8 +202,12 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
                  jsonb_build_object('owners', w.owners) AS scope, false AS grantable, false AS revoked
           FROM whole AS w JOIN pg_namespace AS n ON n.oid = w.schema
           UNION ALL
-          SELECT h.role_oid, h.privilege, h.kind, 'one', o.name, NULL, NULL, h.grantable, h.revoked
-          FROM held AS h
+          SELECT h.role_oid, h.privilege, h.kind, 'one',
+                 CASE WHEN h.kind IN (
+                   ${plainKinds}
+                 )
+                   THEN (parse_ident(o.name))[1] ELSE o.name END,
+                 NULL, NULL, h.grantable, h.revoked FROM held AS h
           JOIN rolecall_internal.objects_of(
             v_groups, ARRAY(SELECT DISTINCT h.number::integer::oid FROM held AS h)
           ) AS o ON o.number::bigint = h.number

@@ -19,10 +19,15 @@ DECLARE
 BEGIN
   RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
               ELSE rolecall_internal.plan_revokes(v_excess) END
-    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p);
+    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
+    -- A document without privileges says that there are none.
+    || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
+      WHERE NOT plan_declared.document ? 'privileges'
+    );
 END
 $plan_declared$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_declared(jsonb)
-  IS 'Memberships and settings that roles of a policy have beyond it';
+  IS 'Memberships and settings that roles of a policy have beyond it, and privileges where it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_declared(jsonb) FROM PUBLIC;

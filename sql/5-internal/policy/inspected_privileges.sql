@@ -45,8 +45,12 @@ BEGIN
              jsonb_build_object('owners', w.owners) AS scope, false AS grantable, false AS revoked
       FROM whole AS w JOIN pg_namespace AS n ON n.oid = w.schema
       UNION ALL
-      SELECT h.role_oid, h.privilege, h.kind, 'one', o.name, NULL, NULL, h.grantable, h.revoked
-      FROM held AS h
+      SELECT h.role_oid, h.privilege, h.kind, 'one',
+             CASE WHEN h.kind IN (
+               'database', 'schema', 'language', 'foreign_data_wrapper', 'foreign_server', 'tablespace'
+             )
+               THEN (parse_ident(o.name))[1] ELSE o.name END,
+             NULL, NULL, h.grantable, h.revoked FROM held AS h
       JOIN rolecall_internal.objects_of(
         v_groups, ARRAY(SELECT DISTINCT h.number::integer::oid FROM held AS h)
       ) AS o ON o.number::bigint = h.number
