@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 659d813e93e071d3c93cb2597cb9ee6ab797bdf7843ccceca1d2156f2d5d659a'
-    AND 287 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 19130e4a70a303e450f8ccde81b79a81dd345539744122b8d9dbbdee23ec99a6'
+    AND 292 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -240,12 +240,16 @@ BEGIN
        'one text, other text', 'integer', 0),
       ('rolecall_internal', 'encrypt_older', 
        'secret_key text', 'void', 0),
+      ('rolecall_internal', 'exact_document', 
+       'roles oid[]', 'jsonb', 0),
       ('rolecall_internal', 'excepted_objects', 
        'wanted rolecall_internal.wanted_privilege[], scope jsonb, kind text, object_oid oid, columns oid[]', 'SETOF record', 0),
       ('rolecall_internal', 'execute_change', 
        'change rolecall_internal.change, lenient boolean, strict boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'fitted_name', 
        'name text, suffix text', 'text', 0),
+      ('rolecall_internal', 'forget_role', 
+       'role_name text, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'forgotten_resources', 
        'state jsonb', 'jsonb', 0),
       ('rolecall_internal', 'future_differences', 
@@ -584,6 +588,8 @@ BEGIN
        'groups rolecall_internal.table_group[], numbers integer[], number integer, table_oid oid, name text', 'SETOF record', 0),
       ('rolecall_internal', 'target_problems', 
        'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
+      ('rolecall_internal', 'undeclared_changes', 
+       'roles oid[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'untrusted_owners', 
        '', 'text', 0),
       ('rolecall_internal', 'usual_attributes', 
@@ -636,6 +642,8 @@ BEGIN
        'username text, password text, roles_to_grant text[], use_locks boolean, dry_run boolean', 'SETOF rolecall.step', 2),
       ('rolecall', 'drift', 
        '', 'SETOF rolecall.step', 0),
+      ('rolecall', 'forget', 
+       'role_name text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'generate_password', 
        '', 'text', 0),
       ('rolecall', 'get_secret', 
@@ -672,6 +680,8 @@ BEGIN
        'key text, value text', 'SETOF rolecall.step', 0),
       ('rolecall', 'set_secret_if_absent', 
        'key text, value text', 'text', 0),
+      ('rolecall', 'undeclared', 
+       'kind text, role text, object text, detail text, remedy text', 'SETOF record', 0),
       ('rolecall', 'unlock_user', 
        'username text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'user_dependencies', 
@@ -3766,6 +3776,22 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.exact_document(roles oid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $exact_document$
+BEGIN
+  RETURN rolecall_internal.recorded_document() - 'read_access' || jsonb_build_object('declared', (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)), '[]')
+    FROM unnest(exact_document.roles) AS r(oid)
+  ));
+END
+$exact_document$;
+
+COMMENT ON FUNCTION rolecall_internal.exact_document(oid[])
+  IS 'The document of what is recorded, with each of these roles as one that has nothing else';
+REVOKE ALL ON FUNCTION rolecall_internal.exact_document(oid[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.excepted_objects(wanted rolecall_internal.wanted_privilege[])
 RETURNS TABLE (scope jsonb, kind text, object_oid oid, columns oid[])
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3940,6 +3966,47 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
   IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $forget_role$
+DECLARE
+  v_steps rolecall.step[] := ARRAY(
+    SELECT ROW(
+             'forget', forget_role.role_name,
+             format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
+             CASE WHEN forget_role.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL
+           )::rolecall.step
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE true
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL AND (
+      p.key ->> 0 = forget_role.role_name AND p.section IN (
+        'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+      ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
+    )
+    ORDER BY p.section, p.key
+  );
+BEGIN
+  IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
+    -- What is recorded of a role that is absent is what there is to forget.
+    PERFORM rolecall_internal.remember(
+      jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
+        'name', forget_role.role_name, 'state', 'absent'
+      ))), true
+    );
+  END IF;
+  RETURN v_steps;
+END
+$forget_role$;
+
+COMMENT ON FUNCTION rolecall_internal.forget_role(text, boolean)
+  IS 'Forgets all that is recorded about a role; one step for each record';
+REVOKE ALL ON FUNCTION rolecall_internal.forget_role(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.forgotten_resources(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11117,6 +11184,28 @@ COMMENT ON FUNCTION rolecall_internal.target_problems(jsonb)
   IS 'Entries about privileges that do not say what they are about';
 REVOKE ALL ON FUNCTION rolecall_internal.target_problems(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.undeclared_changes(roles oid[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $undeclared_changes$
+DECLARE
+  v_document jsonb := rolecall_internal.exact_document(undeclared_changes.roles);
+BEGIN
+  RETURN rolecall_internal.plan_declared(v_document) || ARRAY(
+    SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
+    WHERE v_document ? 'privileges' AND (
+      p.operation = 'revoke_privilege'
+      OR p.operation = 'default_privilege' AND p.statement ~ '^ALTER DEFAULT PRIVILEGES FOR ROLE .* REVOKE '
+    )
+  );
+END
+$undeclared_changes$;
+
+COMMENT ON FUNCTION rolecall_internal.undeclared_changes(oid[])
+  IS 'The memberships, settings and privileges that these roles have beyond what is recorded, as the changes that end '
+     'them';
+REVOKE ALL ON FUNCTION rolecall_internal.undeclared_changes(oid[]) FROM PUBLIC;
+
 -- Every role uses it that makes a table, superusers included.
 CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -12332,6 +12421,42 @@ COMMENT ON FUNCTION rolecall.drift()
   IS 'Lists the steps that would restore everything that the calls of this database have established';
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.forget(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $forget$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_role_name(forget.role_name);
+  FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$forget$;
+
+COMMENT ON FUNCTION rolecall.forget(text, boolean)
+  IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
+REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.generate_password() RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13205,6 +13330,58 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
   IS 'Stores a secret unless the key has one already, and returns the one that it has then';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, "role" text, object text, detail text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $undeclared$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_roles oid[] := rolecall_internal.inspected_roles(NULL);
+  BEGIN
+    RETURN QUERY
+      SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
+             format('DROP ROLE %I', pg_get_userbyid(r.oid))
+      FROM unnest(v_roles) AS r(oid)
+      WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
+      ORDER BY 2;
+    RETURN QUERY
+      SELECT CASE c.operation WHEN 'revoke_role' THEN 'membership' WHEN 'set_config' THEN 'setting'
+                              WHEN 'revoke_privilege' THEN 'privilege' ELSE 'default privilege' END,
+             c.locks[1], CASE WHEN c.operation = 'revoke_role' THEN c.locks[2]
+                              WHEN c.operation = 'revoke_privilege' THEN c.target END,
+             CASE c.operation WHEN 'revoke_role' THEN format('member of %I', c.locks[2])
+                              WHEN 'set_config' THEN substring(c.statement FROM 'RESET (.*)$')
+                              ELSE substring(c.statement FROM 'REVOKE (.*) FROM ') END,
+             c.statement
+      FROM unnest(rolecall_internal.undeclared_changes(v_roles)) AS c
+      ORDER BY 1, 2, 5;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$undeclared$;
+
+COMMENT ON FUNCTION rolecall.undeclared()
+  IS 'Lists roles, memberships, settings and privileges that no call and no policy of this database asked for';
+REVOKE ALL ON FUNCTION rolecall.undeclared() FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.unlock_user(username text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13381,7 +13558,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 659d813e93e071d3c93cb2597cb9ee6ab797bdf7843ccceca1d2156f2d5d659a';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 19130e4a70a303e450f8ccde81b79a81dd345539744122b8d9dbbdee23ec99a6';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -431,6 +431,29 @@ export class Rolecall {
   }
 
   /**
+   * Forgets a role: nothing is remembered about it any more, and it is left as it is
+   *
+   * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
+   * stay.
+   *
+   * @returns one row for each thing that was remembered; none where there is nothing
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws reserved_name - the name belongs to PostgreSQL
+   * @throws insufficient_privilege - the caller may not change what is recorded
+   */
+  async forget(
+    values: {
+      /** name of the role; it need not exist */
+      role_name: string;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('forget', ['role_name', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * Generates a random password of 24 letters and digits
    *
    * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
@@ -935,6 +958,20 @@ export class Rolecall {
     },
   ): Promise<string> {
     return (await this.#value('set_secret_if_absent', ['key', 'value'], values)) as string;
+  }
+
+  /**
+   * Lists roles, memberships, settings and privileges that no call and no policy of this database asked for
+   *
+   * Superusers, predefined roles, the caller and reporting roles are left out, and so is what PUBLIC has. Of what the whole cluster shares,
+   * such as tablespaces, nothing is said, as another database may have asked for it; roles and memberships are of the
+   * cluster too, and are told. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns one row for each, with the statement that ends it; none where all was asked for
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async undeclared(): Promise<{ kind: string | null; "role": string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
+    return (await this.#rows('undeclared', [], {})) as { kind: string | null; "role": string | null; object: string | null; detail: string | null; remedy: string | null }[];
   }
 
   /**
