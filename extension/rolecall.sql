@@ -67,8 +67,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 19130e4a70a303e450f8ccde81b79a81dd345539744122b8d9dbbdee23ec99a6'
-    AND 292 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script d5ab969ea5571635aaea7cfe6c8c81014cc23f5adb849766a9654bc9729da7a6'
+    AND 296 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -262,6 +262,8 @@ BEGIN
        'role_oid oid, target text, statement text, may boolean, is_direct boolean', 'SETOF record', 0),
       ('rolecall_internal', 'has_more_rights', 
        'role_oid oid, than_oid oid', 'boolean', 0),
+      ('rolecall_internal', 'has_such_privilege', 
+       'kind text, privilege text', 'integer', 0),
       ('rolecall_internal', 'held_elsewhere', 
        'roles oid[], everybody boolean, role_oid oid, privilege text, kind text, means text, object text, column_name text, scope jsonb, grantable boolean, revoked boolean', 'SETOF record', 0),
       ('rolecall_internal', 'held_future', 
@@ -354,6 +356,8 @@ BEGIN
        'names text[]', 'jsonb', 0),
       ('rolecall_internal', 'name_problems', 
        'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
+      ('rolecall_internal', 'named_object', 
+       'name text, kind text, object_oid oid, attnum integer', 'SETOF record', 0),
       ('rolecall_internal', 'nearest_key', 
        'key text, shape text', 'text', 0),
       ('rolecall_internal', 'newest_record', 
@@ -492,6 +496,8 @@ BEGIN
        'wanted rolecall_internal.wanted_privilege[], groups rolecall_internal.acl_group[], exact oid[]', 'rolecall_internal.difference[]', 0),
       ('rolecall_internal', 'privilege_entries', 
        'privileges jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'privilege_holders', 
+       'kind text, object_oid oid, attnum integer, privilege text, holder oid, grantor oid, owner oid', 'SETOF record', 0),
       ('rolecall_internal', 'privilege_problems', 
        'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'privileges_on_objects', 
@@ -689,7 +695,9 @@ BEGIN
       ('rolecall', 'version', 
        '', 'text', 0),
       ('rolecall', 'watch_new_tables', 
-       'enable boolean, dry_run boolean', 'SETOF rolecall.step', 2)
+       'enable boolean, dry_run boolean', 'SETOF rolecall.step', 2),
+      ('rolecall', 'who_can', 
+       'privilege text, object text, role text, login boolean, path text, grantor text', 'SETOF record', 0)
     ) AS e(schema, name, columns, returns, defaults) ON e.schema = n.nspname AND e.name = p.proname
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig) AND (
       e.columns IS DISTINCT FROM coalesce((
@@ -4338,6 +4346,27 @@ COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
   IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.has_such_privilege(kind text, privilege text) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $has_such_privilege$
+DECLARE
+  v_kinds jsonb := '{"database": {"CREATE":14, "CONNECT":14, "TEMPORARY":14}, "schema": {"USAGE":14, "CREATE":14}, '
+  '"table": {"SELECT":14, "INSERT":14, "UPDATE":14, "DELETE":14, "TRUNCATE":14, "REFERENCES":14, '
+  '"TRIGGER":14, "MAINTAIN":17}, "sequence": {"USAGE":14, "SELECT":14, "UPDATE":14}, "function": '
+  '{"EXECUTE":14}, "type": {"USAGE":14}, "language": {"USAGE":14}, "foreign_data_wrapper": '
+  '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
+  '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
+  '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+BEGIN
+  RETURN (v_kinds -> has_such_privilege.kind ->> has_such_privilege.privilege)::integer;
+END
+$has_such_privilege$;
+
+COMMENT ON FUNCTION rolecall_internal.has_such_privilege(text, text)
+  IS 'Whether a kind of object, or a column of a table, has a privilege of that name';
+REVOKE ALL ON FUNCTION rolecall_internal.has_such_privilege(text, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.held_elsewhere(roles oid[], everybody boolean)
 RETURNS TABLE (
   role_oid oid,
@@ -5912,6 +5941,43 @@ $name_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.name_problems(jsonb) IS 'Names that no role can have';
 REVOKE ALL ON FUNCTION rolecall_internal.name_problems(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.named_object(name text) RETURNS TABLE (kind text, object_oid oid, attnum integer)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $named_object$
+DECLARE
+  v_parts text[];
+BEGIN
+  IF strpos(named_object.name, '(') > 0 THEN
+    RETURN QUERY SELECT 'function', o.oid, NULL::integer
+      FROM (SELECT to_regprocedure(named_object.name)::oid) AS o(oid) WHERE o.oid IS NOT NULL;
+    RETURN;
+  END IF;
+  v_parts := parse_ident(named_object.name);
+  RETURN QUERY
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, NULL::integer
+    FROM pg_class AS c
+    WHERE c.oid = CASE WHEN cardinality(v_parts) = 2 THEN to_regclass(named_object.name) END
+      AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    UNION ALL
+    SELECT 'table', a.attrelid, a.attnum::integer
+    FROM pg_attribute AS a
+    WHERE cardinality(v_parts) = 3 AND a.attname = v_parts[3] AND NOT a.attisdropped
+      AND a.attrelid = to_regclass(quote_ident(v_parts[1]) || '.' || quote_ident(v_parts[2]))
+    UNION ALL
+    SELECT 'schema', n.oid, NULL FROM pg_namespace AS n
+    WHERE cardinality(v_parts) = 1 AND n.nspname = v_parts[1]
+    UNION ALL
+    SELECT 'database', d.oid, NULL FROM pg_database AS d
+    WHERE cardinality(v_parts) = 1 AND d.datname = v_parts[1]
+      AND NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = v_parts[1]);
+END
+$named_object$;
+
+COMMENT ON FUNCTION rolecall_internal.named_object(text)
+  IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
+REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9356,6 +9422,97 @@ COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb)
   IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.privilege_holders(kind text, object_oid oid, attnum integer, privilege text)
+RETURNS TABLE (holder oid, grantor oid, owner oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $privilege_holders$
+BEGIN
+  RETURN QUERY
+    SELECT x.grantee, x.grantor, o.owner
+    FROM (
+      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
+             quote_ident(o.datname) AS name
+      FROM pg_database AS o
+      UNION ALL
+      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
+             quote_ident(o.nspname) AS name
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      UNION ALL
+      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
+             format('%I.%I', n.nspname, o.relname) AS name
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      UNION ALL
+      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
+             format('%I.%I', n.nspname, o.relname) AS name
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      UNION ALL
+      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
+             o.oid::regprocedure::text AS name
+      FROM pg_proc AS o
+      UNION ALL
+      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
+             o.oid::regtype::text AS name
+      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      UNION ALL
+      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
+             quote_ident(o.lanname) AS name
+      FROM pg_language AS o WHERE o.lanpltrusted
+      UNION ALL
+      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
+             quote_ident(o.fdwname) AS name
+      FROM pg_foreign_data_wrapper AS o
+      UNION ALL
+      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
+             quote_ident(o.srvname) AS name
+      FROM pg_foreign_server AS o
+      UNION ALL
+      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
+             quote_ident(o.spcname) AS name
+      FROM pg_tablespace AS o
+      UNION ALL
+      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
+             o.oid::text AS name
+      FROM pg_largeobject_metadata AS o
+    ) AS o
+    JOIN (VALUES
+      ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
+      ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
+      ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
+      ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
+      ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
+      ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
+      ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
+      ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
+      ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
+      ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+    ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
+    CROSS JOIN LATERAL (
+      SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner)))
+      UNION ALL
+      SELECT e.* FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS e
+      WHERE privilege_holders.kind = 'table' AND a.attrelid = o.oid AND a.attnum = privilege_holders.attnum
+    ) AS x
+    WHERE o.kind = privilege_holders.kind AND o.oid = privilege_holders.object_oid
+      AND x.privilege_type = privilege_holders.privilege
+    UNION ALL
+    SELECT r.oid, NULL, NULL FROM pg_roles AS r
+    JOIN (VALUES ('pg_read_all_data', 'table', 'SELECT'), ('pg_read_all_data', 'sequence', 'SELECT'),
+                 ('pg_read_all_data', 'schema', 'USAGE'), ('pg_write_all_data', 'schema', 'USAGE'),
+                 ('pg_write_all_data', 'table', 'INSERT'), ('pg_write_all_data', 'table', 'UPDATE'),
+                 ('pg_write_all_data', 'table', 'DELETE'), ('pg_write_all_data', 'sequence', 'UPDATE'),
+                 ('pg_maintain', 'table', 'MAINTAIN')) AS p(role, kind, privilege) ON p.role = r.rolname
+    WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege;
+END
+$privilege_holders$;
+
+COMMENT ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text)
+  IS 'The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a '
+     'predefined role, which has it without a grant, nobody did';
+REVOKE ALL ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.privilege_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11175,8 +11332,9 @@ BEGIN
     FROM name AS n
     WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
                THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
-               ELSE NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
-                    OR n.name !~ '[.]' END;
+               WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
+               THEN true
+               ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
 END
 $target_problems$;
 
@@ -13529,6 +13687,75 @@ COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
   IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.who_can(privilege text, object text)
+RETURNS TABLE ("role" text, login boolean, path text, grantor text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $who_can$
+DECLARE
+  v_found record;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF who_can.privilege IS NULL OR who_can.object IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'privilege and object must not be null';
+  END IF;
+  SELECT o.* INTO v_found FROM rolecall_internal.named_object(who_can.object) AS o;
+  IF v_found.object_oid IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('there is no object %s', who_can.object),
+      HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+  ELSIF rolecall_internal.has_such_privilege(
+    CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, upper(who_can.privilege)
+  ) IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('a %s has no privilege %s', CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END,
+                       upper(who_can.privilege));
+  END IF;
+  RETURN QUERY
+    WITH holder AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.privilege_holders(
+        v_found.kind, v_found.object_oid, v_found.attnum, upper(who_can.privilege)
+      )
+    )
+    SELECT DISTINCT r.rolname::text, r.rolcanlogin, w.path, w.grantor
+    FROM pg_roles AS r
+    CROSS JOIN LATERAL (
+      SELECT 'superuser', NULL::text WHERE r.rolsuper
+      UNION ALL
+      SELECT CASE WHEN h.holder = 0 THEN 'PUBLIC'
+                  WHEN h.holder <> r.oid THEN format('member of %I', pg_get_userbyid(h.holder))
+                  WHEN h.holder = h.owner THEN 'owner' ELSE 'itself' END,
+             pg_get_userbyid(h.grantor)::text
+      FROM holder AS h
+      WHERE NOT r.rolsuper AND CASE h.holder WHEN 0 THEN true WHEN r.oid THEN true
+                                             ELSE pg_has_role(r.oid, h.holder, 'USAGE') END
+    ) AS w(path, grantor)
+    ORDER BY 1, 3, 4;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$who_can$;
+
+COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
+REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
+
   FOR v_statement IN
     SELECT g.statement
     FROM unnest(v_granted, v_grants) AS g(name, statement)
@@ -13558,7 +13785,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 19130e4a70a303e450f8ccde81b79a81dd345539744122b8d9dbbdee23ec99a6';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script d5ab969ea5571635aaea7cfe6c8c81014cc23f5adb849766a9654bc9729da7a6';
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

@@ -1077,6 +1077,29 @@ export class Rolecall {
   }
 
   /**
+   * Lists who has a privilege on an object, and by which way
+   *
+   * A row for each way: `superuser`; `owner`; `itself`, which a role was granted; `PUBLIC`; or `member of` the role that has it, be it the
+   * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could come by with SET ROLE alone is not among
+   * them: audit_role() tells that. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns one row per role and way, with the role that granted the privilege; ordered by the role
+   * @throws null_value_not_allowed - an argument is null
+   * @throws undefined_object - there is no such object
+   * @throws invalid_parameter_value - the kind of object has no such privilege, or the object is not written as in SQL
+   */
+  async who_can(
+    values: {
+      /** name of the privilege */
+      privilege: string;
+      /** table, sequence, column (`schema.table.column`) or function with its arguments, as in SQL and with the schema; schema or database */
+      object: string;
+    },
+  ): Promise<{ "role": string | null; login: boolean | null; path: string | null; grantor: string | null }[]> {
+    return (await this.#rows('who_can', ['privilege', 'object'], values)) as { "role": string | null; login: boolean | null; path: string | null; grantor: string | null }[];
+  }
+
+  /**
    * The text of the call is made of names known here alone; every value is a bind parameter. What `cast` has a type for
    * is sent as text: drivers disagree on how they send a document, a time or an interval.
    */

@@ -250,8 +250,9 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
         FROM name AS n
         WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
                    THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
-                   ELSE NOT ${isName(sql`n.name`)}
-                        OR n.name !~ '[.]' END;
+                   WHEN NOT ${isName(sql`n.name`)}
+                   THEN true
+                   ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
     END
   `;
 }

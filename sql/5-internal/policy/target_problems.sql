@@ -79,8 +79,9 @@ BEGIN
     FROM name AS n
     WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
                THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
-               ELSE NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
-                    OR n.name !~ '[.]' END;
+               WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
+               THEN true
+               ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
 END
 $target_problems$;
 
