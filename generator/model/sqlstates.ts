@@ -13,7 +13,6 @@ export const sqlstates = {
   dependent_objects_still_exist: '2BP01',
   undefined_database: '3D000',
   external_routine_invocation_exception: '38000',
-  invalid_catalog_name: '3D000',
   invalid_schema_name: '3F000',
   serialization_failure: '40001',
   deadlock_detected: '40P01',

@@ -125,7 +125,7 @@ const missing = codes(
   'undefined_column',
   'undefined_function',
   'invalid_schema_name',
-  'invalid_catalog_name',
+  'undefined_database',
 );
 const inTheWay = codes('duplicate_object', 'object_not_in_prerequisite_state');
 

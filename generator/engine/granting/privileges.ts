@@ -227,7 +227,7 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
                       WHEN w.kind = 'column' AND w.oid IS NOT NULL THEN ${text(sqlstates.undefined_column)}
                       WHEN w.kind IN ('table', 'sequence', 'column') THEN ${text(sqlstates.undefined_table)}
                       WHEN w.kind = 'function' THEN ${text(sqlstates.undefined_function)}
-                      WHEN w.kind = 'database' THEN ${text(sqlstates.invalid_catalog_name)}
+                      WHEN w.kind = 'database' THEN ${text(sqlstates.undefined_database)}
                       ELSE ${text(sqlstates.undefined_object)} END END,
                CASE WHEN NOT m.made THEN 'it does not exist' END
         FROM unnest(${wanted}) AS w

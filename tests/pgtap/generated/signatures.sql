@@ -400,7 +400,7 @@ SELECT is(
   '',
   'undeclared: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.undeclared()'::regprocedure), 'TABLE(kind text, "role" text, object text, detail text, remedy text)', 'undeclared: what it returns');
+SELECT is(pg_get_function_result('rolecall.undeclared()'::regprocedure), 'TABLE(kind text, role text, object text, detail text, remedy text)', 'undeclared: what it returns');
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.undeclared()'::regprocedure),
   's', 'undeclared: it is STABLE'
@@ -465,7 +465,7 @@ SELECT is(
   'privilege text, object text',
   'who_can: its arguments'
 );
-SELECT is(pg_get_function_result('rolecall.who_can(text, text)'::regprocedure), 'TABLE("role" text, login boolean, path text, grantor text)', 'who_can: what it returns');
+SELECT is(pg_get_function_result('rolecall.who_can(text, text)'::regprocedure), 'TABLE(role text, login boolean, path text, grantor text)', 'who_can: what it returns');
 SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.who_can(text, text)'::regprocedure),
   's', 'who_can: it is STABLE'
