@@ -1,6 +1,6 @@
 # The commands of the repository. They need Node 20 or newer, npm and make.
 
-.PHONY: help demo demo-sql demo-stop build check test docs stress test-container bench package dist install uninstall installcheck
+.PHONY: help demo demo-sql demo-stop build check test docs stress test-citus test-container bench package dist install uninstall installcheck
 .DEFAULT_GOAL := help
 
 # npm writes this file at the end of an installation.
@@ -8,6 +8,7 @@ modules := node_modules/.package-lock.json
 bench_modules := tests/bench/$(modules)
 application_modules := tests/applications/$(modules)
 package_modules := tests/package/$(modules)
+tool_modules := tests/tools/$(modules)
 # What make check remembers of files that have not changed.
 cache := node_modules/.cache/rolecall
 
@@ -23,13 +24,13 @@ demo-sql: $(modules) ## a prompt for SQL on that server, where there is no psql;
 demo-stop: $(modules) ## stop that server and remove it
 	@node --import tsx tests/demo/stop.ts
 
-test: $(modules) $(application_modules) $(package_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
+test: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@node --import tsx tests/run.ts
 
 stress: $(modules) ## many connections call for the same names at once, then for everything; CONNECTIONS=48 DATABASES=4 ROUNDS=20 MINUTES=5 SEED=1, PG and ONLY as for test
 	@node --import tsx tests/stress.ts
 
-check: $(modules) $(application_modules) $(package_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
+check: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
 	npx tsc --noEmit --incremental --tsBuildInfoFile $(cache)/types
 	npx eslint --cache --cache-strategy content --cache-location $(cache)/lint .
 	npx prettier --cache --cache-strategy content --cache-location $(cache)/format --check .
@@ -40,6 +41,9 @@ docs: $(modules) ## run the sessions with psql in README.md and docs/ again, and
 
 build: $(modules) ## generate sql/, extension/ and the reference page
 	npx tsx generator/build.ts
+
+test-citus: $(modules) ## a small test on the Citus cluster whose coordinator CITUS_URL names
+	@node --import tsx --test tests/citus/citus.ts
 
 test-container: $(modules) ## the extension on Debian's PostgreSQL in containers, and the image for users; PG="15 18" picks versions
 	@node --import tsx tests/container/run.ts

@@ -104,7 +104,7 @@ COMMENT ON COLUMN rolecall_internal.table_group.size IS 'how many they are';
 -- sql/2-types/place.sql
 CREATE TYPE rolecall_internal.place AS (
   position bigint,
-  "role" text,
+  role text,
   role_oid oid,
   place bigint,
   schema text,
@@ -119,7 +119,7 @@ CREATE TYPE rolecall_internal.place AS (
 COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
 
 COMMENT ON COLUMN rolecall_internal.place.position IS 'position of the resource in the desired state';
-COMMENT ON COLUMN rolecall_internal.place."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_internal.place.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: there is none yet';
 COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
 COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';
@@ -152,7 +152,7 @@ COMMENT ON COLUMN rolecall_internal.finding.remedy IS 'the statement that ends i
 
 -- sql/2-types/wanted_privilege.sql
 CREATE TYPE rolecall_internal.wanted_privilege AS (
-  "role" text,
+  role text,
   role_oid oid,
   kind text,
   means text,
@@ -170,7 +170,7 @@ CREATE TYPE rolecall_internal.wanted_privilege AS (
 COMMENT ON TYPE rolecall_internal.wanted_privilege
   IS 'One privilege that a role is to have, or is not to have, as a desired state says it';
 
-COMMENT ON COLUMN rolecall_internal.wanted_privilege."role" IS 'name of the role; null: PUBLIC';
+COMMENT ON COLUMN rolecall_internal.wanted_privilege.role IS 'name of the role; null: PUBLIC';
 COMMENT ON COLUMN rolecall_internal.wanted_privilege.role_oid IS 'oid of the role, 0: PUBLIC; null: there is none yet';
 COMMENT ON COLUMN rolecall_internal.wanted_privilege.kind IS 'kind of object, as in the table of kinds';
 COMMENT ON COLUMN rolecall_internal.wanted_privilege.means IS 'one object, all of a schema, or future ones';
@@ -208,7 +208,7 @@ COMMENT ON COLUMN rolecall_internal.acl_group.size IS 'how many they are';
 -- sql/2-types/difference.sql
 CREATE TYPE rolecall_internal.difference AS (
   number bigint,
-  "role" text,
+  role text,
   privilege text,
   action text,
   grantable boolean,
@@ -218,7 +218,7 @@ CREATE TYPE rolecall_internal.difference AS (
 COMMENT ON TYPE rolecall_internal.difference IS 'One privilege that a group of objects lacks, or has too many';
 
 COMMENT ON COLUMN rolecall_internal.difference.number IS 'number of the group';
-COMMENT ON COLUMN rolecall_internal.difference."role" IS 'name of the role; public: PUBLIC';
+COMMENT ON COLUMN rolecall_internal.difference.role IS 'name of the role; public: PUBLIC';
 COMMENT ON COLUMN rolecall_internal.difference.privilege IS 'name of the privilege';
 COMMENT ON COLUMN rolecall_internal.difference.action IS 'grant, revoke, or option: revoke the grant option';
 COMMENT ON COLUMN rolecall_internal.difference.grantable IS 'whether to grant it with the grant option';
@@ -230,7 +230,12 @@ CREATE TABLE rolecall_internal.resource (
   key jsonb NOT NULL,
   resource jsonb,
   recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()
+  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+  recorder text,
+  sqlstate text,
+  note text,
+  roles oid[],
+  made_in oid
 );
 
 COMMENT ON TABLE rolecall_internal.resource
@@ -243,6 +248,12 @@ COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the
 COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
 COMMENT ON COLUMN rolecall_internal.resource.id
   IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
+COMMENT ON COLUMN rolecall_internal.resource.recorder IS 'who has recorded it';
+COMMENT ON COLUMN rolecall_internal.resource.sqlstate IS 'null, or the code of the reason why it is not acted on';
+COMMENT ON COLUMN rolecall_internal.resource.note
+  IS 'that reason: what the row lacks to be one of ours, or the recorder';
+COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
+COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
 
 CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 
@@ -259,7 +270,7 @@ CREATE TABLE rolecall_internal.secret (
   encrypted boolean NOT NULL,
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   made_in oid,
-  "role" oid
+  role oid
 );
 
 COMMENT ON TABLE rolecall_internal.secret
@@ -273,13 +284,13 @@ COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
 COMMENT ON COLUMN rolecall_internal.secret.made_in
   IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
      'copy';
-COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
+COMMENT ON COLUMN rolecall_internal.secret.role IS 'of a verifier: oid of the role; null: it is about to be created';
 
 REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;
 
 -- sql/3-tables/withheld.sql
 CREATE TABLE rolecall_internal.withheld (
-  "role" text NOT NULL,
+  role text NOT NULL,
   name text NOT NULL,
   relation regclass NOT NULL,
   number smallint NOT NULL, PRIMARY KEY (role, name, relation, number),
@@ -290,7 +301,7 @@ CREATE TABLE rolecall_internal.withheld (
 COMMENT ON TABLE rolecall_internal.withheld
   IS 'Tables and columns that were found withheld from a reporting role: they stay so under another name';
 
-COMMENT ON COLUMN rolecall_internal.withheld."role" IS 'name of the reporting role';
+COMMENT ON COLUMN rolecall_internal.withheld.role IS 'name of the reporting role';
 COMMENT ON COLUMN rolecall_internal.withheld.name IS 'entry of its list of withheld tables';
 COMMENT ON COLUMN rolecall_internal.withheld.relation
   IS 'table that the entry named, or what belonged to it; a dump has its name';
@@ -337,13 +348,13 @@ FROM (
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
-WHERE p.resource IS NOT NULL;
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
 
 COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
      'tables are watched';
 
-COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
@@ -521,10 +532,33 @@ COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
   IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
 
+-- sql/5-internal/run/acting_as_heir.sql
+CREATE FUNCTION rolecall_internal.acting_as_heir(roles text[]) RETURNS text[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $acting_as_heir$
+DECLARE
+  v_heir oid := to_regrole(quote_ident(acting_as_heir.roles[2]))::oid;
+BEGIN
+  IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(acting_as_heir.roles[1]))::oid) THEN
+    RETURN ARRAY(
+      SELECT format('%s. To run first: %s', a.object, a.advice)
+      FROM rolecall_internal.acting_as_owner(v_heir) AS a
+    );
+  END IF;
+  RETURN NULL;
+END
+$acting_as_heir$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
+  IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
+     'have; null where it has none, as before it is given what the first owns';
+REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
+
 -- sql/5-internal/plan/acting_as_owner.sql
 -- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
--- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, and
--- a foreign table connects as it.
+-- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, a
+-- foreign key calls functions as it, and a foreign table connects as it.
 CREATE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -604,6 +638,8 @@ BEGIN
                  SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
                ))
       ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+      WHEN rolecall_internal.has_calling_key(c.oid)
+        THEN format('DROP CONSTRAINT for each foreign key from or to %1$s, or DROP TABLE %1$s', n.name)
     END
     FROM pg_class AS c
     CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
@@ -733,10 +769,11 @@ BEGIN
         CROSS JOIN LATERAL (
           SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
-          SELECT d.refobjid, a.attname
+          SELECT d.refobjid, (
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          )
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
           WHERE d.objid = l.ancestor
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
@@ -781,8 +818,9 @@ BEGIN
           SELECT d.objid, NULL
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-          JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR a.attname = w.column_name)
+          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          ))
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
         ) AS i
@@ -1006,7 +1044,7 @@ BEGIN
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
     IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, cardinality(v_steps) > 0);
+      PERFORM rolecall_internal.remember(attempt.document, v_steps);
       RETURN v_steps;
     END IF;
     PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
@@ -1052,7 +1090,7 @@ BEGIN
     IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
       AND current_setting('transaction_isolation') = 'read committed'
     THEN
-      PERFORM rolecall_internal.remember(attempt.document, true);
+      PERFORM rolecall_internal.remember(attempt.document, v_steps);
       RETURN v_steps;
     END IF;
   END LOOP;
@@ -1201,6 +1239,40 @@ COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[
   IS 'Privileges on columns beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
+-- sql/5-internal/audit/audit_dblink.sql
+CREATE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[], usable_schemas oid[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_dblink$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
+           p.path || ' -> function grant', 'dblink',
+           CASE
+             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
+             ELSE 'connects to other servers and databases, and to this one with another login'
+           END,
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
+           ))
+    FROM pg_extension AS e
+    JOIN pg_depend AS d
+      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      AND d.classid = 'pg_proc'::regclass
+    JOIN pg_proc AS f ON f.oid = d.objid
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(audit_dblink.principals) AS p ON p.role_oid = x.grantee
+    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
+      AND f.pronamespace = ANY (audit_dblink.usable_schemas)
+    GROUP BY p.path, p.grantee, p.remedy;
+END
+$audit_dblink$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[])
+  IS 'What dblink lets a role do, in one row for all of its functions';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+
 -- sql/5-internal/audit/audit_functions.sql
 CREATE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
@@ -1209,22 +1281,26 @@ SET search_path = pg_catalog, pg_temp
 AS $audit_functions$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                ELSE 'warning' END,
            p.path || ' -> function grant', f.oid::regprocedure::text,
            CASE WHEN f.prosecdef
              THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                         ', as extension ' || quote_ident(m.extension) || ' means it to')
              ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
            END,
-           coalesce(p.remedy, format(
-             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-             pg_get_userbyid(x.grantor),
-             concat(
-               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-               f.oid::regprocedure::text,
-               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-             )
-           ))
+           CASE WHEN m.extension IS NULL
+             THEN coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             )) END
     FROM pg_proc AS f
     JOIN pg_roles AS r ON r.oid = f.proowner
     JOIN pg_language AS l ON l.oid = f.prolang
@@ -1233,6 +1309,11 @@ BEGIN
     ) AS c(fixed) ON true
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                  THEN rolecall_internal.pinned_by(f.oid, audit_functions.principals) END
+    ) AS m(extension)
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       AND f.pronamespace = ANY (audit_functions.usable_schemas)
@@ -1265,26 +1346,7 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY
-    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
-           p.path || ' -> function grant', 'dblink',
-           CASE
-             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
-             ELSE 'connects to other servers and databases, and to this one with another login'
-           END,
-           coalesce(p.remedy, format(
-             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
-           ))
-    FROM pg_extension AS e
-    JOIN pg_depend AS d
-      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
-      AND d.classid = 'pg_proc'::regclass
-    JOIN pg_proc AS f ON f.oid = d.objid
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (audit_functions.usable_schemas)
-    GROUP BY p.path, p.grantee, p.remedy;
+  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals, audit_functions.usable_schemas);
 END
 $audit_functions$;
 
@@ -1353,7 +1415,9 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
-           OR g.oid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+           OR g.oid = (
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+           ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -1410,7 +1474,9 @@ BEGIN
       AND d.deptype = 'o'
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
-    WHERE d.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+    WHERE d.dbid IN (0, (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
       AND NOT EXISTS (
@@ -1522,6 +1588,32 @@ $audit_principals$;
 COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
+
+-- sql/5-internal/audit/audit_publications.sql
+CREATE FUNCTION rolecall_internal.audit_publications(role_name text) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_publications$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
+           'sends the secret that the password is derived from to subscribers',
+           CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+    FROM pg_publication AS p
+    WHERE p.puballtables OR EXISTS (
+      SELECT FROM pg_publication_tables AS t
+      WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+    );
+END
+$audit_publications$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
+  IS 'Publications that send what the password of a reporting role is derived from';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_reading.sql
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
@@ -1701,6 +1793,67 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
   IS 'The schemas in which the principals can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
+-- sql/5-internal/audit/audit_search_path.sql
+-- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+CREATE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid)
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_search_path$
+DECLARE
+  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_search_path.role_name));
+BEGIN
+  IF v_definition IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH path AS MATERIALIZED (
+      SELECT (parse_ident(n.name))[1] AS name, min(i.position) AS position
+      FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+      CROSS JOIN LATERAL regexp_matches(substr(e.entry, length('search_path=') + 1), '"(?:[^"]|"")+"|[^", ]+', 'g')
+        WITH ORDINALITY AS i(parts, position)
+      CROSS JOIN LATERAL (SELECT i.parts[1]) AS n(name)
+      WHERE s.setrole = audit_search_path.role_oid AND starts_with(e.entry, 'search_path=')
+      GROUP BY 1
+    )
+    SELECT 'warning', quote_ident(audit_search_path.role_name) || ' -> search_path', quote_ident(n.nspname),
+           format('%s %s, and so can have the role call code of its own', coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                  CASE WHEN c.owns THEN 'owns this schema' ELSE 'may create objects in this schema' END),
+           CASE
+             WHEN c.owns THEN format(
+               'SELECT * FROM rolecall.provision_reporting_role(%L, %L, search_path => %L)',
+               audit_search_path.role_name,
+               ARRAY(SELECT jsonb_array_elements_text(v_definition -> 'schemas')),
+               ARRAY(SELECT p.name FROM path AS p WHERE p.name <> n.nspname ORDER BY p.position)
+             )
+             ELSE format(
+               CASE WHEN c.grantor = n.nspowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(c.grantor),
+               format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname,
+                      CASE WHEN c.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(c.grantee)) END)
+             )
+           END
+    FROM path AS s
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    JOIN pg_database AS b ON b.datname = current_database()
+    CROSS JOIN LATERAL (
+      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
+      UNION
+      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+    ) AS c
+    LEFT JOIN pg_roles AS r
+      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
+END
+$audit_search_path$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid)
+  IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
+     'their code';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid) FROM PUBLIC;
+
 -- sql/5-internal/audit/audit_server.sql
 CREATE FUNCTION rolecall_internal.audit_server(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
@@ -1770,14 +1923,14 @@ DECLARE
 BEGIN
   SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
   FROM (
-    SELECT r.resource FROM (
+    SELECT p.* FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
       WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS r
-  ) AS s
-  WHERE s.resource IS NOT NULL;
+    ) AS p
+    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+  ) AS s;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
            'is not as it was asked for', c.statement
@@ -1858,6 +2011,58 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
   IS 'Privileges on tables and sequences beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
+-- sql/5-internal/audit/audit_takers.sql
+-- Before 16 that is besides whoever may create roles.
+CREATE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_takers$
+BEGIN
+  IF NOT rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT CASE WHEN NOT m.admin_option AND EXISTS (
+      SELECT FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'memberships'
+          AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS w
+    ) THEN 'info' ELSE 'warning' END,
+           quote_ident(audit_takers.role_name) || ' -> member', quote_ident(r.rolname),
+           CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
+                ELSE 'has what the role has, or can become it' END,
+           format('REVOKE %s FROM %I%s%s', quote_ident(audit_takers.role_name), r.rolname,
+                  CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                  CASE WHEN m.admin_option THEN ' CASCADE' END)
+    FROM pg_auth_members AS m
+    JOIN pg_roles AS r ON r.oid = m.member
+    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+    WHERE m.roleid = audit_takers.role_oid AND NOT r.rolsuper
+      AND (m.admin_option OR NOT e.edge ? 'set_option'
+           OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}');
+  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+    RETURN QUERY
+      SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
+             string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
+             'can make itself a member: before PostgreSQL 16 CREATEROLE is enough for that',
+             string_agg(format('ALTER ROLE %I NOCREATEROLE', r.rolname), '; ' ORDER BY r.rolname)
+      FROM pg_roles AS r
+      WHERE r.rolcreaterole AND NOT r.rolsuper AND r.oid <> audit_takers.role_oid
+      HAVING count(*) > 0;
+  END IF;
+END
+$audit_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
+  IS 'Who can take on a reporting role, an administrator or an operator, or administers it';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
+
 -- sql/5-internal/audit/audit_withheld.sql
 CREATE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -1909,30 +2114,6 @@ $base64_length$;
 COMMENT ON FUNCTION rolecall_internal.base64_length(text)
   IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
-
--- sql/5-internal/record/base_role_names.sql
-CREATE FUNCTION rolecall_internal.base_role_names() RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $base_role_names$
-BEGIN
-  RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
-    || coalesce((
-      SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
-      FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'base_roles'
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource ? 'name'
-    ), '{}');
-END
-$base_role_names$;
-
-COMMENT ON FUNCTION rolecall_internal.base_role_names()
-  IS 'The names that the base roles have in this database; the default role is there only where it was once named';
-REVOKE ALL ON FUNCTION rolecall_internal.base_role_names() FROM PUBLIC;
 
 -- sql/5-internal/passwords/bits.sql
 -- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
@@ -2015,7 +2196,9 @@ AS $bypassrls_refusal$
 DECLARE
   v_statement text := format('ALTER ROLE %I BYPASSRLS', bypassrls_refusal.role_name);
   v_note text := (
-    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
+      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+      ELSE 'only a superuser can give BYPASSRLS' END
     FROM pg_roles AS c
     WHERE c.rolname = current_user AND NOT c.rolsuper
       AND NOT (
@@ -2028,27 +2211,38 @@ DECLARE
 BEGIN
   IF v_note IS NULL THEN
     SELECT t.* INTO v_takers FROM (
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
-             string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
-             ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT bypassrls_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, NOT m.admin_option AND EXISTS (
           SELECT FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS w WHERE w.resource IS NOT NULL
-        ))
+            SELECT p.* FROM (
+              SELECT DISTINCT ON (r.section, r.key) r.*
+              FROM rolecall_internal.resource AS r
+              WHERE r.section = 'memberships'
+              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+            ) AS p
+            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+          ) AS w
+        ),
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT r.rolbypassrls
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
     v_statement := concat_ws('; ', v_takers.revokes, v_statement);
@@ -2111,6 +2305,7 @@ DECLARE
   v_change rolecall_internal.change;
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_acting text[];
 BEGIN
   FOREACH v_change IN ARRAY change_present.changes LOOP
     CONTINUE WHEN v_change.operation = 'create_role';
@@ -2118,9 +2313,18 @@ BEGIN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     END IF;
+    IF v_change.operation = 'reassign_owned' THEN
+      v_acting := rolecall_internal.acting_as_heir(v_change.locks);
+    END IF;
     v_step := rolecall_internal.execute_change(
       v_change, change_present.document ? 'read_access', change_present.strict
     );
+    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
+        SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
+      ));
+    END IF;
     IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
       v_change.sqlstate := v_step.sqlstate;
       v_change.note := v_step.note;
@@ -2218,24 +2422,15 @@ CREATE FUNCTION rolecall_internal.check_handover(from_oid oid, to_oid oid) RETUR
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_handover$
-DECLARE
-  v_objects text;
 BEGIN
-  IF NOT rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
-    RETURN;
-  END IF;
-  SELECT string_agg(format('%s. To run first: %s', a.object, a.advice), E'\n') INTO v_objects
-  FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a;
-  IF v_objects IS NOT NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'dependent_objects_still_exist',
-      MESSAGE = format(
-        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
-        pg_get_userbyid(check_handover.to_oid), pg_get_userbyid(check_handover.from_oid)
-      ),
-      DETAIL = v_objects,
-      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
-             'has no more rights than the old owner, such as one that is made for this.';
+  IF rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
+    PERFORM rolecall_internal.refuse_handover(
+      pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
+      ARRAY(
+        SELECT format('%s. To run first: %s', a.object, a.advice)
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+      )
+    );
   END IF;
 END
 $check_handover$;
@@ -2419,7 +2614,10 @@ BEGIN
       ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
-          MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+          MESSAGE = format(
+            'schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema)
+          ),
+          DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
         CONTINUE; -- of the search_path: any, as in SET
       ELSIF starts_with(v_schema, 'pg_')
@@ -2444,8 +2642,10 @@ BEGIN
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
-            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
-                             v_table, octet_length(v_part));
+            MESSAGE = format(
+              'name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part)
+            ),
+            DETAIL = format('The name is %L.', v_part);
         END IF;
       END LOOP;
     END LOOP;
@@ -2481,9 +2681,7 @@ BEGIN
         AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
   THEN
     PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF check_removal_rights.first.operation <> check_removal_rights.last.operation
-    AND NOT pg_has_role(check_removal_rights.role_oid, 'USAGE')
-  THEN
+  ELSIF rolecall_internal.lacking(check_removal_rights.first) IS NOT NULL THEN
     PERFORM rolecall_internal.surface(
       check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
     );
@@ -2507,7 +2705,9 @@ BEGIN
   ELSIF octet_length(check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
-      MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)),
+      MESSAGE = format(
+        'role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)
+      ),
       DETAIL = format('The name is %L.', check_role_name.role_name);
   ELSIF check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
   OR starts_with(check_role_name.role_name, 'pg_') THEN
@@ -2549,7 +2749,9 @@ BEGIN
   IF check_secret_key.secret_key IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
   ELSIF check_secret_key.secret_key = '' THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'key must not be empty';
   ELSIF starts_with(check_secret_key.secret_key, 'rolecall.') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',
@@ -3103,8 +3305,9 @@ BEGIN
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR a.attname = NULL::name)
+        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR NULL::name = (
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
       JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
@@ -3141,8 +3344,7 @@ BEGIN
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   ELSIF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
-      ERRCODE = change.sqlstate,
-      MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
       HINT = rolecall_internal.skipped_hint(change);
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
@@ -3239,6 +3441,72 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
      'a hash';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
+-- sql/5-internal/record/forget_earlier.sql
+CREATE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $forget_earlier$
+DECLARE
+  v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+  v_gone rolecall_internal.resource[] := ARRAY(
+    SELECT ROW(
+             p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+           )::rolecall_internal.resource
+    FROM (
+      SELECT DISTINCT ON (p.section, p.key) p.*
+      FROM (
+        -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+        -- of arrays a longer one is greater than a shorter one.
+        SELECT p.* FROM rolecall_internal.resource AS p
+        JOIN (
+          VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
+                 (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
+                 (jsonb_build_array(forget_earlier.name, NULL, NULL),
+                  jsonb_build_array(forget_earlier.name, true, true))
+        ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
+        WHERE p.section <> 'roles'
+          AND p.section IN (
+            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+          )
+          AND jsonb_typeof(p.resource) = 'object'
+        UNION ALL
+        SELECT p.* FROM rolecall_internal.resource AS p
+        WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
+      ) AS p
+      ORDER BY p.section, p.key, p.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL AND p.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
+      AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+  );
+  v_renamed text;
+BEGIN
+  FOR v_renamed IN
+    SELECT r.rolname FROM rolecall_internal.resource AS p JOIN pg_roles AS r ON r.oid = p.roles[1]
+    WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    ) AND r.oid <> v_role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+                       forget_earlier.name #>> '{}', v_renamed),
+      DETAIL = 'It keeps its password and its privileges.',
+      HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+  END LOOP;
+  IF cardinality(v_gone) > 0 THEN
+    INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
+    PERFORM rolecall_internal.remove_superseded(v_gone);
+  END IF;
+END
+$forget_earlier$;
+
+COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
+  IS 'Forgets what was asked for about an earlier role of a name: it went with that role, or is that role''s under '
+     'another name';
+REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/record/forget_role.sql
 CREATE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -3270,7 +3538,7 @@ BEGIN
     PERFORM rolecall_internal.remember(
       jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
-      ))), true
+      ))), v_steps
     );
   END IF;
   RETURN v_steps;
@@ -3303,9 +3571,12 @@ BEGIN
         WHEN s.section IN ('memberships')
           THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
         WHEN s.section IN ('settings')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+          || coalesce(r.resource -> 'here', '[]')
         WHEN s.section IN ('privileges')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'privilege', r.resource -> 'target')
+          THEN jsonb_build_array(r.resource -> 'role',
+          r.resource -> 'privilege',
+          r.resource -> 'target')
       END AS key
       FROM jsonb_each(forgotten_resources.state) AS s(section, resources)
       CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
@@ -3319,7 +3590,8 @@ BEGIN
         WHERE r.section IN ('memberships', 'settings', 'privileges')
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
-      WHERE p.resource IS NOT NULL AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
+      WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
+        AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
         AND NOT EXISTS (SELECT FROM kept AS k WHERE k.section = p.section AND k.key = p.key)
     ),
     section AS (
@@ -3344,7 +3616,7 @@ CREATE FUNCTION rolecall_internal.future_differences(
 )
 RETURNS TABLE (
   phase integer,
-  "role" text,
+  role text,
   owner_oid oid,
   owner text,
   schema text,
@@ -3431,7 +3703,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_inte
   FROM PUBLIC;
 
 -- sql/5-internal/granting/future_refusal.sql
-CREATE FUNCTION rolecall_internal.future_refusal(document jsonb, "role" text, owner text, owner_oid oid, schema text)
+CREATE FUNCTION rolecall_internal.future_refusal(document jsonb, role text, owner text, owner_oid oid, schema text)
 RETURNS TABLE (code text, note text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3439,8 +3711,8 @@ AS $future_refusal$
 BEGIN
   IF rolecall_internal.is_nobody(future_refusal.document, future_refusal.owner) THEN
     RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal.owner);
-  ELSIF rolecall_internal.is_nobody(future_refusal.document, future_refusal."role") THEN
-    RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal."role");
+  ELSIF rolecall_internal.is_nobody(future_refusal.document, future_refusal.role) THEN
+    RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal.role);
   ELSIF to_regnamespace(quote_ident(future_refusal.schema)) IS NULL AND future_refusal.schema IS NOT NULL
     AND NOT coalesce(
       future_refusal.document -> 'schemas'
@@ -3588,6 +3860,65 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
      'them, and whether the caller may';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
 
+-- sql/5-internal/plan/has_calling_key.sql
+-- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
+-- are compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query:
+-- query_to_xml() does.
+CREATE FUNCTION rolecall_internal.has_calling_key(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $has_calling_key$
+BEGIN
+  RETURN EXISTS (
+    WITH RECURSIVE key AS MATERIALIZED (
+      SELECT k.* FROM pg_constraint AS k
+      WHERE k.contype = 'f' AND (k.conrelid = has_calling_key.relation OR k.confrelid = has_calling_key.relation)
+    ),
+    -- ON DELETE CASCADE evaluates nothing.
+    changing AS (
+      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default FROM key AS k
+      WHERE k.conrelid = has_calling_key.relation AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
+    ),
+    type(oid) AS (
+      SELECT a.atttypid FROM key AS k
+      JOIN pg_attribute AS a ON a.attrelid IN (k.conrelid, k.confrelid)
+      WHERE a.attnum > 0 AND a.atttypid >= 16384
+      UNION
+      SELECT d.refobjid FROM type AS t
+      JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
+      WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid >= 16384
+    ),
+    expression(tree) AS (
+      SELECT c.conbin FROM pg_constraint AS c
+      WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+      UNION ALL
+      SELECT c.conbin FROM type AS t JOIN pg_constraint AS c ON c.contypid = t.oid
+      UNION ALL
+      SELECT d.adbin FROM pg_attrdef AS d
+      JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+      WHERE d.adrelid = has_calling_key.relation AND EXISTS (
+        SELECT FROM changing AS k WHERE a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
+      )
+    )
+    SELECT FROM expression AS e
+    CROSS JOIN LATERAL regexp_matches(e.tree::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+    JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+    WHERE p.oid >= 16384 OR p.provolatile <> 'i'
+    UNION ALL
+    SELECT FROM type AS t
+    JOIN pg_cast AS c ON t.oid IN (c.castsource, c.casttarget)
+    WHERE c.castfunc >= 16384 AND NOT EXISTS (
+      SELECT FROM pg_depend AS d
+      WHERE d.classid = 'pg_proc'::regclass AND d.objid = c.castfunc AND d.deptype = 'e'
+    )
+  );
+END
+$has_calling_key$;
+
+COMMENT ON FUNCTION rolecall_internal.has_calling_key(oid)
+  IS 'Whether a foreign key from or to a table may call functions as the owner of one of the two';
+REVOKE ALL ON FUNCTION rolecall_internal.has_calling_key(oid) FROM PUBLIC;
+
 -- sql/5-internal/plan/has_more_rights.sql
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
 CREATE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
@@ -3616,6 +3947,89 @@ $has_more_rights$;
 COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
   IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
+
+-- sql/5-internal/record/has_recorded_shape.sql
+CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $has_recorded_shape$
+BEGIN
+  RETURN EXISTS (
+    SELECT
+    FROM (
+      VALUES ('base_roles', '{key,name}'::text[],
+       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+       '"string"))'::jsonpath),
+      ('roles', '{name,attributes,initial,protected}'::text[],
+       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+       '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
+       '(@."value".type() != "boolean"
+             && !(@.key == "connection_limit" && '
+       '@."value".type() == "number")
+             && !(@.key == "valid_until" && '
+       '@."value".type() == "string")))) && (!exists(@."initial") || '
+       '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
+       '(@."value".type() != "boolean"
+             && !(@.key == "connection_limit" && '
+       '@."value".type() == "number")
+             && !(@.key == "valid_until" && '
+       '@."value".type() == "string")))) && (!exists(@."protected") || '
+       '@."protected".type() == "boolean"))'::jsonpath),
+      ('comments', '{role,comment}'::text[],
+       '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'::jsonpath),
+      ('memberships', '{member,role,admin,inherit,set}'::text[],
+       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+       '"boolean"))'::jsonpath),
+      ('settings', '{role,name,value,here,alone}'::text[],
+       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+       '(@."value".type() == "string" || @."value".type() == "array" && '
+       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+       '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'::jsonpath),
+      ('declared', '{role,exact,made}'::text[],
+       '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+       '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'::jsonpath),
+      ('schemas', '{name,owner}'::text[],
+       '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+       '== "string"))'::jsonpath),
+      ('privileges', '{role,privilege,target,grantable,revoked,caller}'::text[],
+       '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+       '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+       '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+        '
+       '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+       '!= "string"))
+             && !(@."target"."scope".type() != "object") && '
+       '!(@."target"."scope".*.type() != "array")
+             && '
+       '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+       '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+       '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+       '== "string"))'::jsonpath),
+      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
+       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+       '(!exists(@."caller") || @."caller".type() == "string") && '
+       '(!exists(@."search_path") || @."search_path".type() == "array" && '
+       '!(@."search_path"[*].type() != "string")))'::jsonpath),
+      ('watch', '{key,state}'::text[],
+       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+       '== "string"))'::jsonpath),
+      ('operators', '{role}'::text[],
+       '$ ? ((@."role".type() == "string"))'::jsonpath)
+    ) AS s(section, fields, path)
+    WHERE s.section = has_recorded_shape.section AND has_recorded_shape.resource - s.fields = '{}'
+      AND has_recorded_shape.resource @? s.path
+  );
+END
+$has_recorded_shape$;
+
+COMMENT ON FUNCTION rolecall_internal.has_recorded_shape(text, jsonb)
+  IS 'Whether a resource has the fields that calls write in that section, with what they hold';
+REVOKE ALL ON FUNCTION rolecall_internal.has_recorded_shape(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/has_such_privilege.sql
 CREATE FUNCTION rolecall_internal.has_such_privilege(kind text, privilege text) RETURNS integer
@@ -3739,7 +4153,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC
 -- sql/5-internal/reading/held_otherwise.sql
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (number integer, "role" text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
+RETURNS TABLE (number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
@@ -4416,14 +4830,14 @@ COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
 
 -- sql/5-internal/granting/is_nobody.sql
-CREATE FUNCTION rolecall_internal.is_nobody(document jsonb, "role" text) RETURNS boolean
+CREATE FUNCTION rolecall_internal.is_nobody(document jsonb, role text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_nobody$
 BEGIN
-  RETURN coalesce(is_nobody."role", 'public') <> 'public' AND to_regrole(quote_ident(is_nobody."role")) IS NULL
+  RETURN coalesce(is_nobody.role, 'public') <> 'public' AND to_regrole(quote_ident(is_nobody.role)) IS NULL
     AND NOT coalesce(
-      is_nobody.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', is_nobody."role")), false
+      is_nobody.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
     );
 END
 $is_nobody$;
@@ -4525,6 +4939,25 @@ COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
+-- sql/5-internal/audit/is_worth_taking.sql
+CREATE FUNCTION rolecall_internal.is_worth_taking(role_name text, role_oid oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_worth_taking$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r
+    WHERE r.oid = is_worth_taking.role_oid AND NOT r.rolsuper
+      AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+           OR rolecall_internal.newest_record('read_access', jsonb_build_array(is_worth_taking.role_name)) IS NOT NULL)
+  );
+END
+$is_worth_taking$;
+
+COMMENT ON FUNCTION rolecall_internal.is_worth_taking(text, oid)
+  IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
+REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(text, oid) FROM PUBLIC;
+
 -- sql/5-internal/document/joined.sql
 CREATE FUNCTION rolecall_internal.joined(one jsonb, other jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4615,7 +5048,9 @@ BEGIN
     RETURN NULL;
   END IF;
   IF lacking.change.operation IN ('reassign_owned', 'drop_owned') THEN
-    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') THEN 'the privileges of role ' || quote_ident(v_name) END;
+    -- The statement of a removal can begin with a GRANT to the caller.
+    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
@@ -4645,6 +5080,76 @@ $lacking$;
 COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
   IS 'What the caller lacks for a change, in words; null: nothing that can be seen';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
+
+-- sql/5-internal/record/lacking_right.sql
+-- A superuser can do everything. Others record what their calls have just done, so the roles are there, and theirs to
+-- change or to grant; and who owns a schema, or the database, decides who reads what is in it. What a policy says of
+-- privileges and owners names objects that others can own by the time it is acted on, and belongs together with what
+-- it says that there is not: it holds for who said it alone.
+CREATE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $lacking_right$
+DECLARE
+  v_caller record;
+  v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+  v_given jsonb := coalesce(lacking_right.resource -> 'initial', '{}')
+  || coalesce(lacking_right.resource -> 'attributes', '{}');
+  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
+  FROM pg_roles AS r WHERE r.rolname = current_user;
+  IF v_caller.rolsuper
+    -- A name that holds without a record.
+    OR lacking_right.section = 'base_roles'
+       AND v_name IS NOT DISTINCT FROM nullif(lacking_right.resource ->> 'key', 'default')
+  THEN
+    RETURN NULL;
+  ELSIF lacking_right.section IN ('watch', 'declared', 'schemas', 'privileges')
+    OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
+  THEN
+    RETURN 'that is not for the role to ask for';
+  ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
+    RETURN NULL;
+  ELSIF array_position(
+    rolecall_internal.named_roles(lacking_right.section, lacking_right.resource), NULL
+  ) IS NOT NULL THEN
+    RETURN 'there was no such role';
+  ELSIF lacking_right.section IN ('base_roles', 'memberships') THEN
+    RETURN CASE WHEN starts_with(v_name, 'pg_')
+                     AND v_name <> ALL ('{pg_monitor, pg_read_all_settings, pg_read_all_stats, '
+                     'pg_stat_scan_tables, pg_signal_backend, pg_checkpoint, '
+                     'pg_use_reserved_connections}'::text[])
+                  THEN 'the predefined role gives more than a record may: grant it by a call'
+                WHEN NOT (
+                  pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+                ) THEN format('the role may not grant %I', v_name) END;
+  ELSIF NOT (v_caller.rolcreaterole AND (
+    pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+  ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
+    RETURN format('the role may not change %I', v_name);
+  ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
+    OR (v_given -> 'replication')::boolean AND NOT (v_by_admin AND v_caller.rolreplication)
+    OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+  THEN
+    RETURN 'the role may not give such attributes';
+  ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
+    RETURN (
+      SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
+      FROM jsonb_array_elements_text(lacking_right.resource -> 'schemas') AS s(name)
+      WHERE NOT EXISTS (
+        SELECT FROM pg_namespace AS n WHERE n.nspname = s.name AND pg_has_role(n.nspowner, 'USAGE')
+      )
+    );
+  END IF;
+  RETURN NULL;
+END
+$lacking_right$;
+
+COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
+  IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
+REVOKE ALL ON FUNCTION rolecall_internal.lacking_right(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/leads_to_superuser.sql
 CREATE FUNCTION rolecall_internal.leads_to_superuser(role_oid oid) RETURNS boolean
@@ -4719,8 +5224,7 @@ BEGIN
     v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
     IF left_out.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('skipped for "%s": %s', v_name, v_note),
+        ERRCODE = '22023', MESSAGE = format('skipped for "%s": %s', v_name, v_note),
         HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
     END IF;
     v_steps := v_steps || ROW(
@@ -4919,7 +5423,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
 -- sql/5-internal/reading/meant.sql
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE FUNCTION rolecall_internal.meant(resources jsonb)
-RETURNS TABLE (number integer, "role" text, entry text, table_oid oid, column_name text, named boolean)
+RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $meant$
@@ -5033,6 +5537,116 @@ $memberships_of$;
 COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
+
+-- sql/5-internal/reporting/misdefinition.sql
+-- What a setting can be is for the server to say, and it has said so where the role has it: a call records what it has
+-- set.
+CREATE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $misdefinition$
+DECLARE
+  v_name text := misdefinition.resource ->> 'name';
+  v_present text;
+  v_message text;
+BEGIN
+  IF misdefinition.section = 'read_access' THEN
+    PERFORM rolecall_internal.check_read_access(jsonb_build_array(misdefinition.resource));
+  ELSIF misdefinition.section = 'settings' AND v_name = 'statement_timeout' THEN
+    v_present := current_setting(v_name);
+    PERFORM set_config(v_name, misdefinition.resource ->> 'value', true);
+    PERFORM set_config(v_name, v_present, true);
+  ELSIF misdefinition.section = 'settings'
+    AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
+    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array')
+    AND NOT EXISTS (
+      SELECT FROM pg_db_role_setting AS s
+      WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
+        AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        ) ELSE 0 END
+        AND v_name || '=' || (
+          CASE jsonb_typeof(misdefinition.resource -> 'value')
+            WHEN 'array' THEN (
+              SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+              FROM jsonb_array_elements_text(misdefinition.resource -> 'value') WITH ORDINALITY AS e(name, position)
+            )
+            ELSE misdefinition.resource -> 'value' #>> '{}'
+          END
+        ) = ANY (s.setconfig)
+    )
+  THEN
+    RETURN 'no call records such a setting';
+  ELSIF misdefinition.section = 'roles' AND EXISTS (
+    SELECT FROM (VALUES (misdefinition.resource -> 'initial'), (misdefinition.resource -> 'attributes')) AS g(given)
+    WHERE (g.given ->> 'connection_limit')::integer < -1
+      OR rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+  ) THEN
+    RETURN 'no call records such an attribute';
+  END IF;
+  RETURN NULL;
+EXCEPTION
+  WHEN SQLSTATE '22000'
+    OR invalid_name OR reserved_name OR invalid_schema_name THEN
+    GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
+    RETURN v_message;
+END
+$misdefinition$;
+
+COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
+  IS 'Why a definition of a reporting role, a setting or an attribute would be an error; null where it is none';
+REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/record/misshape.sql
+CREATE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $misshape$
+DECLARE
+  v_names text[];
+  v_given jsonb;
+BEGIN
+  IF misshape.resource IS NULL THEN
+    RETURN NULL;
+  ELSIF jsonb_typeof(misshape.resource) <> 'object'
+    OR NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource)
+  THEN
+    RETURN 'no call records such a row';
+  ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
+    RETURN 'its key is that of another row';
+  END IF;
+  v_given := coalesce(misshape.resource -> 'initial', '{}')
+  || coalesce(misshape.resource -> 'attributes', '{}');
+  IF v_given - 'superuser'
+    - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
+  THEN
+    RETURN 'no role has such an attribute';
+  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
+    RETURN 'no record gives SUPERUSER';
+  END IF;
+  v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
+  IF EXISTS (
+    SELECT FROM unnest(v_names) AS n(name)
+    WHERE (
+      n.name IS NULL
+      OR octet_length(n.name) NOT BETWEEN 1 AND 63
+      OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+      OR starts_with(n.name, 'pg_')
+    )
+      AND NOT (misshape.section = 'memberships' AND n.name = misshape.resource ->> 'role' AND (
+        starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
+        AND to_regrole(quote_ident(n.name)) IS NOT NULL
+      ))
+  ) THEN
+    RETURN 'it names a role as no role of yours can be called';
+  END IF;
+  RETURN NULL;
+END
+$misshape$;
+
+COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
+  IS 'Why a row is none that a call writes; null where it is one';
+REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
@@ -5298,6 +5912,25 @@ COMMENT ON FUNCTION rolecall_internal.named_object(text)
   IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
+-- sql/5-internal/record/named_roles.sql
+CREATE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $named_roles$
+BEGIN
+  RETURN ARRAY(
+    SELECT to_regrole(quote_ident(n.name))::oid
+    FROM unnest(rolecall_internal.record_names(named_roles.section, named_roles.resource))
+         WITH ORDINALITY AS n(name, position)
+    ORDER BY n.position
+  );
+END
+$named_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.named_roles(text, jsonb)
+  IS 'The oids of the roles that a row names, in the order of the names';
+REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/policy/nearest_key.sql
 CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5327,18 +5960,20 @@ AS $newest_record$
 BEGIN
   RETURN (
     SELECT p.resource FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = newest_record.section AND r.key = newest_record.key
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = newest_record.section AND r.key = newest_record.key
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
-    WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
   );
 END
 $newest_record$;
 
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
-  IS 'The newest record of a resource; null where there is none';
+  IS 'The newest record of a resource; null where there is none, or it is not acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/no_longer_named.sql
@@ -5351,10 +5986,13 @@ DECLARE
   v_names text[] := ARRAY(
     SELECT (p.key ->> 0) COLLATE "C"
     FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = 'declared'
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'declared'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
     WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND NOT EXISTS (
@@ -5625,19 +6263,27 @@ AS $operator_takers$
 BEGIN
   IF NOT has_table_privilege(operator_takers.role_oid, 'rolecall_internal.secret', 'SELECT') THEN
     RETURN QUERY
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT operator_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = operator_takers.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT');
+      FROM taker AS t WHERE NOT t.is_to_have_it;
   END IF;
   IF NOT FOUND THEN
     RETURN QUERY SELECT NULL::text, NULL::text;
@@ -5829,6 +6475,44 @@ COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
+-- sql/5-internal/audit/pinned_by.sql
+-- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
+-- schemas in which the role creates nothing, temporary objects last.
+CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, principals rolecall_internal.principal[]) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $pinned_by$
+BEGIN
+  RETURN (
+    SELECT e.extname::text
+    FROM pg_proc AS f
+    JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+    JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+    JOIN pg_roles AS r ON r.oid = e.extowner AND r.rolsuper
+    CROSS JOIN unnest(f.proconfig) AS s(entry)
+    WHERE f.oid = pinned_by.function_oid
+      AND (f.proacl IS NULL OR EXISTS (
+        SELECT FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'e' AND i.initprivs = f.proacl
+      ))
+      AND s.entry ~ '^search_path=(.*, )?pg_temp$'
+      AND NOT EXISTS (
+        SELECT FROM string_to_table(substr(s.entry, length('search_path=') + 1), ', ') AS n(name)
+        LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
+        WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
+          SELECT FROM unnest(pinned_by.principals) AS q
+          WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+        ))
+      )
+  );
+END
+$pinned_by$;
+
+COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
+  IS 'The extension that has a function run as its owner for everybody, with names that the role cannot put other '
+     'objects under; null: none, or one that somebody who is no superuser could have changed';
+REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
+
 -- sql/5-internal/reading/places.sql
 CREATE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
 RETURNS rolecall_internal.place[]
@@ -5840,11 +6524,12 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
+               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
                coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
               )::rolecall_internal.place
-    FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (role text, schemas jsonb, owners text[], caller text))
-         WITH ORDINALITY AS t(role, schemas, owners, caller, position)
+    FROM ROWS FROM (jsonb_to_recordset(places.resources)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -5867,7 +6552,8 @@ BEGIN
       JOIN pg_class AS c ON c.oid = w.table_oid
       JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       GROUP BY w.position, g.schema
     )
@@ -5907,7 +6593,7 @@ BEGIN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
   END IF;
   IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.plan_memberships(plan.document)
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan.document))
             || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
   END IF;
   IF plan.document ? 'settings' THEN
@@ -6042,16 +6728,22 @@ BEGIN
       WHERE s.name = 'statement_timeout'
     ),
     recorded AS (
-      SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
-      FROM rolecall_internal.resource AS p
-      WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
-      ORDER BY p.key, p.recorded_at DESC
+      SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
     ),
     client AS (
       SELECT a.role, a.value FROM asked AS a
       UNION ALL
       SELECT r.role, r.value FROM recorded AS r
-      WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+      WHERE NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
     ),
     member AS (
       SELECT m.role, m.member, m.position
@@ -6223,7 +6915,8 @@ BEGIN
       LEFT JOIN unnest(plan_column_excess.places) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
-          c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+          CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
+               ELSE c.oid <> ALL (p.withheld) END, false
         )
       ) AS r(readable)
       WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
@@ -6725,6 +7418,48 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
 )
   FROM PUBLIC;
 
+-- sql/5-internal/plan/plan_lost_grants.sql
+CREATE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_lost_grants$
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16
+    OR NOT plan_lost_grants.memberships @> '[{"every": true}]' THEN
+    RETURN '{}'::rolecall_internal.change[];
+  END IF;
+  RETURN ARRAY(
+    WITH RECURSIVE lost AS (
+      SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
+      FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+      JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
+      JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
+      WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
+      UNION
+      SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
+      FROM lost AS l
+      JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
+      WHERE l.admin_option
+    )
+    SELECT ROW(
+             'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+             NULL, ARRAY[n.member, n.role], NULL,
+             format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+           )::rolecall_internal.change
+    FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+    CROSS JOIN LATERAL (
+      SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
+    ) AS n(role, member, grantor)
+    ORDER BY l.depth DESC, n.role, n.member, n.grantor
+  );
+END
+$plan_lost_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
+  IS 'What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, '
+     'those that were granted last first';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_memberships.sql
 CREATE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6818,14 +7553,20 @@ BEGIN
              )), false) AS whole
       FROM unnest(plan_missing_columns.places) AS p
       CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
-      JOIN pg_class AS c ON c.oid = t.oid::oid
+      CROSS JOIN LATERAL (
+        SELECT c.oid, c.relname, c.relowner, c.relacl FROM pg_class AS c WHERE c.oid = t.oid::oid OFFSET 0
+      ) AS c
       WHERE c.relowner IS DISTINCT FROM p.role_oid
     ),
     lacking AS (
       SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM partial AS p
-      JOIN pg_attribute AS a ON a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+      CROSS JOIN LATERAL (
+        SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+        WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+        OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+      ) AS a
       WHERE NOT p.columns ? a.attname::text
         AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
           SELECT FROM aclexplode(a.attacl) AS x
@@ -7499,7 +8240,7 @@ BEGIN
   IF v_found.drops THEN
     v_steps := v_steps || ROW(
       'drop_owned', role_name,
-      format('DROP OWNED BY %I', plan_removal.role_name),
+      concat(rolecall_internal.taking(v_drop), format('DROP OWNED BY %I', plan_removal.role_name)),
       NULL, v_locks, NULL, NULL
     )::rolecall_internal.change;
   END IF;
@@ -7614,7 +8355,7 @@ AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  RETURN ARRAY(
+  RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
     SELECT ROW(
              'revoke_role', w.member,
              format('REVOKE %s%I FROM %I%s',
@@ -7834,14 +8575,13 @@ BEGIN
          WITH ORDINALITY AS s(role, name, value, here, alone, state, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
     CROSS JOIN LATERAL (
-      -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
       SELECT CASE jsonb_typeof(s.value)
-               WHEN 'array' THEN (
-                 SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-                 FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-               )
-               ELSE s.value #>> '{}'
-             END AS stored
+        WHEN 'array' THEN (
+          SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+          FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+        )
+        ELSE s.value #>> '{}'
+      END AS stored
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
@@ -8096,23 +8836,24 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_base_roles$
 BEGIN
   RETURN (
-    SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', b.name) ORDER BY b.key)
-    FROM jsonb_each_text(
-           rolecall_internal.base_role_names() || jsonb_path_query_first(
-             policy_base_roles.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
-           )
-         ) AS b(key, name)
+    SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', coalesce(
+             policy_base_roles.policy -> 'base_roles' ->> b.key, rolecall_internal.recorded_name(b.key, true), b.key
+           )) ORDER BY b.key)
+    FROM unnest('{administrator,anonymous,authenticated,default}'::text[]) AS b(key)
     WHERE policy_base_roles.policy ? 'base_roles'
+      AND (b.key <> 'default' OR policy_base_roles.policy -> 'base_roles' ? 'default')
   );
 END
 $policy_base_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb) IS 'The names of the base roles, where a policy has any';
+COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb)
+  IS 'The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has '
+     'them';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_base_roles(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_memberships.sql
 CREATE FUNCTION rolecall_internal.policy_memberships(policy jsonb)
-RETURNS TABLE (path text, member text, "role" text, options jsonb)
+RETURNS TABLE (path text, member text, role text, options jsonb)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_memberships$
@@ -8226,7 +8967,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.policy_privilege_resources(jsonb) FROM 
 CREATE FUNCTION rolecall_internal.policy_privileges(policy jsonb)
 RETURNS TABLE (
   path text,
-  "role" text,
+  role text,
   kind text,
   means text,
   object text,
@@ -8661,6 +9402,61 @@ COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
   IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/power_takers.sql
+CREATE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $power_takers$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+      SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      UNION
+      SELECT m.member, NOT m.admin_option AND EXISTS (
+        SELECT FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+        ) AS w
+      ),
+             m.roleid, m.grantor, r.rolname, e.edge
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT (NOT EXISTS (
+              SELECT FROM pg_roles AS g
+              WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                     OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                     OR starts_with(g.rolname, 'pg_')
+                     OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                         AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            ))
+    )
+    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+           string_agg(
+             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                    CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+           ) AS revokes
+    FROM taker AS t WHERE NOT t.is_to_have_it;
+END
+$power_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
+  IS 'Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator '
+     'give it, and has not got that; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
+
 -- sql/5-internal/granting/privilege_differences.sql
 -- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and not on
 -- what belongs to the cluster.
@@ -8963,7 +9759,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.privilege_problems(jsonb) FROM PUBLIC;
 CREATE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   kind text,
   target text,
   object text,
@@ -9066,6 +9862,7 @@ BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
   PERFORM rolecall_internal.warn_about_public();
+  PERFORM rolecall_internal.warn_about_publications();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
   PERFORM rolecall_internal.warn_about_path(provision.definitions);
@@ -9196,6 +9993,72 @@ COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
      'of the installed extensions, whose operators and functions are found as everybody else finds them';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/record/record_key.sql
+CREATE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $record_key$
+BEGIN
+  RETURN CASE
+    WHEN record_key.section IN ('base_roles', 'watch')
+      THEN jsonb_build_array(record_key.resource -> 'key')
+    WHEN record_key.section IN ('roles', 'schemas')
+      THEN jsonb_build_array(record_key.resource -> 'name')
+    WHEN record_key.section IN ('comments', 'declared', 'read_access', 'operators')
+      THEN jsonb_build_array(record_key.resource -> 'role')
+    WHEN record_key.section IN ('memberships')
+      THEN jsonb_build_array(record_key.resource -> 'member', record_key.resource -> 'role')
+    WHEN record_key.section IN ('settings')
+      THEN jsonb_build_array(record_key.resource -> 'role', record_key.resource -> 'name')
+      || coalesce(record_key.resource -> 'here', '[]')
+    WHEN record_key.section IN ('privileges')
+      THEN jsonb_build_array(record_key.resource -> 'role',
+      record_key.resource -> 'privilege',
+      record_key.resource -> 'target')
+  END;
+END
+$record_key$;
+
+COMMENT ON FUNCTION rolecall_internal.record_key(text, jsonb)
+  IS 'The key of a resource; null where its section is not remembered';
+REVOKE ALL ON FUNCTION rolecall_internal.record_key(text, jsonb) FROM PUBLIC;
+
+-- sql/5-internal/record/record_names.sql
+CREATE FUNCTION rolecall_internal.record_names(section text, resource jsonb) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $record_names$
+BEGIN
+  RETURN CASE record_names.section
+    WHEN 'base_roles'
+      THEN ARRAY[record_names.resource ->> 'name']
+    WHEN 'roles'
+      THEN ARRAY[record_names.resource ->> 'name']
+    WHEN 'comments'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'memberships'
+      THEN ARRAY[record_names.resource ->> 'member', record_names.resource ->> 'role']
+    WHEN 'settings'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'declared'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'schemas'
+      THEN ARRAY[record_names.resource ->> 'owner']
+    WHEN 'privileges'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'read_access'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'operators'
+      THEN ARRAY[record_names.resource ->> 'role']
+    ELSE '{}'
+  END;
+END
+$record_names$;
+
+COMMENT ON FUNCTION rolecall_internal.record_names(text, jsonb)
+  IS 'The names of roles in a record; null among them where one is left out';
+REVOKE ALL ON FUNCTION rolecall_internal.record_names(text, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/record/recorded_document.sql
 CREATE FUNCTION rolecall_internal.recorded_document() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9204,7 +10067,8 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT p.section, p.key, p.resource, p.recorded_at FROM (
+      SELECT p.*, p::rolecall_internal.resource AS entry
+      FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
         WHERE true
@@ -9212,7 +10076,8 @@ BEGIN
       ) AS p
     ),
     reporting AS (
-      SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+      SELECT n.key ->> 0 AS role FROM newest AS n
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -9221,7 +10086,8 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+             jsonb_agg(n.resource || w.warning || '{"recorded": true}'
+                                           ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
       CROSS JOIN LATERAL (
@@ -9231,7 +10097,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
+      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (
@@ -9253,6 +10119,46 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
   IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
      'caller adds that afresh';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
+
+-- sql/5-internal/record/recorded_name.sql
+-- A record that is not acted on does not count, and that is said: the name is an earlier one, or the usual one.
+-- Strictly, it is an error.
+CREATE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $recorded_name$
+DECLARE
+  v_entry rolecall_internal.resource;
+  v_refused rolecall.step;
+BEGIN
+  FOR v_entry IN
+    SELECT r.* FROM rolecall_internal.resource AS r
+    WHERE r.section = 'base_roles' AND r.key = jsonb_build_array(recorded_name.key) ORDER BY r.recorded_at DESC
+  LOOP
+    v_refused := rolecall_internal.refusal(v_entry);
+    IF v_refused.note IS NULL THEN
+      RETURN v_entry.resource ->> 'name';
+    END IF;
+    IF recorded_name.strict THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('the name recorded for the %s role is not used: %s', recorded_name.key, v_refused.target),
+        DETAIL = v_refused.note,
+        HINT = 'Give the name in this call.';
+    END IF;
+    RAISE WARNING USING
+      ERRCODE = v_refused.sqlstate,
+      MESSAGE = format('the name recorded for the %s role is not used: %s', recorded_name.key, v_refused.target),
+      DETAIL = v_refused.note,
+      HINT = 'Give the name by rolecall.create_base_roles(), or forget it: ' || v_refused.statement;
+  END LOOP;
+  RETURN NULL;
+END
+$recorded_name$;
+
+COMMENT ON FUNCTION rolecall_internal.recorded_name(text, boolean)
+  IS 'The name that a base role was given in this database; null where none was';
+REVOKE ALL ON FUNCTION rolecall_internal.recorded_name(text, boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/records_of_removed.sql
 -- The mapping of the base roles stays: it is about names.
@@ -9276,14 +10182,17 @@ BEGIN
           JOIN (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
-                   (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
+                   (jsonb_build_array(a.name, NULL, NULL),
+                    jsonb_build_array(a.name, true, true))
           ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
           WHERE p.section <> 'roles'
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
             )
+            AND jsonb_typeof(p.resource) = 'object'
           UNION ALL
-          SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'
         ) AS p
         WHERE a.state = 'absent' AND p.resource IS NOT NULL
       ) AS n
@@ -9314,41 +10223,77 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
 -- sql/5-internal/record/refusal.sql
-CREATE FUNCTION rolecall_internal.refusal(section text, resource jsonb) RETURNS text
+-- What a role recorded that could not do it is still acted on where that role makes the call. A record belongs to the
+-- roles that had the names: not to one that somebody has created since, nor to one that is called otherwise by now.
+-- What comes from another database, as a dump does, belongs to the names.
+CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
+DECLARE
+  v_step rolecall.step;
+  v_names text[];
+  v_was oid;
+  v_now oid;
 BEGIN
-  IF refusal.section = 'roles'
-    AND (refusal.resource @? '$.*.superuser ? (@ == true)' OR refusal.resource @? '$.*.replication ? (@ == true)')
-  THEN
-    RETURN 'no record gives SUPERUSER or REPLICATION';
-  ELSIF refusal.section = 'roles' AND refusal.resource ? 'attributes' AND coalesce((
-    SELECT r.rolsuper FROM pg_roles AS r
-    WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'name'))::oid LIMIT 1
-  ), false)
-    OR refusal.section = 'base_roles' AND coalesce((
-      SELECT r.rolsuper FROM pg_roles AS r
-      WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'name'))::oid LIMIT 1
-    ), false)
-    OR refusal.section IN ('memberships', 'settings', 'read_access') AND coalesce((
-      SELECT r.rolsuper FROM pg_roles AS r
-      WHERE r.oid = to_regrole(quote_ident(refusal.resource ->> 'role'))::oid LIMIT 1
-    ), false)
-  THEN
-    RETURN 'the role is a superuser, which no record changes or grants';
-  ELSIF refusal.section = 'memberships' AND starts_with(refusal.resource ->> 'role', 'pg_')
-    AND refusal.resource ->> 'role'
-      !~ '^pg_(monitor|read_all_(settings|stats)|stat_scan_tables|signal_backend|checkpoint|use_reserved_connections)$'
-  THEN
-    RETURN 'the predefined role gives more than a record may: grant it by a call';
+  IF refusal.entry.resource IS NULL THEN
+    RETURN NULL;
   END IF;
+  v_step := ROW(
+    'forget',
+    CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
+      ELSE refusal.entry.key ->> 0 END,
+    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
+           refusal.entry.section, refusal.entry.key),
+    'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
+  )::rolecall.step;
+  v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
+  IF EXISTS (
+    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN (
+           'base_roles', 'comments', 'settings', 'declared', 'read_access'
+         ) THEN 1
+         WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+         WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
+    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
+    WHERE r.rolsuper
+  ) THEN
+    v_step.sqlstate := '22023';
+    v_step.note := 'the role is a superuser, which no record changes or grants';
+    RETURN v_step;
+  ELSIF refusal.entry.sqlstate <> '42501'
+    OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
+  THEN
+    RETURN v_step;
+  ELSIF refusal.entry.made_in <> (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ) OR refusal.entry.roles IS NULL THEN
+    RETURN NULL;
+  END IF;
+  FOR v_position IN 1 .. cardinality(v_names) LOOP
+    v_step.target := v_names[v_position];
+    v_was := refusal.entry.roles[v_position];
+    v_now := to_regrole(quote_ident(v_step.target))::oid;
+    IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
+      v_step.sqlstate := '42710';
+      v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+    ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
+      v_step.sqlstate := '42704';
+      v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
+      v_step.note := format(
+        'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
+      );
+    ELSE
+      CONTINUE;
+    END IF;
+    RETURN v_step;
+  END LOOP;
   RETURN NULL;
 END
 $refusal$;
 
-COMMENT ON FUNCTION rolecall_internal.refusal(text, jsonb) IS 'Why a record is not acted on; null where it is';
-REVOKE ALL ON FUNCTION rolecall_internal.refusal(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
+  IS 'Why a record is not acted on, as the skipped step that says so; null where it is';
+REVOKE ALL ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource) FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_empty_verifier.sql
 CREATE FUNCTION rolecall_internal.refuse_empty_verifier() RETURNS void
@@ -9367,6 +10312,30 @@ $refuse_empty_verifier$;
 COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
   IS 'Refuses a verifier of the empty password, for which the server stores none';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_empty_verifier() FROM PUBLIC;
+
+-- sql/5-internal/plan/refuse_handover.sql
+CREATE FUNCTION rolecall_internal.refuse_handover(from_role text, to_role text, objects text[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refuse_handover$
+BEGIN
+  IF cardinality(refuse_handover.objects) > 0 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'dependent_objects_still_exist',
+      MESSAGE = format(
+        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
+        refuse_handover.to_role, refuse_handover.from_role
+      ),
+      DETAIL = array_to_string(refuse_handover.objects, E'\n'),
+      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
+             'has no more rights than the old owner, such as one that is made for this.';
+  END IF;
+END
+$refuse_handover$;
+
+COMMENT ON FUNCTION rolecall_internal.refuse_handover(text, text, text[])
+  IS 'Raises the error that names what cannot be given to a role, where there is anything';
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_handover(text, text, text[]) FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_hash.sql
 CREATE FUNCTION rolecall_internal.refuse_hash() RETURNS void
@@ -9430,7 +10399,8 @@ COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb) IS 'Refuses a policy 
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/refused_steps.sql
-CREATE FUNCTION rolecall_internal.refused_steps(section text, dry_run boolean) RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.refused_steps(section text, but rolecall.step[], dry_run boolean)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refused_steps$
@@ -9439,25 +10409,31 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
-           format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
-           'skipped', '22023', n.note
+    SELECT DISTINCT s.*
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
       WHERE r.section = coalesce(refused_steps.section, r.section)
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    CROSS JOIN LATERAL (SELECT rolecall_internal.refusal(p.section, p.resource) OFFSET 0) AS n(note)
-    WHERE n.note IS NOT NULL
-    ORDER BY p.section, p.key
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(refused_steps.but) AS b WHERE b.target = s.target)
+      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'operators') OR NOT EXISTS (
+        SELECT FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS o
+        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
+      ))
+    ORDER BY s.statement
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
         ERRCODE = v_step.sqlstate,
         MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'Somebody recorded what no call asks for, or the role has changed since. To forget it, run: '
-               || v_step.statement;
+        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
@@ -9465,12 +10441,13 @@ BEGIN
 END
 $refused_steps$;
 
-COMMENT ON FUNCTION rolecall_internal.refused_steps(text, boolean)
-  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them';
-REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
+  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
+     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/remember.sql
-CREATE FUNCTION rolecall_internal.remember(document jsonb, changed boolean) RETURNS void
+CREATE FUNCTION rolecall_internal.remember(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
@@ -9478,36 +10455,24 @@ DECLARE
   v_document jsonb := remember.document;
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := remember.changed AND current_setting('transaction_isolation') <> 'read committed';
+  v_always boolean := current_setting('transaction_isolation') <> 'read committed'
+    AND EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
 BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(
            ROW(
-             s.section, v.key, v.resource,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
+             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
            )::rolecall_internal.resource
          ) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
-      SELECT CASE
-        WHEN s.section IN ('base_roles', 'watch')
-          THEN jsonb_build_array(r.resource -> 'key')
-        WHEN s.section IN ('roles', 'schemas')
-          THEN jsonb_build_array(r.resource -> 'name')
-        WHEN s.section IN ('comments', 'declared', 'read_access', 'operators')
-          THEN jsonb_build_array(r.resource -> 'role')
-        WHEN s.section IN ('memberships')
-          THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-        WHEN s.section IN ('settings')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
-        WHEN s.section IN ('privileges')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'privilege', r.resource -> 'target')
-      END,
-             jsonb_strip_nulls(
-               r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}' ELSE '{}' END::text[])
+      SELECT rolecall_internal.record_key(s.section, r.resource),
+             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
+             WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
@@ -9517,48 +10482,60 @@ BEGIN
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
     CROSS JOIN LATERAL (
+      -- What is not acted on is not added to.
+      SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
+      FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+      OFFSET 0
+    ) AS q(refused, resource)
+    CROSS JOIN LATERAL (
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  WHEN p.resource IS NULL AND a.resource ? 'initial'
+                  WHEN q.resource IS NULL AND a.resource ? 'initial'
                     THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
                       SELECT jsonb_build_object('login', a.rolcanlogin)
                              || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
                       FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
                     ), '{}'))
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND p.resource IS NOT NULL
-                    THEN p.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
-                      'attributes', (p.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (p.resource -> 'initial') || (a.resource -> 'initial')))
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
+                    THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
+                      'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
+                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')))
                     ELSE a.resource END
                   -- A policy says of all attributes what they are.
                   #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
-                            AND coalesce(p.resource -> 'attributes', '{}') - 'login' = '{}'
+                            AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
                           THEN '{attributes,login}' ELSE '{}' END::text[]
              END
       OFFSET 0
     ) AS v(key, resource)
-    WHERE v.key IS NOT NULL AND NOT (
-      s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
-        to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
-    )
+    WHERE v.key IS NOT NULL AND NOT r.resource ? 'recorded'
+      AND NOT (
+        s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
+          to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
+      )
       AND NOT (
         r.resource @> '{"state": "existing"}'
-        AND (NOT r.resource ? 'attributes' OR p.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
-      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+        AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
+      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
+        q.refused IN ('42501', '42710', '42704')
+        AND NOT current_setting('transaction_read_only')::boolean
+      ));
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+  PERFORM rolecall_internal.forget_earlier(n.key -> 0)
+  FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
   IF v_new.supersede THEN
     PERFORM rolecall_internal.remove_superseded(v_new.rows);
   END IF;
 END
 $remember$;
 
-COMMENT ON FUNCTION rolecall_internal.remember(jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[])
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
-REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/remember_withheld.sql
 CREATE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
@@ -9580,7 +10557,9 @@ DECLARE
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
   IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
   END IF;
   IF cardinality(v_new) > 0 THEN
     INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
@@ -9627,6 +10606,44 @@ $remove_superseded$;
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
+
+-- sql/5-internal/record/renew_records.sql
+CREATE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $renew_records$
+DECLARE
+  v_new rolecall_internal.resource[] := ARRAY(
+    SELECT ROW(
+             p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             )
+           )::rolecall_internal.resource
+    FROM jsonb_each(renew_records.document) AS s(section, resources)
+    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
+    CROSS JOIN LATERAL (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = s.section AND r.key = k.key
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+    WHERE p.resource = r.resource - '{recorded,note}'::text[] AND p.roles <> o.roles
+  );
+BEGIN
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
+    PERFORM rolecall_internal.remove_superseded(v_new);
+  END IF;
+END
+$renew_records$;
+
+COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
+  IS 'Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it '
+     'stays';
+REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
 CREATE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
@@ -9712,7 +10729,10 @@ BEGIN
       WHERE r.section = 'read_access'
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE p.resource IS NOT NULL
+      -- One that another database has created since has another oid.
+      AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1
@@ -9772,14 +10792,19 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, restore.dry_run);
-  v_left rolecall.step[] := '{}'::rolecall.step[];
+  v_left rolecall.step[] := rolecall_internal.left_out(restore.dry_run);
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
   v_definitions jsonb;
+  v_recorded jsonb := v_state;
+  v_steps rolecall.step[];
 BEGIN
   IF v_state ? 'read_access' THEN
-    v_left := rolecall_internal.left_out(restore.dry_run);
     v_definitions := (
-      SELECT jsonb_agg(d.definition ORDER BY d.position)
+      -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+        SELECT FROM pg_event_trigger AS t
+        WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+      )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
@@ -9787,9 +10812,14 @@ BEGIN
   END IF;
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left || v_refused;
+    v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
+  ELSE
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left || v_refused;
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+    PERFORM rolecall_internal.renew_records(v_recorded);
+  END IF;
+  RETURN v_steps || v_left || v_refused;
 END
 $restore$;
 
@@ -10386,6 +11416,49 @@ COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
   IS 'Keys that are unknown or missing, and values of a wrong type';
 REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reporting/sign_record.sql
+-- It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded.
+-- Who is none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless
+-- who names one may grant that role alone.
+CREATE FUNCTION rolecall_internal.sign_record() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $sign_record$
+DECLARE
+  v_super boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+BEGIN
+  IF v_super AND NEW.recorder IS NOT NULL THEN
+    RETURN NEW;
+  END IF;
+  NEW.recorder := current_user;
+  NEW.sqlstate := NULL;
+  NEW.roles := NULL;
+  NEW.made_in := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+  NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
+  IF NEW.note IS NULL THEN
+    NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
+  END IF;
+  IF NEW.note IS NOT NULL THEN
+    NEW.sqlstate := '22023';
+    RETURN NEW;
+  END IF;
+  IF NOT v_super OR NEW.section <> 'base_roles' THEN
+    NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
+  END IF;
+  NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  IF NEW.note IS NOT NULL THEN
+    NEW.sqlstate := '42501';
+  END IF;
+  RETURN NEW;
+END
+$sign_record$;
+
+COMMENT ON FUNCTION rolecall_internal.sign_record()
+  IS 'Signs a record with the name of the role that writes it, and says whether it is acted on';
+REVOKE ALL ON FUNCTION rolecall_internal.sign_record() FROM PUBLIC;
+
 -- sql/5-internal/execute/skipped_hint.sql
 CREATE FUNCTION rolecall_internal.skipped_hint(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10678,7 +11751,8 @@ BEGIN
       FROM pg_class AS c
       JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers);
   END IF;
@@ -10688,6 +11762,36 @@ $tables_of$;
 COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
   IS 'The tables of the groups with these numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
+
+-- sql/5-internal/plan/taking.sql
+-- A role that owns something would not only be cleared of privileges: then somebody is to decide that.
+CREATE FUNCTION rolecall_internal.taking(removal rolecall_internal.change) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $taking$
+DECLARE
+  v_name text := taking.removal.target;
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+BEGIN
+  IF pg_has_role(v_role, 'USAGE') OR rolecall_internal.lacking(taking.removal) IS NOT NULL
+    OR EXISTS (
+      SELECT FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = v_role AND d.deptype = 'o'
+    )
+  THEN
+    RETURN NULL;
+  END IF;
+  RETURN format(
+    'GRANT %I TO %I%s; ', v_name, current_user,
+    CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' WITH INHERIT TRUE, SET FALSE' END
+  );
+END
+$taking$;
+
+COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
+  IS 'What gives the caller the rights that DROP OWNED takes, where it may grant itself the role; null where it has '
+     'them or must not';
+REVOKE ALL ON FUNCTION rolecall_internal.taking(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/policy/target_problems.sql
 CREATE FUNCTION rolecall_internal.target_problems(policy jsonb)
@@ -11008,7 +12112,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 -- asked.
 CREATE FUNCTION rolecall_internal.wanted_future(document jsonb, wanted rolecall_internal.wanted_privilege[])
 RETURNS TABLE (
-  "role" text,
+  role text,
   role_oid oid,
   kind text,
   schema text,
@@ -11154,19 +12258,27 @@ BEGIN
     SELECT d.role, t.names, t.revokes
     FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)
     CROSS JOIN LATERAL (
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT to_regrole(quote_ident(d.role))::oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT false
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = to_regrole(quote_ident(d.role))::oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT false
+      FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t
     WHERE t.names IS NOT NULL
       AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
@@ -11252,6 +12364,35 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+-- sql/5-internal/secrets/warn_about_publications.sql
+CREATE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_publications$
+DECLARE
+  v_names text;
+BEGIN
+  IF rolecall_internal.is_encrypting() THEN
+    RETURN;
+  END IF;
+  SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
+  FROM pg_publication AS p
+  WHERE p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_tables AS t
+    WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+  );
+  IF v_names IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('secrets go to the subscribers of publication %s in clear text', v_names),
+      HINT = 'Have it name its tables, without rolecall_internal.secret, or set rolecall.encryption_key.';
+  END IF;
+END
+$warn_about_publications$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
+  IS 'Says which publications send secrets in clear text to their subscribers';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
+
 -- sql/5-internal/reporting/warn_about_rows.sql
 CREATE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11326,7 +12467,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   entry text,
   table_oid oid,
   column_number integer,
@@ -11351,15 +12492,19 @@ BEGIN
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR a.attname = f.column_name)
+        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
     )
     SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
     FROM found AS f
-    LEFT JOIN pg_attribute AS a
-      ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN LATERAL (
+      SELECT a.attnum FROM pg_attribute AS a
+      WHERE a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      OFFSET 0
+    ) AS a ON true
     WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
     GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
 END
@@ -11369,6 +12514,40 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
   IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
      'names it, or what it belongs to, as it is called now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/withhold_powers.sql
+-- Reading and writing of tables is no power here: who may grant a role says who is to have that.
+CREATE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $withhold_powers$
+DECLARE
+  v_change rolecall_internal.change;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_takers record;
+BEGIN
+  FOREACH v_change IN ARRAY withhold_powers.changes LOOP
+    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+      SELECT t.* INTO v_takers
+      FROM rolecall_internal.power_takers(
+        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+      ) AS t;
+      IF v_takers.names IS NOT NULL THEN
+        v_change.sqlstate := '42501';
+        v_change.note := format('the powers of role "%s" could be taken by %s, by membership or ADMIN OPTION',
+                                v_change.locks[2], v_takers.names);
+        v_change.statement := concat_ws('; ', v_takers.revokes, v_change.statement);
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$withhold_powers$;
+
+COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
+  IS 'Memberships to grant, without those by which somebody would gain a power of the granted role; these are skipped';
+REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
@@ -11542,6 +12721,9 @@ BEGIN
         UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
       ) AS f
       ORDER BY array_position('{critical,warning,info}', f.severity),
                f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
@@ -11660,10 +12842,15 @@ DECLARE
   v_hint text;
 BEGIN
   DECLARE
-    v_names jsonb := rolecall_internal.base_role_names();
-    v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
-    v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
-    v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
+    v_anonymous text := coalesce(
+      create_base_roles.anonymous, rolecall_internal.recorded_name('anonymous', true), 'anonymous'
+    );
+    v_authenticated text := coalesce(
+      create_base_roles.authenticated, rolecall_internal.recorded_name('authenticated', true), 'authenticated'
+    );
+    v_administrator text := coalesce(
+      create_base_roles.administrator, rolecall_internal.recorded_name('administrator', true), 'administrator'
+    );
   BEGIN
     IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
       RAISE EXCEPTION USING
@@ -11699,12 +12886,10 @@ BEGIN
         jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
         jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
         jsonb_build_object('key', 'administrator', 'name', v_administrator),
-        jsonb_build_object(
-          'key', 'default',
-          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-        )
+        jsonb_build_object('key', 'default', 'name', create_base_roles.default_role)
       )
-    ), create_base_roles.dry_run) LOOP
+    ) #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
+            create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -12288,6 +13473,38 @@ $lock_user$;
 COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
 REVOKE ALL ON FUNCTION rolecall.lock_user(text, boolean, boolean) FROM PUBLIC;
 
+-- sql/6-functions/orphans.sql
+CREATE FUNCTION rolecall.orphans() RETURNS TABLE (role text, database text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $orphans$
+BEGIN
+  RETURN QUERY
+    SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
+    FROM pg_roles AS r
+    JOIN pg_db_role_setting AS s ON s.setrole = r.oid AND s.setdatabase = 0
+    CROSS JOIN LATERAL (
+      SELECT r.rolname::text, regexp_replace(r.rolname::text, '_(reporting|raw)$', '')
+    ) AS n(role, database)
+    WHERE r.rolcanlogin
+      AND NOT (r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls)
+      AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+      AND EXISTS (SELECT FROM unnest(s.setconfig) AS c(setting) WHERE starts_with(c.setting, 'search_path='))
+      AND NOT EXISTS (SELECT FROM pg_db_role_setting AS o WHERE o.setrole = r.oid AND o.setdatabase <> 0)
+      AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
+      AND NOT EXISTS (
+        SELECT FROM pg_shdepend AS d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
+          AND d.classid <> 'pg_auth_members'::regclass
+      )
+      AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
+    ORDER BY n.role COLLATE "C";
+END
+$orphans$;
+
+COMMENT ON FUNCTION rolecall.orphans() IS 'Lists the reporting roles of databases of this cluster that no longer exist';
+REVOKE ALL ON FUNCTION rolecall.orphans() FROM PUBLIC;
+
 -- sql/6-functions/policy.sql
 CREATE FUNCTION rolecall.policy() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -12656,7 +13873,6 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $role_name$
 DECLARE
-  v_name text;
   v_detail text;
   v_hint text;
 BEGIN
@@ -12668,15 +13884,10 @@ BEGIN
       MESSAGE = format('there is no base role "%s"', role_name.key),
       HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
   END IF;
-  v_name := coalesce(
-    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+  RETURN coalesce(
+    rolecall_internal.recorded_name(role_name.key, false),
     CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
   );
-  IF starts_with(v_name, 'pg_') THEN
-    -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
-    PERFORM rolecall_internal.check_role_name(v_name);
-  END IF;
-  RETURN v_name;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -12717,8 +13928,8 @@ BEGIN
     PERFORM rolecall_internal.lock_reporting_secret(true);
   END IF;
   v_roles := rolecall_internal.reporting_roles(true);
-  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run)
-    || rolecall_internal.refused_steps('read_access', rotate_reporting_secret.dry_run);
+  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
+  v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, rotate_reporting_secret.dry_run);
   -- A copy of a database has the secret of the original, which goes with this.
   IF cardinality(v_roles) > 0
     OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
@@ -12779,7 +13990,9 @@ BEGIN
   IF scram_sha_256.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   ELSIF octet_length(scram_sha_256.password) = 0 THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'password must not be empty';
   ELSIF (
     scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
@@ -12892,6 +14105,7 @@ BEGIN
       RETURN;
     END IF;
     IF rolecall_internal.write_secret(set_secret.key, v_value, true) THEN
+      PERFORM rolecall_internal.warn_about_publications();
       RETURN NEXT ROW(
         'set_secret', set_secret.key,
         format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
@@ -12944,6 +14158,7 @@ BEGIN
       EXIT WHEN v_stored IS NOT NULL;
       IF rolecall_internal.write_secret(set_secret_if_absent.key, v_value, false) THEN
         v_stored := v_value;
+        PERFORM rolecall_internal.warn_about_publications();
       END IF;
       -- Else another caller's was first, and can be read now.
     END LOOP;
@@ -12972,7 +14187,7 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 -- sql/6-functions/undeclared.sql
-CREATE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, "role" text, object text, detail text, remedy text)
+CREATE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, role text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -13177,7 +14392,7 @@ REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/who_can.sql
 CREATE FUNCTION rolecall.who_can(privilege text, object text)
-RETURNS TABLE ("role" text, login boolean, path text, grantor text)
+RETURNS TABLE (role text, login boolean, path text, grantor text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -13244,6 +14459,16 @@ $who_can$;
 
 COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
 REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
+
+-- sql/7-triggers/recorder.sql
+CREATE TRIGGER recorder
+  BEFORE INSERT OR UPDATE ON rolecall_internal.resource
+  FOR EACH ROW EXECUTE FUNCTION rolecall_internal.sign_record();
+
+ALTER TABLE rolecall_internal.resource ENABLE ALWAYS TRIGGER recorder;
+
+COMMENT ON TRIGGER recorder ON rolecall_internal.resource
+  IS 'Says of each record who has made it, and whether it is acted on';
 
 DO $installer$
 DECLARE

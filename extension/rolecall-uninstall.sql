@@ -60,6 +60,15 @@ BEGIN
       HINT = format('This takes CREATE on the database: GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user);
   END IF;
 
+  FOR v_statement IN
+    SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname)
+    FROM pg_trigger AS t
+    JOIN pg_class AS c ON c.oid = t.tgrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND NOT t.tgisinternal
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;
   SELECT 'DROP FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ') INTO v_statement
     FROM pg_proc AS p
     JOIN pg_namespace AS n ON n.oid = p.pronamespace

@@ -27,6 +27,7 @@ import { jsonSchema, readShapes } from './model/policy-shape.ts';
 import { product } from './model/product.ts';
 import { released } from './model/released.ts';
 import { callGraph, callProblems } from './verify/calls.ts';
+import { importProblems } from './verify/imports.ts';
 import { messageProblems } from './verify/messages.ts';
 import type { Problem } from './verify/problem.ts';
 import { testProblems } from './verify/tests.ts';
@@ -80,7 +81,16 @@ async function outputs(): Promise<Outputs> {
   const untested = checking
     ? [...testProblems(specs, (path) => existsSync(join(root, path))), ...messageProblems(sql, serverTests())]
     : [];
-  return { files: map, problems: [...callProblems(graph), ...releaseProblems(map), ...untested] };
+  const imports = engineFiles().flatMap(([path, text]) => importProblems(path, text));
+  return { files: map, problems: [...callProblems(graph), ...imports, ...releaseProblems(map), ...untested] };
+}
+
+function engineFiles(): (readonly [path: string, text: string])[] {
+  const folder = 'generator/engine';
+  return readdirSync(join(root, folder), { recursive: true })
+    .map((name) => `${folder}/${String(name)}`)
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => [path, readFileSync(join(root, path), 'utf8')]);
 }
 
 /** The texts of the tests that run on a server. */

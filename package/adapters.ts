@@ -7,9 +7,13 @@
 import type { Queryable } from '../extension/client/rolecall.ts';
 
 type Rows = readonly unknown[];
-const rows = (found: Rows | { readonly rows: Rows }): { rows: unknown[] } => ({
-  rows: [...('rows' in found ? found.rows : found)],
+/** What a statement without a result gives is nothing, to some libraries. */
+const rows = (found: Rows | { readonly rows: Rows } | undefined): { rows: unknown[] } => ({
+  rows: [...(found === undefined ? [] : 'rows' in found ? found.rows : found)],
 });
+
+/** The text between the parameters; the script of install() has none, and dollar signs and question marks of its own. */
+const parts = (text: string, values: readonly unknown[]): string[] => (values.length ? text.split(/\$\d+/) : [text]);
 
 // The parameters of what is asked for have the type never: each library allows other values, and every one these.
 
@@ -24,7 +28,7 @@ export function fromDrizzle<Chunk, Statement>(
   sql: { raw(text: string): Chunk; param(value: unknown): unknown; join(chunks: never[]): Statement },
 ): Queryable {
   const chunks = (text: string, values: unknown[]): unknown[] =>
-    text.split(/\$\d+/).flatMap((part, index) => [...(index ? [sql.param(values[index - 1])] : []), sql.raw(part)]);
+    parts(text, values).flatMap((part, index) => [...(index ? [sql.param(values[index - 1])] : []), sql.raw(part)]);
   return { query: async (text, values) => rows(await database.execute(sql.join(chunks(text, values) as never[]))) };
 }
 
@@ -40,7 +44,11 @@ export function fromKysely<Query>(
 export function fromKnex(knex: {
   raw(text: string, values: never[]): PromiseLike<{ readonly rows: Rows }>;
 }): Queryable {
-  return { query: async (text, values) => rows(await knex.raw(text.replaceAll(/\$\d+/g, '?'), values as never[])) };
+  const raw = (text: string, values: unknown[]): string =>
+    parts(text, values)
+      .map((part) => part.replaceAll('?', '\\?'))
+      .join('?');
+  return { query: async (text, values) => rows(await knex.raw(raw(text, values), values as never[])) };
 }
 
 /** TypeORM: `new Rolecall(fromTypeOrm(dataSource))`, or an entity manager, or a query runner. */
@@ -55,7 +63,13 @@ export function fromSequelize(
 ): Queryable {
   return {
     query: async (text, bind) =>
-      rows((await sequelize.query(text, { ...options, bind, type: 'SELECT' } as never)) as Rows),
+      rows(
+        (await sequelize.query(text, {
+          ...options,
+          ...(bind.length ? { bind } : {}),
+          type: 'SELECT',
+        } as never)) as Rows,
+      ),
   };
 }
 

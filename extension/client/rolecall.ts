@@ -124,7 +124,8 @@ export class Rolecall {
    * to create schemas, and membership in the owner of a table to grant privileges on it.
    *
    * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
-   * caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
+   * caller. The server signs each row with the role that writes it, and nobody acts on more than that role could do itself when it
+   * wrote it; but an operator can have everything forgotten. `drift()` shows what `converge()` would do.
    *
    * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
    *
@@ -190,19 +191,23 @@ export class Rolecall {
    * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
    * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
    * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
-   * functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+   * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
+   *
+   * Of a reporting role, of a role with BYPASSRLS and of an operator it says too who can become it or administers it, and of a
+   * reporting role who owns, or may create objects in, a schema of its search_path.
    *
    * A row says how serious it is:
    *
    * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
    * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
-   * * `info`: what the server lets every login do.
+   * * `info`: what the server lets every login do, and functions that an extension of a superuser has run as their owner for
+   *   everybody, with a search_path of schemas in which the role creates nothing and with the ACL that the extension gave them.
    *
    * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
    * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
    * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
    * `"a plain owner"`: one that has no more rights than the old owner. The next
-   * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+   * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
@@ -274,7 +279,7 @@ export class Rolecall {
    * row that has the statement for who can.
    *
    * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
-   * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
+   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is not given and is recorded by who could not grant the role
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create or change the roles
@@ -572,6 +577,24 @@ export class Rolecall {
   }
 
   /**
+   * Lists the reporting roles of databases of this cluster that no longer exist
+   *
+   * DROP DATABASE leaves roles behind: shadow databases and databases for tests leave two each, where they are provisioned.
+   * What was recorded is dropped along, so a reporting role is known by what it is: a login without any power that is a
+   * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
+   * those that go with a database. A login that somebody has made so, or that has set them for itself, is taken for one.
+   *
+   * Users and base roles are not listed: nothing tells them from roles that somebody else has made.
+   *
+   * It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns `database` is what the name of the role says, and null where that is not known; `remedy` drops the role
+   */
+  async orphans(): Promise<{ role: string | null; database: string | null; remedy: string | null }[]> {
+    return (await this.#rows('orphans', [], {})) as { role: string | null; database: string | null; remedy: string | null }[];
+  }
+
+  /**
    * Returns what the calls and policies of this database have established, as one policy
    *
    * apply() of it has no steps as long as drift() has none. Roles that calls made, and no policy describes, have
@@ -606,13 +629,18 @@ export class Rolecall {
    * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
    * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
    *
+   * An entry of the list that names a column withholds that alone: the role has SELECT on each of the other columns, and none
+   * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
+   * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
+   * in the list too, nothing of it is readable.
+   *
    * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
    *
    * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or a withheld table is not written as in SQL
+   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or an entry of the list is not written as in SQL
    * @throws invalid_schema_name - schema public does not exist
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
    */
@@ -622,7 +650,7 @@ export class Rolecall {
       role_name: string;
       /** names of the schemas that the role reads */
       schemas: readonly string[];
-      /** tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table, and all stay withheld under other names until the list names them or no longer has the entry; null: none */
+      /** tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: none */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;
@@ -648,7 +676,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
+   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or an entry of the list is not written as in SQL
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
    */
   async provision_reporting_roles(
@@ -661,7 +689,7 @@ export class Rolecall {
       reporting_schema?: string | undefined;
       /** schema of the raw role */
       raw_schema?: string | undefined;
-      /** tables withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none */
+      /** tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;
@@ -721,7 +749,8 @@ export class Rolecall {
    * the caller cannot grant is an error that lists it, or with drop_owned a skipped row with 2BP01 and a WARNING; with
    * drop_owned alone all of it is. Such a row says who loses what, and has the statement that gives it back.
    *
-   * A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
+   * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
+   * statement. A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
    * the owner. Anything else that the role has been granted is in the way, and DETAIL has the REVOKE after SET ROLE for the
    * role that can run it.
    *
@@ -814,12 +843,12 @@ export class Rolecall {
    * Returns the name of a base role in this database
    *
    * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
-   * and the default role is the anonymous one.
+   * and the default role is the anonymous one. A recorded name that is not acted on, because who
+   * recorded it could not grant that role, is a WARNING, and the name is the one before it.
    *
    * @returns the name of the role; the role need not exist
    * @throws null_value_not_allowed - the key is null
    * @throws invalid_parameter_value - the key is none of the four
-   * @throws reserved_name - the name that is recorded belongs to PostgreSQL
    */
   async role_name(
     values: {
@@ -969,8 +998,8 @@ export class Rolecall {
    * @returns one row for each, with the statement that ends it; none where all was asked for
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
-  async undeclared(): Promise<{ kind: string | null; "role": string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
-    return (await this.#rows('undeclared', [], {})) as { kind: string | null; "role": string | null; object: string | null; detail: string | null; remedy: string | null }[];
+  async undeclared(): Promise<{ kind: string | null; role: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
+    return (await this.#rows('undeclared', [], {})) as { kind: string | null; role: string | null; object: string | null; detail: string | null; remedy: string | null }[];
   }
 
   /**
@@ -1049,7 +1078,9 @@ export class Rolecall {
    * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
    * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
    * schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
-   * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
+   * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run. The
+   * same holds for a column that is renamed; one that is added to a table of which other columns are withheld is readable
+   * at once.
    *
    * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
    * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
@@ -1094,8 +1125,8 @@ export class Rolecall {
       /** table, sequence, column (`schema.table.column`) or function with its arguments, as in SQL and with the schema; schema or database */
       object: string;
     },
-  ): Promise<{ "role": string | null; login: boolean | null; path: string | null; grantor: string | null }[]> {
-    return (await this.#rows('who_can', ['privilege', 'object'], values)) as { "role": string | null; login: boolean | null; path: string | null; grantor: string | null }[];
+  ): Promise<{ role: string | null; login: boolean | null; path: string | null; grantor: string | null }[]> {
+    return (await this.#rows('who_can', ['privilege', 'object'], values)) as { role: string | null; login: boolean | null; path: string | null; grantor: string | null }[];
   }
 
   /**

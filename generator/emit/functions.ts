@@ -1,5 +1,6 @@
 /**
- * The SQL objects in install order, one file each: schema, types, tables, views, internal functions, public ones.
+ * The SQL objects in install order, one file each: schema, types, tables, views, internal functions, public ones,
+ * triggers.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
 import { surfacedClasses } from '../model/sqlstates.ts';
@@ -8,7 +9,7 @@ import type { CreateFunction, Node } from '../sql/nodes.ts';
 import { print } from '../sql/print.ts';
 import { raiseAgain } from '../sql/raise.ts';
 import { raw, sql } from '../sql/template.ts';
-import { objects, schemas } from '../model/objects.ts';
+import { objects, schemas, triggers } from '../model/objects.ts';
 
 export interface SqlFile {
   readonly path: string;
@@ -25,6 +26,7 @@ export function sqlFiles(specs: readonly FunctionSpec[]): SqlFile[] {
   for (const spec of specs.filter(({ room }) => room !== null))
     add(`${folders.internal}/${spec.room}`, functionNode(spec));
   for (const spec of specs.filter(({ room }) => room === null)) add(folders.function, functionNode(spec));
+  for (const node of triggers) add(folders[node.kind], node);
   return files;
 }
 
@@ -35,6 +37,7 @@ const folders = {
   view: '4-views',
   internal: '5-internal',
   function: '6-functions',
+  trigger: '7-triggers',
 } as const;
 
 /**

@@ -19,7 +19,7 @@ export function plainScript(files: readonly SqlFile[]): string {
   const nodes = files.map(({ node }) => node);
   const objects = nodes.map(inPlace).join('\n\n');
   const content = `${before(nodes)}\n\n${objects}\n\n${after}`;
-  const count = nodes.filter(({ kind }) => kind !== 'schema').length;
+  const count = nodes.filter(({ kind }) => kind !== 'schema' && kind !== 'trigger').length;
   const mark = `${product.version} by the plain script ${createHash('sha256').update(content).digest('hex')}`;
   return script(
     `Installs ${product.name} ${product.version} without CREATE EXTENSION, or updates an older version in place; what is
@@ -71,6 +71,15 @@ else depends on it, nothing is removed. Where new tables are watched, call ${sch
 BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 ${checks}
+  FOR v_statement IN
+    SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname)
+    FROM pg_trigger AS t
+    JOIN pg_class AS c ON c.oid = t.tgrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname IN (${ours}) AND NOT t.tgisinternal
+  LOOP
+    EXECUTE v_statement;
+  END LOOP;
 ${dropped(`
     WHERE n.nspname IN (${ours}) AND ${isOurFunction}`)}
   FOR v_statement IN
@@ -262,6 +271,12 @@ function inPlace(node: Node): string {
       return `${missing(`to_regclass(${literal(name(node))})`, print({ ...node, dumped: false }))}\n${addedColumns(node)}`;
     case 'view':
       return print(node);
+    case 'trigger':
+      return missing(
+        `(SELECT t.oid FROM pg_trigger AS t
+      WHERE t.tgrelid = to_regclass(${literal(name({ ...node, name: node.table }))}) AND t.tgname = ${literal(node.name)})`,
+        print(node),
+      );
     case 'function':
       return replaced(node);
   }

@@ -4,7 +4,7 @@
 import type { FunctionSpec } from '../model/inspect.ts';
 import { schemas } from '../model/objects.ts';
 import { objects } from '../model/objects.ts';
-import { operations, retriedMessages, type Ignored, type Operation } from '../model/operations.ts';
+import { operations, retriedMessages, type Hint, type Ignored, type Operation } from '../model/operations.ts';
 import { sqlstates, type Condition } from '../model/sqlstates.ts';
 
 export function referencePage(specs: readonly FunctionSpec[]): string {
@@ -60,7 +60,7 @@ function policySection(): string[] {
     `${code(name)}: ${policy.summary}`,
     (policy.ignored ?? []).map(ignored).join('<br>') || 'nothing',
     ['the messages', ...(policy.retried ?? []).map(named)].join('<br>'),
-    (policy.surfaced ?? []).map((one) => `${named(one.condition)}: ${one.hint}`).join('<br>'),
+    (policy.surfaced ?? []).map((one) => `${named(one.condition)}: ${hintOf(one.hint)}`).join('<br>'),
   ]);
   return [
     '## Error policy',
@@ -72,6 +72,11 @@ function policySection(): string[] {
 function ignored({ conditions, then, note, notice }: Ignored): string {
   const consequence = then === 'again' ? 'looked for again' : notice ? 'skipped with a NOTICE' : 'skipped';
   return `${conditions.map(named).join(', ')}: ${note}; ${consequence}`;
+}
+
+function hintOf(hint: Hint): string {
+  if (typeof hint === 'string') return hint;
+  return `${hint.since16} Before PostgreSQL 16: ${hint.before16}`;
 }
 
 function condition(name: Condition): string[] {

@@ -28,7 +28,7 @@ interface Unit {
 const squeezed = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
 
 function unit(text: string): Unit {
-  const [, kind = '', name = ''] = /^CREATE (SCHEMA|TYPE|TABLE|VIEW|FUNCTION) ([\w".]+)/m.exec(text) ?? [];
+  const [, kind = '', name = ''] = /^CREATE (SCHEMA|TYPE|TABLE|VIEW|FUNCTION|TRIGGER) ([\w".]+)/m.exec(text) ?? [];
   const between = (pattern: RegExp) => squeezed(pattern.exec(text)?.[1] ?? '');
   return {
     kind: kind.toLowerCase(),
@@ -110,6 +110,8 @@ function statements(node: Node, before: Unit | undefined, after: Unit): string {
       return before === undefined ? print(node) : attributes(node, before, after);
     case 'table':
       return before === undefined ? newTable(node) : table(node, before, after);
+    case 'trigger':
+      return `  DROP TRIGGER IF EXISTS ${identifier(node.name)} ON ${identifier(node.schema)}.${identifier(node.table)};\n\n${print(node)}`;
   }
 }
 

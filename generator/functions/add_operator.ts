@@ -11,7 +11,8 @@ import { sql } from '../sql/template.ts';
  * to create schemas, and membership in the owner of a table to grant privileges on it.
  *
  * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
- * caller: let in only whom you trust with the rights of everybody who calls. `drift()` shows what `converge()` would do.
+ * caller. The server signs each row with the role that writes it, and nobody acts on more than that role could do itself when it
+ * wrote it; but an operator can have everything forgotten. `drift()` shows what `converge()` would do.
  *
  * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
  *

@@ -9,19 +9,23 @@ import { sql } from '../sql/template.ts';
  * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
  * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
  * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
- * functions that run as their owner, at views, partitions and parents of withheld tables, and at settings.
+ * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
+ *
+ * Of a reporting role, of a role with BYPASSRLS and of an operator it says too who can become it or administers it, and of a
+ * reporting role who owns, or may create objects in, a schema of its search_path.
  *
  * A row says how serious it is:
  *
  * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
  * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
- * * `info`: what the server lets every login do.
+ * * `info`: what the server lets every login do, and functions that an extension of a superuser has run as their owner for
+ *   everybody, with a search_path of schemas in which the role creates nothing and with the ACL that the extension gave them.
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
  * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
  * `"a plain owner"`: one that has no more rights than the old owner. The next
- * provisioning run grants SELECT on a view over a withheld table again, unless the view is among the withheld tables too.
+ * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
@@ -70,6 +74,9 @@ export function audit_role(role_name: Text): Table<{
           UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_settings(${role_name})
+          UNION ALL SELECT * FROM rolecall_internal.audit_takers(${role_name}, v_role)
+          UNION ALL SELECT * FROM rolecall_internal.audit_search_path(${role_name}, v_role)
+          UNION ALL SELECT * FROM rolecall_internal.audit_publications(${role_name})
         ) AS f
         ORDER BY array_position('{critical,warning,info}', f.severity),
                  f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";

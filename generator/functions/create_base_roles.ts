@@ -1,6 +1,7 @@
+import { desired } from '../model/resources.ts';
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
-import { raw, sql } from '../sql/template.ts';
-import { established, groupRole } from './_shared.ts';
+import { raw, type Sql, sql, text } from '../sql/template.ts';
+import { groupRole, rows } from './_shared.ts';
 
 /**
  * Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database
@@ -20,7 +21,7 @@ import { established, groupRole } from './_shared.ts';
  * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
- * @throws invalid_parameter_value - two of the first three names are the same, or one of the four is a superuser or the caller
+ * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is not given and is recorded by who could not grant the role
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller may not create or change the roles
@@ -38,13 +39,33 @@ export function create_base_roles(
     authenticated: raw('v_authenticated'),
     administrator: raw('v_administrator'),
   };
+  const recorded = (key: string) => sql`rolecall_internal.recorded_name(${text(key)}, true)`;
   const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
+  const state = desired({
+    roles: [
+      { name: names.anonymous, ...group(false) },
+      { name: names.authenticated, ...group(false) },
+      { name: names.administrator, ...group(true) },
+    ],
+    base_roles: [
+      { key: 'anonymous', name: names.anonymous },
+      { key: 'authenticated', name: names.authenticated },
+      { key: 'administrator', name: names.administrator },
+      // Not named, it is left as it is recorded; never named, it follows the anonymous role.
+      { key: 'default', name: default_role as Sql },
+    ],
+  });
   return sql`
     DECLARE
-      v_names jsonb := rolecall_internal.base_role_names();
-      v_anonymous text := coalesce(${anonymous}, v_names ->> 'anonymous');
-      v_authenticated text := coalesce(${authenticated}, v_names ->> 'authenticated');
-      v_administrator text := coalesce(${administrator}, v_names ->> 'administrator');
+      v_anonymous text := coalesce(
+        ${anonymous}, ${recorded('anonymous')}, 'anonymous'
+      );
+      v_authenticated text := coalesce(
+        ${authenticated}, ${recorded('authenticated')}, 'authenticated'
+      );
+      v_administrator text := coalesce(
+        ${administrator}, ${recorded('administrator')}, 'administrator'
+      );
     BEGIN
       IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
         RAISE EXCEPTION USING
@@ -55,26 +76,8 @@ export function create_base_roles(
         PERFORM rolecall_internal.check_role_name(${default_role});
         PERFORM rolecall_internal.check_protected(${default_role});
       END IF;
-      ${established(
-        {
-          roles: [
-            { name: names.anonymous, ...group(false) },
-            { name: names.authenticated, ...group(false) },
-            { name: names.administrator, ...group(true) },
-          ],
-          base_roles: [
-            { key: 'anonymous', name: names.anonymous },
-            { key: 'authenticated', name: names.authenticated },
-            { key: 'administrator', name: names.administrator },
-            // Remembered only where it was once said: else it follows the anonymous role.
-            {
-              key: 'default',
-              name: sql`coalesce(${default_role}, v_names ->> 'default')`,
-            },
-          ],
-        },
-        dry_run,
-      )}
+      ${rows(sql`rolecall_internal.run(${state} #- CASE WHEN ${default_role} IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
+        ${dry_run})`)}
     END
   `;
 }

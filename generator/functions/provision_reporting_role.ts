@@ -24,12 +24,17 @@ import { rows } from './_shared.ts';
  * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
  * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
  *
+ * An entry of the list that names a column withholds that alone: the role has SELECT on each of the other columns, and none
+ * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
+ * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
+ * in the list too, nothing of it is readable.
+ *
  * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
  *
  * @group reporting
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
  * @param schemas names of the schemas that the role reads
- * @param withheld_tables tables that the role must not read, as in SQL: quoted where needed, with or without the schema; they need not exist; partitions are withheld with their table, and all stay withheld under other names until the list names them or no longer has the entry; null: none
+ * @param withheld_tables tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: none
  * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
@@ -39,7 +44,7 @@ import { rows } from './_shared.ts';
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or a withheld table is not written as in SQL
+ * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or an entry of the list is not written as in SQL
  * @throws invalid_schema_name - schema public does not exist
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_role('app_reports', ARRAY['reports']);

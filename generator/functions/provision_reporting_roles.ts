@@ -12,7 +12,7 @@ import { rows } from './_shared.ts';
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`, likewise
  * @param reporting_schema schema of the reporting role, made where it is missing
  * @param raw_schema schema of the raw role
- * @param withheld_tables tables withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none
+ * @param withheld_tables tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none
  * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
@@ -21,7 +21,7 @@ import { rows } from './_shared.ts';
  * @throws null_value_not_allowed - a name in a list, or of a schema, is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or a withheld table is not written as in SQL
+ * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or an entry of the list is not written as in SQL
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['tokens']);
  */

@@ -17,7 +17,8 @@ import { advisoryLock, establish } from './_shared.ts';
  * the caller cannot grant is an error that lists it, or with drop_owned a skipped row with 2BP01 and a WARNING; with
  * drop_owned alone all of it is. Such a row says who loses what, and has the statement that gives it back.
  *
- * A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
+ * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
+ * statement. A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
  * the owner. Anything else that the role has been granted is in the way, and DETAIL has the REVOKE after SET ROLE for the
  * role that can run it.
  *

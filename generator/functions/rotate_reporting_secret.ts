@@ -34,8 +34,8 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
         PERFORM rolecall_internal.lock_reporting_secret(true);
       END IF;
       v_roles := rolecall_internal.reporting_roles(true);
-      v_left := rolecall_internal.left_out(${dry_run})
-        || rolecall_internal.refused_steps('read_access', ${dry_run});
+      v_left := rolecall_internal.left_out(${dry_run});
+      v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, ${dry_run});
       -- A copy of a database has the secret of the original, which goes with this.
       IF cardinality(v_roles) > 0
         OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret})

@@ -1,7 +1,7 @@
 import { newSalt } from '../engine/passwords/scram.ts';
 import { isHash } from '../engine/passwords/verifiers.ts';
 import type { Integer, Returns, Text } from '../model/types.ts';
-import { raiseNull } from '../sql/raise.ts';
+import { raiseEmpty, raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -24,7 +24,7 @@ export function scram_sha_256(password: Text, iterations: Integer = 4096): Retur
       IF ${password} IS NULL THEN
         ${raiseNull('password')}
       ELSIF octet_length(${password}) = 0 THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+        ${raiseEmpty('password')}
       ELSIF ${isHash(password)} THEN
         PERFORM rolecall_internal.refuse_hash();
       ELSIF ${iterations} IS NULL THEN

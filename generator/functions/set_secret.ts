@@ -37,6 +37,7 @@ export function set_secret(key: Text, value: Text): SetOf<StepRow> {
         RETURN;
       END IF;
       IF rolecall_internal.write_secret(${key}, v_value, true) THEN
+        PERFORM rolecall_internal.warn_about_publications();
         RETURN NEXT ROW(
           'set_secret', ${key},
           format('SELECT * FROM rolecall.set_secret(%L, %L)', ${key}, ${mask}),

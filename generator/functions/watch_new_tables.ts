@@ -13,7 +13,9 @@ import { sql } from '../sql/template.ts';
  * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
  * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
  * schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
- * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run.
+ * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run. The
+ * same holds for a column that is renamed; one that is added to a table of which other columns are withheld is readable
+ * at once.
  *
  * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
  * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which

@@ -178,6 +178,7 @@ function readReturns(declaration: FunctionDeclaration): string {
   const written = node.getText();
   if (written === 'Nothing') return 'void';
   if (written === 'EventTrigger') return 'event_trigger';
+  if (written === 'Trigger') return 'trigger';
   const reference = node.asKindOrThrow(SyntaxKind.TypeReference);
   const [inner] = reference.getTypeArguments();
   const outer = reference.getTypeName().getText();

@@ -1,7 +1,7 @@
 /**
  * The schema, types, tables and views of the extension.
  */
-import type { Node } from '../sql/nodes.ts';
+import type { CreateTrigger, Node } from '../sql/nodes.ts';
 import { sql } from '../sql/template.ts';
 import { newest } from './record.ts';
 
@@ -207,6 +207,12 @@ export const objects: readonly Node[] = [
         constraint: 'PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()',
         comment: 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key',
       },
+      // What follows is filled in by the trigger: only a superuser, as who restores a dump, says it itself.
+      { name: 'recorder', type: 'text', comment: 'who has recorded it' },
+      { name: 'sqlstate', type: 'text', comment: 'null, or the code of the reason why it is not acted on' },
+      { name: 'note', type: 'text', comment: 'that reason: what the row lacks to be one of ours, or the recorder' },
+      { name: 'roles', type: 'oid[]', comment: 'oids of the roles that it names, in the order of its names' },
+      { name: 'made_in', type: 'oid', comment: 'oid of the database where they were looked up' },
     ],
     indexes: [
       { on: 'section, key, recorded_at' },
@@ -303,7 +309,7 @@ export const objects: readonly Node[] = [
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
 FROM ${newest(sql`r.section = 'read_access'`).text} AS p
-WHERE p.resource IS NOT NULL`,
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL`,
     columns: [
       { name: 'role', type: 'text', comment: 'name of the role' },
       { name: 'schemas', type: 'text[]', comment: 'names of the schemas that it reads' },
@@ -315,5 +321,17 @@ WHERE p.resource IS NOT NULL`,
       },
       { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
     ],
+  },
+];
+
+/** What keeps the record honest; made after the functions. */
+export const triggers: readonly CreateTrigger[] = [
+  {
+    kind: 'trigger',
+    schema: schemas.internal,
+    table: 'resource',
+    name: 'recorder',
+    calls: `${schemas.internal}.sign_record`,
+    comment: 'Says of each record who has made it, and whether it is acted on',
   },
 ];

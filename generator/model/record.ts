@@ -10,3 +10,9 @@ export const newest = (condition: Sql): Sql => sql`(
   WHERE ${condition}
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 )`;
+
+/** The same without those that are no longer asked for, and those that are refused. */
+export const accepted = (condition: Sql): Sql => sql`(
+  SELECT p.* FROM ${newest(condition)} AS p
+  WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+)`;

@@ -150,6 +150,8 @@ export interface DesiredState {
     readonly caller: Value<string>;
     /** Null: the schemas, and those of the installed extensions. */
     readonly search_path: Value<readonly string[]>;
+    /** True: what owners make that come new is readable without default privileges of theirs. */
+    readonly watched?: Sql;
   }[];
   /** Whether reporting roles get their privileges on a table as soon as anyone makes it: at most one resource. */
   readonly watch?: readonly { readonly key: 'new_tables'; readonly state: Sql }[];

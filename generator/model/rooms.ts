@@ -1,7 +1,8 @@
 /**
- * The groups of functions, from the top: one folder each. A function calls others of its own group, and of those below.
+ * The groups of functions, from the top: one folder each. A function calls others of its own group, and of those below;
+ * so does a file import.
  *
- * The check of calls and the picture in docs/architecture.md are made from this list.
+ * The checks of calls and of imports and the picture in docs/architecture.md are made from this list.
  */
 export const rooms = [
   { name: 'functions', purpose: 'what users call' },
@@ -13,11 +14,11 @@ export const rooms = [
   { name: 'granting', purpose: 'privileges on objects of every kind, now and on those made later' },
   { name: 'reading', purpose: 'what a reporting role reads, now and in tables made later' },
   { name: 'execute', purpose: 'one change, and what becomes of its errors' },
-  { name: 'catalogs', purpose: 'what several others read from the catalogs' },
   { name: 'record', purpose: 'what was asked for in this database' },
   { name: 'secrets', purpose: 'the store that no reporting role can read' },
   { name: 'passwords', purpose: 'verifiers, and what goes into them' },
   { name: 'document', purpose: 'names, and the shape of a desired state' },
+  { name: 'catalogs', purpose: 'what several others read from the catalogs' },
 ] as const;
 
 export type Room = (typeof rooms)[number]['name'];

@@ -2,7 +2,8 @@
  * The sections of the desired state, in the order in which their differences have to be made up for. The plan, what is
  * remembered and what a removal forgets of it, and which names are checked, are all rendered from this table.
  */
-import { join, type Sql, sql, text } from '../sql/template.ts';
+import { wrapped } from '../sql/quote.ts';
+import { join, raw, type Sql, sql, text } from '../sql/template.ts';
 
 /** What a planner is given. */
 interface Input {
@@ -11,12 +12,17 @@ interface Input {
   readonly passwords: Sql;
 }
 
+/** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list, `target` what a privilege is on. */
+type FieldKind = 'text' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
+
 export interface Section {
   /**
    * The fields that tell its resources apart: the key of what is remembered. A field with a question mark is left out
    * where the resource has none. A section without a key is not remembered.
    */
   readonly key?: readonly string[];
+  /** What is remembered of a resource: its fields, and what each holds. A field with a question mark can be missing. */
+  readonly fields?: Readonly<Record<string, FieldKind>>;
   /** The fields that name roles; one with a question mark may be null. A removal forgets what it finds by one in a key. */
   readonly names: readonly string[];
   /** Of these fields, the ones that can name a predefined role too. */
@@ -45,10 +51,17 @@ const rows = (planner: Sql) => sql`
 export const sections = {
   base_roles: {
     key: ['key'],
+    fields: { key: 'text', 'name?': 'text' },
     names: ['name?'],
   },
   roles: {
     key: ['name'],
+    fields: {
+      name: 'text',
+      'attributes?': 'attributes',
+      'initial?': 'attributes',
+      'protected?': 'boolean',
+    },
     names: ['name', 'reassign_to?'],
     forgets: ['password', 'note', 'state'],
     merged: ['attributes', 'initial'],
@@ -58,6 +71,7 @@ export const sections = {
   },
   comments: {
     key: ['role'],
+    fields: { role: 'text', comment: 'text' },
     names: ['role'],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_comments(${document} -> 'comments')`),
   },
@@ -67,15 +81,17 @@ export const sections = {
   },
   memberships: {
     key: ['member', 'role'],
+    fields: { member: 'text', role: 'text', 'admin?': 'boolean', 'inherit?': 'boolean', 'set?': 'boolean' },
     names: ['member', 'role'],
     predefined: ['role'],
     merged: [],
     derived: true,
-    plan: ({ document }) => sql`rolecall_internal.plan_memberships(${document})
+    plan: ({ document }) => sql`rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(${document}))
         || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
   },
   settings: {
     key: ['role', 'name', 'here?'],
+    fields: { role: 'text', name: 'text', value: 'setting', 'here?': 'boolean', 'alone?': 'boolean' },
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document} -> 'settings')`),
@@ -83,34 +99,55 @@ export const sections = {
   // Roles of a policy: what they have beyond it is to end, here and in `privileges`.
   declared: {
     key: ['role'],
+    fields: { role: 'text', 'exact?': 'boolean', 'made?': 'boolean' },
     names: ['role'],
     merged: [],
     plan: ({ document }) => sql`rolecall_internal.plan_declared(${document})`,
   },
   schemas: {
     key: ['name'],
+    fields: { name: 'text', 'owner?': 'text' },
     names: ['owner?'],
     merged: [],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_owned_schemas(${document} -> 'schemas')`),
   },
   privileges: {
     key: ['role', 'privilege', 'target'],
+    fields: {
+      'role?': 'text',
+      privilege: 'text',
+      target: 'target',
+      'grantable?': 'boolean',
+      'revoked?': 'boolean',
+      'caller?': 'text',
+    },
     names: ['role?'],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_privileges(${document})`),
   },
   read_access: {
     key: ['role'],
+    fields: {
+      role: 'text',
+      schemas: 'list',
+      withheld: 'list',
+      'owners?': 'list',
+      'caller?': 'text',
+      'search_path?': 'list',
+    },
     names: ['role'],
+    forgets: ['watched'],
     plan: ({ document }) =>
       rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`),
   },
   watch: {
     key: ['key'],
+    fields: { key: 'text', 'state?': 'text' },
     names: [],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_watch(${document} -> 'watch')`),
   },
   operators: {
     key: ['role'],
+    fields: { role: 'text' },
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_operators(${document})`),
@@ -182,7 +219,7 @@ export function keyOf(section: Sql, resource: Sql): Sql {
     const optional = key.filter(isOptional).map((field) => sql`coalesce(${resource} -> ${text(bare(field))}, '[]')`);
     return sql`
       WHEN ${section} IN (${join(names.map(text))})
-        THEN ${join([sql`jsonb_build_array(${join(fields)})`, ...optional], ' || ')}
+        THEN ${join([sql`jsonb_build_array(${join(fields, fields.length > 2 ? ',\n' : ', ')})`, ...optional], '\n|| ')}
     `;
   });
   return sql`
@@ -197,8 +234,67 @@ export function forgottenFields(section: Sql): Sql {
   const cases = entries.flatMap(([name, { forgets }]) =>
     forgets === undefined ? [] : [sql`WHEN ${text(name)} THEN ${text(`{${forgets.join()}}`)}`],
   );
-  return sql`CASE ${section} ${join(cases, ' ')} ELSE '{}' END::text[]`;
+  return sql`CASE ${section} ${join(cases, '\n')} ELSE '{}' END::text[]`;
 }
+
+/** Marks a resource that comes from the record: what converge() asks for is no news. */
+export const recordedMark = 'recorded';
+
+/** The roles that a record names, as an array of texts; null in it where a name is left out. */
+export function namedIn(section: Sql, resource: Sql): Sql {
+  const cases = entries.flatMap(([name, { names, fields = {} }]) => {
+    const known = new Set(Object.keys(fields).map(bare));
+    const texts = names.map(bare).filter((field) => known.has(field));
+    if (texts.length === 0) return [];
+    return [
+      sql`
+        WHEN ${text(name)}
+          THEN ARRAY[${join(texts.map((field) => sql`${resource} ->> ${text(field)}`))}]
+      `,
+    ];
+  });
+  return sql`
+    CASE ${section}
+      ${cases}
+      ELSE '{}'
+    END
+  `;
+}
+
+/** What holds for a field of that kind, in a jsonpath. */
+const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
+  text: (field) => `${field}.type() == "string"`,
+  boolean: (field) => `${field}.type() == "boolean"`,
+  attributes: (field) =>
+    `${field}.type() == "object" && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
+      && !(@.key == "connection_limit" && @."value".type() == "number")
+      && !(@.key == "valid_until" && @."value".type() == "string")))`,
+  list: (field) => `${field}.type() == "array" && !(${field}[*].type() != "string")`,
+  setting: (field) => `${holds.text(field)} || ${holds.list(field)}`,
+  target: (field) =>
+    `${field}.type() == "object" && ${holds.text(`${field}."kind"`)} && ${holds.text(`${field}."means"`)}
+      && !exists(${field}.keyvalue() ? (@.key != "scope" && @."value".type() != "string"))
+      && !(${field}."scope".type() != "object") && !(${field}."scope".*.type() != "array")
+      && !(${field}."scope".*[*].type() != "string")`,
+};
+
+/** Rows of a section that is remembered, its fields, and a jsonpath that a record of it matches. */
+export const recordShapes: Sql = join(
+  entries.flatMap(([name, { key, fields = {} }]) => {
+    if (key === undefined) return [];
+    const conditions = Object.entries(fields).map(([field, kind]) => {
+      const path = `@."${bare(field)}"`;
+      return isOptional(field) ? `(!exists(${path}) || ${holds[kind](path)})` : `(${holds[kind](path)})`;
+    });
+    return [
+      sql`
+        (${text(name)}, ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[],
+         ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}::jsonpath)
+      `,
+    ];
+  }),
+  ',\n',
+);
 
 /**
  * A resource together with what is recorded of it; that is null where nothing is. That a role may log in again only ends a

@@ -33,6 +33,7 @@ export type AclItems = Sql;
 export type Step = Sql;
 export type Steps = Sql;
 export type Records = Sql;
+export type Recorded = Sql;
 
 /** Row types of the extension. */
 export interface StepRow {
@@ -55,6 +56,7 @@ export type Returns<T> = Body & { readonly returns?: T };
 export type SetOf<T> = Body & { readonly setOf?: T };
 export type Table<Columns extends object> = Body & { readonly table?: Columns };
 export type Nothing = Body & { readonly nothing?: true };
+export type Trigger = Body & { readonly trigger?: true };
 export type EventTrigger = Body & { readonly eventTrigger?: true };
 
 /** SQL spelling of each type name above; the inspector refuses a spec that uses another one. */
@@ -76,6 +78,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Step: 'rolecall.step',
   Steps: 'rolecall.step[]',
   Records: 'rolecall_internal.resource[]',
+  Recorded: 'rolecall_internal.resource',
   StepRow: 'rolecall.step',
   ChangeRow: 'rolecall_internal.change',
   Principals: 'rolecall_internal.principal[]',

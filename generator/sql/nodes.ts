@@ -59,6 +59,18 @@ export interface CreateView {
   readonly comment: string;
 }
 
+/** Fires for each row that is inserted or updated, before it is, and in sessions with session_replication_role = replica too. */
+export interface CreateTrigger {
+  readonly kind: 'trigger';
+  readonly schema: string;
+  /** The table. */
+  readonly table: string;
+  readonly name: string;
+  /** The function, with its schema. */
+  readonly calls: string;
+  readonly comment: string;
+}
+
 export interface Column {
   readonly name: string;
   readonly type: string;
@@ -66,4 +78,4 @@ export interface Column {
   readonly comment: string;
 }
 
-export type Node = CreateFunction | CreateSchema | CreateType | CreateTable | CreateView;
+export type Node = CreateFunction | CreateSchema | CreateType | CreateTable | CreateView | CreateTrigger;

@@ -3,7 +3,7 @@
  * neither an install script nor an upgrade script can have the one without the other.
  */
 import { dollarQuoted, folded, identifier, literal, wrapped } from './quote.ts';
-import type { CreateFunction, CreateTable, CreateType, CreateView, Node } from './nodes.ts';
+import type { CreateFunction, CreateTable, CreateTrigger, CreateType, CreateView, Node } from './nodes.ts';
 
 export function print(node: Node): string {
   switch (node.kind) {
@@ -20,6 +20,8 @@ export function print(node: Node): string {
       return printView(node);
     case 'function':
       return printFunction(node);
+    case 'trigger':
+      return printTrigger(node);
   }
 }
 
@@ -120,6 +122,16 @@ function printView(node: CreateView): string {
     `CREATE VIEW ${qualified(node)} WITH (security_barrier) AS\n${node.query};`,
     ...objectComments(node),
     revokeFromPublic(`TABLE ${qualified(node)}`),
+  ].join('\n\n');
+}
+
+function printTrigger(node: CreateTrigger): string {
+  const table = qualified({ schema: node.schema, name: node.table });
+  const name = identifier(node.name);
+  return [
+    `CREATE TRIGGER ${name}\n  BEFORE INSERT OR UPDATE ON ${table}\n  FOR EACH ROW EXECUTE FUNCTION ${node.calls}();`,
+    `ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${name};`,
+    commentOn(`TRIGGER ${name} ON ${table}`, node.comment),
   ].join('\n\n');
 }
 

@@ -4,7 +4,7 @@
 const plainIdentifier = /^[a-z_][a-z0-9_]*$/;
 
 /** Words that PostgreSQL wants quoted as an identifier, as far as this project's own names could meet them. */
-const reserved = new Set(['default', 'grant', 'table', 'user', 'role', 'all', 'order', 'check', 'references']);
+const reserved = new Set(['default', 'grant', 'table', 'user', 'all', 'order', 'check', 'references']);
 
 export function identifier(name: string): string {
   return plainIdentifier.test(name) && !reserved.has(name) ? name : `"${name.replaceAll('"', '""')}"`;

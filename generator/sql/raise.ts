@@ -1,9 +1,45 @@
 /** Errors that several functions raise, worded once. */
 import type { Text } from '../model/types.ts';
-import { sql, text, type Sql } from './template.ts';
+import { join, sql, text, type Sql } from './template.ts';
 
 export const raiseNull = (what: string): Sql =>
   sql`RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = ${text(`${what} must not be null`)};`;
+
+export const raiseEmpty = (what: string, hint?: string): Sql => {
+  const hints = hint === undefined ? [] : [sql`HINT = ${text(hint)}`];
+  const options = [sql`ERRCODE = 'invalid_parameter_value'`, sql`MESSAGE = ${text(`${what} must not be empty`)}`, ...hints];
+  return sql`
+    RAISE EXCEPTION USING
+      ${join(options, ',\n')};
+  `;
+};
+
+/** The server would cut a longer name without an error. */
+export const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;
+
+/** What the name is of is a format of the first of the arguments. */
+export const raiseWrongLength = (what: string, name: Text, ...first: readonly Sql[]): Sql => sql`
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_name',
+    MESSAGE = format(
+      ${text(`${what} must be 1 to 63 bytes long, not %s`)}, ${join([...first, sql`octet_length(${name})`])}
+    ),
+    DETAIL = format('The name is %L.', ${name});
+`;
+
+export const raiseEncrypted = (key: Text, hint: string): Sql => sql`
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_parameter_value',
+    MESSAGE = format('secret "%s" is encrypted, and this session has no key', ${key}),
+    HINT = ${text(hint)};
+`;
+
+/** What is left out and shows as a skipped step. */
+export const warnOfSkipped = (code: Sql, target: Sql, note: Sql, hint: Sql): Sql => sql`
+  RAISE WARNING USING
+    ERRCODE = ${code}, MESSAGE = format('skipped for "%s": %s', ${target}, ${note}),
+    HINT = ${hint};
+`;
 
 export const raiseNoRole = (name: Text): Sql => sql`
   RAISE EXCEPTION USING

@@ -31,6 +31,7 @@ export function references(tree: unknown): Reference[] {
     ...types((entry.TypeName ?? entry.typeName ?? entry.argType ?? entry.returnType) as Tree | undefined),
     ...literals(entry.A_Const as Tree | undefined),
     ...regclasses(entry.TypeCast as Tree | undefined),
+    ...triggers(entry.CreateTrigStmt as Tree | undefined),
   ]);
 }
 
@@ -45,6 +46,10 @@ function calls(node: Tree | undefined): Reference[] {
   const named = given.flatMap(({ NamedArgExpr: one }) => (one === undefined ? [] : [String((one as Tree).name)]));
   const [call] = reference('call', nameParts(node.funcname), node.location);
   return call === undefined ? [] : [{ ...call, named, positional: given.length - named.length }];
+}
+
+function triggers(node: Tree | undefined): Reference[] {
+  return node === undefined ? [] : reference('call', nameParts(node.funcname), node.location);
 }
 
 function relations(node: Tree | undefined): Reference[] {

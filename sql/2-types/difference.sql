@@ -2,7 +2,7 @@
 
 CREATE TYPE rolecall_internal.difference AS (
   number bigint,
-  "role" text,
+  role text,
   privilege text,
   action text,
   grantable boolean,
@@ -12,7 +12,7 @@ CREATE TYPE rolecall_internal.difference AS (
 COMMENT ON TYPE rolecall_internal.difference IS 'One privilege that a group of objects lacks, or has too many';
 
 COMMENT ON COLUMN rolecall_internal.difference.number IS 'number of the group';
-COMMENT ON COLUMN rolecall_internal.difference."role" IS 'name of the role; public: PUBLIC';
+COMMENT ON COLUMN rolecall_internal.difference.role IS 'name of the role; public: PUBLIC';
 COMMENT ON COLUMN rolecall_internal.difference.privilege IS 'name of the privilege';
 COMMENT ON COLUMN rolecall_internal.difference.action IS 'grant, revoke, or option: revoke the grant option';
 COMMENT ON COLUMN rolecall_internal.difference.grantable IS 'whether to grant it with the grant option';

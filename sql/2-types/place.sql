@@ -2,7 +2,7 @@
 
 CREATE TYPE rolecall_internal.place AS (
   position bigint,
-  "role" text,
+  role text,
   role_oid oid,
   place bigint,
   schema text,
@@ -17,7 +17,7 @@ CREATE TYPE rolecall_internal.place AS (
 COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
 
 COMMENT ON COLUMN rolecall_internal.place.position IS 'position of the resource in the desired state';
-COMMENT ON COLUMN rolecall_internal.place."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_internal.place.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_internal.place.role_oid IS 'oid of the role; null: there is none yet';
 COMMENT ON COLUMN rolecall_internal.place.place IS 'position of the schema in the resource';
 COMMENT ON COLUMN rolecall_internal.place.schema IS 'name of the schema';

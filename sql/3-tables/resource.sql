@@ -5,7 +5,12 @@ CREATE TABLE rolecall_internal.resource (
   key jsonb NOT NULL,
   resource jsonb,
   recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()
+  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+  recorder text,
+  sqlstate text,
+  note text,
+  roles oid[],
+  made_in oid
 );
 
 COMMENT ON TABLE rolecall_internal.resource
@@ -18,6 +23,12 @@ COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the
 COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
 COMMENT ON COLUMN rolecall_internal.resource.id
   IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
+COMMENT ON COLUMN rolecall_internal.resource.recorder IS 'who has recorded it';
+COMMENT ON COLUMN rolecall_internal.resource.sqlstate IS 'null, or the code of the reason why it is not acted on';
+COMMENT ON COLUMN rolecall_internal.resource.note
+  IS 'that reason: what the row lacks to be one of ours, or the recorder';
+COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
+COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
 
 CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 

@@ -6,7 +6,7 @@ CREATE TABLE rolecall_internal.secret (
   encrypted boolean NOT NULL,
   made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   made_in oid,
-  "role" oid
+  role oid
 );
 
 COMMENT ON TABLE rolecall_internal.secret
@@ -20,6 +20,6 @@ COMMENT ON COLUMN rolecall_internal.secret.made_at IS 'when the value was set';
 COMMENT ON COLUMN rolecall_internal.secret.made_in
   IS 'oid of the database that it belongs to, and counts in; null: set_secret() stored it, and it goes along with a '
      'copy';
-COMMENT ON COLUMN rolecall_internal.secret."role" IS 'of a verifier: oid of the role; null: it is about to be created';
+COMMENT ON COLUMN rolecall_internal.secret.role IS 'of a verifier: oid of the role; null: it is about to be created';
 
 REVOKE ALL ON TABLE rolecall_internal.secret FROM PUBLIC;

@@ -21,13 +21,13 @@ FROM (
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
-WHERE p.resource IS NOT NULL;
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
 
 COMMENT ON VIEW rolecall_watch.reporting_role
   IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
      'tables are watched';
 
-COMMENT ON COLUMN rolecall_watch.reporting_role."role" IS 'name of the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known

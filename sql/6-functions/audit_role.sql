@@ -39,6 +39,9 @@ BEGIN
         UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
         UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
       ) AS f
       ORDER BY array_position('{critical,warning,info}', f.severity),
                f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";

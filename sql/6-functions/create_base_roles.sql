@@ -18,10 +18,15 @@ DECLARE
   v_hint text;
 BEGIN
   DECLARE
-    v_names jsonb := rolecall_internal.base_role_names();
-    v_anonymous text := coalesce(create_base_roles.anonymous, v_names ->> 'anonymous');
-    v_authenticated text := coalesce(create_base_roles.authenticated, v_names ->> 'authenticated');
-    v_administrator text := coalesce(create_base_roles.administrator, v_names ->> 'administrator');
+    v_anonymous text := coalesce(
+      create_base_roles.anonymous, rolecall_internal.recorded_name('anonymous', true), 'anonymous'
+    );
+    v_authenticated text := coalesce(
+      create_base_roles.authenticated, rolecall_internal.recorded_name('authenticated', true), 'authenticated'
+    );
+    v_administrator text := coalesce(
+      create_base_roles.administrator, rolecall_internal.recorded_name('administrator', true), 'administrator'
+    );
   BEGIN
     IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
       RAISE EXCEPTION USING
@@ -57,12 +62,10 @@ BEGIN
         jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
         jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
         jsonb_build_object('key', 'administrator', 'name', v_administrator),
-        jsonb_build_object(
-          'key', 'default',
-          'name', coalesce(create_base_roles.default_role, v_names ->> 'default')
-        )
+        jsonb_build_object('key', 'default', 'name', create_base_roles.default_role)
       )
-    ), create_base_roles.dry_run) LOOP
+    ) #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
+            create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;

@@ -6,7 +6,6 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $role_name$
 DECLARE
-  v_name text;
   v_detail text;
   v_hint text;
 BEGIN
@@ -18,15 +17,10 @@ BEGIN
       MESSAGE = format('there is no base role "%s"', role_name.key),
       HINT = 'The keys are "anonymous", "authenticated", "administrator" and "default".';
   END IF;
-  v_name := coalesce(
-    rolecall_internal.newest_record('base_roles', jsonb_build_array(role_name.key)) ->> 'name',
+  RETURN coalesce(
+    rolecall_internal.recorded_name(role_name.key, false),
     CASE WHEN role_name.key = 'default' THEN rolecall.role_name('anonymous') ELSE role_name.key END
   );
-  IF starts_with(v_name, 'pg_') THEN
-    -- Such a role can be granted, but only by its name: whoever can write the record must not choose it for others.
-    PERFORM rolecall_internal.check_role_name(v_name);
-  END IF;
-  RETURN v_name;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

@@ -12,7 +12,9 @@ BEGIN
   IF scram_sha_256.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   ELSIF octet_length(scram_sha_256.password) = 0 THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'password must not be empty';
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'password must not be empty';
   ELSIF (
     scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')

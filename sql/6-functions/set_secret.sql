@@ -22,6 +22,7 @@ BEGIN
       RETURN;
     END IF;
     IF rolecall_internal.write_secret(set_secret.key, v_value, true) THEN
+      PERFORM rolecall_internal.warn_about_publications();
       RETURN NEXT ROW(
         'set_secret', set_secret.key,
         format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),

@@ -23,6 +23,7 @@ BEGIN
       EXIT WHEN v_stored IS NOT NULL;
       IF rolecall_internal.write_secret(set_secret_if_absent.key, v_value, false) THEN
         v_stored := v_value;
+        PERFORM rolecall_internal.warn_about_publications();
       END IF;
       -- Else another caller's was first, and can be read now.
     END LOOP;

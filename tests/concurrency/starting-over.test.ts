@@ -232,7 +232,7 @@ test('a membership is not granted in a role that is being dropped', async () => 
   await other.query('CREATE ROLE ending; CREATE ROLE member');
   await caller.query(`BEGIN; SELECT rolecall.grant_role('ending', 'member')`);
   const dropped = outcome(other.query('DROP ROLE ending'));
-  await waits(other, 'DROP ROLE');
+  await Promise.race([waits(other, 'DROP ROLE'), dropped]);
   await caller.query('COMMIT');
   await dropped;
   const { rows } = await observer.query(

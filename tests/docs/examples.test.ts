@@ -22,6 +22,10 @@ const before: Readonly<Record<string, readonly string[]>> = {
   drift: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
   get_secret: ['set_secret'],
   grant_role: ['create_base_roles', 'CREATE ROLE alice'],
+  orphans: [
+    "CREATE ROLE gone_raw LOGIN; ALTER ROLE gone_raw SET default_transaction_read_only = 'on'",
+    'ALTER ROLE gone_raw SET search_path = public',
+  ],
   remove_operator: ['CREATE ROLE alice', "SELECT FROM rolecall.add_operator('alice')"],
   reporting_role_password: ['provision_reporting_role'],
   rotate_reporting_secret: ['provision_reporting_role'],

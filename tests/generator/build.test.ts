@@ -17,7 +17,17 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const copy = mkdtempSync(join(tmpdir(), 'rolecall-build-'));
 
 before(() => {
-  for (const path of ['generator', 'sql', 'extension', 'docs', 'tests', 'META.json', 'package.json', 'tsconfig.json']) {
+  for (const path of [
+    'generator',
+    'sql',
+    'extension',
+    'docs',
+    'tests',
+    'META.json',
+    'README.md',
+    'package.json',
+    'tsconfig.json',
+  ]) {
     cpSync(join(root, path), join(copy, path), {
       recursive: true,
       filter: (source) => !source.endsWith('node_modules'),
@@ -126,7 +136,7 @@ export function anything(word: Text): SetOf<StepRow> {
     assert.equal(status, 1);
     assert.match(
       output,
-      /^sql\/5-internal\/run\/anything\.sql:11: rolecall_internal\.anything\(text\): EXECUTE of anything\.word: /m,
+      /^sql\/5-internal\/run\/anything\.sql:8: rolecall_internal\.anything\(text\): EXECUTE of anything\.word: /m,
     );
     assert.equal(readFileSync(file, 'utf8'), '');
   }

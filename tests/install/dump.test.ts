@@ -1,10 +1,9 @@
 /**
- * What pg_dump takes along of a plain installation, as docs/secrets.md has it. The program is the system's: of a version
+ * psql installs the plain script, and what pg_dump takes along of that, as docs/secrets.md has it. The program is the system's: of a version
  * that it cannot dump, nothing is tested.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { password, root, startCluster } from '../support/cluster.ts';
@@ -18,13 +17,17 @@ test('a dump has the secrets of a plain installation, unless they are excluded o
   after(() => cluster.stop());
   const database = await cluster.createDatabase(undefined, 'template1');
   const owner = await cluster.connect({ database });
-  await owner.query(readFileSync(join(root, 'extension/rolecall.sql'), 'utf8'));
+  const where = ['-h', cluster.host, '-p', String(cluster.port), '-U', 'postgres'];
+  const env = { PATH: process.env.PATH, PGPASSWORD: password };
+  const script = ['-X', '-v', 'ON_ERROR_STOP=1', '--file', join(root, 'extension/rolecall.sql'), '-d', database];
+  for (let time = 0; time < 2; time++) {
+    const { status, stderr } = spawnSync('psql', [...where, ...script], { env, encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, '']);
+  }
   await owner.query("SELECT rolecall.set_secret('k', 'plain-secret-value')");
   const dump = (...options: string[]): string => {
-    const where = ['-h', cluster.host, '-p', String(cluster.port), '-U', 'postgres', database];
-    const environment = { PATH: process.env.PATH, PGPASSWORD: password };
-    const { stdout, stderr, status } = spawnSync('pg_dump', [...options, ...where], {
-      env: environment,
+    const { stdout, stderr, status } = spawnSync('pg_dump', [...options, ...where, database], {
+      env,
       encoding: 'utf8',
       maxBuffer: 1 << 26,
     });

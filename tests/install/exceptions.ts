@@ -23,6 +23,12 @@ export const needsSuperuser: Exceptions = {
       'the most serious first, and every name as SQL writes it',
       'a superuser has every attribute',
     ],
+    'the owner administers the reporting role that it has made, which the remedy ends': [
+      'a new one has nothing but itself',
+      "SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_app}', '{token,part,tokens,again}')",
+      'which is not drift',
+      'settings that it changed',
+    ],
   },
   'converge.sql': {
     'the owner cannot give BYPASSRLS, nor act for an owner of tables that it is no member of': [
@@ -154,7 +160,7 @@ export const needsSuperuser: Exceptions = {
       'twice',
       'else its schemas, and then those of extensions',
       'what it gained meanwhile is taken away',
-      'it loses what it could grant itself again',
+      'it loses what it could grant itself again, and from 16 the other member what it had by that',
       'then nothing is left to do',
       'which writes nothing',
     ],
@@ -209,12 +215,14 @@ export const needsSuperuser: Exceptions = {
       'so the table is still there',
       'what others made is not dropped along',
       'DETAIL names it',
+      'and the role is still there',
       'drops what the role owned',
       'CREATE ROLE t_giver',
       'it ends with the role',
       'a membership that the role gave to itself is not in the way',
     ],
   },
+  'remove_user_grants.sql': { 'what a superuser grants is not for the owner to grant again, nor to revoke': [''] },
   'reporting_role_password.sql': {
     'the owner cannot see verifiers, so that passwords are set anew': ['and provisioning reads it'],
   },
@@ -280,5 +288,12 @@ export const needsSuperuser: Exceptions = {
   },
   'user_dependencies.sql': {
     'the owner cannot grant on tablespaces and other databases': ['privileges here, on a tablespace and on a database'],
+  },
+  'withheld_columns.sql': {
+    'the owner cannot see verifiers, so that passwords are set anew': ['and writes nothing'],
+    'the owner cannot make foreign tables': [
+      'children have the column withheld, and so has the sequence that belongs to it',
+      'which is all',
+    ],
   },
 };

@@ -96,7 +96,9 @@ CREATE TABLE t_app.part_1 PARTITION OF t_app.part FOR VALUES IN (1);
 SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_app}', '{token,part}');
 SELECT table_privs_are('t_app', 'part_1', 't_report', ARRAY[]::text[], 'the partitions of a withheld table are withheld');
 SELECT results_eq(
-  $$SELECT severity, path, detail, remedy FROM pg_temp.audit('t_report')$$,
+  -- On 14 PUBLIC may create objects in the schema of pgTAP, and before 16 other roles of the server with CREATEROLE are listed.
+  $$SELECT severity, path, detail, remedy FROM pg_temp.audit('t_report')
+    WHERE detail NOT LIKE 'PUBLIC %' AND path <> 't_report -> CREATEROLE'$$,
   $$VALUES ('info', 't_report -> itself', 'may change its own password and settings', 'SELECT * FROM rolecall.converge()')$$,
   'a new one has nothing but itself'
 );

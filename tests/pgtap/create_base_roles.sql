@@ -1,6 +1,6 @@
 -- create_base_roles: the three group roles, and that their names are remembered.
 BEGIN;
-SELECT plan(97);
+SELECT plan(102);
 
 -- What a role is, in words; roles that do not exist give no row.
 CREATE FUNCTION pg_temp.roles(VARIADIC names text[]) RETURNS SETOF text LANGUAGE sql AS $$
@@ -155,7 +155,8 @@ SELECT count(*) FROM rolecall.add_operator('t_op');
 SELECT count(*) FROM rolecall.add_operator('t_plain');
 CREATE TEMPORARY TABLE no_bypassrls AS
 SELECT 'alter_role' AS operation, 'o_admin' AS target, 'ALTER ROLE o_admin BYPASSRLS' AS statement, 'skipped' AS status, '42501' AS sqlstate,
-       'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself' AS note;
+       CASE WHEN test.is_16() THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+            ELSE 'only a superuser can give BYPASSRLS' END AS note;
 GRANT SELECT ON no_bypassrls TO t_op;
 SET LOCAL ROLE t_plain;
 SELECT is(
@@ -219,6 +220,16 @@ ALTER ROLE t_op NOBYPASSRLS;
 ALTER ROLE o_admin BYPASSRLS;
 SET LOCAL ROLE t_op;
 SELECT is_empty('SELECT * FROM rolecall.create_base_roles()', 'where the roles are there, every operator can call it');
+
+-- A default role that is not there yet: it counts for who has named it, and is in nobody else's way.
+SELECT count(*) FROM rolecall.create_base_roles(default_role => 't_later');
+SELECT is_empty('SELECT * FROM rolecall.create_base_roles()', 'a default role is only a name for an operator too');
+SELECT is(rolecall.role_name('default'), 't_later', 'which it has then');
+RESET ROLE;
+SELECT is_empty('SELECT * FROM rolecall.create_base_roles()', 'others need not name one');
+SELECT is(rolecall.role_name('default'), 'o_anon', 'for them it is the anonymous role');
+SET LOCAL ROLE t_op;
+SELECT is(rolecall.role_name('default'), 't_later', 'and for the operator it stays as it is');
 RESET ROLE;
 
 SET LOCAL transaction_read_only = on;

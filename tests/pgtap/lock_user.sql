@@ -53,22 +53,22 @@ SELECT is(test.rows($$rolecall.lock_user('t alice')$$), 0::bigint, 'it works in 
 SELECT throws_ok($$SELECT * FROM rolecall.unlock_user('t alice')$$, '25006', NULL, 'where nobody is unlocked');
 ROLLBACK TO SAVEPOINT read_only;
 
--- Remembered.
+-- Remembered. Not every caller can give the administrator BYPASSRLS, which drift() then says too.
 
-SELECT is(test.rows('rolecall.drift()'), 0::bigint, 'there is no drift');
+SELECT is(test.rows($$rolecall.drift() WHERE target <> 'administrator'$$), 0::bigint, 'there is no drift');
 ALTER ROLE "t alice" LOGIN;
 SELECT is(
-  (SELECT string_agg(statement, ';') FROM rolecall.drift()), 'ALTER ROLE "t alice" NOLOGIN', 'unlocked by other means is drift'
+  (SELECT string_agg(statement, ';') FROM rolecall.drift() WHERE target <> 'administrator'), 'ALTER ROLE "t alice" NOLOGIN', 'unlocked by other means is drift'
 );
-SELECT is(test.rows('rolecall.converge()'), 1::bigint, 'which converge mends');
+SELECT is(test.rows($$rolecall.converge() WHERE target <> 'administrator'$$), 1::bigint, 'which converge mends');
 SELECT ok(NOT pg_temp.login(), 'so that the user is locked');
 SELECT is(test.rows($$rolecall.create_user('t alice', 'secret')$$), 0::bigint, 'create_user has nothing to do');
 SELECT ok(NOT pg_temp.login(), 'and does not unlock it');
-SELECT is(test.rows('rolecall.drift()'), 0::bigint, 'nor is it remembered so');
+SELECT is(test.rows($$rolecall.drift() WHERE target <> 'administrator'$$), 0::bigint, 'nor is it remembered so');
 REVOKE USAGE ON SCHEMA t_app FROM "t alice";
 DROP ROLE "t alice";
 SELECT matches(
-  (SELECT string_agg(statement, ';') FROM rolecall.drift()), 'CREATE ROLE "t alice" NOLOGIN', 'a restored user is locked'
+  (SELECT string_agg(statement, ';') FROM rolecall.drift() WHERE target <> 'administrator'), 'CREATE ROLE "t alice" NOLOGIN', 'a restored user is locked'
 );
 SELECT FROM rolecall.create_user('t alice', 'secret');
 SELECT ok(NOT pg_temp.login(), 'and so is one that create_user creates again');

@@ -35,9 +35,9 @@ SELECT results_eq(
   'the call does'
 );
 SELECT is(test.rows($$rolecall.unlock_user('t alice')$$), 0::bigint, 'the same again is nothing to do');
-SELECT is(test.rows('rolecall.drift()'), 0::bigint, 'an unlocked user is no drift');
+SELECT is(test.rows($$rolecall.drift() WHERE target <> 'administrator'$$), 0::bigint, 'an unlocked user is no drift');
 ALTER ROLE "t alice" NOLOGIN;
-SELECT is(test.rows('rolecall.drift()'), 0::bigint, 'nor is one that is locked by other means then');
+SELECT is(test.rows($$rolecall.drift() WHERE target <> 'administrator'$$), 0::bigint, 'nor is one that is locked by other means then');
 
 CREATE ROLE t_foreign LOGIN;
 SELECT is(test.rows($$rolecall.unlock_user('t_foreign')$$), 0::bigint, 'to unlock a user that no call has made is nothing to do');

@@ -289,3 +289,36 @@ test('a copy of a database has a secret of its own, and leaves the roles of the 
   assert.deepEqual((await second.query(`SELECT rolecall.get_secret('cookie') AS value`)).rows, [{ value: 'crumbs' }]);
   await Promise.all([second, original, admin].map((client) => client.end()));
 });
+
+test('roles of a database that is dropped, such as a shadow database, are found from another', async () => {
+  const shadow = 'prisma_migrate_shadow_db_1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809';
+  const gone = await makeDatabase(shadow);
+  const { rows: made } = await gone.query<{ target: string }>(
+    `SELECT DISTINCT target FROM rolecall.provision_reporting_roles(reporting_schema => 'app', raw_schema => 'app')
+     WHERE operation = 'create_role' ORDER BY 1`,
+  );
+  await provision(gone, 'named_otherwise');
+  await gone.end();
+  const left = await makeDatabase('left_over');
+  const orphans = async () =>
+    (await left.query<{ role: string; database: string | null; remedy: string }>('SELECT * FROM rolecall.orphans()'))
+      .rows;
+  assert.deepEqual(await orphans(), []);
+  const admin = await cluster.connect();
+  await admin.query(`DROP DATABASE ${pg.escapeIdentifier(shadow)}`);
+  const found = await orphans();
+  assert.deepEqual(
+    found.map(({ role }) => role).sort(),
+    [...made.map(({ target }) => target), 'named_otherwise'].sort(),
+  );
+  for (const { role, database, remedy } of found) {
+    if (role === 'named_otherwise') assert.equal(database, null);
+    else assert.ok(database && shadow.startsWith(database.slice(0, 40)), String(database));
+    await left.query(remedy);
+  }
+  assert.deepEqual(await orphans(), []);
+  // The next one of that name has its own.
+  const again = await makeDatabase(shadow);
+  await again.query(`SELECT rolecall.provision_reporting_roles(reporting_schema => 'app', raw_schema => 'app')`);
+  for (const client of [again, left, admin]) await client.end();
+});

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Client } from 'pg';
-import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type Cluster, startCluster, until } from '../support/cluster.ts';
 
 const major = Number(process.env.PG || 18);
 let cluster: Cluster;
@@ -86,6 +86,30 @@ const traps: Trap[] = [
     object: /^table app\.k/,
     advice: /DROP TRIGGER/,
   },
+  ...[
+    ['a constraint', 'id integer REFERENCES app.parent ON UPDATE CASCADE, CHECK (app.NAME(1) > 0)'],
+    [
+      'a query in a constraint',
+      `id integer REFERENCES app.parent ON DELETE SET NULL, q text CHECK (query_to_xml(q, true, true, '') IS NOT NULL)`,
+    ],
+    [
+      'a generated column',
+      'id integer REFERENCES app.parent ON UPDATE CASCADE, g integer GENERATED ALWAYS AS (app.NAME(id)) STORED',
+    ],
+    ['a default', 'id integer DEFAULT app.NAME(1) REFERENCES app.parent ON DELETE SET DEFAULT'],
+    ['a domain', 'id app.NAME_domains[], ref app.NAME_domain REFERENCES app.parent ON UPDATE CASCADE'],
+    ['a cast', 'id app.NAME_type REFERENCES app.parent'],
+  ].map(([what = '', columns = '']) => ({
+    name: `${what} behind a foreign key`,
+    create: `CREATE FUNCTION app.NAME(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+      CREATE DOMAIN app.NAME_domain AS integer CHECK (app.NAME(value) > 0);
+      CREATE DOMAIN app.NAME_domains AS app.NAME_domain; CREATE TYPE app.NAME_type AS ENUM ('one');
+      CREATE FUNCTION app.NAME_cast(app.NAME_type) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+      CREATE CAST (app.NAME_type AS integer) WITH FUNCTION app.NAME_cast AS IMPLICIT;
+      CREATE TABLE app.NAME_key (${columns})`,
+    object: /^table app\.mallory_\d+_key/,
+    advice: /DROP CONSTRAINT for each foreign key from or to app\.mallory_\d+_key, or DROP TABLE/,
+  })),
   {
     name: 'a foreign table',
     create: 'CREATE FOREIGN TABLE app.ft (id integer) SERVER far',
@@ -106,7 +130,7 @@ async function attacker(create: string): Promise<string> {
   const name = `mallory_${++count}`;
   await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
   const client = await cluster.connect({ database, user: name, password: 'secret' });
-  await client.query(create);
+  await client.query(create.replaceAll('NAME', name));
   await client.end();
   return name;
 }
@@ -145,12 +169,17 @@ for (const { name, create, object, advice } of traps) {
     );
     assert.deepEqual(rows, [{ status: 'applied' }, { status: 'applied' }]);
     await admin.query('ROLLBACK');
+    // What nobody owns is left.
+    if (/CREATE CAST/.test(create)) await admin.query(`DROP CAST (app.${user}_type AS integer)`);
     await admin.query(`SELECT * FROM rolecall.remove_user('${user}', drop_owned => true)`);
   });
 }
 
 test('what does not act as its owner is given to anybody', async () => {
-  const user = await attacker(`CREATE TABLE app.plain (id integer PRIMARY KEY, name text);
+  const user = await attacker(`CREATE DOMAIN app.positive AS integer CHECK (value > 0);
+    CREATE TABLE app.plain (id app.positive PRIMARY KEY, name text CHECK (length(name) < 9), made date DEFAULT now());
+    CREATE TABLE app.other (id app.positive REFERENCES app.plain ON UPDATE CASCADE ON DELETE SET NULL, n serial,
+      name text CHECK (lower(name) = name), at timestamptz DEFAULT now(), g integer GENERATED ALWAYS AS (id + 1) STORED);
     CREATE INDEX ON app.plain (lower(name)) WHERE id > 0; CREATE SEQUENCE app.numbers;
     CREATE FUNCTION app.invoker() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE TRIGGER t BEFORE INSERT ON app.plain FOR EACH ROW EXECUTE FUNCTION app.invoker();
@@ -182,4 +211,31 @@ test('no remedy and no hint gives anything to whoever runs it', async () => {
   for (const { remedy } of remedies)
     assert.doesNotMatch(remedy, /(OWNER|OWNED).* TO (CURRENT_USER|SESSION_USER|postgres)/);
   await assert.rejects(admin.query(`REASSIGN OWNED BY ${user} TO "a plain owner"`), { code: '42704' });
+});
+
+test('what an open session of the role creates after the plan is not given away', async () => {
+  const user = await attacker('CREATE TABLE app.granted (id integer)');
+  await admin.query(`CREATE ROLE reader_of_it; GRANT SELECT ON app.granted TO ${user} WITH GRANT OPTION`);
+  const session = await cluster.connect({ database, user, password: 'secret' });
+  const [caller, holder] = [await cluster.connect({ database }), await cluster.connect({ database })];
+  await admin.query(`CREATE TABLE app.others (id integer); GRANT SELECT ON app.others TO ${user} WITH GRANT OPTION`);
+  await session.query('GRANT SELECT ON app.others TO reader_of_it');
+  // The privilege that the role had granted is to be granted again before, which waits for this one.
+  await holder.query('BEGIN; GRANT INSERT ON app.others TO reader_of_it');
+  const call = caller.query(`SELECT * FROM rolecall.remove_user('${user}', reassign_to => 'postgres')`);
+  call.catch(() => undefined);
+  await until('the call to wait', async () => {
+    const { rows } = await admin.query(
+      `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%remove_user%'`,
+    );
+    return rows.length === 1;
+  });
+  await session.query(
+    `CREATE FUNCTION app.late(q text) RETURNS void SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN EXECUTE q; END'`,
+  );
+  await holder.query('COMMIT');
+  await assert.rejects(call, ({ code, detail }: Failure) => code === '2BP01' && /function app\.late\(/.test(detail));
+  const { rows } = await admin.query(`SELECT proowner::regrole::text AS owner FROM pg_proc WHERE proname = 'late'`);
+  assert.deepEqual(rows, [{ owner: user }]);
+  await Promise.all([session, caller, holder].map((client) => client.end()));
 });

@@ -105,3 +105,148 @@ test('who could read what a reporting role of another reads is named, once, and 
   await take('reports');
   assert.match((await provision()).join(), /REVOKE reports FROM mallory/);
 });
+
+test('nobody gets a power through a user that it administers', async () => {
+  await admin.query('ALTER ROLE administrator BYPASSRLS; CREATE ROLE auditors; GRANT pg_read_all_data TO auditors');
+  await take('delegate');
+  await admin.query('CREATE ROLE plain_group');
+  for (const role of ['administrator', 'worker', 'auditors', 'pg_monitor']) {
+    for (const call of [
+      `grant_role('${role}', 'delegate')`,
+      `create_user_with_grants('delegate', NULL, '{${role}}')`,
+    ]) {
+      warnings = [];
+      const { rows } = await admin.query(`SELECT status, sqlstate, note, statement FROM rolecall.${call}`);
+      assert.deepEqual(
+        rows.map(({ status, sqlstate }) => `${status} ${sqlstate}`),
+        ['skipped 42501'],
+        call,
+      );
+      assert.match(rows[0].note, /"mallory"/);
+      assert.match(rows[0].statement, /^REVOKE delegate FROM mallory.*; GRANT /);
+      assert.match(warnings.join(), /the powers of role ".*" could be taken by "mallory"/);
+    }
+    const { rows } = await admin.query(`SELECT pg_has_role('delegate', '${role}', 'MEMBER') AS is_member`);
+    assert.deepEqual(rows, [{ is_member: false }]);
+  }
+  // What is no power is granted, and so is everything once nobody else could take it.
+  const { rows } = await admin.query(`SELECT status FROM rolecall.grant_role('plain_group', 'delegate')`);
+  assert.deepEqual(rows, [{ status: 'applied' }]);
+  await admin.query('REVOKE delegate FROM mallory CASCADE');
+  const granted = await admin.query(`SELECT status FROM rolecall.grant_role('administrator', 'delegate')`);
+  assert.deepEqual(granted.rows, [{ status: 'applied' }]);
+});
+
+test('nobody gets a power through a group, asked for, that it administers', async () => {
+  // The team is to be among the deputies; that its maker can join it, nobody has asked for.
+  await take('team');
+  await admin.query(`CREATE ROLE deputies; SELECT rolecall.grant_role('deputies', 'team')`);
+  const grant = async () =>
+    (await admin.query(`SELECT status, sqlstate, statement FROM rolecall.grant_role('administrator', 'deputies')`))
+      .rows;
+  const revoke = `REVOKE team FROM mallory${by.replace('postgres', '.*')}; `;
+  const [refused] = await grant();
+  assert.deepEqual([refused.status, refused.sqlstate], ['skipped', '42501']);
+  assert.match(refused.statement, new RegExp(`^${revoke}GRANT administrator TO deputies$`));
+
+  // The other way round: the attribute comes last.
+  await admin.query(`ALTER ROLE administrator NOBYPASSRLS; GRANT administrator TO deputies;
+    INSERT INTO rolecall_internal.resource (section, key, resource)
+    VALUES ('memberships', '["deputies", "administrator"]', '{"role": "administrator", "member": "deputies"}')`);
+  await admin.query('SELECT rolecall.create_base_roles()');
+  await mallory.query(major < 16 ? 'SET ROLE team' : 'GRANT team TO mallory; SET ROLE deputies');
+  await mallory.query('SET ROLE administrator');
+  assert.equal(await bypasses(), false);
+  await mallory.query('RESET ROLE');
+  await admin.query('REVOKE team FROM mallory CASCADE; SELECT rolecall.create_base_roles()');
+  assert.equal(await bypasses(), true);
+  await admin.query('REVOKE administrator FROM deputies');
+  assert.deepEqual(
+    (await grant()).map(({ status }) => status),
+    ['applied'],
+  );
+});
+
+test('the audit lists who can become a role that reports, bypasses or operates', async () => {
+  const found = async (role: string) =>
+    (
+      await admin.query<{ path: string; object: string; remedy: string }>(
+        `SELECT path, object, remedy FROM rolecall.audit_role('${role}') WHERE path ~ '-> (member|CREATEROLE)$'`,
+      )
+    ).rows;
+  await take('second');
+  await admin.query(`GRANT administrator, worker, reports TO second`);
+  for (const role of ['administrator', 'worker', 'reports']) {
+    const rows = await found(role);
+    assert.ok(rows.some(({ path, object }) => path === `${role} -> member` && object === 'second'));
+    assert.equal(
+      rows.some(({ path, object }) => path === `${role} -> CREATEROLE` && /\bmallory\b/.test(object)),
+      major < 16,
+    );
+    for (const { path, remedy } of rows) if (path.endsWith('member')) await admin.query(remedy);
+    assert.deepEqual(
+      (await found(role)).filter(({ path }) => path.endsWith('member')),
+      [],
+    );
+  }
+  assert.deepEqual(await found('plain_group'), []);
+});
+
+test('the audit lists who could put code into the search path of a reporting role', async () => {
+  await admin.query(`CREATE SCHEMA "His, ""own"""; CREATE SCHEMA shared; CREATE SCHEMA ours; CREATE ROLE owner_of_one;
+    ALTER SCHEMA "His, ""own""" OWNER TO owner_of_one; GRANT CREATE ON SCHEMA shared TO mallory, PUBLIC`);
+  await admin.query(
+    `SELECT rolecall.provision_reporting_role('path_reports', ARRAY['His, "own"', 'shared', 'ours'], '{tokens}')`,
+  );
+  const found = async () =>
+    (
+      await admin.query<{ object: string; detail: string; remedy: string }>(
+        `SELECT object, detail, remedy FROM rolecall.audit_role('path_reports') WHERE path = 'path_reports -> search_path'`,
+      )
+    ).rows;
+  const rows = await found();
+  assert.deepEqual(
+    rows.map(({ object, detail }) => `${object}: ${detail.split(',')[0]}`),
+    [
+      '"His, ""own""": owner_of_one owns this schema',
+      'shared: PUBLIC may create objects in this schema',
+      'shared: mallory may create objects in this schema',
+    ],
+  );
+  for (const { remedy } of rows) await admin.query(remedy);
+  assert.deepEqual(await found(), []);
+  const { rows: kept } = await admin.query(
+    `SELECT setting FROM pg_roles, unnest(rolconfig) AS c(setting) WHERE rolname = 'path_reports' AND setting ~ 'search_path'`,
+  );
+  assert.deepEqual(kept, [{ setting: 'search_path=shared, ours' }]);
+  assert.deepEqual((await admin.query(`SELECT target FROM rolecall.drift() WHERE target = 'path_reports'`)).rows, []);
+});
+
+test(
+  'where a role loses the ADMIN OPTION of a creator, each who loses by that is a row',
+  { skip: major < 16 },
+  async () => {
+    await admin.query(`CREATE ROLE maker LOGIN CREATEROLE PASSWORD 'maker'; CREATE ROLE first; CREATE ROLE next`);
+    const maker = await cluster.connect({ database: admin.database ?? '', user: 'maker', password: 'maker' });
+    await maker.query('CREATE ROLE made; GRANT made TO first WITH ADMIN OPTION');
+    await maker.end();
+    await admin.query('GRANT made TO next GRANTED BY first');
+    const call = (dryRun: boolean) =>
+      admin.query<{ statement: string }>(
+        `SELECT statement FROM rolecall.provision_reporting_role('maker', '{public}', dry_run => ${dryRun})
+       WHERE operation = 'revoke_role'`,
+      );
+    const expected = [
+      'REVOKE made FROM next GRANTED BY first',
+      'REVOKE made FROM first GRANTED BY maker',
+      'REVOKE made FROM maker GRANTED BY postgres CASCADE',
+    ];
+    for (const dryRun of [true, false])
+      assert.deepEqual(
+        (await call(dryRun)).rows.map(({ statement }) => statement),
+        expected,
+      );
+    const { rows } = await admin.query(`SELECT FROM pg_auth_members WHERE roleid = 'made'::regrole`);
+    assert.deepEqual(rows, []);
+  },
+);

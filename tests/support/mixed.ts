@@ -388,13 +388,15 @@ async function checkInvariants(cluster: Cluster, admins: ReadonlyMap<string, Cli
   });
   assert.deepEqual(await rows(first, orphans), []);
 
-  // What is remembered of a membership holds only where another database has not removed one of the two.
-  for (const prefix of ['', 'op_']) {
-    if (prefix !== '') await first.query(`SET ROLE ${operator}`);
-    for (const name of groups(prefix)) await first.query(`SELECT rolecall.create_client_role('${name}', '15s')`);
-    for (const name of users(prefix)) await first.query(`SELECT rolecall.create_user('${name}')`);
+  // What is remembered of a role holds only where another database has not removed it, and of a membership, neither of the two.
+  for (const admin of admins.values()) {
+    for (const prefix of ['', 'op_']) {
+      if (prefix !== '') await admin.query(`SET ROLE ${operator}`);
+      for (const name of groups(prefix)) await admin.query(`SELECT rolecall.create_client_role('${name}', '15s')`);
+      for (const name of users(prefix)) await admin.query(`SELECT rolecall.create_user('${name}')`);
+    }
+    await admin.query('RESET ROLE');
   }
-  await first.query('RESET ROLE');
   for (const admin of admins.values()) await admin.query('SELECT rolecall.converge()');
   for (const [database, admin] of admins) {
     assert.deepEqual(await rows(admin, 'SELECT * FROM rolecall.drift()'), [], `drift in ${database}`);

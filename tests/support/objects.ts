@@ -3,13 +3,15 @@
  */
 import type { Client } from 'pg';
 
-/** Every object of the three schemas; but for who owns it, and who may use it. */
+/** Every object of the three schemas, with triggers, constraints and indexes; but for who owns it, and who may use it. */
 export async function objects(client: Client): Promise<unknown[]> {
   const { rows } = await client.query(`
     SELECT n.nspname || '.' || o.name AS object, o.definition, obj_description(o.oid, o.catalog) AS comment
     FROM pg_namespace AS n
     JOIN (
-      SELECT p.oid, 'pg_proc' AS catalog, p.pronamespace AS namespace, p.proname AS name, pg_get_functiondef(p.oid) AS definition
+      SELECT p.oid, 'pg_proc' AS catalog, p.pronamespace AS namespace, p.proname AS name,
+             -- Not of an aggregate, which has none, whatever the plan of the query.
+             CASE WHEN p.prokind = 'f' THEN pg_get_functiondef(p.oid) END AS definition
       FROM pg_proc AS p
       UNION ALL
       SELECT c.oid, 'pg_class', c.relnamespace, c.relname, c.relkind::text || coalesce(pg_get_viewdef(c.oid), '') || (
@@ -19,9 +21,18 @@ export async function objects(client: Client): Promise<unknown[]> {
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
       )
       FROM pg_class AS c
+      UNION ALL
+      SELECT t.oid, 'pg_trigger', c.relnamespace, c.relname || '.' || t.tgname, pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text
+      FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+      UNION ALL
+      SELECT k.oid, 'pg_constraint', k.connamespace, concat_ws('.', c.relname, k.conname), pg_get_constraintdef(k.oid)
+      FROM pg_constraint AS k LEFT JOIN pg_class AS c ON c.oid = k.conrelid
+      UNION ALL
+      SELECT i.indexrelid, 'pg_index', c.relnamespace, c.relname, pg_get_indexdef(i.indexrelid)
+      FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
     ) AS o ON o.namespace = n.oid
     WHERE n.nspname LIKE 'rolecall%'
-    ORDER BY 1, 2
+    ORDER BY 1, 2, 3
   `);
   return rows;
 }

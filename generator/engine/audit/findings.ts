@@ -5,34 +5,35 @@
  * An ACL is taken apart once for all the tables that share it. What belongs to a role is found from pg_shdepend, by
  * its index on roles.
  */
-import { newest } from '../../model/record.ts';
-import type { Bool, FindingRow, Jsonb, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import { accepted } from '../../model/record.ts';
+import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
+import { publishingSecrets } from '../catalogs/server.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
 /** The objects that the server comes with have oids below this one. */
 const firstNormal = sql`16384`;
-const thisDatabase = sql`(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())`;
 
 /** Ends the membership that leads there, or else revokes from the grantee what grantor, the owner as a rule, granted. */
-const revoke = (what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
-  coalesce(p.remedy, format(
+const revoke = (principal: Sql, what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
+  coalesce(${principal}.remedy, format(
     CASE WHEN ${grantor} = ${owner} THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
     pg_get_userbyid(${grantor}),
     concat(
       'REVOKE ', ${what},
-      ' FROM ', p.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END
+      ' FROM ', ${principal}.grantee, CASE WHEN ${grantable} THEN ' CASCADE' END
     )
   ))
 `;
 
 /** Whether the server itself was set up with this entry of an ACL. */
-const initial = (catalog: Sql, object: Sql, column: Sql) => sql`
+const initial = (entry: Sql, catalog: Sql, object: Sql, column: Sql) => sql`
   EXISTS (
     SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
     WHERE i.classoid = ${catalog}::regclass AND i.objoid = ${object} AND i.objsubid = ${column}
-      AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+      AND i.privtype = 'i' AND y.grantee = ${entry}.grantee AND y.privilege_type = ${entry}.privilege_type
   )
 `;
 
@@ -183,6 +184,7 @@ export function audit_tables(principals: Principals, usable_schemas: Oids): SetO
                concat(CASE WHEN h.reads THEN 'grants SELECT on' ELSE 'may ' || h.privileges END,
                       CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
+                 sql`p`,
                  sql`
                    CASE WHEN h.reads THEN 'GRANT OPTION FOR SELECT' ELSE h.privileges END,
                    ' ON ', CASE WHEN a.is_sequence THEN 'SEQUENCE ' END, o.object
@@ -224,7 +226,7 @@ export function audit_columns(principals: Principals, usable_schemas: Oids): Set
         SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
                p.path || ' -> column grant', o.object,
                concat('may ', h.privileges, CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
-               ${revoke(sql`h.privileges, ' ON ', o.object`, sql`h.grantor`, sql`c.relowner`, sql`h.grantable`)}
+               ${revoke(sql`p`, sql`h.privileges, ' ON ', o.object`, sql`h.grantor`, sql`c.relowner`, sql`h.grantable`)}
         FROM (
           SELECT g.attrelid, g.grantee, g.grantor, bool_or(g.grantable) AS grantable, bool_or(g.writes) AS writes,
                  string_agg(format('%s (%s)', g.privilege_type, g.columns), ', ' ORDER BY g.privilege_type) AS privileges
@@ -236,7 +238,7 @@ export function audit_columns(principals: Principals, usable_schemas: Oids): Set
             CROSS JOIN LATERAL aclexplode(a.attacl) AS x
             WHERE a.ctid = ANY (v_columns)
               AND (x.privilege_type <> 'SELECT' OR a.attrelid < ${firstNormal})
-              AND NOT (a.attrelid < ${firstNormal} AND ${initial(sql`'pg_class'`, sql`a.attrelid`, sql`a.attnum`)})
+              AND NOT (a.attrelid < ${firstNormal} AND ${initial(sql`x`, sql`'pg_class'`, sql`a.attrelid`, sql`a.attnum`)})
             GROUP BY 1, 2, 3, 4
           ) AS g
           GROUP BY 1, 2, 3
@@ -261,7 +263,7 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
         SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
                  THEN 'critical' ELSE 'warning' END,
                p.path || ' -> table grant', h.object, 'may ' || h.privileges,
-               ${revoke(sql`h.privileges, ' ON ', h.object`, sql`h.grantor`, sql`h.relowner`, sql`h.grantable`)}
+               ${revoke(sql`p`, sql`h.privileges, ' ON ', h.object`, sql`h.grantor`, sql`h.relowner`, sql`h.grantable`)}
         FROM (
           SELECT format('%I.%I', n.nspname, c.relname) AS object, c.relname, c.relowner, x.grantee, x.grantor,
                  bool_or(x.is_grantable) AS grantable,
@@ -271,7 +273,7 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           CROSS JOIN LATERAL aclexplode(c.relacl) AS x
           WHERE c.oid < ${firstNormal} AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
-            AND NOT ${initial(sql`'pg_class'`, sql`c.oid`, sql`0`)}
+            AND NOT ${initial(sql`x`, sql`'pg_class'`, sql`c.oid`, sql`0`)}
             -- Of the information schema no initial privileges are recorded.
             AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
           GROUP BY 1, 2, 3, 4, 5
@@ -354,6 +356,7 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
                concat('reads what is withheld: ', h.what,
                       CASE WHEN NOT u.usable THEN ', once it has USAGE on the schema' END),
                ${revoke(
+                 sql`p`,
                  sql`'SELECT', ' (' || quote_ident(a.attname) || ')', ' ON ', o.object`,
                  sql`x.grantor`,
                  sql`c.relowner`,
@@ -395,16 +398,19 @@ export function audit_withheld(role_name: Text): Returns<Jsonb> {
   `;
 }
 
+/** Who of the principals may execute a function, f. */
+const executable = (principals: Principals) => sql`
+  CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+  JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
+`;
+const function_ = sql`f.oid::regprocedure::text`;
+
 /**
  * Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database
  * @volatility stable
  */
 export function audit_functions(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
-  const privilege = sql`
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
-  `;
-  const function_ = sql`f.oid::regprocedure::text`;
+  const privilege = executable(principals);
   const what = sql`
     'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
     ${function_}
@@ -412,14 +418,18 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+        SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                    WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                    ELSE 'warning' END,
                p.path || ' -> function grant', ${function_},
                CASE WHEN f.prosecdef
                  THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                             CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+                             CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                             ', as extension ' || quote_ident(m.extension) || ' means it to')
                  ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
                END,
-               ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+               CASE WHEN m.extension IS NULL
+                 THEN ${revoke(sql`p`, what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)} END
         FROM pg_proc AS f
         JOIN pg_roles AS r ON r.oid = f.proowner
         JOIN pg_language AS l ON l.oid = f.prolang
@@ -427,6 +437,11 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
           SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
         ) AS c(fixed) ON true
         ${privilege}
+        CROSS JOIN LATERAL (
+          -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+          SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                      THEN rolecall_internal.pinned_by(f.oid, ${principals}) END
+        ) AS m(extension)
         WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
           AND f.pronamespace NOT IN ${systemSchemas}
           AND f.pronamespace = ANY (${usable_schemas})
@@ -436,7 +451,7 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
       RETURN QUERY
         SELECT 'critical', p.path || ' -> function grant', ${function_},
                'is for superusers alone unless somebody grants it',
-               ${revoke(what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+               ${revoke(sql`p`, what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
         FROM pg_proc AS f
         ${privilege}
         WHERE f.pronamespace IN ${systemSchemas}
@@ -445,7 +460,19 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
             SELECT FROM pg_init_privs AS i
             WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
           )
-          AND NOT ${initial(sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+          AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+      RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals}, ${usable_schemas});
+    END
+  `;
+}
+
+/**
+ * What dblink lets a role do, in one row for all of its functions
+ * @volatility stable
+ */
+export function audit_dblink(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+  return sql`
+    BEGIN
       RETURN QUERY
         SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
                p.path || ' -> function grant', 'dblink',
@@ -461,10 +488,47 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
           ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
           AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc AS f ON f.oid = d.objid
-        ${privilege}
+        ${executable(principals)}
         WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
           AND f.pronamespace = ANY (${usable_schemas})
         GROUP BY p.path, p.grantee, p.remedy;
+    END
+  `;
+}
+
+/**
+ * The extension that has a function run as its owner for everybody, with names that the role cannot put other objects under; null:
+ * none, or one that somebody who is no superuser could have changed
+ *
+ * It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of schemas in which the role
+ * creates nothing, temporary objects last.
+ * @volatility stable
+ */
+export function pinned_by(function_oid: Oid, principals: Principals): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT e.extname::text
+        FROM pg_proc AS f
+        JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+        JOIN pg_roles AS r ON r.oid = e.extowner AND r.rolsuper
+        CROSS JOIN unnest(f.proconfig) AS s(entry)
+        WHERE f.oid = ${function_oid}
+          AND (f.proacl IS NULL OR EXISTS (
+            SELECT FROM pg_init_privs AS i
+            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'e' AND i.initprivs = f.proacl
+          ))
+          AND s.entry ~ '^search_path=(.*, )?pg_temp$'
+          AND NOT EXISTS (
+            SELECT FROM string_to_table(substr(s.entry, length('search_path=') + 1), ', ') AS n(name)
+            LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
+            WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
+              SELECT FROM unnest(${principals}) AS q
+              WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+            ))
+          )
+      );
     END
   `;
 }
@@ -479,7 +543,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
                concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
-               ${revoke(sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
+               ${revoke(sql`p`, sql`x.privilege_type, ' ON ', g.kind, ' ', g.object`, sql`x.grantor`, sql`g.owner`, sql`x.is_grantable`)}
         FROM (
           ${grantableObjects}
         ) AS g
@@ -551,7 +615,7 @@ export function audit_server(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
                'logs in to that database, and does there what PUBLIC may',
-               ${revoke(sql`'CONNECT ON DATABASE ', quote_ident(d.datname)`, sql`x.grantor`, sql`d.datdba`, sql`x.is_grantable`)}
+               ${revoke(sql`p`, sql`'CONNECT ON DATABASE ', quote_ident(d.datname)`, sql`x.grantor`, sql`d.datdba`, sql`x.is_grantable`)}
         FROM pg_database AS d
         CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
@@ -581,10 +645,7 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
       v_wanted jsonb;
     BEGIN
       SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
-      FROM (
-        SELECT r.resource FROM ${newest(sql`r.section = 'settings' AND r.key ->> 0 = ${role_name}`)} AS r
-      ) AS s
-      WHERE s.resource IS NOT NULL;
+      FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 0 = ${role_name}`)} AS s;
       RETURN QUERY
         SELECT 'warning', quote_ident(${role_name}) || ' -> setting', w.setting ->> 'name',
                'is not as it was asked for', c.statement
@@ -604,6 +665,26 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
         LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
         WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
           AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+    END
+  `;
+}
+
+/**
+ * Publications that send what the password of a reporting role is derived from
+ * @volatility stable
+ */
+export function audit_publications(role_name: Text): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'warning', quote_ident(${role_name}) || ' -> publication', quote_ident(p.pubname),
+               'sends the secret that the password is derived from to subscribers',
+               CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+                 ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+        FROM ${publishingSecrets};
     END
   `;
 }

@@ -1,6 +1,7 @@
 /**
  * The membership that a role has because it created the other one.
  */
+import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 
@@ -25,23 +26,39 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
 }
 
 /**
- * Who could take what a role is given, through membership of it, SET ROLE or ADMIN OPTION, and has not got that power, r being
- * the member: the names, and the statements that end it. Both are null where there is nobody.
+ * Who could take what a role is given, through membership of it, SET ROLE or ADMIN OPTION, and has not got that power: the names, and the statements that end it. Both are null where there is nobody.
  *
- * From PostgreSQL 16 whoever makes a role has ADMIN OPTION on it. The caller gives no more than it has.
+ * A member that is to have the power is left out, but not who could take it from that one in turn. From PostgreSQL 16 whoever
+ * makes a role has ADMIN OPTION on it. The caller gives no more than it has.
  */
-export const takers = (role: Sql, hasPower: Sql) => sql`
-  SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (_membership: Sql) => sql`false`) => sql`
+  WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+    SELECT ${role}, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+    UNION
+    SELECT m.member, ${isToHaveIt(sql`m`)},
+           m.roleid, m.grantor, r.rolname, e.edge
+    FROM taker AS t
+    JOIN pg_auth_members AS m ON m.roleid = t.member
+    JOIN pg_roles AS r ON r.oid = m.member
+    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+    WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+      AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+           OR NOT e.edge ? 'set_option')
+      AND NOT ${hasPower(sql`r`)}
+  )
+  SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
          string_agg(
-           format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                  CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-           '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+           format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                  CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+           '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
          ) AS revokes
-  FROM pg_auth_members AS m
-  JOIN pg_roles AS r ON r.oid = m.member
-  CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-  WHERE m.roleid = ${role} AND NOT r.rolsuper AND r.rolname <> current_user
-    AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-         OR NOT e.edge ? 'set_option')
-    AND NOT ${hasPower}
+  FROM taker AS t WHERE NOT t.is_to_have_it
 `;
+
+/** Of a membership: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
+export const isAskedFor = (membership: Sql) => sql`NOT ${membership}.admin_option AND EXISTS (
+  SELECT FROM ${accepted(sql`
+    r.section = 'memberships'
+    AND r.key = jsonb_build_array(pg_get_userbyid(${membership}.member), pg_get_userbyid(${membership}.roleid))
+  `)} AS w
+)`;

@@ -25,3 +25,12 @@ export function utc_time(moment: TimestampTz): Returns<Text> {
     END
   `;
 }
+
+/** Publications that send the table of secrets to whoever subscribes; alias p. */
+export const publishingSecrets = sql`
+  pg_publication AS p
+  WHERE p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_tables AS t
+    WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+  )
+`;

@@ -3,7 +3,7 @@
  */
 import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
-import { raiseNull } from '../../sql/raise.ts';
+import { isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 
 /**
@@ -22,17 +22,11 @@ export function check_document(document: Jsonb): Nothing {
       FROM jsonb_array_elements_text(v_grantable) AS n(name)
       WHERE ${isImpossible(sql`n.name`)} AND NOT coalesce(${isPredefined(sql`n.name`)}, false);
       IF ${document} @? '$.*[*] ? (@.password == "")' THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_parameter_value',
-          MESSAGE = 'password must not be empty',
-          HINT = 'Use null for a role without a password.';
+        ${raiseEmpty('password', 'Use null for a role without a password.')}
       END IF;
     END
   `;
 }
-
-/** The server would cut a longer name without an error, and every later comparison would miss the role. */
-const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;
 
 const isReserved = (name: Text) => sql`
   ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
@@ -40,13 +34,13 @@ const isReserved = (name: Text) => sql`
 `;
 
 /** A role of the server's own: it can be granted, and nothing else. */
-const isPredefined = (name: Sql) => sql`(
+export const isPredefined = (name: Sql) => sql`(
   starts_with(${name}, 'pg_') AND octet_length(${name}) <= 63
   AND to_regrole(quote_ident(${name})) IS NOT NULL
 )`;
 
 /** Whether check_role_name() refuses a name; in the condition of a query, as calling it for each takes longer. */
-const isImpossible = (name: Sql) => sql`(
+export const isImpossible = (name: Sql) => sql`(
   ${name} IS NULL
   OR ${isOfWrongLength(name)}
   OR ${isReserved(name)}
@@ -62,10 +56,7 @@ export function check_role_name(role_name: Text): Nothing {
       IF ${role_name} IS NULL THEN
         ${raiseNull('role name')}
       ELSIF ${isOfWrongLength(role_name)} THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_name',
-          MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(${role_name})),
-          DETAIL = format('The name is %L.', ${role_name});
+        ${raiseWrongLength('role name', role_name)}
       ELSIF ${isReserved(role_name)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'reserved_name',

@@ -18,6 +18,7 @@ import { type Condition, errorClasses, sqlstates } from '../../model/sqlstates.t
 import type { Change, Returns, StepRow, Text } from '../../model/types.ts';
 import { anyOf } from '../../sql/conditions.ts';
 import { wrapped } from '../../sql/quote.ts';
+import { warnOfSkipped } from '../../sql/raise.ts';
 import { Sql, join, raw, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -241,10 +242,12 @@ function execute(): FunctionSpec {
           RAISE NOTICE '%', change.note;
           RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
         ELSIF change.sqlstate IS NOT NULL THEN
-          RAISE WARNING USING
-            ERRCODE = change.sqlstate,
-            MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-            HINT = rolecall_internal.skipped_hint(change);
+          ${warnOfSkipped(
+            sql`change.sqlstate`,
+            sql`change.target`,
+            sql`change.note`,
+            sql`rolecall_internal.skipped_hint(change)`,
+          )}
           RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
         END IF;
         LOOP

@@ -142,10 +142,13 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
     DECLARE
       v_by_grantor boolean := ${serverVersion} >= 16;
     BEGIN
-      RETURN ARRAY(
+      RETURN rolecall_internal.plan_lost_grants(${memberships}) || ARRAY(
         SELECT ROW(
                  'revoke_role', w.member,
-                 ${revoke},
+                 format('REVOKE %s%I FROM %I%s',
+                        CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+                        CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
+                          || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
@@ -183,16 +186,50 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
   `;
 }
 
+/**
+ * What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, those that were
+ * granted last first
+ * @volatility stable
+ * @probes
+ */
+export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
+  return sql`
+    BEGIN
+      IF ${serverVersion} < 16
+        OR NOT ${memberships} @> '[{"every": true}]' THEN
+        RETURN '{}'::rolecall_internal.change[];
+      END IF;
+      RETURN ARRAY(
+        WITH RECURSIVE lost AS (
+          SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
+          FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
+          JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
+          JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
+          WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
+          UNION
+          SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
+          FROM lost AS l
+          JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
+          WHERE l.admin_option
+        )
+        SELECT ROW(
+                 'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+                 NULL, ${locks(sql`n.member`, sql`n.role`)}, NULL,
+                 format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+               )::rolecall_internal.change
+        FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
+        ) AS n(role, member, grantor)
+        ORDER BY l.depth DESC, n.role, n.member, n.grantor
+      );
+    END
+  `;
+}
+
 /** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
 const has = (edge: Sql, option: 'inherit_option' | 'set_option') =>
   sql`coalesce((to_jsonb(${edge}) -> ${text(option)})::boolean, true)`;
 
 /** The granted role is the second. */
 const locks = (member: Sql, role: Sql) => sql`ARRAY[${member}, ${role}]`;
-
-const revoke = sql`
-  format('REVOKE %s%I FROM %I%s',
-         CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
-         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
-           || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END)
-`;

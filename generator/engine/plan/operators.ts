@@ -157,7 +157,7 @@ export function operator_takers(role_oid: Oid): Table<{ names: Text; revokes: Te
     BEGIN
       IF NOT ${isOperator(role_oid)} THEN
         RETURN QUERY
-          ${takers(role_oid, isOperator(sql`r.oid`))};
+          ${takers(role_oid, (member) => isOperator(sql`${member}.oid`))};
       END IF;
       IF NOT FOUND THEN
         RETURN QUERY SELECT NULL::text, NULL::text;

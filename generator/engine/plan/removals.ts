@@ -4,7 +4,7 @@
  * DROP ROLE itself ends the memberships of the role and of its members. REVOKEs of their own would take rights on the
  * other roles too, and would lock those while the role is locked, so that two calls could wait for each other.
  */
-import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, SetOf, Text } from '../../model/types.ts';
+import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, Returns, SetOf, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -99,7 +99,10 @@ export function plan_removal(
         )};
       END IF;
       IF v_found.drops THEN
-        v_steps := v_steps || ${change('drop_owned', sql`format('DROP OWNED BY %I', ${role_name})`)};
+        v_steps := v_steps || ${change(
+          'drop_owned',
+          sql`concat(rolecall_internal.taking(v_drop), format('DROP OWNED BY %I', ${role_name}))`,
+        )};
       END IF;
       v_steps := v_steps || v_drop;
       IF ${terminates} AND ${hasSessions(sql`v_role`)} THEN
@@ -123,6 +126,34 @@ const change = (operation: string, statement: Sql, note: Sql = sql`NULL`) =>
   `;
 
 /**
+ * What gives the caller the rights that DROP OWNED takes, where it may grant itself the role; null where it has them or must not
+ *
+ * A role that owns something would not only be cleared of privileges: then somebody is to decide that.
+ * @volatility stable
+ */
+export function taking(removal: Change): Returns<Text> {
+  return sql`
+    DECLARE
+      v_name text := ${removal}.target;
+      v_role oid := to_regrole(quote_ident(v_name))::oid;
+    BEGIN
+      IF pg_has_role(v_role, 'USAGE') OR rolecall_internal.lacking(${removal}) IS NOT NULL
+        OR EXISTS (
+          SELECT FROM pg_shdepend AS d
+          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = v_role AND d.deptype = 'o'
+        )
+      THEN
+        RETURN NULL;
+      END IF;
+      RETURN format(
+        'GRANT %I TO %I%s; ', v_name, current_user,
+        CASE WHEN ${serverVersion} >= 16 THEN ' WITH INHERIT TRUE, SET FALSE' END
+      );
+    END
+  `;
+}
+
+/**
  * Refuses a caller that may not make a step of a removal
  * @volatility stable
  */
@@ -140,9 +171,7 @@ export function check_removal_rights(role_oid: Oid, first: Change, last: Change)
             AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION'))
       THEN
         PERFORM rolecall_internal.surface(${last}, '42501', 'permission denied to drop role', NULL, NULL);
-      ELSIF ${first}.operation <> ${last}.operation
-        AND NOT pg_has_role(${role_oid}, 'USAGE')
-      THEN
+      ELSIF rolecall_internal.lacking(${first}) IS NOT NULL THEN
         PERFORM rolecall_internal.surface(
           ${first}, '42501', 'permission denied to reassign or drop objects', NULL, NULL
         );

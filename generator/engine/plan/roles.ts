@@ -5,12 +5,11 @@
  * roles and among ten thousand. LIMIT 1: an older snapshot can show a row in two versions, the one that another
  * transaction has replaced meanwhile, and the one by which this transaction replaced that.
  */
-import { newest } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import type { Change, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
-import { takers } from '../catalogs/edges.ts';
+import { isAskedFor, takers } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 
@@ -135,7 +134,9 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     DECLARE
       v_statement text := format('ALTER ROLE %I BYPASSRLS', ${role_name});
       v_note text := (
-        SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+        SELECT CASE WHEN ${serverVersion} >= 16
+          THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+          ELSE 'only a superuser can give BYPASSRLS' END
         FROM pg_roles AS c
         WHERE c.rolname = current_user AND NOT c.rolsuper
           AND NOT (
@@ -148,7 +149,7 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     BEGIN
       IF v_note IS NULL THEN
         SELECT t.* INTO v_takers FROM (
-          ${takers(role_oid, sql`(r.rolbypassrls OR ${isAskedFor})`)}
+          ${takers(role_oid, (member) => sql`${member}.rolbypassrls`, isAskedFor)}
         ) AS t;
         v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
         v_statement := concat_ws('; ', v_takers.revokes, v_statement);
@@ -162,14 +163,6 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     END
   `;
 }
-
-/** Of a membership, m: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
-const isAskedFor = sql`NOT m.admin_option AND EXISTS (
-  SELECT FROM ${newest(sql`
-    r.section = 'memberships'
-    AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-  `)} AS w WHERE w.resource IS NOT NULL
-)`;
 
 /** The columns of the attributes, by the words that CREATE ROLE and ALTER ROLE have for them. */
 const attributes = {

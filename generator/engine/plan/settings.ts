@@ -1,9 +1,21 @@
 /**
  * What differs about the settings of roles.
  */
+import { accepted } from '../../model/record.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
-import { raw, sql } from '../../sql/template.ts';
+import { raw, type Sql, sql } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+
+/** The value of a setting as the server stores it: a list of names as quoted identifiers; any other value as it is. */
+export const storedValue = (value: Sql): Sql => sql`
+  CASE jsonb_typeof(${value})
+    WHEN 'array' THEN (
+      SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+      FROM jsonb_array_elements_text(${value}) WITH ORDINALITY AS e(name, position)
+    )
+    ELSE ${value} #>> '{}'
+  END
+`;
 
 /**
  * Settings of a role that differ, and settings for single databases that would override them
@@ -22,14 +34,7 @@ export function plan_settings(resources: Jsonb): SetOf<ChangeRow> {
              WITH ORDINALITY AS s(role, name, value, here, alone, state, position)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
         CROSS JOIN LATERAL (
-          -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
-          SELECT CASE jsonb_typeof(s.value)
-                   WHEN 'array' THEN (
-                     SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-                     FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-                   )
-                   ELSE s.value #>> '{}'
-                 END AS stored
+          SELECT ${storedValue(sql`s.value`)} AS stored
         ) AS v
         CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
@@ -81,16 +86,14 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
           WHERE s.name = 'statement_timeout'
         ),
         recorded AS (
-          SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
-          FROM rolecall_internal.resource AS p
-          WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
-          ORDER BY p.key, p.recorded_at DESC
+          SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+          FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
         ),
         client AS (
           SELECT a.role, a.value FROM asked AS a
           UNION ALL
           SELECT r.role, r.value FROM recorded AS r
-          WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+          WHERE NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
         ),
         member AS (
           SELECT m.role, m.member, m.position

@@ -1,7 +1,7 @@
 /**
  * Making a policy hold.
  */
-import { newest } from '../../model/record.ts';
+import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { owned } from '../catalogs/grantable.ts';
@@ -73,7 +73,7 @@ export function no_longer_named(policy: Jsonb): Returns<Jsonb> {
     DECLARE
       v_names text[] := ARRAY(
         SELECT (p.key ->> 0) COLLATE "C"
-        FROM ${newest(sql`r.section = 'declared'`)} AS p
+        FROM ${accepted(sql`r.section = 'declared'`)} AS p
         WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
           AND NOT EXISTS (
             SELECT FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.name = p.key ->> 0

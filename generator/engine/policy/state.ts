@@ -4,8 +4,9 @@
 import { attributes } from '../../model/resources.ts';
 import { newest } from '../../model/record.ts';
 import { keyOf } from '../../model/sections.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 import { object } from './shape.ts';
 
 /**
@@ -91,18 +92,19 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
 }
 
 /**
- * The names of the base roles, where a policy has any
+ * The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has them
  * @volatility stable
  */
 export function policy_base_roles(policy: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
-        SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', b.name) ORDER BY b.key)
-        FROM jsonb_each_text(
-               rolecall_internal.base_role_names() || ${object(sql`${policy} -> 'base_roles'`)}
-             ) AS b(key, name)
+        SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', coalesce(
+                 ${policy} -> 'base_roles' ->> b.key, rolecall_internal.recorded_name(b.key, true), b.key
+               )) ORDER BY b.key)
+        FROM unnest('{administrator,anonymous,authenticated,default}'::text[]) AS b(key)
         WHERE ${policy} ? 'base_roles'
+          AND (b.key <> 'default' OR ${policy} -> 'base_roles' ? 'default')
       );
     END
   `;
@@ -237,7 +239,8 @@ export function forgotten_resources(state: Jsonb): Returns<Jsonb> {
         old AS (
           SELECT p.section, p.resource || '{"state": "absent"}' AS resource
           FROM ${newest(sql`r.section IN ('memberships', 'settings', 'privileges')`)} AS p
-          WHERE p.resource IS NOT NULL AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
+          WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
+            AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
             AND NOT EXISTS (SELECT FROM kept AS k WHERE k.section = p.section AND k.key = p.key)
         ),
         section AS (

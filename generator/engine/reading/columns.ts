@@ -32,14 +32,20 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
                  )), false) AS whole
           FROM unnest(${places}) AS p
           CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
-          JOIN pg_class AS c ON c.oid = t.oid::oid
+          CROSS JOIN LATERAL (
+            SELECT c.oid, c.relname, c.relowner, c.relacl FROM pg_class AS c WHERE c.oid = t.oid::oid OFFSET 0
+          ) AS c
           WHERE c.relowner IS DISTINCT FROM p.role_oid
         ),
         lacking AS (
           SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
                  string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
           FROM partial AS p
-          JOIN pg_attribute AS a ON a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+          CROSS JOIN LATERAL (
+            SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+            WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+            OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+          ) AS a
           WHERE NOT p.columns ? a.attname::text
             AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
               SELECT FROM aclexplode(a.attacl) AS x
@@ -106,7 +112,8 @@ export function plan_column_excess(places: Places): SetOf<ChangeRow> {
           LEFT JOIN unnest(${places}) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
           CROSS JOIN LATERAL (
             SELECT x.privilege_type = 'SELECT' AND coalesce(
-              c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+              CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
+                   ELSE c.oid <> ALL (p.withheld) END, false
             )
           ) AS r(readable)
           WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)

@@ -52,11 +52,12 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
     BEGIN
       v_places := ARRAY(
         SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-                   '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
+                   '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
                    coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
                   )::rolecall_internal.place
-        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, schemas jsonb, owners text[], caller text))
-             WITH ORDINALITY AS t(role, schemas, owners, caller, position)
+        FROM ROWS FROM (jsonb_to_recordset(${resources})
+               AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
+             WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
         CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
         ORDER BY t.position, s.place
@@ -77,8 +78,8 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
                  jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
           FROM withheld AS w
           JOIN pg_class AS c ON c.oid = w.table_oid
-          JOIN ${numbered(groups)} ON (
-            ${isOfGroup}
+          JOIN ${numbered(groups, sql`g`)} ON (
+            ${isOfGroup(sql`c`, sql`g`)}
           )
           GROUP BY w.position, g.schema
         )

@@ -29,18 +29,19 @@ import { batch, revocations } from '../catalogs/grantable.ts';
  */
 const longList = 1000;
 
-/** The groups, g, with their numbers. */
-export const numbered = (groups: Sql) =>
-  sql`unnest(${groups}) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)`;
+/** The groups with their numbers. */
+export const numbered = (groups: Sql, alias: Sql) =>
+  sql`unnest(${groups}) WITH ORDINALITY AS ${alias}(schema, kind, owner, acl, sample, size, number)`;
 
-/** Whether a table, c, is of a group, g; in conditions that a hash join can be made of. */
-export const isOfGroup = sql`
-  g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-  AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+/** Whether a table is of a group; in conditions that a hash join can be made of. */
+export const isOfGroup = (table: Sql, group: Sql) => sql`
+  ${group}.schema = ${table}.relnamespace AND ${group}.kind = ${table}.relkind AND ${group}.owner = ${table}.relowner
+  AND coalesce(${group}.acl, '{}') = coalesce(${table}.relacl, '{}')
+  AND (${group}.acl IS NULL) = (${table}.relacl IS NULL)
 `;
 
-/** What a group, g, is part of in GRANT ... ON ALL. */
-const kindOf = sql`CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END`;
+/** What a group is part of in GRANT ... ON ALL. */
+const kindOf = (group: Sql) => sql`CASE WHEN ${group}.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END`;
 
 /** The roles that are to read the places. */
 export const readers = (places: Sql) => sql`
@@ -78,8 +79,8 @@ export function tables_of(
         RETURN QUERY
           SELECT g.number::integer, c.oid, c.relname::text
           FROM pg_class AS c
-          JOIN ${numbered(groups)} ON (
-            ${isOfGroup}
+          JOIN ${numbered(groups, sql`g`)} ON (
+            ${isOfGroup(sql`c`, sql`g`)}
           )
           WHERE g.number = ANY (${numbers});
       END IF;
@@ -155,8 +156,8 @@ export function plan_missing_tables(
                  format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
           FROM whole AS w
           CROSS JOIN LATERAL unnest(w.withheld, w.withheld_in) AS t(oid, number)
-          JOIN ${numbered(groups)}
-            ON g.number = t.number AND ${kindOf} = w.kind
+          JOIN ${numbered(groups, sql`g`)}
+            ON g.number = t.number AND ${kindOf(sql`g`)} = w.kind
           GROUP BY w.position, w.place, w.schema, w.role
         )
         SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
@@ -181,17 +182,17 @@ export function missing_groups(places: Places, groups: TableGroups, singly: Bool
         -- Each ACL is taken apart once, however many roles there are.
         WITH reader AS MATERIALIZED (
           SELECT DISTINCT g.number, x.grantee
-          FROM ${numbered(groups)}
+          FROM ${numbered(groups, sql`g`)}
           CROSS JOIN LATERAL aclexplode(g.acl) AS x
           WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p)
         ),
         held AS MATERIALIZED (
           SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
-                 ${kindOf} AS kind, r.number IS NOT NULL AS reads,
+                 ${kindOf(sql`g`)} AS kind, r.number IS NOT NULL AS reads,
                  -- Null where the table was dropped since the snapshot.
                  coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
           FROM unnest(${places}) AS p
-          JOIN ${numbered(groups)}
+          JOIN ${numbered(groups, sql`g`)}
             ON g.schema = p.schema_oid
           LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
         ),
@@ -296,7 +297,7 @@ export function suspect_groups(places: Places, groups: TableGroups): Returns<Jso
                  bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
                  string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
                    FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
-          FROM ${numbered(groups)}
+          FROM ${numbered(groups, sql`g`)}
           CROSS JOIN LATERAL aclexplode(g.acl) AS x
           WHERE x.grantee <> g.owner AND x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p)
           GROUP BY 1, 2, 3, 4, 5, 6

@@ -19,6 +19,12 @@ import { belongings, belongsTo, isOfSchema, meanings, rememberedColumn, tableOf 
 const trigger = text('rolecall_watch_new_tables');
 export const handler = sql`'rolecall_internal.apply_to_new_tables()'::regprocedure`;
 
+/** Whether new tables are watched now. */
+export const isWatching = sql`EXISTS (
+  SELECT FROM pg_event_trigger AS t
+  WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')
+)`;
+
 /** Commands that make a table or a column, move a table to another schema or under another parent, or rename either. */
 const tags = [
   'ALTER EXTENSION',

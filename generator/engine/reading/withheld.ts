@@ -33,8 +33,8 @@ export const rememberedColumn = (known: Sql) => sql`
              ELSE a.attname = ${known}.column_name AND NOT a.attisdropped END
 `;
 
-const byOwnership = sql`
-  d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+const byOwnership = (d: Sql) => sql`
+  ${d}.classid = 'pg_class'::regclass AND ${d}.refclassid = 'pg_class'::regclass AND ${d}.deptype IN ('a', 'i')
 `;
 
 /**
@@ -47,21 +47,23 @@ export const belongings = (table: Sql, column: Sql) => sql`
   SELECT d.objid, NULL
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-  JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-  WHERE d.refobjid = ${table} AND (${column} IS NULL OR a.attname = ${column})
-    AND ${byOwnership}
+  WHERE d.refobjid = ${table} AND (${column} IS NULL OR ${column} = (
+    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  ))
+    AND ${byOwnership(sql`d`)}
 `;
 
 /** What a table, or a sequence, is withheld with: the other way round. A sequence belongs to one column. */
 export const belongsTo = (table: Sql) => sql`
   SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = ${table}
   UNION ALL
-  SELECT d.refobjid, a.attname
+  SELECT d.refobjid, (
+    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  )
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-  JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
   WHERE d.objid = ${table}
-    AND ${byOwnership}
+    AND ${byOwnership(sql`d`)}
 `;
 
 /**
@@ -136,8 +138,11 @@ export function withheld_tables(resources: Jsonb): Table<{
         )
         SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
         FROM found AS f
-        LEFT JOIN pg_attribute AS a
-          ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN LATERAL (
+          SELECT a.attnum FROM pg_attribute AS a
+          WHERE a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+          OFFSET 0
+        ) AS a ON true
         WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
         GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
     END
@@ -204,7 +209,9 @@ export function remember_withheld(resources: Jsonb): Nothing {
       v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
     BEGIN
       IF cardinality(v_old) > 0 THEN
-        DELETE FROM rolecall_internal.withheld AS k WHERE k = ANY (v_old);
+        DELETE FROM rolecall_internal.withheld AS k
+        USING unnest(v_old) AS o
+        WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
       END IF;
       IF cardinality(v_new) > 0 THEN
         INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;

@@ -32,7 +32,7 @@ export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
         PERFORM rolecall_internal.remember(
           jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
             'name', ${role_name}, 'state', 'absent'
-          ))), true
+          ))), v_steps
         );
       END IF;
       RETURN v_steps;

@@ -1,12 +1,12 @@
 /**
  * The newest record of a resource, which is the one that counts.
  */
-import { newest } from '../../model/record.ts';
-import type { Jsonb, Returns, Text } from '../../model/types.ts';
+import { accepted } from '../../model/record.ts';
+import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * The newest record of a resource; null where there is none
+ * The newest record of a resource; null where there is none, or it is not acted on
  * @volatility stable
  * @probes
  */
@@ -14,27 +14,48 @@ export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
-        SELECT p.resource FROM ${newest(sql`r.section = newest_record.section AND r.key = newest_record.key`)} AS p
-        WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
+        SELECT p.resource FROM ${accepted(sql`r.section = newest_record.section AND r.key = newest_record.key`)} AS p
       );
     END
   `;
 }
 
 /**
- * The names that the base roles have in this database; the default role is there only where it was once named
+ * The name that a base role was given in this database; null where none was
+ *
+ * A record that is not acted on does not count, and that is said: the name is an earlier one, or the usual one. Strictly, it
+ * is an error.
  * @volatility stable
  * @probes
  */
-export function base_role_names(): Returns<Jsonb> {
+export function recorded_name(key: Text, strict: Bool): Returns<Text> {
   return sql`
+    DECLARE
+      v_entry rolecall_internal.resource;
+      v_refused rolecall.step;
     BEGIN
-      RETURN '{"anonymous": "anonymous", "authenticated": "authenticated", "administrator": "administrator"}'::jsonb
-        || coalesce((
-          SELECT jsonb_object_agg(p.key ->> 0, p.resource ->> 'name')
-          FROM ${newest(sql`r.section = 'base_roles'`)} AS p
-          WHERE p.resource ? 'name'
-        ), '{}');
+      FOR v_entry IN
+        SELECT r.* FROM rolecall_internal.resource AS r
+        WHERE r.section = 'base_roles' AND r.key = jsonb_build_array(${key}) ORDER BY r.recorded_at DESC
+      LOOP
+        v_refused := rolecall_internal.refusal(v_entry);
+        IF v_refused.note IS NULL THEN
+          RETURN v_entry.resource ->> 'name';
+        END IF;
+        IF ${strict} THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('the name recorded for the %s role is not used: %s', ${key}, v_refused.target),
+            DETAIL = v_refused.note,
+            HINT = 'Give the name in this call.';
+        END IF;
+        RAISE WARNING USING
+          ERRCODE = v_refused.sqlstate,
+          MESSAGE = format('the name recorded for the %s role is not used: %s', ${key}, v_refused.target),
+          DETAIL = v_refused.note,
+          HINT = 'Give the name by rolecall.create_base_roles(), or forget it: ' || v_refused.statement;
+      END LOOP;
+      RETURN NULL;
     END
   `;
 }

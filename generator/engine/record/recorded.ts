@@ -2,9 +2,12 @@
  * What the calls of this database have asked for, as one desired state.
  */
 import { newest } from '../../model/record.ts';
-import { derivedSections, sectionsOfRole } from '../../model/sections.ts';
+import { derivedSections, recordedMark, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { isDefinition } from './refused.ts';
+import { sql, text } from '../../sql/template.ts';
+
+const mark = text(`{"${recordedMark}": true}`);
 
 /**
  * The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller
@@ -16,10 +19,12 @@ export function recorded_document(): Returns<Jsonb> {
     BEGIN
       RETURN (
         WITH newest AS MATERIALIZED (
-          SELECT p.section, p.key, p.resource, p.recorded_at FROM ${newest(sql`true`)} AS p
+          SELECT p.*, p::rolecall_internal.resource AS entry
+          FROM ${newest(sql`true`)} AS p
         ),
         reporting AS (
-          SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+          SELECT n.key ->> 0 AS role FROM newest AS n
+          WHERE n.section = 'read_access' AND ${isDefinition(sql`n`)}
         ),
         -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
         removed AS (
@@ -28,7 +33,8 @@ export function recorded_document(): Returns<Jsonb> {
         section AS (
           SELECT n.section,
                  -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-                 jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+                 jsonb_agg(n.resource || w.warning || ${mark}
+                                               ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                                n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
           FROM newest AS n
           CROSS JOIN LATERAL (
@@ -38,7 +44,7 @@ export function recorded_document(): Returns<Jsonb> {
               ELSE '{}'
             END::jsonb
           ) AS w(warning)
-          WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
+          WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
             AND (n.section NOT IN (${derivedSections})
                  OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
             AND (n.section NOT IN (

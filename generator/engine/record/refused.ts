@@ -1,44 +1,136 @@
 /**
- * What is recorded is read as untrusted: an operator can write rows of its own. Whatever the caller may do, no record has a
- * superuser changed, granted or logged in as, nor gives the attributes that are as much.
+ * What is recorded is read as untrusted: an operator can write rows of its own, and superusers act on them. A row that no
+ * call writes, or that asks for more than who recorded it could have done, is not acted on; nor is one about a role that
+ * is another one by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
  */
 import { newest } from '../../model/record.ts';
+import { derivedSections, keyOf, namedIn, recordShapes } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
-import { type Sql, sql, text } from '../../sql/template.ts';
+import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
+import { wrapped } from '../../sql/quote.ts';
+import { raw, type Sql, sql, text } from '../../sql/template.ts';
+import { serverVersion, thisDatabase } from '../catalogs/server.ts';
+import { isImpossible, isPredefined } from '../document/names.ts';
 
-/** The name of a superuser, where a field of the resource names one. */
-const isSuperuser = (resource: Jsonb, field: string): Sql => sql`coalesce((
-  SELECT r.rolsuper FROM pg_roles AS r
-  WHERE r.oid = to_regrole(quote_ident(${resource} ->> ${text(field)}))::oid LIMIT 1
-), false)`;
+const malformed = text(sqlstates.invalid_parameter_value);
+const beyondRights = text(sqlstates.insufficient_privilege);
+const anotherRole = text(sqlstates.duplicate_object);
+const renamedRole = text(sqlstates.undefined_object);
 
 /** Predefined roles that show what the server does, or end it: neither what others keep in tables and files, nor a way to write. */
-const harmless =
-  '^pg_(monitor|read_all_(settings|stats)|stat_scan_tables|signal_backend|checkpoint|use_reserved_connections)$';
+const harmless = raw(
+  wrapped(
+    `{${[
+      'pg_monitor',
+      'pg_read_all_settings',
+      'pg_read_all_stats',
+      'pg_stat_scan_tables',
+      'pg_signal_backend',
+      'pg_checkpoint',
+      'pg_use_reserved_connections',
+    ].join(', ')}}`,
+    60,
+  ),
+);
+
+/** The first of its names that a record changes or grants, which none that has a superuser's name does; null where it is none. */
+const firstChanged = (entry: Recorded) => sql`
+  CASE WHEN ${entry}.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
+       WHEN ${entry}.section = 'roles' AND ${entry}.resource ? 'attributes' THEN 1
+       WHEN ${entry}.section = 'memberships' THEN 2 END
+`;
+
+/** The attributes that a record can give. */
+const attributes = text('{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}');
+
+/** What a record gives, or denies. */
+const given = (resource: Jsonb) => sql`
+  coalesce(${resource} -> 'initial', '{}')
+  || coalesce(${resource} -> 'attributes', '{}')
+`;
+
+/** The one that a record may only deny. */
+const denied = text('superuser');
 
 /**
- * Why a record is not acted on; null where it is
- * @volatility stable
- * @probes
+ * The key of a resource; null where its section is not remembered
+ * @volatility immutable
  */
-export function refusal(section: Text, resource: Jsonb): Returns<Text> {
+export function record_key(section: Text, resource: Jsonb): Returns<Jsonb | null> {
   return sql`
     BEGIN
-      IF ${section} = 'roles'
-        AND (${resource} @? '$.*.superuser ? (@ == true)' OR ${resource} @? '$.*.replication ? (@ == true)')
+      RETURN ${keyOf(section as Sql, resource)};
+    END
+  `;
+}
+
+/**
+ * The names of roles in a record; null among them where one is left out
+ * @volatility immutable
+ */
+export function record_names(section: Text, resource: Jsonb): Returns<Texts> {
+  return sql`
+    BEGIN
+      RETURN ${namedIn(section as Sql, resource)};
+    END
+  `;
+}
+
+/**
+ * Whether a resource has the fields that calls write in that section, with what they hold
+ * @volatility immutable
+ */
+export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT
+        FROM (
+          VALUES ${recordShapes}
+        ) AS s(section, fields, path)
+        WHERE s.section = ${section} AND ${resource} - s.fields = '{}'
+          AND ${resource} @? s.path
+      );
+    END
+  `;
+}
+
+/**
+ * Why a row is none that a call writes; null where it is one
+ * @volatility stable
+ */
+export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
+  return sql`
+    DECLARE
+      v_names text[];
+      v_given jsonb;
+    BEGIN
+      IF ${resource} IS NULL THEN
+        RETURN NULL;
+      ELSIF jsonb_typeof(${resource}) <> 'object'
+        OR NOT rolecall_internal.has_recorded_shape(${section}, ${resource})
       THEN
-        RETURN 'no record gives SUPERUSER or REPLICATION';
-      ELSIF ${section} = 'roles' AND ${resource} ? 'attributes' AND ${isSuperuser(resource, 'name')}
-        OR ${section} = 'base_roles' AND ${isSuperuser(resource, 'name')}
-        OR ${section} IN ('memberships', 'settings', 'read_access') AND ${isSuperuser(resource, 'role')}
+        RETURN 'no call records such a row';
+      ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
+        RETURN 'its key is that of another row';
+      END IF;
+      v_given := ${given(resource)};
+      IF v_given - ${denied}
+        - ${attributes}::text[] <> '{}'
       THEN
-        RETURN 'the role is a superuser, which no record changes or grants';
-      ELSIF ${section} = 'memberships' AND starts_with(${resource} ->> 'role', 'pg_')
-        AND ${resource} ->> 'role'
-          !~ ${text(harmless)}
-      THEN
-        RETURN 'the predefined role gives more than a record may: grant it by a call';
+        RETURN 'no role has such an attribute';
+      ELSIF ${resource} @? '$.*.superuser ? (@ == true)' THEN
+        RETURN 'no record gives SUPERUSER';
+      END IF;
+      v_names := array_remove(rolecall_internal.record_names(${section}, ${resource}), NULL);
+      IF EXISTS (
+        SELECT FROM unnest(v_names) AS n(name)
+        WHERE ${isImpossible(sql`n.name`)}
+          AND NOT (${section} = 'memberships' AND n.name = ${resource} ->> 'role' AND ${isPredefined(sql`n.name`)})
+      ) THEN
+        RETURN 'it names a role as no role of yours can be called';
       END IF;
       RETURN NULL;
     END
@@ -46,29 +138,189 @@ export function refusal(section: Text, resource: Jsonb): Returns<Text> {
 }
 
 /**
- * Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them
+ * The oids of the roles that a row names, in the order of the names
+ * @volatility stable
+ * @probes
  */
-export function refused_steps(section: Text | null, dry_run: Bool): Returns<Steps> {
+export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        SELECT to_regrole(quote_ident(n.name))::oid
+        FROM unnest(rolecall_internal.record_names(${section}, ${resource}))
+             WITH ORDINALITY AS n(name, position)
+        ORDER BY n.position
+      );
+    END
+  `;
+}
+
+/**
+ * What a row asks for that the role which records it could not do itself; null where there is nothing of that kind
+ *
+ * A superuser can do everything. Others record what their calls have just done, so the roles are there, and theirs to
+ * change or to grant; and who owns a schema, or the database, decides who reads what is in it. What a policy says of
+ * privileges and owners names objects that others can own by the time it is acted on, and belongs together with what it
+ * says that there is not: it holds for who said it alone.
+ * @volatility stable
+ * @probes
+ */
+export function lacking_right(section: Text, resource: Jsonb): Returns<Text | null> {
+  return sql`
+    DECLARE
+      v_caller record;
+      v_name text := coalesce(${resource} ->> 'role', ${resource} ->> 'name');
+      v_role oid := to_regrole(quote_ident(v_name))::oid;
+      v_given jsonb := ${given(resource)};
+      v_by_admin boolean := ${serverVersion} >= 16;
+    BEGIN
+      SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
+      FROM pg_roles AS r WHERE r.rolname = current_user;
+      IF v_caller.rolsuper
+        -- A name that holds without a record.
+        OR ${section} = 'base_roles'
+           AND v_name IS NOT DISTINCT FROM nullif(${resource} ->> 'key', 'default')
+      THEN
+        RETURN NULL;
+      ELSIF ${section} IN ('watch', 'declared', 'schemas', 'privileges')
+        OR ${section} = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
+      THEN
+        RETURN 'that is not for the role to ask for';
+      ELSIF ${section} = 'operators' OR v_name IS NULL THEN
+        RETURN NULL;
+      ELSIF array_position(
+        rolecall_internal.named_roles(${section}, ${resource}), NULL
+      ) IS NOT NULL THEN
+        RETURN 'there was no such role';
+      ELSIF ${section} IN ('base_roles', 'memberships') THEN
+        RETURN CASE WHEN starts_with(v_name, 'pg_')
+                         AND v_name <> ALL (${harmless}::text[])
+                      THEN 'the predefined role gives more than a record may: grant it by a call'
+                    WHEN NOT ${administers} THEN format('the role may not grant %I', v_name) END;
+      ELSIF NOT (v_caller.rolcreaterole AND ${administers} OR ${section} = 'settings' AND v_name = current_user) THEN
+        RETURN format('the role may not change %I', v_name);
+      ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
+        OR (v_given -> 'replication')::boolean AND NOT (v_by_admin AND v_caller.rolreplication)
+        OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+      THEN
+        RETURN 'the role may not give such attributes';
+      ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
+        RETURN (
+          SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
+          FROM jsonb_array_elements_text(${resource} -> 'schemas') AS s(name)
+          WHERE NOT EXISTS (
+            SELECT FROM pg_namespace AS n WHERE n.nspname = s.name AND pg_has_role(n.nspowner, 'USAGE')
+          )
+        );
+      END IF;
+      RETURN NULL;
+    END
+  `;
+}
+
+/** Whether the caller may grant the role, and change it where it has CREATEROLE. */
+const administers = sql`(
+  pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+)`;
+
+/**
+ * Why a record is not acted on, as the skipped step that says so; null where it is
+ *
+ * What a role recorded that could not do it is still acted on where that role makes the call. A record belongs to the roles
+ * that had the names: not to one that somebody has created since, nor to one that is called otherwise by now. What comes
+ * from another database, as a dump does, belongs to the names.
+ * @volatility stable
+ * @probes
+ */
+export function refusal(entry: Recorded): Returns<StepRow | null> {
+  return sql`
+    DECLARE
+      v_step rolecall.step;
+      v_names text[];
+      v_was oid;
+      v_now oid;
+    BEGIN
+      IF ${entry}.resource IS NULL THEN
+        RETURN NULL;
+      END IF;
+      v_step := ROW(
+        'forget',
+        CASE ${entry}.section WHEN 'base_roles' THEN ${entry}.resource ->> 'name'
+          ELSE ${entry}.key ->> 0 END,
+        format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
+               ${entry}.section, ${entry}.key),
+        'skipped', ${entry}.sqlstate, format('recorded by %I: %s', ${entry}.recorder, ${entry}.note)
+      )::rolecall.step;
+      v_names := rolecall_internal.record_names(${entry}.section, ${entry}.resource);
+      IF EXISTS (
+        SELECT FROM unnest(v_names[${firstChanged(entry)}:]) AS n(name)
+        JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
+        WHERE r.rolsuper
+      ) THEN
+        v_step.sqlstate := ${malformed};
+        v_step.note := 'the role is a superuser, which no record changes or grants';
+        RETURN v_step;
+      ELSIF ${entry}.sqlstate <> ${beyondRights}
+        OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
+      THEN
+        RETURN v_step;
+      ELSIF ${entry}.made_in <> ${thisDatabase} OR ${entry}.roles IS NULL THEN
+        RETURN NULL;
+      END IF;
+      FOR v_position IN 1 .. cardinality(v_names) LOOP
+        v_step.target := v_names[v_position];
+        v_was := ${entry}.roles[v_position];
+        v_now := to_regrole(quote_ident(v_step.target))::oid;
+        IF v_now <> v_was AND NOT (${entry}.section = 'base_roles' AND ${entry}.recorder = current_user) THEN
+          v_step.sqlstate := ${anotherRole};
+          v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+        ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
+          v_step.sqlstate := ${renamedRole};
+          v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
+          v_step.note := format(
+            'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
+          );
+        ELSE
+          CONTINUE;
+        END IF;
+        RETURN v_step;
+      END LOOP;
+      RETURN NULL;
+    END
+  `;
+}
+
+/** Of a record about reading: it defines a reporting role, though the role may be another one by now. */
+export const isDefinition = (entry: Sql) => sql`
+  ${entry}.resource IS NOT NULL AND (${entry}.sqlstate IS NULL OR ${entry}.recorder = current_user)
+`;
+
+/**
+ * Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but not for
+ * roles that other steps are about, nor what follows from the definition of a reporting role
+ */
+export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOR v_step IN
-        SELECT 'forget', CASE WHEN p.section = 'base_roles' THEN p.resource ->> 'name' ELSE p.key ->> 0 END,
-               format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
-               'skipped', ${text(sqlstates.invalid_parameter_value)}, n.note
+        SELECT DISTINCT s.*
         FROM ${newest(sql`r.section = coalesce(${section as Text}, r.section)`)} AS p
-        CROSS JOIN LATERAL (SELECT rolecall_internal.refusal(p.section, p.resource) OFFSET 0) AS n(note)
-        WHERE n.note IS NOT NULL
-        ORDER BY p.section, p.key
+        CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+        WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(${but}) AS b WHERE b.target = s.target)
+          AND (p.section NOT IN (${derivedSections}) OR NOT EXISTS (
+            SELECT FROM ${newest(sql`r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)`)} AS o
+            WHERE ${isDefinition(sql`o`)}
+          ))
+        ORDER BY s.statement
       LOOP
         IF ${dry_run} IS NOT TRUE THEN
           RAISE WARNING USING
             ERRCODE = v_step.sqlstate,
             MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-            HINT = 'Somebody recorded what no call asks for, or the role has changed since. To forget it, run: '
-                   || v_step.statement;
+            HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
         END IF;
         v_steps := v_steps || v_step;
       END LOOP;

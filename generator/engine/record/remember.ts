@@ -2,59 +2,149 @@
  * What this database's calls have asked for, so that it can be asked for again.
  */
 import { newest } from '../../model/record.ts';
-import { forgottenFields, isPrecondition, keyOf, mergedWith, sectionsOfRole } from '../../model/sections.ts';
-import type { Bool, Jsonb, Nothing, Records, Returns } from '../../model/types.ts';
-import { type Sql, sql } from '../../sql/template.ts';
+import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRole } from '../../model/sections.ts';
+import type { Jsonb, Nothing, Records, Returns, Steps } from '../../model/types.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import { join, type Sql, sql, text } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
  * Records the desired state, resource by resource, where it differs from what is recorded
  * @probes
  */
-export function remember(document: Jsonb, changed: Bool): Nothing {
+export function remember(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
       v_document jsonb := ${document};
       v_new record;
       -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-      v_always boolean := ${changed} AND current_setting('transaction_isolation') <> 'read committed';
+      v_always boolean := current_setting('transaction_isolation') <> 'read committed'
+        AND EXISTS (SELECT FROM unnest(${steps}) AS s WHERE s.status = 'applied');
     BEGIN
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
       SELECT array_agg(
                ROW(
-                 s.section, v.key, v.resource,
-                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid()
+                 s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
                )::rolecall_internal.resource
              ) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
-          SELECT ${keyOf(sql`s.section`, sql`r.resource`)},
-                 jsonb_strip_nulls(
-                   r.resource - ${forgottenFields(sql`s.section`)})
+          SELECT rolecall_internal.record_key(s.section, r.resource),
+                 jsonb_strip_nulls(r.resource - ${forgottenFields(sql`s.section`)})
           OFFSET 0 -- Each is worked out once, not wherever it is used.
         ) AS a(key, resource)
         LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
         CROSS JOIN LATERAL (
+          -- What is not acted on is not added to.
+          SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
+          FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+          OFFSET 0
+        ) AS q(refused, resource)
+        CROSS JOIN LATERAL (
           SELECT a.key,
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                      WHEN p.resource IS NULL AND a.resource ? 'initial'
+                      WHEN q.resource IS NULL AND a.resource ? 'initial'
                         THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)})
-                      ELSE ${mergedWith(sql`s.section`, sql`p.resource`, sql`a.resource`)}
+                      ELSE ${mergedWith(sql`s.section`, sql`q.resource`, sql`a.resource`)}
                  END
           OFFSET 0
         ) AS v(key, resource)
-        WHERE v.key IS NOT NULL AND NOT ${isOfNobody(sql`s.section`, sql`r.resource`)}
-          AND NOT ${isPrecondition(sql`p.resource`, sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource);
+        WHERE v.key IS NOT NULL AND NOT r.resource ? ${text(recordedMark)}
+          AND NOT ${isOfNobody(sql`s.section`, sql`r.resource`)}
+          AND NOT ${isPrecondition(sql`q.resource`, sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND ${isHealed});
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
       INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+      PERFORM rolecall_internal.forget_earlier(n.key -> 0)
+      FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
       IF v_new.supersede THEN
         PERFORM rolecall_internal.remove_superseded(v_new.rows);
+      END IF;
+    END
+  `;
+}
+
+/** Whether a record was not acted on, and will be: the call asks for the same. That is no reason to fail where nothing can be written. */
+const isHealed = sql`(
+  q.refused IN (${join(
+    (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
+  )})
+  AND NOT current_setting('transaction_read_only')::boolean
+)`;
+
+/**
+ * Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it stays
+ * @probes
+ */
+export function renew_records(document: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_new rolecall_internal.resource[] := ARRAY(
+        SELECT ROW(
+                 p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+                 gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, ${thisDatabase}
+               )::rolecall_internal.resource
+        FROM jsonb_each(${document}) AS s(section, resources)
+        CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
+        CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
+        CROSS JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = k.key`)} AS p
+        CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+        WHERE p.resource = r.resource - ${text(`{${recordedMark},note}`)}::text[] AND p.roles <> o.roles
+      );
+    BEGIN
+      IF cardinality(v_new) > 0 THEN
+        INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
+        PERFORM rolecall_internal.remove_superseded(v_new);
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Forgets what was asked for about an earlier role of a name: it went with that role, or is that role's under another name
+ * @probes
+ */
+export function forget_earlier(name: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_role oid := to_regrole(quote_ident(${name} #>> '{}'))::oid;
+      v_gone rolecall_internal.resource[] := ARRAY(
+        SELECT ROW(
+                 p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+               )::rolecall_internal.resource
+        FROM (
+          SELECT DISTINCT ON (p.section, p.key) p.*
+          FROM (
+            ${recordsAbout(name)}
+          ) AS p
+          ORDER BY p.section, p.key, p.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND p.made_in = ${thisDatabase}
+          AND v_role <> p.roles[CASE WHEN p.key -> 0 = ${name} THEN 1 ELSE 2 END]
+      );
+      v_renamed text;
+    BEGIN
+      FOR v_renamed IN
+        SELECT r.rolname FROM rolecall_internal.resource AS p JOIN pg_roles AS r ON r.oid = p.roles[1]
+        WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase} AND r.oid <> v_role
+      LOOP
+        RAISE WARNING USING
+          MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+                           ${name} #>> '{}', v_renamed),
+          DETAIL = 'It keeps its password and its privileges.',
+          HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+      END LOOP;
+      IF cardinality(v_gone) > 0 THEN
+        INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
+        PERFORM rolecall_internal.remove_superseded(v_gone);
       END IF;
     END
   `;
@@ -108,6 +198,27 @@ const restrictions = (name: Sql) => sql`
   ), '{}')
 `;
 
+/** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them. */
+const recordsAbout = (name: Sql): Sql => sql`
+  -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+  -- of arrays a longer one is greater than a shorter one.
+  SELECT p.* FROM rolecall_internal.resource AS p
+  JOIN (
+    VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
+           (jsonb_build_array(${name}, NULL), jsonb_build_array(${name}, true)),
+           (jsonb_build_array(${name}, NULL, NULL),
+            jsonb_build_array(${name}, true, true))
+  ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
+  WHERE p.section <> 'roles'
+    AND p.section IN (
+      ${sectionsOfRole(0)}
+    )
+    AND jsonb_typeof(p.resource) = 'object'
+  UNION ALL
+  SELECT p.* FROM rolecall_internal.resource AS p
+  WHERE p.section = 'memberships' AND p.key -> 1 = ${name} AND jsonb_typeof(p.resource) = 'object'
+`;
+
 /**
  * What is recorded about roles that are absent, as absent too
  *
@@ -127,20 +238,7 @@ export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
             SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
             FROM jsonb_to_recordset(${roles}) AS a(name jsonb, state text)
             CROSS JOIN LATERAL (
-              -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-              -- of arrays a longer one is greater than a shorter one.
-              SELECT p.* FROM rolecall_internal.resource AS p
-              JOIN (
-                VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
-                       (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
-                       (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
-              ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-              WHERE p.section <> 'roles'
-                AND p.section IN (
-                  ${sectionsOfRole(0)}
-                )
-              UNION ALL
-              SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+              ${recordsAbout(sql`a.name`)}
             ) AS p
             WHERE a.state = 'absent' AND p.resource IS NOT NULL
           ) AS n

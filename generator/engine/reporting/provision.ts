@@ -4,7 +4,7 @@
 import { schemas } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
 import type { Bool, Interval, Jsonb, Nothing, Returns, Steps, Text, Texts } from '../../model/types.ts';
-import { raiseNull } from '../../sql/raise.ts';
+import { isOfWrongLength, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { join, sql, text } from '../../sql/template.ts';
 import { ownership } from '../reading/ownership.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
@@ -38,10 +38,8 @@ export function check_read_access(definitions: Jsonb): Nothing {
         LOOP
           IF v_schema IS NULL THEN
             ${raiseNull('schema name')}
-          ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
-            RAISE EXCEPTION USING
-              ERRCODE = 'invalid_name',
-              MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+          ELSIF ${isOfWrongLength(sql`v_schema`)} THEN
+            ${raiseWrongLength('schema name', sql`v_schema`)}
           ELSIF NOT v_definition.schemas ? v_schema THEN
             CONTINUE; -- of the search_path: any, as in SET
           ELSIF starts_with(v_schema, 'pg_')
@@ -63,11 +61,8 @@ export function check_read_access(definitions: Jsonb): Nothing {
           END IF;
           FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
             -- No table has such a name, so that the one that is meant would be readable.
-            IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
-              RAISE EXCEPTION USING
-                ERRCODE = 'invalid_name',
-                MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
-                                 v_table, octet_length(v_part));
+            IF ${isOfWrongLength(sql`v_part`)} THEN
+              ${raiseWrongLength('name of withheld table %L', sql`v_part`, sql`v_table`)}
             END IF;
           END LOOP;
         END LOOP;
@@ -89,6 +84,7 @@ export function provision(definitions: Jsonb, rotate_after: Interval, realign: B
       PERFORM rolecall_internal.check_read_access(${definitions});
       PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall_internal.warn_about_public();
+      PERFORM rolecall_internal.warn_about_publications();
       PERFORM rolecall_internal.warn_about_members(${definitions});
       PERFORM rolecall_internal.note_unmatched(${definitions});
       PERFORM rolecall_internal.warn_about_path(${definitions});

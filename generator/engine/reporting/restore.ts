@@ -3,6 +3,7 @@
  */
 import type { Bool, Returns, Steps } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { isWatching } from '../reading/watch.ts';
 
 /**
  * Restores everything that is recorded, with a new secret for the reporting roles where there is none
@@ -13,14 +14,16 @@ export function restore(dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_state jsonb := rolecall_internal.recorded_document();
-      v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, ${dry_run});
-      v_left rolecall.step[] := '{}'::rolecall.step[];
+      v_left rolecall.step[] := rolecall_internal.left_out(${dry_run});
+      v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, ${dry_run});
       v_definitions jsonb;
+      v_recorded jsonb := v_state;
+      v_steps rolecall.step[];
     BEGIN
       IF v_state ? 'read_access' THEN
-        v_left := rolecall_internal.left_out(${dry_run});
         v_definitions := (
-          SELECT jsonb_agg(d.definition ORDER BY d.position)
+          -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+          SELECT jsonb_agg(d.definition || jsonb_build_object('watched', ${isWatching}) ORDER BY d.position)
           FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
           WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
         );
@@ -28,9 +31,14 @@ export function restore(dry_run: Bool): Returns<Steps> {
       END IF;
       IF v_definitions IS NOT NULL THEN
         -- A password that nobody but a superuser could compare counts as right.
-        RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run}) || v_left || v_refused;
+        v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run});
+      ELSE
+        v_steps := rolecall_internal.run(v_state, ${dry_run});
       END IF;
-      RETURN rolecall_internal.run(v_state, ${dry_run}) || v_left || v_refused;
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+        PERFORM rolecall_internal.renew_records(v_recorded);
+      END IF;
+      RETURN v_steps || v_left || v_refused;
     END
   `;
 }

@@ -5,6 +5,7 @@ import { newest } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Returns, Steps, Texts } from '../../model/types.ts';
+import { warnOfSkipped } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
 
 /**
@@ -19,7 +20,10 @@ export function reporting_roles(ours: Bool): Returns<Texts> {
       RETURN ARRAY(
         SELECT (p.key ->> 0) COLLATE "C"
         FROM ${newest(sql`r.section = 'read_access'`)} AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+        CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+        WHERE p.resource IS NOT NULL
+          -- One that another database has created since has another oid.
+          AND (s.note IS NULL OR s.sqlstate = ${text(sqlstates.duplicate_object)} AND NOT ${ours})
           AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
           AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = ${ours}
         ORDER BY 1
@@ -41,10 +45,14 @@ export function left_out(dry_run: Bool): Returns<Steps> {
       FOREACH v_name IN ARRAY rolecall_internal.reporting_roles(false) LOOP
         v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
         IF ${dry_run} IS NOT TRUE THEN
-          RAISE WARNING USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('skipped for "%s": %s', v_name, v_note),
-            HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
+          ${warnOfSkipped(
+            text(sqlstates.invalid_parameter_value),
+            sql`v_name`,
+            sql`v_note`,
+            text(
+              'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().',
+            ),
+          )}
         END IF;
         v_steps := v_steps || ROW(
           'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, ${mask}),

@@ -4,7 +4,7 @@
 import type { Jsonb, Nothing } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
-import { handler } from '../reading/watch.ts';
+import { isWatching } from '../reading/watch.ts';
 import { isOfSchema, meanings, tableOf } from '../reading/withheld.ts';
 
 /**
@@ -44,7 +44,7 @@ export function warn_about_members(definitions: Jsonb): Nothing {
         SELECT d.role, t.names, t.revokes
         FROM jsonb_to_recordset(${definitions}) AS d(role text)
         CROSS JOIN LATERAL (
-          ${takers(sql`to_regrole(quote_ident(d.role))::oid`, sql`false`)}
+          ${takers(sql`to_regrole(quote_ident(d.role))::oid`, () => sql`false`)}
         ) AS t
         WHERE t.names IS NOT NULL
           AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
@@ -68,10 +68,7 @@ export function warn_about_members(definitions: Jsonb): Nothing {
 export function note_unmatched(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_watched boolean := EXISTS (
-        SELECT FROM pg_event_trigger AS t
-        WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')
-      );
+      v_watched boolean := ${isWatching};
       v_names text;
       v_others text;
     BEGIN

@@ -7,6 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Step, Steps, Texts } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { acting } from '../plan/handover.ts';
 
 /**
  * The changes of a later plan that are not behind this call already
@@ -152,6 +153,7 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
       v_change rolecall_internal.change;
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_acting text[];
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
         CONTINUE WHEN v_change.operation = 'create_role';
@@ -159,9 +161,18 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
         END IF;
+        IF v_change.operation = 'reassign_owned' THEN
+          v_acting := rolecall_internal.acting_as_heir(v_change.locks);
+        END IF;
         v_step := rolecall_internal.execute_change(
           v_change, ${document} ? 'read_access', ${strict}
         );
+        IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+          -- A session of the role may have made something since the plan, and it would act as the new owner.
+          PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
+            SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
+          ));
+        END IF;
         IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
           v_change.sqlstate := v_step.sqlstate;
           v_change.note := v_step.note;
@@ -171,6 +182,25 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         EXIT WHEN v_step.status IN ('again', 'failed');
       END LOOP;
       RETURN v_steps;
+    END
+  `;
+}
+
+/**
+ * What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not have;
+ * null where it has none, as before it is given what the first owns
+ */
+export function acting_as_heir(roles: Texts): Returns<Texts> {
+  return sql`
+    DECLARE
+      v_heir oid := to_regrole(quote_ident(${roles}[2]))::oid;
+    BEGIN
+      IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(${roles}[1]))::oid) THEN
+        RETURN ARRAY(
+          ${acting(sql`v_heir`)}
+        );
+      END IF;
+      RETURN NULL;
     END
   `;
 }

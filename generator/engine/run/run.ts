@@ -87,7 +87,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         v_changes := rolecall_internal.plan(v_document, ${passwords});
         v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
         IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall_internal.remember(${document}, cardinality(v_steps) > 0);
+          PERFORM rolecall_internal.remember(${document}, v_steps);
           RETURN v_steps;
         END IF;
         PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
@@ -133,7 +133,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
           AND current_setting('transaction_isolation') = 'read committed'
         THEN
-          PERFORM rolecall_internal.remember(${document}, true);
+          PERFORM rolecall_internal.remember(${document}, v_steps);
           RETURN v_steps;
         END IF;
       END LOOP;

@@ -8,9 +8,9 @@
  */
 import type { Bool, Bytea, Nothing, Returns, Text } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
-import { raiseNull } from '../../sql/raise.ts';
+import { raiseEmpty, raiseEncrypted, raiseNull } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
-import { thisDatabase } from '../catalogs/server.ts';
+import { publishingSecrets, thisDatabase } from '../catalogs/server.ts';
 
 /** Holds a value for the next statement of this function, which reads it by sealed(). */
 const held = text('rolecall.plain');
@@ -25,7 +25,7 @@ export function check_secret_key(secret_key: Text): Nothing {
       IF ${secret_key} IS NULL THEN
         ${raiseNull('key')}
       ELSIF ${secret_key} = '' THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
+        ${raiseEmpty('key')}
       ELSIF starts_with(${secret_key}, 'rolecall.') THEN
         RAISE EXCEPTION USING
           ERRCODE = 'reserved_name',
@@ -117,10 +117,7 @@ export function read_secret(secret_key: Text, strict: Bool): Returns<Bytea> {
       IF v_encrypted IS NOT TRUE THEN
         RETURN v_value;
       ELSIF NOT rolecall_internal.is_encrypting() THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_parameter_value',
-          MESSAGE = format('secret "%s" is encrypted, and this session has no key', ${secret_key}),
-          HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
+        ${raiseEncrypted(secret_key, 'Set rolecall.encryption_key to the key that it was encrypted with.')}
       END IF;
       BEGIN
         EXECUTE format(
@@ -162,10 +159,7 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
         SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
       WHERE ${replace} AND (excluded.encrypted OR NOT s.encrypted OR s.made_in <> excluded.made_in);
       IF NOT FOUND AND ${replace} THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'invalid_parameter_value',
-          MESSAGE = format('secret "%s" is encrypted, and this session has no key', ${secret_key}),
-          HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
+        ${raiseEncrypted(secret_key, 'Set rolecall.encryption_key, so that its new value is encrypted too.')}
       ELSIF FOUND AND NOT rolecall_internal.is_encrypting() AND NOT EXISTS (
         SELECT FROM pg_depend AS d
         WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
@@ -176,6 +170,29 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
           HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
       END IF;
       RETURN FOUND;
+    END
+  `;
+}
+
+/**
+ * Says which publications send secrets in clear text to their subscribers
+ * @volatility stable
+ */
+export function warn_about_publications(): Nothing {
+  return sql`
+    DECLARE
+      v_names text;
+    BEGIN
+      IF rolecall_internal.is_encrypting() THEN
+        RETURN;
+      END IF;
+      SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
+      FROM ${publishingSecrets};
+      IF v_names IS NOT NULL THEN
+        RAISE WARNING USING
+          MESSAGE = format('secrets go to the subscribers of publication %s in clear text', v_names),
+          HINT = 'Have it name its tables, without rolecall_internal.secret, or set rolecall.encryption_key.';
+      END IF;
     END
   `;
 }

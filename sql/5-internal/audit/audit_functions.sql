@@ -7,22 +7,26 @@ SET search_path = pg_catalog, pg_temp
 AS $audit_functions$
 BEGIN
   RETURN QUERY
-    SELECT CASE WHEN f.prosecdef AND r.rolsuper THEN 'critical' ELSE 'warning' END,
+    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                ELSE 'warning' END,
            p.path || ' -> function grant', f.oid::regprocedure::text,
            CASE WHEN f.prosecdef
              THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END)
+                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                         ', as extension ' || quote_ident(m.extension) || ' means it to')
              ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
            END,
-           coalesce(p.remedy, format(
-             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-             pg_get_userbyid(x.grantor),
-             concat(
-               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-               f.oid::regprocedure::text,
-               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-             )
-           ))
+           CASE WHEN m.extension IS NULL
+             THEN coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             )) END
     FROM pg_proc AS f
     JOIN pg_roles AS r ON r.oid = f.proowner
     JOIN pg_language AS l ON l.oid = f.prolang
@@ -31,6 +35,11 @@ BEGIN
     ) AS c(fixed) ON true
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                  THEN rolecall_internal.pinned_by(f.oid, audit_functions.principals) END
+    ) AS m(extension)
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       AND f.pronamespace = ANY (audit_functions.usable_schemas)
@@ -63,26 +72,7 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY
-    SELECT CASE WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'critical' ELSE 'warning' END,
-           p.path || ' -> function grant', 'dblink',
-           CASE
-             WHEN bool_or(f.proname = 'dblink_connect_u') THEN 'connects as the operating-system user of the server'
-             ELSE 'connects to other servers and databases, and to this one with another login'
-           END,
-           coalesce(p.remedy, format(
-             'REVOKE EXECUTE ON FUNCTION %s FROM %s', string_agg(DISTINCT f.oid::regprocedure::text, ', '), p.grantee
-           ))
-    FROM pg_extension AS e
-    JOIN pg_depend AS d
-      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
-      AND d.classid = 'pg_proc'::regclass
-    JOIN pg_proc AS f ON f.oid = d.objid
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (audit_functions.usable_schemas)
-    GROUP BY p.path, p.grantee, p.remedy;
+  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals, audit_functions.usable_schemas);
 END
 $audit_functions$;
 

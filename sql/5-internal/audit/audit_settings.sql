@@ -9,14 +9,14 @@ DECLARE
 BEGIN
   SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
   FROM (
-    SELECT r.resource FROM (
+    SELECT p.* FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
       WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS r
-  ) AS s
-  WHERE s.resource IS NOT NULL;
+    ) AS p
+    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+  ) AS s;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
            'is not as it was asked for', c.statement

@@ -10,7 +10,9 @@ BEGIN
   ELSIF octet_length(check_role_name.role_name) NOT BETWEEN 1 AND 63 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_name',
-      MESSAGE = format('role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)),
+      MESSAGE = format(
+        'role name must be 1 to 63 bytes long, not %s', octet_length(check_role_name.role_name)
+      ),
       DETAIL = format('The name is %L.', check_role_name.role_name);
   ELSIF check_role_name.role_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
   OR starts_with(check_role_name.role_name, 'pg_') THEN

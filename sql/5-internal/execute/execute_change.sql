@@ -18,8 +18,7 @@ BEGIN
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   ELSIF change.sqlstate IS NOT NULL THEN
     RAISE WARNING USING
-      ERRCODE = change.sqlstate,
-      MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
       HINT = rolecall_internal.skipped_hint(change);
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;

@@ -16,7 +16,9 @@ BEGIN
     RETURN NULL;
   END IF;
   IF lacking.change.operation IN ('reassign_owned', 'drop_owned') THEN
-    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') THEN 'the privileges of role ' || quote_ident(v_name) END;
+    -- The statement of a removal can begin with a GRANT to the caller.
+    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)

@@ -41,8 +41,9 @@ BEGIN
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR a.attname = NULL::name)
+        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR NULL::name = (
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
       JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'

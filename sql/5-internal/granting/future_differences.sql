@@ -9,7 +9,7 @@ CREATE FUNCTION rolecall_internal.future_differences(
 )
 RETURNS TABLE (
   phase integer,
-  "role" text,
+  role text,
   owner_oid oid,
   owner text,
   schema text,

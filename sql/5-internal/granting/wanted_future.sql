@@ -4,7 +4,7 @@
 -- asked.
 CREATE FUNCTION rolecall_internal.wanted_future(document jsonb, wanted rolecall_internal.wanted_privilege[])
 RETURNS TABLE (
-  "role" text,
+  role text,
   role_oid oid,
   kind text,
   schema text,

@@ -41,6 +41,8 @@ BEGIN
                  SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
                ))
       ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+      WHEN rolecall_internal.has_calling_key(c.oid)
+        THEN format('DROP CONSTRAINT for each foreign key from or to %1$s, or DROP TABLE %1$s', n.name)
     END
     FROM pg_class AS c
     CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)

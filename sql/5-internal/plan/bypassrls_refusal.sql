@@ -9,7 +9,9 @@ AS $bypassrls_refusal$
 DECLARE
   v_statement text := format('ALTER ROLE %I BYPASSRLS', bypassrls_refusal.role_name);
   v_note text := (
-    SELECT 'BYPASSRLS can be given by a superuser, and on PostgreSQL 16 and newer by a role that has BYPASSRLS itself'
+    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
+      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+      ELSE 'only a superuser can give BYPASSRLS' END
     FROM pg_roles AS c
     WHERE c.rolname = current_user AND NOT c.rolsuper
       AND NOT (
@@ -22,27 +24,38 @@ DECLARE
 BEGIN
   IF v_note IS NULL THEN
     SELECT t.* INTO v_takers FROM (
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
-             string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
-             ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = bypassrls_refusal.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT (r.rolbypassrls OR NOT m.admin_option AND EXISTS (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT bypassrls_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, NOT m.admin_option AND EXISTS (
           SELECT FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS w WHERE w.resource IS NOT NULL
-        ))
+            SELECT p.* FROM (
+              SELECT DISTINCT ON (r.section, r.key) r.*
+              FROM rolecall_internal.resource AS r
+              WHERE r.section = 'memberships'
+              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+            ) AS p
+            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+          ) AS w
+        ),
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT r.rolbypassrls
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t;
     v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
     v_statement := concat_ws('; ', v_takers.revokes, v_statement);

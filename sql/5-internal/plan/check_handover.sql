@@ -4,24 +4,15 @@ CREATE FUNCTION rolecall_internal.check_handover(from_oid oid, to_oid oid) RETUR
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_handover$
-DECLARE
-  v_objects text;
 BEGIN
-  IF NOT rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
-    RETURN;
-  END IF;
-  SELECT string_agg(format('%s. To run first: %s', a.object, a.advice), E'\n') INTO v_objects
-  FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a;
-  IF v_objects IS NOT NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'dependent_objects_still_exist',
-      MESSAGE = format(
-        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
-        pg_get_userbyid(check_handover.to_oid), pg_get_userbyid(check_handover.from_oid)
-      ),
-      DETAIL = v_objects,
-      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
-             'has no more rights than the old owner, such as one that is made for this.';
+  IF rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
+    PERFORM rolecall_internal.refuse_handover(
+      pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
+      ARRAY(
+        SELECT format('%s. To run first: %s', a.object, a.advice)
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+      )
+    );
   END IF;
 END
 $check_handover$;

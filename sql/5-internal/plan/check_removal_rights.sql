@@ -21,9 +21,7 @@ BEGIN
         AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
   THEN
     PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF check_removal_rights.first.operation <> check_removal_rights.last.operation
-    AND NOT pg_has_role(check_removal_rights.role_oid, 'USAGE')
-  THEN
+  ELSIF rolecall_internal.lacking(check_removal_rights.first) IS NOT NULL THEN
     PERFORM rolecall_internal.surface(
       check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
     );

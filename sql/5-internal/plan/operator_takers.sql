@@ -7,19 +7,27 @@ AS $operator_takers$
 BEGIN
   IF NOT has_table_privilege(operator_takers.role_oid, 'rolecall_internal.secret', 'SELECT') THEN
     RETURN QUERY
-      SELECT string_agg(DISTINCT format('"%s"', r.rolname), ', ') AS names,
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT operator_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
-               format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END),
-               '; ' ORDER BY (e.edge ->> 'oid')::oid DESC, r.rolname
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
-      FROM pg_auth_members AS m
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE m.roleid = operator_takers.role_oid AND NOT r.rolsuper AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT');
+      FROM taker AS t WHERE NOT t.is_to_have_it;
   END IF;
   IF NOT FOUND THEN
     RETURN QUERY SELECT NULL::text, NULL::text;

@@ -21,7 +21,7 @@ BEGIN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
   END IF;
   IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.plan_memberships(plan.document)
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan.document))
             || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
   END IF;
   IF plan.document ? 'settings' THEN

@@ -18,16 +18,22 @@ BEGIN
       WHERE s.name = 'statement_timeout'
     ),
     recorded AS (
-      SELECT DISTINCT ON (p.key) p.key ->> 0 AS role, p.resource ->> 'value' AS value
-      FROM rolecall_internal.resource AS p
-      WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
-      ORDER BY p.key, p.recorded_at DESC
+      SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
     ),
     client AS (
       SELECT a.role, a.value FROM asked AS a
       UNION ALL
       SELECT r.role, r.value FROM recorded AS r
-      WHERE r.value IS NOT NULL AND NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+      WHERE NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
     ),
     member AS (
       SELECT m.role, m.member, m.position

@@ -58,7 +58,7 @@ BEGIN
   IF v_found.drops THEN
     v_steps := v_steps || ROW(
       'drop_owned', role_name,
-      format('DROP OWNED BY %I', plan_removal.role_name),
+      concat(rolecall_internal.taking(v_drop), format('DROP OWNED BY %I', plan_removal.role_name)),
       NULL, v_locks, NULL, NULL
     )::rolecall_internal.change;
   END IF;

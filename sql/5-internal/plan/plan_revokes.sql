@@ -9,7 +9,7 @@ AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  RETURN ARRAY(
+  RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
     SELECT ROW(
              'revoke_role', w.member,
              format('REVOKE %s%I FROM %I%s',

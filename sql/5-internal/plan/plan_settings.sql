@@ -14,14 +14,13 @@ BEGIN
          WITH ORDINALITY AS s(role, name, value, here, alone, state, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
     CROSS JOIN LATERAL (
-      -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
       SELECT CASE jsonb_typeof(s.value)
-               WHEN 'array' THEN (
-                 SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-                 FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-               )
-               ELSE s.value #>> '{}'
-             END AS stored
+        WHEN 'array' THEN (
+          SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+          FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+        )
+        ELSE s.value #>> '{}'
+      END AS stored
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,

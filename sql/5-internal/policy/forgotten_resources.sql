@@ -21,9 +21,12 @@ BEGIN
         WHEN s.section IN ('memberships')
           THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
         WHEN s.section IN ('settings')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name') || coalesce(r.resource -> 'here', '[]')
+          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+          || coalesce(r.resource -> 'here', '[]')
         WHEN s.section IN ('privileges')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'privilege', r.resource -> 'target')
+          THEN jsonb_build_array(r.resource -> 'role',
+          r.resource -> 'privilege',
+          r.resource -> 'target')
       END AS key
       FROM jsonb_each(forgotten_resources.state) AS s(section, resources)
       CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
@@ -37,7 +40,8 @@ BEGIN
         WHERE r.section IN ('memberships', 'settings', 'privileges')
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
-      WHERE p.resource IS NOT NULL AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
+      WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
+        AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
         AND NOT EXISTS (SELECT FROM kept AS k WHERE k.section = p.section AND k.key = p.key)
     ),
     section AS (

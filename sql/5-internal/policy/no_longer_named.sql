@@ -9,10 +9,13 @@ DECLARE
   v_names text[] := ARRAY(
     SELECT (p.key ->> 0) COLLATE "C"
     FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = 'declared'
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'declared'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
     WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND NOT EXISTS (

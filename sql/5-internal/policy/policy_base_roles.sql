@@ -6,16 +6,17 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_base_roles$
 BEGIN
   RETURN (
-    SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', b.name) ORDER BY b.key)
-    FROM jsonb_each_text(
-           rolecall_internal.base_role_names() || jsonb_path_query_first(
-             policy_base_roles.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
-           )
-         ) AS b(key, name)
+    SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', coalesce(
+             policy_base_roles.policy -> 'base_roles' ->> b.key, rolecall_internal.recorded_name(b.key, true), b.key
+           )) ORDER BY b.key)
+    FROM unnest('{administrator,anonymous,authenticated,default}'::text[]) AS b(key)
     WHERE policy_base_roles.policy ? 'base_roles'
+      AND (b.key <> 'default' OR policy_base_roles.policy -> 'base_roles' ? 'default')
   );
 END
 $policy_base_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb) IS 'The names of the base roles, where a policy has any';
+COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb)
+  IS 'The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has '
+     'them';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_base_roles(jsonb) FROM PUBLIC;

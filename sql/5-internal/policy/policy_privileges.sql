@@ -3,7 +3,7 @@
 CREATE FUNCTION rolecall_internal.policy_privileges(policy jsonb)
 RETURNS TABLE (
   path text,
-  "role" text,
+  role text,
   kind text,
   means text,
   object text,

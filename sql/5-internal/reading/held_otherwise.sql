@@ -2,7 +2,7 @@
 
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (number integer, "role" text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
+RETURNS TABLE (number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$

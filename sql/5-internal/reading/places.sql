@@ -10,11 +10,12 @@ DECLARE
 BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
-               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL,
+               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
                coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
               )::rolecall_internal.place
-    FROM ROWS FROM (jsonb_to_recordset(places.resources) AS (role text, schemas jsonb, owners text[], caller text))
-         WITH ORDINALITY AS t(role, schemas, owners, caller, position)
+    FROM ROWS FROM (jsonb_to_recordset(places.resources)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -37,7 +38,8 @@ BEGIN
       JOIN pg_class AS c ON c.oid = w.table_oid
       JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       GROUP BY w.position, g.schema
     )

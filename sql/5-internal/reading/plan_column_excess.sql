@@ -34,7 +34,8 @@ BEGIN
       LEFT JOIN unnest(plan_column_excess.places) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
-          c.oid <> ALL (p.withheld) OR NOT p.partial -> c.oid::text ? a.attname::text, false
+          CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
+               ELSE c.oid <> ALL (p.withheld) END, false
         )
       ) AS r(readable)
       WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)

@@ -20,14 +20,20 @@ BEGIN
              )), false) AS whole
       FROM unnest(plan_missing_columns.places) AS p
       CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
-      JOIN pg_class AS c ON c.oid = t.oid::oid
+      CROSS JOIN LATERAL (
+        SELECT c.oid, c.relname, c.relowner, c.relacl FROM pg_class AS c WHERE c.oid = t.oid::oid OFFSET 0
+      ) AS c
       WHERE c.relowner IS DISTINCT FROM p.role_oid
     ),
     lacking AS (
       SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM partial AS p
-      JOIN pg_attribute AS a ON a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+      CROSS JOIN LATERAL (
+        SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+        WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+        OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+      ) AS a
       WHERE NOT p.columns ? a.attname::text
         AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
           SELECT FROM aclexplode(a.attacl) AS x

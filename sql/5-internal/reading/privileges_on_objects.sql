@@ -5,7 +5,7 @@
 CREATE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   kind text,
   target text,
   object text,

@@ -4,7 +4,7 @@
 CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
 RETURNS TABLE (
   number integer,
-  "role" text,
+  role text,
   entry text,
   table_oid oid,
   column_number integer,
@@ -29,15 +29,19 @@ BEGIN
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR a.attname = f.column_name)
+        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
     )
     SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
     FROM found AS f
-    LEFT JOIN pg_attribute AS a
-      ON a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN LATERAL (
+      SELECT a.attnum FROM pg_attribute AS a
+      WHERE a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      OFFSET 0
+    ) AS a ON true
     WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
     GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
 END

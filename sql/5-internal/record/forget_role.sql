@@ -30,7 +30,7 @@ BEGIN
     PERFORM rolecall_internal.remember(
       jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
-      ))), true
+      ))), v_steps
     );
   END IF;
   RETURN v_steps;

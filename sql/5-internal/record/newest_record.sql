@@ -7,16 +7,18 @@ AS $newest_record$
 BEGIN
   RETURN (
     SELECT p.resource FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = newest_record.section AND r.key = newest_record.key
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = newest_record.section AND r.key = newest_record.key
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
-    WHERE rolecall_internal.refusal(p.section, p.resource) IS NULL
   );
 END
 $newest_record$;
 
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
-  IS 'The newest record of a resource; null where there is none';
+  IS 'The newest record of a resource; null where there is none, or it is not acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;

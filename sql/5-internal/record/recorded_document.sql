@@ -7,7 +7,8 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT p.section, p.key, p.resource, p.recorded_at FROM (
+      SELECT p.*, p::rolecall_internal.resource AS entry
+      FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
         WHERE true
@@ -15,7 +16,8 @@ BEGIN
       ) AS p
     ),
     reporting AS (
-      SELECT n.key ->> 0 AS role FROM newest AS n WHERE n.section = 'read_access' AND n.resource IS NOT NULL
+      SELECT n.key ->> 0 AS role FROM newest AS n
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -24,7 +26,8 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
+             jsonb_agg(n.resource || w.warning || '{"recorded": true}'
+                                           ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
       CROSS JOIN LATERAL (
@@ -34,7 +37,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.section, n.resource) IS NULL
+      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (

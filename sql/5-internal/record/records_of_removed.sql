@@ -21,14 +21,17 @@ BEGIN
           JOIN (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
-                   (jsonb_build_array(a.name, NULL, NULL), jsonb_build_array(a.name, true, true))
+                   (jsonb_build_array(a.name, NULL, NULL),
+                    jsonb_build_array(a.name, true, true))
           ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
           WHERE p.section <> 'roles'
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
             )
+            AND jsonb_typeof(p.resource) = 'object'
           UNION ALL
-          SELECT p.* FROM rolecall_internal.resource AS p WHERE p.section = 'memberships' AND p.key -> 1 = a.name
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'
         ) AS p
         WHERE a.state = 'absent' AND p.resource IS NOT NULL
       ) AS n

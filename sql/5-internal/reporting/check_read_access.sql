@@ -30,7 +30,10 @@ BEGIN
       ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_name',
-          MESSAGE = format('schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema));
+          MESSAGE = format(
+            'schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema)
+          ),
+          DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
         CONTINUE; -- of the search_path: any, as in SET
       ELSIF starts_with(v_schema, 'pg_')
@@ -55,8 +58,10 @@ BEGIN
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
-            MESSAGE = format('name of withheld table %L must be 1 to 63 bytes long, not %s',
-                             v_table, octet_length(v_part));
+            MESSAGE = format(
+              'name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part)
+            ),
+            DETAIL = format('The name is %L.', v_part);
         END IF;
       END LOOP;
     END LOOP;

@@ -13,8 +13,7 @@ BEGIN
     v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
     IF left_out.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('skipped for "%s": %s', v_name, v_note),
+        ERRCODE = '22023', MESSAGE = format('skipped for "%s": %s', v_name, v_note),
         HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
     END IF;
     v_steps := v_steps || ROW(

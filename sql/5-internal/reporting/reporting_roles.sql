@@ -14,7 +14,10 @@ BEGIN
       WHERE r.section = 'read_access'
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p.section, p.resource) IS NULL
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE p.resource IS NOT NULL
+      -- One that another database has created since has another oid.
+      AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
     ORDER BY 1

@@ -7,14 +7,19 @@ SET search_path = pg_catalog, pg_temp
 AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, restore.dry_run);
-  v_left rolecall.step[] := '{}'::rolecall.step[];
+  v_left rolecall.step[] := rolecall_internal.left_out(restore.dry_run);
+  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
   v_definitions jsonb;
+  v_recorded jsonb := v_state;
+  v_steps rolecall.step[];
 BEGIN
   IF v_state ? 'read_access' THEN
-    v_left := rolecall_internal.left_out(restore.dry_run);
     v_definitions := (
-      SELECT jsonb_agg(d.definition ORDER BY d.position)
+      -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+        SELECT FROM pg_event_trigger AS t
+        WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+      )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
@@ -22,9 +27,14 @@ BEGIN
   END IF;
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
-    RETURN rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run) || v_left || v_refused;
+    v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
+  ELSE
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  RETURN rolecall_internal.run(v_state, restore.dry_run) || v_left || v_refused;
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+    PERFORM rolecall_internal.renew_records(v_recorded);
+  END IF;
+  RETURN v_steps || v_left || v_refused;
 END
 $restore$;
 

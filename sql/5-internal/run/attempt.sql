@@ -31,7 +31,7 @@ BEGIN
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
     IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, cardinality(v_steps) > 0);
+      PERFORM rolecall_internal.remember(attempt.document, v_steps);
       RETURN v_steps;
     END IF;
     PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
@@ -77,7 +77,7 @@ BEGIN
     IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
       AND current_setting('transaction_isolation') = 'read committed'
     THEN
-      PERFORM rolecall_internal.remember(attempt.document, true);
+      PERFORM rolecall_internal.remember(attempt.document, v_steps);
       RETURN v_steps;
     END IF;
   END LOOP;

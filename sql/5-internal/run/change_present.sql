@@ -16,6 +16,7 @@ DECLARE
   v_change rolecall_internal.change;
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_acting text[];
 BEGIN
   FOREACH v_change IN ARRAY change_present.changes LOOP
     CONTINUE WHEN v_change.operation = 'create_role';
@@ -23,9 +24,18 @@ BEGIN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     END IF;
+    IF v_change.operation = 'reassign_owned' THEN
+      v_acting := rolecall_internal.acting_as_heir(v_change.locks);
+    END IF;
     v_step := rolecall_internal.execute_change(
       v_change, change_present.document ? 'read_access', change_present.strict
     );
+    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
+        SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
+      ));
+    END IF;
     IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
       v_change.sqlstate := v_step.sqlstate;
       v_change.note := v_step.note;

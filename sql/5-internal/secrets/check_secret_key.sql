@@ -8,7 +8,9 @@ BEGIN
   IF check_secret_key.secret_key IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
   ELSIF check_secret_key.secret_key = '' THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'key must not be empty';
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'key must not be empty';
   ELSIF starts_with(check_secret_key.secret_key, 'rolecall.') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'reserved_name',

@@ -1,0 +1,122 @@
+/**
+ * What audit_role() finds about others: who can take on the role, and who can have it call code of theirs.
+ */
+import type { Bool, FindingRow, Oid, Returns, SetOf, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { isAskedFor } from '../catalogs/edges.ts';
+import { serverVersion } from '../catalogs/server.ts';
+
+/**
+ * Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets
+ * @volatility stable
+ */
+export function is_worth_taking(role_name: Text, role_oid: Oid): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM pg_roles AS r
+        WHERE r.oid = ${role_oid} AND NOT r.rolsuper
+          AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+               OR rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NOT NULL)
+      );
+    END
+  `;
+}
+
+/**
+ * Who can take on a reporting role, an administrator or an operator, or administers it
+ *
+ * Before 16 that is besides whoever may create roles.
+ * @volatility stable
+ */
+export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+  return sql`
+    BEGIN
+      IF NOT rolecall_internal.is_worth_taking(${role_name}, ${role_oid}) THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT CASE WHEN ${isAskedFor(sql`m`)} THEN 'info' ELSE 'warning' END,
+               quote_ident(${role_name}) || ' -> member', quote_ident(r.rolname),
+               CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
+                    ELSE 'has what the role has, or can become it' END,
+               format('REVOKE %s FROM %I%s%s', quote_ident(${role_name}), r.rolname,
+                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                      CASE WHEN m.admin_option THEN ' CASCADE' END)
+        FROM pg_auth_members AS m
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE m.roleid = ${role_oid} AND NOT r.rolsuper
+          AND (m.admin_option OR NOT e.edge ? 'set_option'
+               OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}');
+      IF ${serverVersion} < 16 THEN
+        RETURN QUERY
+          SELECT 'warning', quote_ident(${role_name}) || ' -> CREATEROLE',
+                 string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
+                 'can make itself a member: before PostgreSQL 16 CREATEROLE is enough for that',
+                 string_agg(format('ALTER ROLE %I NOCREATEROLE', r.rolname), '; ' ORDER BY r.rolname)
+          FROM pg_roles AS r
+          WHERE r.rolcreaterole AND NOT r.rolsuper AND r.oid <> ${role_oid}
+          HAVING count(*) > 0;
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call their code
+ *
+ * The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+ * @volatility stable
+ */
+export function audit_search_path(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+  return sql`
+    DECLARE
+      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
+    BEGIN
+      IF v_definition IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH path AS MATERIALIZED (
+          SELECT (parse_ident(n.name))[1] AS name, min(i.position) AS position
+          FROM pg_db_role_setting AS s
+          CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+          CROSS JOIN LATERAL regexp_matches(substr(e.entry, length('search_path=') + 1), '"(?:[^"]|"")+"|[^", ]+', 'g')
+            WITH ORDINALITY AS i(parts, position)
+          CROSS JOIN LATERAL (SELECT i.parts[1]) AS n(name)
+          WHERE s.setrole = ${role_oid} AND starts_with(e.entry, 'search_path=')
+          GROUP BY 1
+        )
+        SELECT 'warning', quote_ident(${role_name}) || ' -> search_path', quote_ident(n.nspname),
+               format('%s %s, and so can have the role call code of its own', coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                      CASE WHEN c.owns THEN 'owns this schema' ELSE 'may create objects in this schema' END),
+               CASE
+                 WHEN c.owns THEN format(
+                   'SELECT * FROM rolecall.provision_reporting_role(%L, %L, search_path => %L)',
+                   ${role_name},
+                   ARRAY(SELECT jsonb_array_elements_text(v_definition -> 'schemas')),
+                   ARRAY(SELECT p.name FROM path AS p WHERE p.name <> n.nspname ORDER BY p.position)
+                 )
+                 ELSE format(
+                   CASE WHEN c.grantor = n.nspowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+                   pg_get_userbyid(c.grantor),
+                   format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname,
+                          CASE WHEN c.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(c.grantee)) END)
+                 )
+               END
+        FROM path AS s
+        JOIN pg_namespace AS n ON n.nspname = s.name
+        JOIN pg_database AS b ON b.datname = current_database()
+        CROSS JOIN LATERAL (
+          SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
+          UNION
+          SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+          WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+        ) AS c
+        LEFT JOIN pg_roles AS r
+          ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+        WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> ${role_oid});
+    END
+  `;
+}

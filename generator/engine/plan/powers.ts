@@ -1,0 +1,66 @@
+/**
+ * Powers that a membership would pass on to somebody else than the member: who can take on the member, or administers it,
+ * can take what it is granted.
+ */
+import type { Changes, Oid, Returns, Table, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { isAskedFor, takers } from '../catalogs/edges.ts';
+
+/**
+ * Memberships to grant, without those by which somebody would gain a power of the granted role; these are skipped
+ *
+ * Reading and writing of tables is no power here: who may grant a role says who is to have that.
+ * @volatility stable
+ */
+export function withhold_powers(changes: Changes): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_takers record;
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+          SELECT t.* INTO v_takers
+          FROM rolecall_internal.power_takers(
+            to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+          ) AS t;
+          IF v_takers.names IS NOT NULL THEN
+            v_change.sqlstate := '42501';
+            v_change.note := format('the powers of role "%s" could be taken by %s, by membership or ADMIN OPTION',
+                                    v_change.locks[2], v_takers.names);
+            v_change.statement := concat_ws('; ', v_takers.revokes, v_change.statement);
+          END IF;
+        END IF;
+        v_changes := v_changes || v_change;
+      END LOOP;
+      RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator give it,
+ * and has not got that; nulls where there is nobody
+ * @volatility stable
+ * @probes
+ */
+export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Text; revokes: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        ${takers(member_oid, () => sql`(NOT ${gains(role_oid)})`, isAskedFor)};
+    END
+  `;
+}
+
+/** Of a role, r, and another one: the other one can do by a power what r cannot. */
+const gains = (role: Oid) => sql`EXISTS (
+      SELECT FROM pg_roles AS g
+      WHERE pg_has_role(${role}, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+        AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+             OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+             OR starts_with(g.rolname, 'pg_')
+             OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                 AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+    )`;

@@ -1,0 +1,96 @@
+/**
+ * Who has recorded what: said by the server, whoever writes the row.
+ */
+import { anyOf, conditions } from '../../sql/conditions.ts';
+import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
+import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
+import { sql, text } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
+import { storedValue } from '../plan/settings.ts';
+
+/**
+ * Signs a record with the name of the role that writes it, and says whether it is acted on
+ *
+ * It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded. Who is
+ * none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless who names one
+ * may grant that role alone.
+ */
+export function sign_record(): Trigger {
+  return sql`
+    DECLARE
+      v_super boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+    BEGIN
+      IF v_super AND NEW.recorder IS NOT NULL THEN
+        RETURN NEW;
+      END IF;
+      NEW.recorder := current_user;
+      NEW.sqlstate := NULL;
+      NEW.roles := NULL;
+      NEW.made_in := ${thisDatabase};
+      NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
+      IF NEW.note IS NULL THEN
+        NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
+      END IF;
+      IF NEW.note IS NOT NULL THEN
+        NEW.sqlstate := ${text(sqlstates.invalid_parameter_value)};
+        RETURN NEW;
+      END IF;
+      IF NOT v_super OR NEW.section <> 'base_roles' THEN
+        NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
+      END IF;
+      NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+      IF NEW.note IS NOT NULL THEN
+        NEW.sqlstate := ${text(sqlstates.insufficient_privilege)};
+      END IF;
+      RETURN NEW;
+    END
+  `;
+}
+
+/**
+ * Why a definition of a reporting role, a setting or an attribute would be an error; null where it is none
+ *
+ * What a setting can be is for the server to say, and it has said so where the role has it: a call records what it has set.
+ */
+export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
+  return sql`
+    DECLARE
+      v_name text := ${resource} ->> 'name';
+      v_present text;
+      v_message text;
+    BEGIN
+      IF ${section} = 'read_access' THEN
+        PERFORM rolecall_internal.check_read_access(jsonb_build_array(${resource}));
+      ELSIF ${section} = 'settings' AND v_name = 'statement_timeout' THEN
+        v_present := current_setting(v_name);
+        PERFORM set_config(v_name, ${resource} ->> 'value', true);
+        PERFORM set_config(v_name, v_present, true);
+      ELSIF ${section} = 'settings'
+        AND NOT ${resource} @> '{"name": "default_transaction_read_only", "value": "on"}'
+        AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array')
+        AND NOT EXISTS (
+          SELECT FROM pg_db_role_setting AS s
+          WHERE s.setrole = to_regrole(quote_ident(${resource} ->> 'role'))::oid
+            AND s.setdatabase = CASE WHEN ${resource} ? 'here' THEN ${thisDatabase} ELSE 0 END
+            AND v_name || '=' || (
+              ${storedValue(sql`${resource} -> 'value'`)}
+            ) = ANY (s.setconfig)
+        )
+      THEN
+        RETURN 'no call records such a setting';
+      ELSIF ${section} = 'roles' AND EXISTS (
+        SELECT FROM (VALUES (${resource} -> 'initial'), (${resource} -> 'attributes')) AS g(given)
+        WHERE (g.given ->> 'connection_limit')::integer < -1
+          OR rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+      ) THEN
+        RETURN 'no call records such an attribute';
+      END IF;
+      RETURN NULL;
+    EXCEPTION
+      WHEN ${anyOf([errorClasses.data_exception])}
+        OR ${conditions('invalid_name', 'reserved_name', 'invalid_schema_name')} THEN
+        GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
+        RETURN v_message;
+    END
+  `;
+}

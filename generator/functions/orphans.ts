@@ -1,0 +1,45 @@
+import type { Table, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Lists the reporting roles of databases of this cluster that no longer exist
+ *
+ * DROP DATABASE leaves roles behind: shadow databases and databases for tests leave two each, where they are provisioned.
+ * What was recorded is dropped along, so a reporting role is known by what it is: a login without any power that is a
+ * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
+ * those that go with a database. A login that somebody has made so, or that has set them for itself, is taken for one.
+ *
+ * Users and base roles are not listed: nothing tells them from roles that somebody else has made.
+ *
+ * It changes nothing, and works in a READ ONLY transaction and on a standby.
+ *
+ * @group keeping
+ * @returns `database` is what the name of the role says, and null where that is not known; `remedy` drops the role
+ * @example SELECT role, database, remedy FROM rolecall.orphans();
+ * @volatility stable
+ */
+export function orphans(): Table<{ role: Text; database: Text; remedy: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
+        FROM pg_roles AS r
+        JOIN pg_db_role_setting AS s ON s.setrole = r.oid AND s.setdatabase = 0
+        CROSS JOIN LATERAL (
+          SELECT r.rolname::text, regexp_replace(r.rolname::text, '_(reporting|raw)$', '')
+        ) AS n(role, database)
+        WHERE r.rolcanlogin
+          AND NOT (r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls)
+          AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+          AND EXISTS (SELECT FROM unnest(s.setconfig) AS c(setting) WHERE starts_with(c.setting, 'search_path='))
+          AND NOT EXISTS (SELECT FROM pg_db_role_setting AS o WHERE o.setrole = r.oid AND o.setdatabase <> 0)
+          AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
+          AND NOT EXISTS (
+            SELECT FROM pg_shdepend AS d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
+              AND d.classid <> 'pg_auth_members'::regclass
+          )
+          AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
+        ORDER BY n.role COLLATE "C";
+    END
+  `;
+}

@@ -1,0 +1,68 @@
+/**
+ * `make test-citus`: rolecall on a Citus cluster. CITUS_URL is a superuser's connection to a fresh database on its
+ * coordinator that has the extension citus, and workers; roles beginning with citus_test_ are made and dropped there.
+ */
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import pg from 'pg';
+import { install } from '../../package/index.ts';
+
+const url = process.env.CITUS_URL;
+if (!url) throw new Error('CITUS_URL must name a database on the coordinator of a Citus cluster');
+const admin = new pg.Client(url);
+const roles = ['citus_test_ann', 'citus_test_reports'];
+
+/** What a query gives on each worker. */
+async function onWorkers(query: string): Promise<unknown[]> {
+  const { rows } = await admin.query<{ success: boolean; result: string }>(
+    'SELECT success, result FROM run_command_on_workers($1)',
+    [query],
+  );
+  assert.ok(rows.length > 0 && rows.every(({ success }) => success), JSON.stringify(rows));
+  return [...new Set(rows.map(({ result }) => result))];
+}
+
+before(async () => {
+  await admin.connect();
+  await install(admin);
+  await admin.query(`CREATE TABLE citus_test (id int PRIMARY KEY); CREATE TABLE citus_test_token (id int PRIMARY KEY)`);
+  for (const table of ['citus_test', 'citus_test_token'])
+    await admin.query('SELECT create_distributed_table($1, $2)', [table, 'id']);
+});
+
+after(async () => {
+  await admin.query('DROP TABLE citus_test, citus_test_token');
+  for (const role of roles) await admin.query('SELECT rolecall.remove_user($1, drop_owned => true)', [role]);
+  await admin.end();
+});
+
+test('a user is the same on all nodes, made by many at once', async () => {
+  const clients = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const client = new pg.Client(url);
+      await client.connect();
+      return client;
+    }),
+  );
+  const call = "SELECT rolecall.create_user_with_grants('citus_test_ann', 'secret', NULL)";
+  await Promise.all(clients.map((client) => client.query(call)));
+  await Promise.all(clients.map((client) => client.end()));
+  const verifier = "SELECT rolpassword FROM pg_authid WHERE rolname = 'citus_test_ann'";
+  const { rows } = await admin.query<{ rolpassword: string }>(verifier);
+  assert.deepEqual(await onWorkers(verifier), [rows[0]?.rolpassword]);
+  assert.equal((await admin.query(call)).rowCount, 0);
+});
+
+test('a withheld table is withheld, its shards on the workers too', async () => {
+  await admin.query(
+    "SELECT rolecall.provision_reporting_role('citus_test_reports', ARRAY['public'], ARRAY['citus_test_token'])",
+  );
+  const readable = (table: string) => `SELECT has_table_privilege('citus_test_reports', '${table}', 'SELECT')`;
+  assert.deepEqual(await onWorkers(readable('citus_test')), ['t']);
+  assert.deepEqual(await onWorkers(readable('citus_test_token')), ['f']);
+  const { rows } = await admin.query<{ result: string }>(
+    `SELECT DISTINCT result FROM run_command_on_shards('citus_test_token', $$${readable('%s')}$$)`,
+  );
+  assert.deepEqual(rows, [{ result: 'f' }]);
+  assert.equal((await admin.query('SELECT FROM rolecall.drift()')).rowCount, 0);
+});

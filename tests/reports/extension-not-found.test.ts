@@ -1,0 +1,22 @@
+/**
+ * A search_path without the schema of an extension: citext compares as text does, silently, and unaccent() is not found.
+ * scaleway/docs-content#3669, patr-cloud/patr#285
+ */
+import assert from 'node:assert/strict';
+import { report } from '../support/report.ts';
+
+report('the search_path of a reporting role ends with the schemas of extensions', async (place) => {
+  const { admin, rows } = place;
+  await admin.query(`CREATE EXTENSION citext; CREATE EXTENSION unaccent; CREATE SCHEMA mart;
+    CREATE TABLE mart.customers (email citext); INSERT INTO mart.customers VALUES ('Bob@x.org');
+    SELECT rolecall.provision_reporting_role('mart_reports', '{mart}');
+    SELECT rolecall.set_password('mart_reports', 'mart_reports')`);
+  const found = `SELECT count(*)::int AS found FROM customers WHERE email = 'bob@x.org' AND unaccent('é') = 'e'`;
+  assert.deepEqual(await rows(found, await place.login('mart_reports')), [{ found: 1 }]);
+
+  await admin.query(`SELECT rolecall.provision_reporting_role('mart_reports', '{mart}', search_path => '{mart,pg_temp}');
+    SELECT rolecall.set_password('mart_reports', 'mart_reports')`);
+  assert.deepEqual(await rows('SHOW search_path', await place.login('mart_reports')), [
+    { search_path: 'mart, pg_temp' },
+  ]);
+});

@@ -1,0 +1,26 @@
+/**
+ * A dry run plans what the caller may not do.
+ * larskanis/pg-ldap-sync#55
+ */
+import assert from 'node:assert/strict';
+import { report } from '../support/report.ts';
+
+report('a dry run says what the caller lacks', async (place) => {
+  const { admin, rows } = place;
+  await admin.query(
+    `CREATE ROLE op LOGIN PASSWORD 'op'; CREATE ROLE u; CREATE ROLE g; SELECT rolecall.create_base_roles(); SELECT rolecall.add_operator('op')`,
+  );
+  const op = await place.login('op');
+  for (const call of [
+    `create_user('new', NULL`,
+    `grant_role('g', 'u'`,
+    `set_password('u', 'x'`,
+    `create_client_role('c'`,
+  ]) {
+    const steps = await rows<{ note: string | null }>(`SELECT note FROM rolecall.${call}, dry_run => true)`, op);
+    assert.ok(
+      steps.some(({ note }) => /the caller lacks /.test(note ?? '')),
+      call,
+    );
+  }
+});
