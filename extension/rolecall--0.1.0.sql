@@ -3290,7 +3290,9 @@ BEGIN
              ) END) AS oid
       FROM part AS p
       LEFT JOIN pg_attribute AS a
-        ON a.attrelid = to_regclass(quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2]))
+        ON a.attrelid = rolecall_internal.object_oid(
+             p.kind, 'one', quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2])
+           )
           AND a.attname = p.parts[3]
       WHERE p.parts IS NULL OR a.attnum IS NOT NULL
     ),
@@ -6139,6 +6141,47 @@ COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
   IS 'Says which withheld names match nothing now, and where one would in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/granting/object_in_schema.sql
+CREATE FUNCTION rolecall_internal.object_in_schema(kind text, name text) RETURNS oid
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $object_in_schema$
+DECLARE
+  v_name text := CASE object_in_schema.kind WHEN 'function' THEN split_part(object_in_schema.name, '(', 1)
+                   ELSE object_in_schema.name END;
+  v_parts text[] := CASE
+    WHEN v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN parse_ident(v_name)
+  END;
+  v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
+BEGIN
+  -- As the server writes it what is in pg_catalog has no schema.
+  IF v_parts[2] IS NULL AND object_in_schema.kind = 'type' THEN
+    RETURN to_regtype(object_in_schema.name);
+  ELSIF object_in_schema.kind = 'function' AND (v_parts[2] IS NULL OR has_schema_privilege(v_schema, 'USAGE')) THEN
+    RETURN to_regprocedure(object_in_schema.name);
+  END IF;
+  RETURN CASE object_in_schema.kind
+    WHEN 'type' THEN (
+      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+    )
+    WHEN 'function' THEN (
+      SELECT p.oid FROM pg_proc AS p
+      WHERE p.pronamespace = v_schema AND p.proname = v_parts[2] AND p.oid::regprocedure::text = object_in_schema.name
+    )
+    ELSE (
+      SELECT c.oid FROM pg_class AS c
+      WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
+        AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+    )
+  END;
+END
+$object_in_schema$;
+
+COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
+  IS 'The oid of what a name as in SQL means; null where there is none. The server''s own casts fail for who may not '
+     'use the schema';
+REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;
+
 -- sql/5-internal/granting/object_oid.sql
 CREATE FUNCTION rolecall_internal.object_oid(kind text, means text, name text) RETURNS oid
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6147,15 +6190,8 @@ AS $object_oid$
 BEGIN
   IF object_oid.means <> 'one' THEN
     RETURN to_regnamespace(quote_ident(object_oid.name));
-  ELSIF object_oid.kind IN ('table', 'sequence', 'column') THEN
-    RETURN (
-      SELECT c.oid FROM pg_class AS c
-      WHERE c.oid = to_regclass(object_oid.name) AND (c.relkind = 'S') = (object_oid.kind = 'sequence')
-    );
-  ELSIF object_oid.kind = 'function' THEN
-    RETURN to_regprocedure(object_oid.name);
-  ELSIF object_oid.kind = 'type' THEN
-    RETURN to_regtype(object_oid.name);
+  ELSIF object_oid.kind IN ('table', 'sequence', 'column', 'function', 'type') THEN
+    RETURN rolecall_internal.object_in_schema(object_oid.kind, object_oid.name);
   END IF;
   RETURN CASE object_oid.kind
     WHEN 'database' THEN (
@@ -8885,7 +8921,8 @@ BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', rolecall_internal.role_definitions(policy_of.state),
     'schemas', (
-      SELECT jsonb_object_agg(s ->> 'name', s - 'name') FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
+      SELECT jsonb_object_agg(s ->> 'name', s - 'name' - 'recorded')
+      FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
     ),
     'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
     'base_roles', (

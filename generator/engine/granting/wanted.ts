@@ -4,6 +4,7 @@
 import { kindList } from '../../model/kinds.ts';
 import type { Jsonb, Oid, Oids, Returns, Table, Text, WantedPrivileges } from '../../model/types.ts';
 import { raw, sql, text } from '../../sql/template.ts';
+import { isName } from '../document/names.ts';
 import { belongings } from '../reading/withheld.ts';
 
 /**
@@ -45,6 +46,45 @@ export function wanted_privileges(resources: Jsonb): Returns<WantedPrivileges> {
   `;
 }
 
+/**
+ * The oid of what a name as in SQL means; null where there is none. The server's own casts fail for who may not use the schema
+ * @volatility stable
+ * @probes
+ */
+export function object_in_schema(kind: Text, name: Text): Returns<Oid> {
+  return sql`
+    DECLARE
+      v_name text := CASE ${kind} WHEN 'function' THEN split_part(${name}, '(', 1)
+                       ELSE ${name} END;
+      v_parts text[] := CASE
+        WHEN ${isName(sql`v_name`)} THEN parse_ident(v_name)
+      END;
+      v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
+    BEGIN
+      -- As the server writes it what is in pg_catalog has no schema.
+      IF v_parts[2] IS NULL AND ${kind} = 'type' THEN
+        RETURN to_regtype(${name});
+      ELSIF ${kind} = 'function' AND (v_parts[2] IS NULL OR has_schema_privilege(v_schema, 'USAGE')) THEN
+        RETURN to_regprocedure(${name});
+      END IF;
+      RETURN CASE ${kind}
+        WHEN 'type' THEN (
+          SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+        )
+        WHEN 'function' THEN (
+          SELECT p.oid FROM pg_proc AS p
+          WHERE p.pronamespace = v_schema AND p.proname = v_parts[2] AND p.oid::regprocedure::text = ${name}
+        )
+        ELSE (
+          SELECT c.oid FROM pg_class AS c
+          WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
+            AND (c.relkind = 'S') = (${kind} = 'sequence')
+        )
+      END;
+    END
+  `;
+}
+
 /** Kinds with a plain name: the expression of a name in their catalogs, without its quotes. */
 const plain = kindList.filter(([, { qualified }]) => qualified === undefined);
 
@@ -58,15 +98,8 @@ export function object_oid(kind: Text, means: Text, name: Text): Returns<Oid> {
     BEGIN
       IF ${means} <> 'one' THEN
         RETURN to_regnamespace(quote_ident(${name}));
-      ELSIF ${kind} IN ('table', 'sequence', 'column') THEN
-        RETURN (
-          SELECT c.oid FROM pg_class AS c
-          WHERE c.oid = to_regclass(${name}) AND (c.relkind = 'S') = (${kind} = 'sequence')
-        );
-      ELSIF ${kind} = 'function' THEN
-        RETURN to_regprocedure(${name});
-      ELSIF ${kind} = 'type' THEN
-        RETURN to_regtype(${name});
+      ELSIF ${kind} IN ('table', 'sequence', 'column', 'function', 'type') THEN
+        RETURN rolecall_internal.object_in_schema(${kind}, ${name});
       END IF;
       RETURN CASE ${kind}
         ${plain.map(
@@ -113,7 +146,9 @@ export function excepted_objects(
                  ) END) AS oid
           FROM part AS p
           LEFT JOIN pg_attribute AS a
-            ON a.attrelid = to_regclass(quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2]))
+            ON a.attrelid = rolecall_internal.object_oid(
+                 p.kind, 'one', quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2])
+               )
               AND a.attname = p.parts[3]
           WHERE p.parts IS NULL OR a.attnum IS NOT NULL
         ),

@@ -2,8 +2,9 @@
  * A desired state as a policy: the way back. What calls have established and what is in the catalogs are both a desired
  * state first, so that there is one notation.
  */
+import { recordedMark } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 
 /**
  * The policy that a desired state is
@@ -15,7 +16,8 @@ export function policy_of(state: Jsonb): Returns<Jsonb> {
       RETURN jsonb_strip_nulls(jsonb_build_object(
         'roles', rolecall_internal.role_definitions(${state}),
         'schemas', (
-          SELECT jsonb_object_agg(s ->> 'name', s - 'name') FROM jsonb_array_elements(${state} -> 'schemas') AS s
+          SELECT jsonb_object_agg(s ->> 'name', s - 'name' - ${text(recordedMark)})
+          FROM jsonb_array_elements(${state} -> 'schemas') AS s
         ),
         'privileges', rolecall_internal.privilege_entries(${state} -> 'privileges'),
         'base_roles', (

@@ -3,13 +3,10 @@
  */
 import { jsonLiteral, privilegesOfKinds, targets } from '../../model/kinds.ts';
 import type { Bool, Jsonb, Returns, Table, Text } from '../../model/types.ts';
-import { raw, sql, type Sql } from '../../sql/template.ts';
+import { sql } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { isName } from '../document/names.ts';
 import { list, object, step } from './shape.ts';
-
-/** A name as in SQL: one or more identifiers with dots between. */
-const identifier = `("([^"]|"")+"|[^\\W\\d][\\w$]*)`;
-export const isName = (value: Sql): Sql => sql`${value} ~ '^${raw(identifier)}([.]${raw(identifier)})*$'`;
 
 /** What is after \`on\`, as data: the kind of object, and whether one is meant, all in a schema, or future ones. */
 export const targetData = jsonLiteral(targets);

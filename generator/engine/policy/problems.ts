@@ -6,8 +6,8 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Nothing, Table, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
-import { isProtected } from '../document/names.ts';
-import { isName, targetData } from './entries.ts';
+import { isName, isProtected } from '../document/names.ts';
+import { targetData } from './entries.ts';
 import { list, object, plainPath, step } from './shape.ts';
 
 const invalid = text(sqlstates.invalid_parameter_value);

@@ -26,7 +26,9 @@ BEGIN
              ) END) AS oid
       FROM part AS p
       LEFT JOIN pg_attribute AS a
-        ON a.attrelid = to_regclass(quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2]))
+        ON a.attrelid = rolecall_internal.object_oid(
+             p.kind, 'one', quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2])
+           )
           AND a.attname = p.parts[3]
       WHERE p.parts IS NULL OR a.attnum IS NOT NULL
     ),

@@ -7,15 +7,8 @@ AS $object_oid$
 BEGIN
   IF object_oid.means <> 'one' THEN
     RETURN to_regnamespace(quote_ident(object_oid.name));
-  ELSIF object_oid.kind IN ('table', 'sequence', 'column') THEN
-    RETURN (
-      SELECT c.oid FROM pg_class AS c
-      WHERE c.oid = to_regclass(object_oid.name) AND (c.relkind = 'S') = (object_oid.kind = 'sequence')
-    );
-  ELSIF object_oid.kind = 'function' THEN
-    RETURN to_regprocedure(object_oid.name);
-  ELSIF object_oid.kind = 'type' THEN
-    RETURN to_regtype(object_oid.name);
+  ELSIF object_oid.kind IN ('table', 'sequence', 'column', 'function', 'type') THEN
+    RETURN rolecall_internal.object_in_schema(object_oid.kind, object_oid.name);
   END IF;
   RETURN CASE object_oid.kind
     WHEN 'database' THEN (

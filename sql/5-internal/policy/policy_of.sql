@@ -8,7 +8,8 @@ BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', rolecall_internal.role_definitions(policy_of.state),
     'schemas', (
-      SELECT jsonb_object_agg(s ->> 'name', s - 'name') FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
+      SELECT jsonb_object_agg(s ->> 'name', s - 'name' - 'recorded')
+      FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
     ),
     'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
     'base_roles', (
