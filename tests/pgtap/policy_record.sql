@@ -1,6 +1,6 @@
 -- What is remembered of a policy, and who acts on it: rows of the record can have come from anybody who may write there.
 BEGIN;
-SELECT plan(14);
+SELECT plan(15);
 
 CREATE SCHEMA t_shop;
 CREATE TABLE t_shop.item (id integer);
@@ -54,6 +54,8 @@ SELECT count(*) FROM rolecall.converge();
 SELECT is(
   (SELECT rolconnlimit || array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 't_team'), '3work_mem=8MB', 'so they come back'
 );
+SELECT count(*) FROM rolecall.apply((SELECT policy FROM own), 'adopt');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'a superuser that applies the same policy takes it over');
 
 -- What it could not do itself.
 
@@ -80,7 +82,7 @@ SELECT results_eq(
     WHERE recorder = 't_op' AND key ->> 0 IN ('t_spy', 't_shop', 't_app') AND resource IS NOT NULL GROUP BY 1$$,
   $$VALUES ('42501', 4::bigint)$$, 'all of it is refused'
 );
-DELETE FROM rolecall_internal.resource WHERE recorder = 't_op';
+DELETE FROM rolecall_internal.resource WHERE recorder = 't_op' AND key ->> 0 IN ('t_spy', 't_shop', 't_app');
 
 -- What no call writes.
 
