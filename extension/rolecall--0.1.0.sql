@@ -2012,7 +2012,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_takers.sql
--- Before 16 that is besides whoever may create roles.
+-- Before PostgreSQL 16 that includes whoever may create roles.
 CREATE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2060,7 +2060,7 @@ END
 $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
-  IS 'Who can take on a reporting role, an administrator or an operator, or administers it';
+  IS 'Who can become a reporting role, an administrator or an operator, or administers it';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_withheld.sql
@@ -2787,7 +2787,7 @@ END
 $check_user$;
 
 COMMENT ON FUNCTION rolecall_internal.check_user(text)
-  IS 'Refuses to lock or unlock what is no user: a reporting role, which logs in by definition, and a group role';
+  IS 'Refuses to lock or unlock a reporting role, which logs in by definition, or a group role';
 REVOKE ALL ON FUNCTION rolecall_internal.check_user(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_watch.sql
@@ -2822,7 +2822,7 @@ END
 $check_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
-  IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
+  IS 'Refuses to start or stop watching new tables where the caller is not a superuser, or where it would not be safe';
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/document/check_writable.sql
@@ -3137,7 +3137,8 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid;
+    -- Before 15 a role of the server itself has a row about no object.
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 
@@ -3505,8 +3506,7 @@ END
 $forget_earlier$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of a name: it went with that role, or is that role''s under '
-     'another name';
+  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_role.sql
@@ -5084,10 +5084,10 @@ COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/record/lacking_right.sql
--- A superuser can do everything. Others record what their calls have just done, so the roles are there, and theirs to
--- change or to grant; and who owns a schema, or the database, decides who reads what is in it. What a policy says of
--- privileges and owners names objects that others can own by the time it is acted on, and belongs together with what
--- it says that there is not: it holds for who said it alone.
+-- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
+-- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
+-- privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
+-- are named, and others can own them by the time of the call.
 CREATE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -5170,8 +5170,8 @@ COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/left_by_drop_owned.sql
--- It revokes what the owner granted, where whoever runs it has the rights of the owner, else what that role itself
--- granted. By the caller, or else by somebody with the rights of every owner.
+-- DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what
+-- whoever runs it granted. It is run by the caller, or by somebody who has the rights of every owner.
 CREATE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid, by_caller boolean)
 RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5541,8 +5541,7 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/misdefinition.sql
--- What a setting can be is for the server to say, and it has said so where the role has it: a call records what it has
--- set.
+-- The server knows what a setting can be: a call records what it has set, so the role has it.
 CREATE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5596,7 +5595,8 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting or an attribute would be an error; null where it is none';
+  IS 'Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it '
+     'would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/misshape.sql
@@ -5647,7 +5647,7 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why a row is none that a call writes; null where it is one';
+  IS 'Why no call can have written a row; null where one can';
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
@@ -6545,8 +6545,8 @@ END
 $pinned_by$;
 
 COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
-  IS 'The extension that has a function run as its owner for everybody, with names that the role cannot put other '
-     'objects under; null: none, or one that somebody who is no superuser could have changed';
+  IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
+     'is not a superuser could have changed the function';
 REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/places.sql
@@ -6814,11 +6814,15 @@ BEGIN
       SELECT (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.member_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.role_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
     WHERE NOT o.super
@@ -8213,8 +8217,8 @@ END
 $plan_regrants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
-  IS 'The grants that keep what others have from a role that goes; where that is not asked for, or the caller cannot '
-     'make one, it is skipped, and says what somebody loses';
+  IS 'The grants that give others again what they have from a role that is removed. A grant that is not asked for, or '
+     'that the caller cannot make, is skipped: it says what somebody loses';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_regrants(oid, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_removal.sql
@@ -9490,8 +9494,8 @@ END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
-  IS 'Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator '
-     'give it, and has not got that; nulls where there is nobody';
+  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
+     'role, and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/granting/privilege_differences.sql
@@ -10158,8 +10162,8 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
 -- sql/5-internal/record/recorded_name.sql
--- A record that is not acted on does not count, and that is said: the name is an earlier one, or the usual one.
--- Strictly, it is an error.
+-- A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is
+-- an error.
 CREATE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -10260,9 +10264,9 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
 -- sql/5-internal/record/refusal.sql
--- What a role recorded that could not do it is still acted on where that role makes the call. A record belongs to the
--- roles that had the names: not to one that somebody has created since, nor to one that is called otherwise by now.
--- What comes from another database, as a dump does, belongs to the names.
+-- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
+-- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
+-- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
 CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -10645,6 +10649,7 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/record/renew_records.sql
+-- A superuser's call keeps who has recorded each; another caller signs them anew.
 CREATE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -10678,8 +10683,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
-  IS 'Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it '
-     'stays';
+  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
@@ -11454,9 +11458,9 @@ COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/sign_record.sql
--- It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded.
--- Who is none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless
--- who names one may grant that role alone.
+-- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
+-- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
+-- where the writer is not a superuser.
 CREATE FUNCTION rolecall_internal.sign_record() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -11801,7 +11805,7 @@ COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[],
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/taking.sql
--- A role that owns something would not only be cleared of privileges: then somebody is to decide that.
+-- Null also where the role owns something: DROP OWNED would drop it, and somebody has to decide that.
 CREATE FUNCTION rolecall_internal.taking(removal rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -11826,8 +11830,8 @@ END
 $taking$;
 
 COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
-  IS 'What gives the caller the rights that DROP OWNED takes, where it may grant itself the role; null where it has '
-     'them or must not';
+  IS 'The GRANT that gives the caller the rights that DROP OWNED requires; null where it has them, or may not grant '
+     'itself the role';
 REVOKE ALL ON FUNCTION rolecall_internal.taking(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/policy/target_problems.sql
@@ -11971,7 +11975,7 @@ END
 $untrusted_owners$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
-  IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
+  IS 'What the trigger uses that belongs to a role that is not a superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
 -- sql/5-internal/policy/usual_attributes.sql
@@ -12553,7 +12557,7 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/withhold_powers.sql
--- Reading and writing of tables is no power here: who may grant a role says who is to have that.
+-- Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
 CREATE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -12583,7 +12587,7 @@ END
 $withhold_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
-  IS 'Memberships to grant, without those by which somebody would gain a power of the granted role; these are skipped';
+  IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
 REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql

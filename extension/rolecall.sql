@@ -9,6 +9,7 @@
 DO $rolecall_plain$
 DECLARE
   v_path CONSTANT text := pg_catalog.current_setting('search_path');
+  v_messages CONSTANT text := pg_catalog.current_setting('client_min_messages');
   v_types oid[];
   v_granted text[];
   v_grants text[];
@@ -67,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script ed110ddb4ef6151e92c76fe53d7c9578f4a30ada70b3fb092e8206869527b1d8'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 32e189a51f5f35549bb1d9419aed94134b769a66febef56fc83c23b5af46969f'
     AND 322 <= (
       SELECT count(*)
       FROM (
@@ -83,6 +84,8 @@ BEGIN
     RETURN;
   END IF;
 
+  -- What is there already is no news.
+  PERFORM set_config('client_min_messages', 'warning', true);
   -- What was granted on what is made anew.
   SELECT array_agg(g.name), array_agg(g.statement) INTO v_granted, v_grants
   FROM (
@@ -2843,7 +2846,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
   IS 'Privileges on tables and sequences beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
--- Before 16 that is besides whoever may create roles.
+-- Before PostgreSQL 16 that includes whoever may create roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2891,7 +2894,7 @@ END
 $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
-  IS 'Who can take on a reporting role, an administrator or an operator, or administers it';
+  IS 'Who can become a reporting role, an administrator or an operator, or administers it';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS jsonb
@@ -3597,7 +3600,7 @@ END
 $check_user$;
 
 COMMENT ON FUNCTION rolecall_internal.check_user(text)
-  IS 'Refuses to lock or unlock what is no user: a reporting role, which logs in by definition, and a group role';
+  IS 'Refuses to lock or unlock a reporting role, which logs in by definition, or a group role';
 REVOKE ALL ON FUNCTION rolecall_internal.check_user(text) FROM PUBLIC;
 
 -- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
@@ -3631,7 +3634,7 @@ END
 $check_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
-  IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
+  IS 'Refuses to start or stop watching new tables where the caller is not a superuser, or where it would not be safe';
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_writable(detail text) RETURNS void
@@ -3940,7 +3943,8 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid;
+    -- Before 15 a role of the server itself has a row about no object.
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 
@@ -4299,8 +4303,7 @@ END
 $forget_earlier$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of a name: it went with that role, or is that role''s under '
-     'another name';
+  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
@@ -5837,10 +5840,10 @@ COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
   IS 'What the caller lacks for a change, in words; null: nothing that can be seen';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
 
--- A superuser can do everything. Others record what their calls have just done, so the roles are there, and theirs to
--- change or to grant; and who owns a schema, or the database, decides who reads what is in it. What a policy says of
--- privileges and owners names objects that others can own by the time it is acted on, and belongs together with what
--- it says that there is not: it holds for who said it alone.
+-- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
+-- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
+-- privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
+-- are named, and others can own them by the time of the call.
 CREATE OR REPLACE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -5921,8 +5924,8 @@ COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
   IS 'Whether whoever is a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
--- It revokes what the owner granted, where whoever runs it has the rights of the owner, else what that role itself
--- granted. By the caller, or else by somebody with the rights of every owner.
+-- DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what
+-- whoever runs it granted. It is run by the caller, or by somebody who has the rights of every owner.
 CREATE OR REPLACE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid, by_caller boolean)
 RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6281,8 +6284,7 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
   IS 'The memberships that end with a role, in words; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
--- What a setting can be is for the server to say, and it has said so where the role has it: a call records what it has
--- set.
+-- The server knows what a setting can be: a call records what it has set, so the role has it.
 CREATE OR REPLACE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6336,7 +6338,8 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting or an attribute would be an error; null where it is none';
+  IS 'Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it '
+     'would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb) RETURNS text
@@ -6386,7 +6389,7 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why a row is none that a call writes; null where it is one';
+  IS 'Why no call can have written a row; null where one can';
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
 
 -- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
@@ -7262,8 +7265,8 @@ END
 $pinned_by$;
 
 COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
-  IS 'The extension that has a function run as its owner for everybody, with names that the role cannot put other '
-     'objects under; null: none, or one that somebody who is no superuser could have changed';
+  IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
+     'is not a superuser could have changed the function';
 REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
@@ -7527,11 +7530,15 @@ BEGIN
       SELECT (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.member_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.role_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
     WHERE NOT o.super
@@ -8902,8 +8909,8 @@ END
 $plan_regrants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
-  IS 'The grants that keep what others have from a role that goes; where that is not asked for, or the caller cannot '
-     'make one, it is skipped, and says what somebody loses';
+  IS 'The grants that give others again what they have from a role that is removed. A grant that is not asked for, or '
+     'that the caller cannot make, is skipped: it says what somebody loses';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_regrants(oid, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_removal(role_name text, reassign_to text, drops boolean, terminates boolean)
@@ -10151,8 +10158,8 @@ END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
-  IS 'Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator '
-     'give it, and has not got that; nulls where there is nobody';
+  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
+     'role, and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 
 -- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and not on
@@ -10805,8 +10812,8 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
      'caller adds that afresh';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
--- A record that is not acted on does not count, and that is said: the name is an earlier one, or the usual one.
--- Strictly, it is an error.
+-- A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is
+-- an error.
 CREATE OR REPLACE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -10904,9 +10911,9 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
--- What a role recorded that could not do it is still acted on where that role makes the call. A record belongs to the
--- roles that had the names: not to one that somebody has created since, nor to one that is called otherwise by now.
--- What comes from another database, as a dump does, belongs to the names.
+-- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
+-- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
+-- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
 CREATE OR REPLACE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -11279,6 +11286,7 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
+-- A superuser's call keeps who has recorded each; another caller signs them anew.
 CREATE OR REPLACE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -11312,8 +11320,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
-  IS 'Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it '
-     'stays';
+  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
@@ -12068,9 +12075,9 @@ COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
   IS 'Keys that are unknown or missing, and values of a wrong type';
 REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
 
--- It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded.
--- Who is none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless
--- who names one may grant that role alone.
+-- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
+-- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
+-- where the writer is not a superuser.
 CREATE OR REPLACE FUNCTION rolecall_internal.sign_record() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -12405,7 +12412,7 @@ COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[],
   IS 'The tables of the groups with these numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
--- A role that owns something would not only be cleared of privileges: then somebody is to decide that.
+-- Null also where the role owns something: DROP OWNED would drop it, and somebody has to decide that.
 CREATE OR REPLACE FUNCTION rolecall_internal.taking(removal rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -12430,8 +12437,8 @@ END
 $taking$;
 
 COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
-  IS 'What gives the caller the rights that DROP OWNED takes, where it may grant itself the role; null where it has '
-     'them or must not';
+  IS 'The GRANT that gives the caller the rights that DROP OWNED requires; null where it has them, or may not grant '
+     'itself the role';
 REVOKE ALL ON FUNCTION rolecall_internal.taking(rolecall_internal.change) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.target_problems(policy jsonb)
@@ -12572,7 +12579,7 @@ END
 $untrusted_owners$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
-  IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
+  IS 'What the trigger uses that belongs to a role that is not a superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.usual_attributes() RETURNS jsonb
@@ -13139,7 +13146,7 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
      'names it, or what it belongs to, as it is called now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
--- Reading and writing of tables is no power here: who may grant a role says who is to have that.
+-- Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
 CREATE OR REPLACE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13169,7 +13176,7 @@ END
 $withhold_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
-  IS 'Memberships to grant, without those by which somebody would gain a power of the granted role; these are skipped';
+  IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
 REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
 
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
@@ -15086,7 +15093,8 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script ed110ddb4ef6151e92c76fe53d7c9578f4a30ada70b3fb092e8206869527b1d8';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 32e189a51f5f35549bb1d9419aed94134b769a66febef56fc83c23b5af46969f';
+  PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
 $rolecall_plain$;

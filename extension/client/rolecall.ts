@@ -123,9 +123,9 @@ export class Rolecall {
    * calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on the database
    * to create schemas, and membership in the owner of a table to grant privileges on it.
    *
-   * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
-   * caller. The server signs each row with the role that writes it, and nobody acts on more than that role could do itself when it
-   * wrote it; but an operator can have everything forgotten. `drift()` shows what `converge()` would do.
+   * Those tables say what a later `converge()` restores and what the base roles are called, also where a superuser is the
+   * caller. A trigger signs each row with the role that writes it, and no call acts on more than that role could do itself when
+   * it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
    *
    * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
    *
@@ -193,15 +193,17 @@ export class Rolecall {
    * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
    * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
    *
-   * Of a reporting role, of a role with BYPASSRLS and of an operator it says too who can become it or administers it, and of a
-   * reporting role who owns, or may create objects in, a schema of its search_path.
+   * For a reporting role, a role with BYPASSRLS and an operator it also lists who can become it or administers it. For a
+   * reporting role it lists who owns a schema of its search_path or may create objects in one, and the publications that send
+   * the secret of its password.
    *
    * A row says how serious it is:
    *
    * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
    * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
-   * * `info`: what the server lets every login do, and functions that an extension of a superuser has run as their owner for
-   *   everybody, with a search_path of schemas in which the role creates nothing and with the ACL that the extension gave them.
+   * * `info`: what the server lets every login do; members that a call has asked for; and functions that run as their owner for
+   *   everybody, where they belong to an extension of a superuser, with the ACL that it gave them and a search_path of schemas in
+   *   which the role creates nothing.
    *
    * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
    * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
@@ -254,9 +256,11 @@ export class Rolecall {
    * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
    * WARNING and a skipped row with 22023.
    *
-   * @returns one row per change; none where all is as asked for. What the caller may not do is a WARNING and a skipped row with 42501, a role that does not exist a NOTICE and a skipped row with 42704
+   * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
    * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
    * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
+   * @throws serialization_failure - other transactions kept changing the roles, or under REPEATABLE READ changed them since the snapshot
    */
   async converge(
     values: {
@@ -278,8 +282,8 @@ export class Rolecall {
    * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
    * row that has the statement for who can.
    *
-   * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
-   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is not given and is recorded by who could not grant the role
+   * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
+   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is null and the name recorded for it is not acted on
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create or change the roles
@@ -306,6 +310,7 @@ export class Rolecall {
    *
    * The server applies the settings of a role only to sessions that log in as that very role. So a user that
    * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
+   * It keeps that where the membership ends, or another client role follows: end it by ALTER ROLE ... RESET statement_timeout.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null
@@ -332,7 +337,7 @@ export class Rolecall {
    *
    * Raises a WARNING: the default passwords are known to everybody.
    *
-   * @returns one row per change; none where all is as asked for
+   * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws invalid_parameter_value - the two names are the same, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
@@ -361,7 +366,7 @@ export class Rolecall {
    * A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
    * password is hashed in the database before any statement is built from it.
    *
-   * @returns one row per change; none where all is as asked for
+   * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -388,7 +393,7 @@ export class Rolecall {
    *
    * Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
    *
-   * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
+   * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
@@ -426,8 +431,9 @@ export class Rolecall {
    * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
    * skipped row with 22023.
    *
-   * @returns one row per step, planned, or skipped where the caller may not make it; none where all is as asked for
+   * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
    * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
   async drift(): Promise<Step[]> {
@@ -498,7 +504,7 @@ export class Rolecall {
    * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
    * the other one is left alone.
    *
-   * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
+   * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
@@ -551,9 +557,8 @@ export class Rolecall {
    * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that may SET ROLE to
    * it still may.
    *
-   * Sessions are ended last. What ends them is not undone where the transaction is rolled back, and a user that connects again
-   * before the transaction is committed gets in: call once more then, which ends sessions that are there and changes nothing
-   * else.
+   * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
+   * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.
    *
    * @returns one row per step; none where the user is locked and has no sessions
    * @throws null_value_not_allowed - the name is null
@@ -580,9 +585,9 @@ export class Rolecall {
    * Lists the reporting roles of databases of this cluster that no longer exist
    *
    * DROP DATABASE leaves roles behind: shadow databases and databases for tests leave two each, where they are provisioned.
-   * What was recorded is dropped along, so a reporting role is known by what it is: a login without any power that is a
+   * The record goes with the database, so a reporting role is recognized by what it is: a login without any power that is a
    * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
-   * those that go with a database. A login that somebody has made so, or that has set them for itself, is taken for one.
+   * those that go with a database. Any other login of that kind is taken for one, so look before you run a remedy.
    *
    * Users and base roles are not listed: nothing tells them from roles that somebody else has made.
    *
@@ -623,8 +628,8 @@ export class Rolecall {
    * cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
    * role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
    * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects,
-   * and others than superusers who may create objects in a schema that the role searches. A NOTICE counts the tables of
-   * which row-level security leaves it nothing.
+   * the roles, other than superusers, that may create objects in a schema that it searches, and the publications that send
+   * the secret of its password in clear text. A NOTICE counts the tables of which row-level security leaves it nothing.
    *
    * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
    * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
@@ -636,12 +641,13 @@ export class Rolecall {
    *
    * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
    *
-   * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
+   * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
    * @throws null_value_not_allowed - a name is null
-   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or an entry of the list is not written as in SQL
+   * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
    * @throws invalid_schema_name - schema public does not exist
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
    */
   async provision_reporting_role(
@@ -672,11 +678,12 @@ export class Rolecall {
    *
    * Each role is what provision_reporting_role() creates.
    *
-   * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
+   * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
-   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
-   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or an entry of the list is not written as in SQL
+   * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
    * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
    */
   async provision_reporting_roles(
@@ -746,13 +753,14 @@ export class Rolecall {
    *
    * What the role had granted to others ends with it: privileges that it held WITH GRANT OPTION, and from PostgreSQL 16
    * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, each a row. What
-   * the caller cannot grant is an error that lists it, or with drop_owned a skipped row with 2BP01 and a WARNING; with
-   * drop_owned alone all of it is. Such a row says who loses what, and has the statement that gives it back.
+   * the caller cannot grant is an error that lists it or, with drop_owned, a WARNING and a skipped row with 2BP01. With
+   * drop_owned alone nothing is granted again, and each loss is such a row. It says who loses what, and has the statement
+   * that gives it back.
    *
    * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
-   * statement. A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
-   * the owner. Anything else that the role has been granted is in the way, and DETAIL has the REVOKE after SET ROLE for the
-   * role that can run it.
+   * statement. A caller that is not a superuser can revoke what it granted itself and, where it has the rights of the owner,
+   * what the owner granted. Anything else that the role has been granted is in the way: DETAIL has the REVOKE, after SET ROLE,
+   * for the role that can run it.
    *
    * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
    * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
@@ -769,9 +777,10 @@ export class Rolecall {
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws invalid_parameter_value - reassign_to is the role itself
    * @throws undefined_object - the role reassign_to does not exist
-   * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped, or others would lose what the role granted to them, or acts as its owner and would get a new one with more rights
+   * @throws dependent_objects_still_exist - something depends on the role that the call would not clear, or on what it would drop; others would lose what the role granted to them; or what acts as its owner would go to a role with more rights
    * @throws object_in_use - the role is the caller
    * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
+   * @throws serialization_failure - under REPEATABLE READ: the role was given something since the snapshot
    */
   async remove_user(
     values: {
@@ -843,8 +852,8 @@ export class Rolecall {
    * Returns the name of a base role in this database
    *
    * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
-   * and the default role is the anonymous one. A recorded name that is not acted on, because who
-   * recorded it could not grant that role, is a WARNING, and the name is the one before it.
+   * and the default role is the anonymous one. A recorded name is
+   * not used where the role that recorded it could not grant it: then a WARNING says so, and the name before it counts.
    *
    * @returns the name of the role; the role need not exist
    * @throws null_value_not_allowed - the key is null
@@ -869,7 +878,7 @@ export class Rolecall {
    * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
    * provisioned since the snapshot; that role's password is set by its next provisioning run.
    *
-   * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database; none where nothing was ever provisioned
+   * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
    * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
    * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
    * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
@@ -1030,11 +1039,12 @@ export class Rolecall {
   /**
    * Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
    *
-   * An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
-   * An operator of the extension is one row. What is in another database has its name only there; here it is the oid, for which
-   * `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
+   * `kind` says what an object is where the role owns it, and begins with `privileges on` where the role was granted some on it.
+   * An operator of the extension is one row. The name of what is in another database is known only there: here `object` is
+   * its oid, for which a query such as `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
    *
-   * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
+   * `remedy` is to be run in that database, by a superuser, or by who has the privileges of the role and of each owner whose
+   * grant it revokes. No remedy drops an object: what the
    * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
    * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
    * What begins with SET ROLE is for that role, or for a superuser: it granted what nobody else can revoke.
@@ -1043,7 +1053,7 @@ export class Rolecall {
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
-   * @returns one row per object, or for what is the same; none where nothing keeps the role from being dropped
+   * @returns one row per object, or for several that cannot be told apart here; none where nothing keeps the role from being dropped
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -1076,15 +1086,15 @@ export class Rolecall {
    * database's reporting roles say, in the transaction that makes the table.
    *
    * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
-   * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
-   * schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
-   * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run. The
-   * same holds for a column that is renamed; one that is added to a table of which other columns are withheld is readable
-   * at once.
+   * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. A
+   * reporting role can no longer read a table that is moved out of its schemas. A table that is renamed, or attached as a
+   * partition, may become a withheld one, but not a readable one: what was withheld under the old name stays withheld until
+   * the next provisioning run. The same holds for a column that is renamed. A column that is added to a table of which other
+   * columns are withheld is readable at once.
    *
    * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
-   * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
-   * shows the definitions of the reporting roles. Everything else in the schema stays closed.
+   * table. So while tables are watched, everybody has USAGE on the schema `rolecall_watch`, and SELECT on the view there
+   * that shows the definitions of the reporting roles. Nothing else of the extension is opened.
    *
    * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first. It needs
    * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
@@ -1092,12 +1102,12 @@ export class Rolecall {
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - enable is null
-   * @throws insufficient_privilege - the caller is no superuser
-   * @throws object_not_in_prerequisite_state - the schema, the view or the trigger's function belongs to a role that is no superuser, and could make superusers run its code; the hint says how to take them over
+   * @throws insufficient_privilege - the caller is not a superuser
+   * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over
    */
   async watch_new_tables(
     values: {
-      /** true: watch; false: no more */
+      /** true: watch; false: stop watching */
       enable?: boolean | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;

@@ -29,6 +29,7 @@ pg_dump carries the whole of a plain installation, the secrets included: dump wi
 --exclude-table-data=${schemas.internal}.secret, or have the secrets encrypted (docs/secrets.md).`,
     `DECLARE
   v_path CONSTANT text := pg_catalog.current_setting('search_path');
+  v_messages CONSTANT text := pg_catalog.current_setting('client_min_messages');
   v_types oid[];
   v_granted text[];
   v_grants text[];
@@ -53,9 +54,12 @@ ${checks}
     RETURN;
   END IF;
 
+  -- What is there already is no news.
+  PERFORM set_config('client_min_messages', 'warning', true);
 ${content}
 
   COMMENT ON SCHEMA ${schemas.internal} IS ${literal(mark)};
+  PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END`,
   );

@@ -10,9 +10,9 @@ import { sql } from '../sql/template.ts';
  * calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on the database
  * to create schemas, and membership in the owner of a table to grant privileges on it.
  *
- * What is in those tables is what a later `converge()` makes and what the base roles are called, also where a superuser is the
- * caller. The server signs each row with the role that writes it, and nobody acts on more than that role could do itself when it
- * wrote it; but an operator can have everything forgotten. `drift()` shows what `converge()` would do.
+ * Those tables say what a later `converge()` restores and what the base roles are called, also where a superuser is the
+ * caller. A trigger signs each row with the role that writes it, and no call acts on more than that role could do itself when
+ * it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
  *
  * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
  *

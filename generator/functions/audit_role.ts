@@ -11,15 +11,17 @@ import { sql } from '../sql/template.ts';
  * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
  * functions that run as their owner, at views, partitions and parents of withheld tables and columns, and at settings.
  *
- * Of a reporting role, of a role with BYPASSRLS and of an operator it says too who can become it or administers it, and of a
- * reporting role who owns, or may create objects in, a schema of its search_path.
+ * For a reporting role, a role with BYPASSRLS and an operator it also lists who can become it or administers it. For a
+ * reporting role it lists who owns a schema of its search_path or may create objects in one, and the publications that send
+ * the secret of its password.
  *
  * A row says how serious it is:
  *
  * * `critical`: the role can change what is not its own, take on the rights of somebody else, or read what is withheld;
  * * `warning`: it has a right that a role which only reads should not need, or that leads further together with another;
- * * `info`: what the server lets every login do, and functions that an extension of a superuser has run as their owner for
- *   everybody, with a search_path of schemas in which the role creates nothing and with the ACL that the extension gave them.
+ * * `info`: what the server lets every login do; members that a call has asked for; and functions that run as their owner for
+ *   everybody, where they belong to an extension of a superuser, with the ACL that it gave them and a search_path of schemas in
+ *   which the role creates nothing.
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It

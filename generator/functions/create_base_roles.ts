@@ -20,8 +20,8 @@ import { groupRole, rows } from './_shared.ts';
  * @param administrator name of the role that bypasses row-level security; null: the remembered name, else `administrator`
  * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a skipped row with 42501 where BYPASSRLS cannot be given
- * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is not given and is recorded by who could not grant the role
+ * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
+ * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is null and the name recorded for it is not acted on
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller may not create or change the roles

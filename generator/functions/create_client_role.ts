@@ -8,6 +8,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  *
  * The server applies the settings of a role only to sessions that log in as that very role. So a user that
  * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
+ * It keeps that where the membership ends, or another client role follows: end it by ALTER ROLE ... RESET statement_timeout.
  *
  * @group users
  * @param role_name name of the role; null: `authenticated_client`

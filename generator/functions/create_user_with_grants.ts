@@ -13,7 +13,7 @@ import { advisoryLock, established, user } from './_shared.ts';
  * @param roles_to_grant roles that it becomes a member of, in this order, predefined ones too; null or empty: none
  * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
+ * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted

@@ -15,7 +15,7 @@ import { establish } from './_shared.ts';
  * @param inherit_option whether the member has the privileges without SET ROLE; null: as it is, or in a new membership as the member's INHERIT attribute says
  * @param set_option whether the member may SET ROLE to it; null: as it is, or in a new membership yes
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704
+ * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted

@@ -9,9 +9,8 @@ import { establish } from './_shared.ts';
  * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that may SET ROLE to
  * it still may.
  *
- * Sessions are ended last. What ends them is not undone where the transaction is rolled back, and a user that connects again
- * before the transaction is committed gets in: call once more then, which ends sessions that are there and changes nothing
- * else.
+ * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
+ * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.
  *
  * @group users
  * @param username name of the role

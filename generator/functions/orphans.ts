@@ -5,9 +5,9 @@ import { sql } from '../sql/template.ts';
  * Lists the reporting roles of databases of this cluster that no longer exist
  *
  * DROP DATABASE leaves roles behind: shadow databases and databases for tests leave two each, where they are provisioned.
- * What was recorded is dropped along, so a reporting role is known by what it is: a login without any power that is a
+ * The record goes with the database, so a reporting role is recognized by what it is: a login without any power that is a
  * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
- * those that go with a database. A login that somebody has made so, or that has set them for itself, is taken for one.
+ * those that go with a database. Any other login of that kind is taken for one, so look before you run a remedy.
  *
  * Users and base roles are not listed: nothing tells them from roles that somebody else has made.
  *

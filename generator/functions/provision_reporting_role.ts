@@ -18,8 +18,8 @@ import { rows } from './_shared.ts';
  * cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
  * role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
  * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects,
- * and others than superusers who may create objects in a schema that the role searches. A NOTICE counts the tables of
- * which row-level security leaves it nothing.
+ * the roles, other than superusers, that may create objects in a schema that it searches, and the publications that send
+ * the secret of its password in clear text. A NOTICE counts the tables of which row-level security leaves it nothing.
  *
  * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
  * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
@@ -40,12 +40,13 @@ import { rows } from './_shared.ts';
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
  * @param search_path schemas that the role's sessions look in; null: its schemas and, after them, those of the installed extensions
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
+ * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
  * @throws null_value_not_allowed - a name is null
- * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; or an entry of the list is not written as in SQL
+ * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
  * @throws invalid_schema_name - schema public does not exist
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_role('app_reports', ARRAY['reports']);
  */

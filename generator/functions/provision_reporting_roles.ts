@@ -17,11 +17,12 @@ import { rows } from './_shared.ts';
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501
+ * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
  * @throws null_value_not_allowed - a name in a list, or of a schema, is null
- * @throws invalid_name - a name is empty or longer than 63 bytes
+ * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; or an entry of the list is not written as in SQL
+ * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
  * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['tokens']);
  */

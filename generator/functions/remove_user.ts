@@ -14,13 +14,14 @@ import { advisoryLock, establish } from './_shared.ts';
  *
  * What the role had granted to others ends with it: privileges that it held WITH GRANT OPTION, and from PostgreSQL 16
  * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, each a row. What
- * the caller cannot grant is an error that lists it, or with drop_owned a skipped row with 2BP01 and a WARNING; with
- * drop_owned alone all of it is. Such a row says who loses what, and has the statement that gives it back.
+ * the caller cannot grant is an error that lists it or, with drop_owned, a WARNING and a skipped row with 2BP01. With
+ * drop_owned alone nothing is granted again, and each loss is such a row. It says who loses what, and has the statement
+ * that gives it back.
  *
  * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
- * statement. A caller that is no superuser can revoke what it granted itself, and what the owner granted where it has the rights of
- * the owner. Anything else that the role has been granted is in the way, and DETAIL has the REVOKE after SET ROLE for the
- * role that can run it.
+ * statement. A caller that is not a superuser can revoke what it granted itself and, where it has the rights of the owner,
+ * what the owner granted. Anything else that the role has been granted is in the way: DETAIL has the REVOKE, after SET ROLE,
+ * for the role that can run it.
  *
  * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
  * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
@@ -44,9 +45,10 @@ import { advisoryLock, establish } from './_shared.ts';
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws invalid_parameter_value - reassign_to is the role itself
  * @throws undefined_object - the role reassign_to does not exist
- * @throws dependent_objects_still_exist - something depends on the role that would not be cleared, or on what would be dropped, or others would lose what the role granted to them, or acts as its owner and would get a new one with more rights
+ * @throws dependent_objects_still_exist - something depends on the role that the call would not clear, or on what it would drop; others would lose what the role granted to them; or what acts as its owner would go to a role with more rights
  * @throws object_in_use - the role is the caller
  * @throws insufficient_privilege - the caller may not drop the role, end its sessions or dispose of what it owns
+ * @throws serialization_failure - under REPEATABLE READ: the role was given something since the snapshot
  * @example SELECT operation, statement, status, note FROM rolecall.remove_user('alice', dry_run => true);
  */
 export function remove_user(

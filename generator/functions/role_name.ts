@@ -6,8 +6,8 @@ import { sql } from '../sql/template.ts';
  * Returns the name of a base role in this database
  *
  * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
- * and the default role is the anonymous one. A recorded name that is not acted on, because who
- * recorded it could not grant that role, is a WARNING, and the name is the one before it.
+ * and the default role is the anonymous one. A recorded name is
+ * not used where the role that recorded it could not grant it: then a WARNING says so, and the name before it counts.
  *
  * @group users
  * @param key `anonymous`, `authenticated`, `administrator` or `default`

@@ -15,7 +15,7 @@ import { rows } from './_shared.ts';
  *
  * @group reporting
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database; none where nothing was ever provisioned
+ * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
  * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
  * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto

@@ -5,11 +5,12 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists what keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
  *
- * An object is in `kind` by what it is where the role owns it, and as `privileges on` it where the role has been granted some.
- * An operator of the extension is one row. What is in another database has its name only there; here it is the oid, for which
- * `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
+ * `kind` says what an object is where the role owns it, and begins with `privileges on` where the role was granted some on it.
+ * An operator of the extension is one row. The name of what is in another database is known only there: here `object` is
+ * its oid, for which a query such as `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
  *
- * `remedy` is to be run in that database, by a superuser or a member of the role. No remedy drops an object: what the
+ * `remedy` is to be run in that database, by a superuser, or by who has the privileges of the role and of each owner whose
+ * grant it revokes. No remedy drops an object: what the
  * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
  * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
  * What begins with SET ROLE is for that role, or for a superuser: it granted what nobody else can revoke.
@@ -20,7 +21,7 @@ import { sql } from '../sql/template.ts';
  *
  * @group users
  * @param username name of the role
- * @returns one row per object, or for what is the same; none where nothing keeps the role from being dropped
+ * @returns one row per object, or for several that cannot be told apart here; none where nothing keeps the role from being dropped
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

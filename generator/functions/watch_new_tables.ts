@@ -11,27 +11,27 @@ import { sql } from '../sql/template.ts';
  * database's reporting roles say, in the transaction that makes the table.
  *
  * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
- * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. Moved out of the
- * schemas of a reporting role, a table is not its to read any more. Renamed or attached as a partition, a table may
- * become a withheld one, but not readable: what was withheld under its old name is left so until a provisioning run. The
- * same holds for a column that is renamed; one that is added to a table of which other columns are withheld is readable
- * at once.
+ * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. A
+ * reporting role can no longer read a table that is moved out of its schemas. A table that is renamed, or attached as a
+ * partition, may become a withheld one, but not a readable one: what was withheld under the old name stays withheld until
+ * the next provisioning run. The same holds for a column that is renamed. A column that is added to a table of which other
+ * columns are withheld is readable at once.
  *
  * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
- * table. So while tables are watched, everybody has USAGE on the schema `rolecall`, and SELECT on one view there, which
- * shows the definitions of the reporting roles. Everything else in the schema stays closed.
+ * table. So while tables are watched, everybody has USAGE on the schema `rolecall_watch`, and SELECT on the view there
+ * that shows the definitions of the reporting roles. Nothing else of the extension is opened.
  *
  * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first. It needs
  * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
  * are watched: that view goes as well.
  *
  * @group reporting
- * @param enable true: watch; false: no more
+ * @param enable true: watch; false: stop watching
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for
  * @throws null_value_not_allowed - enable is null
- * @throws insufficient_privilege - the caller is no superuser
- * @throws object_not_in_prerequisite_state - the schema, the view or the trigger's function belongs to a role that is no superuser, and could make superusers run its code; the hint says how to take them over
+ * @throws insufficient_privilege - the caller is not a superuser
+ * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over
  * @example SELECT operation, statement, status FROM rolecall.watch_new_tables(dry_run => true);
  */
 export function watch_new_tables(enable: Bool = true, dry_run: Bool = false): SetOf<StepRow> {

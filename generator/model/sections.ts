@@ -237,7 +237,7 @@ export function forgottenFields(section: Sql): Sql {
   return sql`CASE ${section} ${join(cases, '\n')} ELSE '{}' END::text[]`;
 }
 
-/** Marks a resource that comes from the record: what converge() asks for is no news. */
+/** Marks a resource that comes from the record: what converge() asks for is not recorded again. */
 export const recordedMark = 'recorded';
 
 /** The roles that a record names, as an array of texts; null in it where a name is left out. */

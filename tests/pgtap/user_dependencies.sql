@@ -1,6 +1,6 @@
 -- user_dependencies: what is in the way, and that each remedy clears it. Other databases are in concurrency/remove.test.ts.
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 CREATE ROLE "a plain owner";
 
 CREATE ROLE "t ""x""" CREATEROLE;
@@ -109,6 +109,10 @@ SELECT throws_ok($$SELECT * FROM rolecall.user_dependencies(repeat('é', 32))$$,
 SELECT throws_ok($$SELECT * FROM rolecall.user_dependencies('pg_monitor')$$, '42939', NULL, 'a predefined role');
 SELECT throws_ok(
   $$SELECT * FROM rolecall.user_dependencies('t "x"')$$, '42704', 'role "t "x"" does not exist', 'a role that is not there'
+);
+SELECT lives_ok(
+  'SELECT * FROM rolecall.user_dependencies((SELECT r.rolname FROM pg_roles AS r WHERE r.oid = 10))',
+  'the role that the server itself belongs to, about which it keeps another kind of row before 15'
 );
 
 CREATE TABLE public.t_last ();

@@ -1,5 +1,5 @@
 /**
- * What audit_role() finds about others: who can take on the role, and who can have it call code of theirs.
+ * What audit_role() finds about others: who can become the role, and who can make it call code of theirs.
  */
 import type { Bool, FindingRow, Oid, Returns, SetOf, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -24,9 +24,9 @@ export function is_worth_taking(role_name: Text, role_oid: Oid): Returns<Bool> {
 }
 
 /**
- * Who can take on a reporting role, an administrator or an operator, or administers it
+ * Who can become a reporting role, an administrator or an operator, or administers it
  *
- * Before 16 that is besides whoever may create roles.
+ * Before PostgreSQL 16 that includes whoever may create roles.
  * @volatility stable
  */
 export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> {

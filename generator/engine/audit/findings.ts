@@ -497,8 +497,8 @@ export function audit_dblink(principals: Principals, usable_schemas: Oids): SetO
 }
 
 /**
- * The extension that has a function run as its owner for everybody, with names that the role cannot put other objects under; null:
- * none, or one that somebody who is no superuser could have changed
+ * The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who is not a
+ * superuser could have changed the function
  *
  * It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of schemas in which the role
  * creates nothing, temporary objects last.

@@ -26,10 +26,11 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
 }
 
 /**
- * Who could take what a role is given, through membership of it, SET ROLE or ADMIN OPTION, and has not got that power: the names, and the statements that end it. Both are null where there is nobody.
+ * Those who do not have a power, but could take it from the role that is given it, by membership, SET ROLE or ADMIN OPTION:
+ * their names, and the statements that end it. Both are null where there is nobody.
  *
- * A member that is to have the power is left out, but not who could take it from that one in turn. From PostgreSQL 16 whoever
- * makes a role has ADMIN OPTION on it. The caller gives no more than it has.
+ * A member that is to have the power is left out, but not those who could take it from that member in turn. From PostgreSQL
+ * 16 on whoever creates a role has ADMIN OPTION on it. The caller counts as having the power, as it gives no more than it has.
  */
 export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (_membership: Sql) => sql`false`) => sql`
   WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
@@ -55,7 +56,7 @@ export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (
   FROM taker AS t WHERE NOT t.is_to_have_it
 `;
 
-/** Of a membership: a call of this database has asked for it, and it cannot be granted on. Such a member is to have the power. */
+/** Whether a call of this database has asked for a membership, and it cannot be granted on: such a member is to have the power. */
 export const isAskedFor = (membership: Sql) => sql`NOT ${membership}.admin_option AND EXISTS (
   SELECT FROM ${accepted(sql`
     r.section = 'memberships'

@@ -97,7 +97,8 @@ export function depending(role_oid: Oid): Table<{
                  END, 'oid ' || s.objid, false
           WHERE NOT (p.here OR s.dbid = 0)
         ) AS i(type, identity, is_ours)
-        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid};
+        -- Before 15 a role of the server itself has a row about no object.
+        WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid} AND s.deptype <> 'p';
     END
   `;
 }
@@ -105,8 +106,8 @@ export function depending(role_oid: Oid): Table<{
 /**
  * What DROP OWNED does not revoke, object by object, as the statements that do
  *
- * It revokes what the owner granted, where whoever runs it has the rights of the owner, else what that role itself granted. By the caller,
- * or else by somebody with the rights of every owner.
+ * DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what whoever runs
+ * it granted. It is run by the caller, or by somebody who has the rights of every owner.
  * @volatility stable
  */
 export function left_by_drop_owned(

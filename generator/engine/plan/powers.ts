@@ -1,15 +1,15 @@
 /**
- * Powers that a membership would pass on to somebody else than the member: who can take on the member, or administers it,
- * can take what it is granted.
+ * Powers that a membership would pass on to others than the member: whoever can become the member, or administers it, can
+ * take what it is granted.
  */
 import type { Changes, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { isAskedFor, takers } from '../catalogs/edges.ts';
 
 /**
- * Memberships to grant, without those by which somebody would gain a power of the granted role; these are skipped
+ * The changes, with the memberships skipped by which others would gain a power of the granted role
  *
- * Reading and writing of tables is no power here: who may grant a role says who is to have that.
+ * Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
  * @volatility stable
  */
 export function withhold_powers(changes: Changes): Returns<Changes> {
@@ -40,8 +40,8 @@ export function withhold_powers(changes: Changes): Returns<Changes> {
 }
 
 /**
- * Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator give it,
- * and has not got that; nulls where there is nobody
+ * Those who could take through a member what attributes, predefined roles or the rights of an operator give a role, and do
+ * not have it; nulls where there is nobody
  * @volatility stable
  * @probes
  */
@@ -54,7 +54,7 @@ export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Tex
   `;
 }
 
-/** Of a role, r, and another one: the other one can do by a power what r cannot. */
+/** Whether a role has a power that the role r does not have. */
 const gains = (role: Oid) => sql`EXISTS (
       SELECT FROM pg_roles AS g
       WHERE pg_has_role(${role}, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')

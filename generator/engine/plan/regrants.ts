@@ -8,8 +8,8 @@ import { batch } from '../catalogs/grantable.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
- * The grants that keep what others have from a role that goes; where that is not asked for, or the caller cannot make one, it is
- * skipped, and says what somebody loses
+ * The grants that give others again what they have from a role that is removed. A grant that is not asked for, or that the
+ * caller cannot make, is skipped: it says what somebody loses
  * @volatility stable
  */
 export function plan_regrants(role_oid: Oid, regrants: Bool): SetOf<ChangeRow> {
@@ -90,7 +90,7 @@ export function given_memberships(
   `;
 }
 
-/** Of two entries: they are about one privilege; a grant option for the table is one for its columns. */
+/** Whether two entries are about the same privilege; a grant option for a table is also one for its columns. */
 const covers = (wide: Sql, narrow: Sql) => sql`
   ${wide}.classid = ${narrow}.classid AND ${wide}.objid = ${narrow}.objid AND ${wide}.privilege = ${narrow}.privilege
   AND ${wide}.objsubid IN (0, ${narrow}.objsubid)

@@ -126,9 +126,9 @@ const change = (operation: string, statement: Sql, note: Sql = sql`NULL`) =>
   `;
 
 /**
- * What gives the caller the rights that DROP OWNED takes, where it may grant itself the role; null where it has them or must not
+ * The GRANT that gives the caller the rights that DROP OWNED requires; null where it has them, or may not grant itself the role
  *
- * A role that owns something would not only be cleared of privileges: then somebody is to decide that.
+ * Null also where the role owns something: DROP OWNED would drop it, and somebody has to decide that.
  * @volatility stable
  */
 export function taking(removal: Change): Returns<Text> {

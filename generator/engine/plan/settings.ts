@@ -4,7 +4,7 @@
 import { accepted } from '../../model/record.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
-import { serverVersion } from '../catalogs/server.ts';
+import { serverVersion, thisDatabase } from '../catalogs/server.ts';
 
 /** The value of a setting as the server stores it: a list of names as quoted identifiers; any other value as it is. */
 export const storedValue = (value: Sql): Sql => sql`
@@ -137,10 +137,11 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
   `;
 }
 
+/** What the role has for another database does not hold here. */
 const timeoutOf = (role: string) => sql`(
   SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
   FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-  WHERE p.setrole = ${raw(role)} AND starts_with(e.entry, 'statement_timeout=')
+  WHERE p.setrole = ${raw(role)} AND p.setdatabase IN (0, ${thisDatabase}) AND starts_with(e.entry, 'statement_timeout=')
 )`;
 
 const isMade = (role: string) => sql`v_made @> jsonb_build_array(jsonb_build_object('name', ${raw(role)}))`;

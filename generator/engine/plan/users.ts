@@ -37,7 +37,7 @@ export function plan_sessions(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * Refuses to lock or unlock what is no user: a reporting role, which logs in by definition, and a group role
+ * Refuses to lock or unlock a reporting role, which logs in by definition, or a group role
  * @volatility stable
  */
 export function check_user(username: Text): Nothing {

@@ -444,7 +444,7 @@ export function plan_watch_grants(enabled: Bool): SetOf<ChangeRow> {
 }
 
 /**
- * What the trigger uses that belongs to a role that is no superuser; null where nothing does
+ * What the trigger uses that belongs to a role that is not a superuser; null where nothing does
  *
  * Every role uses it that makes a table, superusers included.
  * @volatility stable
@@ -474,7 +474,7 @@ export function untrusted_owners(): Returns<Text> {
 }
 
 /**
- * Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe
+ * Refuses to start or stop watching new tables where the caller is not a superuser, or where it would not be safe
  *
  * One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be changed.
  */

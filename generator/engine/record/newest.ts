@@ -23,8 +23,7 @@ export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
 /**
  * The name that a base role was given in this database; null where none was
  *
- * A record that is not acted on does not count, and that is said: the name is an earlier one, or the usual one. Strictly, it
- * is an error.
+ * A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is an error.
  * @volatility stable
  * @probes
  */

@@ -1,7 +1,7 @@
 /**
- * What is recorded is read as untrusted: an operator can write rows of its own, and superusers act on them. A row that no
- * call writes, or that asks for more than who recorded it could have done, is not acted on; nor is one about a role that
- * is another one by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
+ * What is recorded is read as untrusted: an operator can write rows of its own, and superusers act on them. No call acts on a
+ * row that no call writes, on one that asks for more than the role that recorded it could do, or on one about a role whose
+ * name another role has by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
  */
 import { newest } from '../../model/record.ts';
 import { derivedSections, keyOf, namedIn, recordShapes } from '../../model/sections.ts';
@@ -33,7 +33,7 @@ const harmless = raw(
   ),
 );
 
-/** The first of its names that a record changes or grants, which none that has a superuser's name does; null where it is none. */
+/** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. Null: there is none. */
 const firstChanged = (entry: Recorded) => sql`
   CASE WHEN ${entry}.section IN (
          'base_roles', 'comments', 'settings', 'declared', 'read_access'
@@ -51,7 +51,7 @@ const given = (resource: Jsonb) => sql`
   || coalesce(${resource} -> 'attributes', '{}')
 `;
 
-/** The one that a record may only deny. */
+/** The attribute that a record may only deny. */
 const denied = text('superuser');
 
 /**
@@ -98,7 +98,7 @@ export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool
 }
 
 /**
- * Why a row is none that a call writes; null where it is one
+ * Why no call can have written a row; null where one can
  * @volatility stable
  */
 export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
@@ -158,10 +158,10 @@ export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
 /**
  * What a row asks for that the role which records it could not do itself; null where there is nothing of that kind
  *
- * A superuser can do everything. Others record what their calls have just done, so the roles are there, and theirs to
- * change or to grant; and who owns a schema, or the database, decides who reads what is in it. What a policy says of
- * privileges and owners names objects that others can own by the time it is acted on, and belongs together with what it
- * says that there is not: it holds for who said it alone.
+ * A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may change
+ * or grant them. The owner of a schema, or of the database, decides who reads what is in the schema.
+ * A policy's privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
+ * are named, and others can own them by the time of the call.
  * @volatility stable
  * @probes
  */
@@ -226,9 +226,9 @@ const administers = sql`(
 /**
  * Why a record is not acted on, as the skipped step that says so; null where it is
  *
- * What a role recorded that could not do it is still acted on where that role makes the call. A record belongs to the roles
- * that had the names: not to one that somebody has created since, nor to one that is called otherwise by now. What comes
- * from another database, as a dump does, belongs to the names.
+ * Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had the
+ * names when it was written: not to one that somebody has created since, nor to one that has another name by now. A record
+ * that comes from another database, as in a dump, belongs to whatever roles have the names.
  * @volatility stable
  * @probes
  */
@@ -290,7 +290,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
   `;
 }
 
-/** Of a record about reading: it defines a reporting role, though the role may be another one by now. */
+/** Whether a record about reading defines a reporting role, even if another role has the name by now. */
 export const isDefinition = (entry: Sql) => sql`
   ${entry}.resource IS NOT NULL AND (${entry}.sqlstate IS NULL OR ${entry}.recorder = current_user)
 `;

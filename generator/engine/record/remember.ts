@@ -71,7 +71,7 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
   `;
 }
 
-/** Whether a record was not acted on, and will be: the call asks for the same. That is no reason to fail where nothing can be written. */
+/** Whether a record was not acted on and will be, because the call asks for the same. Where nothing can be written, the call goes on without. */
 const isHealed = sql`(
   q.refused IN (${join(
     (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
@@ -80,7 +80,9 @@ const isHealed = sql`(
 )`;
 
 /**
- * Records what was acted on about roles that were created anew by that, for the present roles: who has recorded it stays
+ * Where converge() has created roles anew, writes their new oids into the records about them
+ *
+ * A superuser's call keeps who has recorded each; another caller signs them anew.
  * @probes
  */
 export function renew_records(document: Jsonb): Nothing {
@@ -108,7 +110,7 @@ export function renew_records(document: Jsonb): Nothing {
 }
 
 /**
- * Forgets what was asked for about an earlier role of a name: it went with that role, or is that role's under another name
+ * Forgets what was asked for about an earlier role of that name, which is gone or has another name by now
  * @probes
  */
 export function forget_earlier(name: Jsonb): Nothing {

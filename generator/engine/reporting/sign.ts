@@ -11,9 +11,9 @@ import { storedValue } from '../plan/settings.ts';
 /**
  * Signs a record with the name of the role that writes it, and says whether it is acted on
  *
- * It runs as that role. A superuser can say all of it itself: who restores a dump writes what others have recorded. Who is
- * none, and restores one, vouches for it alone. The names of base roles belong to no particular role, unless who names one
- * may grant that role alone.
+ * It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded. Anybody
+ * else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only where the writer
+ * is not a superuser.
  */
 export function sign_record(): Trigger {
   return sql`
@@ -48,9 +48,9 @@ export function sign_record(): Trigger {
 }
 
 /**
- * Why a definition of a reporting role, a setting or an attribute would be an error; null where it is none
+ * Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it would not
  *
- * What a setting can be is for the server to say, and it has said so where the role has it: a call records what it has set.
+ * The server knows what a setting can be: a call records what it has set, so the role has it.
  */
 export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
   return sql`

@@ -33,6 +33,6 @@ END
 $pinned_by$;
 
 COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
-  IS 'The extension that has a function run as its owner for everybody, with names that the role cannot put other '
-     'objects under; null: none, or one that somebody who is no superuser could have changed';
+  IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
+     'is not a superuser could have changed the function';
 REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;

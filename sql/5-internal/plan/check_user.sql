@@ -22,5 +22,5 @@ END
 $check_user$;
 
 COMMENT ON FUNCTION rolecall_internal.check_user(text)
-  IS 'Refuses to lock or unlock what is no user: a reporting role, which logs in by definition, and a group role';
+  IS 'Refuses to lock or unlock a reporting role, which logs in by definition, or a group role';
 REVOKE ALL ON FUNCTION rolecall_internal.check_user(text) FROM PUBLIC;

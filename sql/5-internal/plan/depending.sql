@@ -51,7 +51,8 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid;
+    -- Before 15 a role of the server itself has a row about no object.
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 

@@ -68,11 +68,15 @@ BEGIN
       SELECT (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.member_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
-        WHERE p.setrole = o.role_oid AND starts_with(e.entry, 'statement_timeout=')
+        WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
     WHERE NOT o.super

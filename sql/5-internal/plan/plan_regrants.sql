@@ -29,6 +29,6 @@ END
 $plan_regrants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
-  IS 'The grants that keep what others have from a role that goes; where that is not asked for, or the caller cannot '
-     'make one, it is skipped, and says what somebody loses';
+  IS 'The grants that give others again what they have from a role that is removed. A grant that is not asked for, or '
+     'that the caller cannot make, is skipped: it says what somebody loses';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_regrants(oid, boolean) FROM PUBLIC;

@@ -50,6 +50,6 @@ END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
-  IS 'Who could take, through a member, what the attributes of a role, predefined roles or the rights of an operator '
-     'give it, and has not got that; nulls where there is nobody';
+  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
+     'role, and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;

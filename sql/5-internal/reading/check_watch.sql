@@ -31,5 +31,5 @@ END
 $check_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
-  IS 'Refuses to watch new tables, or to stop it, for who is no superuser, or where it would not be safe';
+  IS 'Refuses to start or stop watching new tables where the caller is not a superuser, or where it would not be safe';
 REVOKE ALL ON FUNCTION rolecall_internal.check_watch(boolean, boolean) FROM PUBLIC;

@@ -27,5 +27,5 @@ END
 $untrusted_owners$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
-  IS 'What the trigger uses that belongs to a role that is no superuser; null where nothing does';
+  IS 'What the trigger uses that belongs to a role that is not a superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;

@@ -61,6 +61,5 @@ END
 $forget_earlier$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of a name: it went with that role, or is that role''s under '
-     'another name';
+  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;

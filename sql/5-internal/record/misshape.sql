@@ -47,5 +47,5 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why a row is none that a call writes; null where it is one';
+  IS 'Why no call can have written a row; null where one can';
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
