@@ -35,33 +35,35 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
         v_name := v_resource ->> 'name';
         v_role := to_regrole(quote_ident(v_name))::oid;
         IF (v_resource -> 'protected')::boolean
-          AND ${isProtected(sql`v_name`, sql`v_role`)}
-        THEN
+          AND ${isProtected(sql`v_name`, sql`v_role`)} THEN
           PERFORM rolecall_internal.check_protected(v_name);
         END IF;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
-        v_statement := format('ALTER ROLE %I', v_name);
         v_refused := NULL;
-        IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
-          ${raiseNoRole(sql`v_name`)}
-        ELSIF v_role IS NULL THEN
-          v_statement := format('CREATE ROLE %I', v_name);
-          v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
-            -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
-            WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
-              THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
-          v_present := '{}'::jsonb;
-        ELSE
-          CONTINUE WHEN v_wanted = '{}';
+        IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
           v_present := (
             SELECT jsonb_build_object(
               ${present}
             )
             FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
           );
-          -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-          CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
+          IF v_present IS NULL THEN
+            -- Just dropped, which this backend has not noticed; or newer than the snapshot, and then it is taken as made.
+            PERFORM rolecall_internal.refresh_caches();
+            v_role := to_regrole(quote_ident(v_name))::oid;
+          END IF;
+        END IF;
+        IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+          ${raiseNoRole(sql`v_name`)}
+        ELSIF v_role IS NULL THEN
+          v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+            -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+            WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
+              THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
+          v_present := '{}'::jsonb;
+        ELSE
+          CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
         END IF;
         IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
           v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
@@ -69,7 +71,8 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
             v_wanted := v_wanted - 'bypassrls';
           END IF;
         END IF;
-        v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+        v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
+          || rolecall_internal.attribute_clauses(v_present, v_wanted);
         IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
           v_changes := v_changes
             || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
