@@ -23,7 +23,7 @@ import { rows } from './_shared.ts';
  * @param passwords passwords by role, plain or as verifiers, which are not remembered; an existing role gets its own where the caller can see that it has another; null: none
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
- * @throws null_value_not_allowed - the policy is null
+ * @throws null_value_not_allowed - the policy or the mode is null
  * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty or an MD5 hash
  * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
  * @throws insufficient_privilege - the caller may not create or change the roles or schemas
@@ -40,7 +40,9 @@ export function apply(
     BEGIN
       IF ${policy} IS NULL THEN
         ${raiseNull('policy')}
-      ELSIF ${mode} IN ('additive', 'adopt', 'authoritative') IS NOT TRUE THEN
+      ELSIF ${mode} IS NULL THEN
+        ${raiseNull('mode')}
+      ELSIF ${mode} NOT IN ('additive', 'adopt', 'authoritative') THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('mode must be additive, adopt or authoritative, not %L', ${mode});

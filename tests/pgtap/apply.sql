@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(63);
+SELECT plan(64);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -193,6 +193,7 @@ SELECT is_empty($$SELECT * FROM rolecall.apply('{"reporting": {"t_report": {"sch
 
 UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.apply(NULL)$$, '22004', 'policy must not be null', 'no policy');
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', NULL)$$, '22004', 'mode must not be null', 'no mode');
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', 'some')$$, '22023', 'mode must be additive, adopt or authoritative, not ''some''', 'no such mode');
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$, '22023', 'the policy has 2 problems', 'all problems at once');
 SELECT is(test.error($$SELECT FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$), '22023 did you mean "login"?', 'with what may help');
