@@ -8472,43 +8472,40 @@ BEGIN
     IF (v_resource -> 'protected')::boolean
       AND (v_name IN (current_user, session_user) OR has_table_privilege(
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-      ))
-    THEN
+      )) THEN
       PERFORM rolecall_internal.check_protected(v_name);
     END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    v_statement := format('ALTER ROLE %I', v_name);
     v_refused := NULL;
+    IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
+      v_present := (
+        SELECT jsonb_build_object(
+          'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+          'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
+          'connection_limit', a.rolconnlimit,
+          'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
+        )
+        FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
+      );
+      IF v_present IS NULL THEN
+        -- Just dropped, which this backend has not noticed; or newer than the snapshot, and then it is taken as made.
+        PERFORM rolecall_internal.refresh_caches();
+        v_role := to_regrole(quote_ident(v_name))::oid;
+      END IF;
+    END IF;
     IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
-      v_statement := format('CREATE ROLE %I', v_name);
       v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
         -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
         WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
       v_present := '{}'::jsonb;
     ELSE
-      CONTINUE WHEN v_wanted = '{}';
-      v_present := (
-        SELECT jsonb_build_object(
-          'superuser', a.rolsuper,
-          'createdb', a.rolcreatedb,
-          'createrole', a.rolcreaterole,
-          'inherit', a.rolinherit,
-          'login', a.rolcanlogin,
-          'replication', a.rolreplication,
-          'bypassrls', a.rolbypassrls,
-          'connection_limit', a.rolconnlimit,
-          'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
-        )
-        FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
-      );
-      -- A role that another transaction has just committed may be newer than the snapshot: it is taken as made.
-      CONTINUE WHEN v_present IS NULL OR v_present @> v_wanted;
+      CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
     IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
       v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
@@ -8516,7 +8513,8 @@ BEGIN
         v_wanted := v_wanted - 'bypassrls';
       END IF;
     END IF;
-    v_statement := v_statement || rolecall_internal.attribute_clauses(v_present, v_wanted);
+    v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
+      || rolecall_internal.attribute_clauses(v_present, v_wanted);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes
         || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
@@ -12698,7 +12696,9 @@ DECLARE
 BEGIN
   IF apply.policy IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'policy must not be null';
-  ELSIF apply.mode IN ('additive', 'adopt', 'authoritative') IS NOT TRUE THEN
+  ELSIF apply.mode IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'mode must not be null';
+  ELSIF apply.mode NOT IN ('additive', 'adopt', 'authoritative') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('mode must be additive, adopt or authoritative, not %L', apply.mode);

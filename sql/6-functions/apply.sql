@@ -18,7 +18,9 @@ DECLARE
 BEGIN
   IF apply.policy IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'policy must not be null';
-  ELSIF apply.mode IN ('additive', 'adopt', 'authoritative') IS NOT TRUE THEN
+  ELSIF apply.mode IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'mode must not be null';
+  ELSIF apply.mode NOT IN ('additive', 'adopt', 'authoritative') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('mode must be additive, adopt or authoritative, not %L', apply.mode);

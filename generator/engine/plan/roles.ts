@@ -177,9 +177,11 @@ const attributes = {
   replication: 'rolreplication',
   bypassrls: 'rolbypassrls',
 } as const;
+const columns = Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`);
 const present = join(
   [
-    ...Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`),
+    join(columns.slice(0, 4)),
+    join(columns.slice(4)),
     sql`'connection_limit', a.rolconnlimit`,
     sql`'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)`,
   ],
