@@ -14138,7 +14138,6 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
-  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN

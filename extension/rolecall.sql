@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 5f8b65dc14a9dbacbe3bbb717ea3af595f645f1b400bec5945362d4ab42838a5'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7515be7af3bf51786d8a070376a05dee261f094589ebdf053b1119eae9b786bf'
     AND 322 <= (
       SELECT count(*)
       FROM (
@@ -14688,7 +14688,6 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $set_secret$
 DECLARE
-  v_step rolecall.step;
   v_detail text;
   v_hint text;
 BEGIN
@@ -15093,7 +15092,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 5f8b65dc14a9dbacbe3bbb717ea3af595f645f1b400bec5945362d4ab42838a5';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7515be7af3bf51786d8a070376a05dee261f094589ebdf053b1119eae9b786bf';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { type Cluster, prepare, root, runDirectory, startCluster, versions } from './support/cluster.ts';
+import { type Failure, inShort } from './support/failures.ts';
 import { type Result, runTap } from './support/tap.ts';
 
 /** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
@@ -25,7 +26,8 @@ const tests = resolve(process.argv[2] ?? join(root, 'tests'));
 const started = Date.now();
 const seconds = (since: number) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
 const label = (version?: number) => (version === undefined ? 'any version' : `PostgreSQL ${version}`);
-const counts = ({ passed, failed, skipped }: Omit<Result, 'failures'>) =>
+type Counts = Pick<Result, 'passed' | 'failed' | 'skipped'>;
+const counts = ({ passed, failed, skipped }: Counts) =>
   `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 const failure = (error: unknown): Result => {
   return { passed: 0, failed: 1, skipped: 0, failures: [typeof error === 'string' ? error : inspect(error)] };
@@ -72,16 +74,16 @@ function runNodeTest(file: string, version: number): Promise<Result> {
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       processes.delete(child);
-      const result = readResults(results);
-      if (result.failed === 0 && code !== 0) Object.assign(result, failure(`exit status ${code ?? signal}`));
-      if (result.failed > 0 && output !== '') result.failures.push(`output:\n${output.trimEnd()}`);
+      const result = readResults(results, output);
+      if (result.failed === 0 && code !== 0) Object.assign(result, failure(`exit status ${code ?? signal}\n${output}`));
+      else if (result.failed > 0 && output !== '') result.output = output;
       done(result);
     });
   });
 }
 
 /** Adds up what the reporter wrote. A file without tests writes nothing, one that ends before its tests no last line. */
-function readResults(file: string): Result {
+function readResults(file: string, output: string): Result {
   const result: Result = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const lines = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trimEnd().split('\n') : [];
   for (const line of lines) {
@@ -93,7 +95,7 @@ function readResults(file: string): Result {
   }
   if (lines.length > 0 && lines.at(-1) !== '{}') {
     result.failed++;
-    result.failures.push('the process ended before its tests did');
+    result.failures.push(`the process ended before its tests did\n${output}`);
   }
   return result;
 }
@@ -152,7 +154,8 @@ async function main(): Promise<boolean> {
   const jobs = plan(majors);
   delete process.env.ROLECALL_RUN_DIRECTORY; // Set where this runner is itself under test: it makes its own.
   runDirectory();
-  const totals = new Map<string, Omit<Result, 'failures'>>();
+  const totals = new Map<string, Counts>();
+  const failures: Failure[] = [];
   const prepared = new Map<number, Promise<boolean>>();
 
   const report = async (version: number | undefined, path: string, test: () => Promise<Result>) => {
@@ -160,7 +163,9 @@ async function main(): Promise<boolean> {
     const result = await test().catch(failure);
     if (result.passed + result.failed + result.skipped === 0) Object.assign(result, failure('no test'));
     console.log(`${label(version).padEnd(14)} ${path.padEnd(48)} ${counts(result)}  ${seconds(begun)}`);
-    for (const text of result.failures) console.log(text.replace(/^/gm, '    '));
+    const output = result.output === undefined ? [] : [`output:\n${result.output}`];
+    for (const text of [...result.failures, ...output]) console.log(text.trimEnd().replace(/^/gm, '    '));
+    failures.push(...result.failures.map((text) => ({ where: `${label(version)} ${path}`, text })));
     const total = totals.get(label(version)) ?? { passed: 0, failed: 0, skipped: 0 };
     for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += result[key];
     totals.set(label(version), total);
@@ -187,7 +192,7 @@ async function main(): Promise<boolean> {
   const lanes = Number(process.env.JOBS || Math.min(availableParallelism(), 4));
   await Promise.all(Array.from({ length: lanes }, lane));
 
-  console.log();
+  for (const line of ['', ...inShort(failures)]) console.log(line);
   const sum = { passed: 0, failed: 0, skipped: 0 };
   for (const [name, total] of [...totals].sort()) {
     console.log(`${name.padEnd(14)} ${counts(total)}`);

@@ -51,7 +51,7 @@ function raisingAfresh({ body, returns }: FunctionSpec): string {
   return sql`
     DECLARE
       ${computes || declared === '' ? [] : [raw(dedented(declared))]}
-      ${returns === `SETOF ${schemas.public}.step` ? [raw('v_step rolecall.step;')] : []}
+      ${/\bv_step\b/.test(body) ? [raw('v_step rolecall.step;')] : []}
       v_detail text;
       v_hint text;
     BEGIN

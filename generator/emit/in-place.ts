@@ -2,14 +2,14 @@
  * What an update in place is made of, by the plain script and by an upgrade script of the extension: what was granted is
  * granted again on what is made anew, and operators get what is new.
  */
-import { operatorGrants } from '../engine/plan/operators.ts';
+import { operatorGrants, ownSchemas } from '../engine/plan/operators.ts';
 import { schemas } from '../model/objects.ts';
 import type { CreateFunction, CreateTable } from '../sql/nodes.ts';
-import { objectComments, print } from '../sql/print.ts';
+import { objectComments, print, qualified } from '../sql/print.ts';
 import { identifier, literal } from '../sql/quote.ts';
 
 /** Our schemas, as SQL takes a list of them. */
-export const ours = Object.values(schemas).map(literal).join(', ');
+export const ours = ownSchemas.text;
 
 /** Notes what is granted on functions and views, on those of some names or on all. */
 export function grantsOf(names?: readonly string[]): string {
@@ -68,7 +68,7 @@ export function addedColumns(node: CreateTable): string {
   const added = node.columns.map(({ name: column, type, constraint = '' }) =>
     `    ADD COLUMN IF NOT EXISTS ${identifier(column)} ${type} ${constraint.replace(/, (PRIMARY|UNIQUE|FOREIGN|CHECK)\b.*$/s, '')}`.trimEnd(),
   );
-  return `  ALTER TABLE ${identifier(node.schema)}.${identifier(node.name)}\n${added.join(',\n')};\n${objectComments(node).join('\n')}`;
+  return `  ALTER TABLE ${qualified(node)}\n${added.join(',\n')};\n${objectComments(node).join('\n')}`;
 }
 
 /** A body has the same text in every kind of installation. */

@@ -6,13 +6,12 @@ import { createHash } from 'node:crypto';
 import { schemas } from '../model/objects.ts';
 import { product } from '../model/product.ts';
 import type { CreateFunction, CreateType, Node } from '../sql/nodes.ts';
-import { print } from '../sql/print.ts';
-import { dollarQuoted, identifier, literal } from '../sql/quote.ts';
+import { print, qualified } from '../sql/print.ts';
+import { dollarQuoted, literal } from '../sql/quote.ts';
 import type { SqlFile } from './functions.ts';
 import { generatedHeader } from './header.ts';
 import { addedColumns, grantsAgain, grantsOf, operatorsAgain, ours, replaced } from './in-place.ts';
 
-const name = (node: { schema: string; name: string }) => `${identifier(node.schema)}.${identifier(node.name)}`;
 const indented = (text: string) => text.replaceAll(/^(?=.)/gm, '  ');
 
 export function plainScript(files: readonly SqlFile[]): string {
@@ -270,15 +269,15 @@ function inPlace(node: Node): string {
     case 'schema':
       return missing(`to_regnamespace(${literal(node.name)})`, print(node));
     case 'type':
-      return missing(`to_regtype(${literal(name(node))})`, print(node));
+      return missing(`to_regtype(${literal(qualified(node))})`, print(node));
     case 'table':
-      return `${missing(`to_regclass(${literal(name(node))})`, print({ ...node, dumped: false }))}\n${addedColumns(node)}`;
+      return `${missing(`to_regclass(${literal(qualified(node))})`, print({ ...node, dumped: false }))}\n${addedColumns(node)}`;
     case 'view':
       return print(node);
     case 'trigger':
       return missing(
         `(SELECT t.oid FROM pg_trigger AS t
-      WHERE t.tgrelid = to_regclass(${literal(name({ ...node, name: node.table }))}) AND t.tgname = ${literal(node.name)})`,
+      WHERE t.tgrelid = to_regclass(${literal(qualified({ ...node, name: node.table }))}) AND t.tgname = ${literal(node.name)})`,
         print(node),
       );
     case 'function':

@@ -6,7 +6,7 @@
  */
 import { product } from '../model/product.ts';
 import type { CreateTable, CreateType, Node } from '../sql/nodes.ts';
-import { objectComments, print } from '../sql/print.ts';
+import { objectComments, print, qualified } from '../sql/print.ts';
 import { dollarQuoted, identifier, literal } from '../sql/quote.ts';
 import type { SqlFile } from './functions.ts';
 import { generatedHeader } from './header.ts';
@@ -111,7 +111,7 @@ function statements(node: Node, before: Unit | undefined, after: Unit): string {
     case 'table':
       return before === undefined ? newTable(node) : table(node, before, after);
     case 'trigger':
-      return `  DROP TRIGGER IF EXISTS ${identifier(node.name)} ON ${identifier(node.schema)}.${identifier(node.table)};\n\n${print(node)}`;
+      return `  DROP TRIGGER IF EXISTS ${identifier(node.name)} ON ${qualified({ ...node, name: node.table })};\n\n${print(node)}`;
   }
 }
 
@@ -124,16 +124,12 @@ function attributes(node: CreateType, before: Unit, after: Unit): string {
 }
 
 function newTable(node: CreateTable): string {
-  const dump = `PERFORM pg_catalog.pg_extension_config_dump(${literal(`${identifier(node.schema)}.${identifier(node.name)}`)}, '');`;
+  const dump = `PERFORM pg_catalog.pg_extension_config_dump(${literal(qualified(node))}, '');`;
   return `${print({ ...node, dumped: false })}${node.dumped ? `\n\n${dump}` : ''}`;
 }
 
 function table(node: CreateTable, before: Unit, after: Unit): string {
-  const names = (columns: readonly string[]) => columns.map((column) => column.replace(/ .*/, ''));
-  const kept = names(after.columns);
-  const same =
-    before.columns.every((column) => after.columns.includes(column)) &&
-    names(before.columns).every((column) => kept.includes(column));
+  const same = before.columns.every((column) => after.columns.includes(column));
   const others = (text: string) =>
     [...text.matchAll(/^(CREATE INDEX|SELECT) .*$/gm)]
       .map(([line]) => line)

@@ -25,7 +25,8 @@ export function print(node: Node): string {
   }
 }
 
-function qualified({ schema, name }: { readonly schema: string; readonly name: string }): string {
+/** A name with its schema. */
+export function qualified({ schema, name }: { readonly schema: string; readonly name: string }): string {
   return `${identifier(schema)}.${identifier(name)}`;
 }
 

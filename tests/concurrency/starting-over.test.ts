@@ -241,3 +241,42 @@ test('a membership is not granted in a role that is being dropped', async () => 
   assert.deepEqual(rows, []);
   await other.query('DROP ROLE member');
 });
+
+/** From 16 on a caller without SUPERUSER drops only roles of which the server knows that it has ADMIN OPTION on them. */
+const hasMembershipCache = Number(process.env.PG || 18) >= 16;
+test(
+  '42501: a role that the membership cache does not know yet',
+  { skip: !hasMembershipCache && 'from PostgreSQL 16' },
+  async () => {
+    await other.query(`CREATE ROLE maker CREATEROLE LOGIN PASSWORD 'maker'`);
+    await caller.query(`SELECT rolecall.add_operator('maker')`);
+    const maker = { database, user: 'maker', password: 'maker' };
+    const [stale, rival] = [await cluster.connect(maker), await cluster.connect(maker)];
+    const drop = (name: string) => `
+    SELECT status FROM rolecall_internal.execute_change(
+      ROW('drop_role', '${name}', 'DROP ROLE ${name}', NULL, '{${name}}', NULL, NULL)::rolecall_internal.change, false, false
+    )`;
+    // Whoever needs nothing but catalogs that it has locked already is told of no change to its caches.
+    const settle = async () => {
+      await stale.query('BEGIN; CREATE ROLE known; SELECT FROM pg_roles; SELECT FROM pg_auth_members');
+      await stale.query(drop('known'));
+      await stale.query(
+        `CREATE ROLE known; DROP ROLE known; SELECT pg_has_role('pg_monitor', 'MEMBER WITH ADMIN OPTION')`,
+      );
+    };
+    await settle();
+    await stale.query('COMMIT');
+    await settle();
+    await rival.query('CREATE ROLE brief');
+    await assert.rejects(stale.query('DROP ROLE brief'), { code: '42501' });
+    await stale.query('ROLLBACK');
+    await rival.query('DROP ROLE brief');
+    await settle();
+    await rival.query('CREATE ROLE brief');
+    assert.deepEqual((await stale.query(drop('brief'))).rows, [{ status: 'applied' }]);
+    await stale.query('COMMIT');
+    await Promise.all([stale.end(), rival.end()]);
+    await caller.query(`SELECT rolecall.remove_operator('maker')`);
+    await other.query('DROP ROLE maker');
+  },
+);
