@@ -491,12 +491,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -520,7 +520,11 @@ BEGIN
       FROM pg_largeobject_metadata AS o
     ) AS o
     LEFT JOIN (
-      SELECT DISTINCT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
+      SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
+      UNION SELECT 'schema', unnest(ARRAY(
+        SELECT n.oid FROM pg_namespace AS n
+        WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+      ))
     ) AS s ON s.kind = o.kind AND s.oid = o.oid
     WHERE o.acl IS NOT NULL OR o.schema = ANY (acl_groups.schemas) OR s.oid IS NOT NULL
     GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
@@ -529,7 +533,8 @@ END
 $acl_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups';
+  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
+     'schemas too';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/run/acting_as_heir.sql
@@ -666,6 +671,7 @@ DECLARE
   v_state jsonb;
   v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
   v_rotate_after interval;
+  v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
   v_state := coalesce(
@@ -680,16 +686,21 @@ BEGIN
     );
   END IF;
   IF v_reports IS NULL THEN
-    RETURN rolecall_internal.run(v_state, apply_policy.dry_run);
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
+  ELSE
+    PERFORM rolecall_internal.check_read_access(v_reports);
+    v_rotate_after := (
+      SELECT min((r.definition ->> 'rotate_after')::interval)
+      FROM jsonb_each(jsonb_path_query_first(
+        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+      )) AS r(name, definition)
+    );
+    v_steps := rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, apply_policy.dry_run);
   END IF;
-  PERFORM rolecall_internal.check_read_access(v_reports);
-  v_rotate_after := (
-    SELECT min((r.definition ->> 'rotate_after')::interval)
-    FROM jsonb_each(jsonb_path_query_first(
-      apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
-  );
-  RETURN rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, apply_policy.dry_run);
+  IF apply_policy.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_exceptions();
+  END IF;
+  RETURN v_steps;
 END
 $apply_policy$;
 
@@ -2265,20 +2276,32 @@ CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name tex
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $canonical_name$
+DECLARE
+  v_name text := canonical_name.name;
+  v_oid oid;
 BEGIN
   IF canonical_name.means <> 'one'
     OR canonical_name.kind NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
-    RETURN canonical_name.name;
-  ELSIF canonical_name.kind = 'function' AND canonical_name.name ~ '^[^()]+[(][^()]*[)]$' THEN
-    RETURN coalesce(to_regprocedure(canonical_name.name)::text, canonical_name.name);
-  ELSIF NOT canonical_name.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
-    RETURN canonical_name.name;
-  ELSIF canonical_name.kind = 'type' THEN
-    RETURN coalesce(to_regtype(canonical_name.name)::text, canonical_name.name);
+    RETURN v_name;
+  ELSIF canonical_name.kind IN ('function', 'type') THEN
+    v_oid := coalesce(
+      rolecall_internal.object_in_schema(canonical_name.kind, v_name),
+      rolecall_internal.found_by_server(canonical_name.kind, v_name)
+    );
+    RETURN coalesce((
+      SELECT concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)
+      FROM pg_proc AS o WHERE canonical_name.kind = 'function' AND o.oid = v_oid
+      UNION ALL
+      SELECT format('%I.%I', n.nspname, o.typname)
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      WHERE canonical_name.kind = 'type' AND o.oid = v_oid
+    ), v_name);
+  ELSIF NOT v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
+    RETURN v_name;
   END IF;
   RETURN (
     SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.position)
-    FROM unnest(parse_ident(canonical_name.name)) WITH ORDINALITY AS p(part, position)
+    FROM unnest(parse_ident(v_name)) WITH ORDINALITY AS p(part, position)
   );
 END
 $canonical_name$;
@@ -3247,6 +3270,84 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
+-- sql/5-internal/granting/ended_columns.sql
+CREATE FUNCTION rolecall_internal.ended_columns(differences jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_columns$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(jsonb_build_object(
+             'kind', 'TABLE', 'objid', d.table_oid::bigint, 'objsubid', d.attnum,
+             'role', to_regrole(quote_ident(d.role))::oid::bigint,
+             'grantor', d.grantor::bigint, 'privilege', d.privilege, 'option', d.action = 'option'
+           ))
+    FROM jsonb_to_recordset(ended_columns.differences) AS d(
+      role text, table_oid oid, attnum smallint, privilege text, action text, grantor oid
+    )
+    JOIN pg_class AS c ON c.oid = d.table_oid
+    WHERE d.action <> 'grant' AND to_regrole(quote_ident(d.role)) IS NOT NULL
+      AND d.grantor = CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN c.relowner
+        ELSE to_regrole(quote_ident(current_user))::oid END
+  );
+END
+$ended_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
+  IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/granting/ended_privileges.sql
+CREATE FUNCTION rolecall_internal.ended_privileges(
+  groups rolecall_internal.acl_group[],
+  differences rolecall_internal.difference[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_privileges$
+BEGIN
+  RETURN (
+    WITH ending AS MATERIALIZED (
+      SELECT d.*, k.keyword
+      FROM unnest(ended_privileges.differences) AS d
+      JOIN unnest(ended_privileges.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
+        USING (number)
+      JOIN (VALUES
+        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
+        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
+        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
+        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
+        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
+        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
+        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
+        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
+        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
+        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
+      WHERE d.action <> 'grant' AND d.role <> 'public'
+        AND d.grantor = CASE WHEN pg_has_role(g.owner, 'USAGE') THEN g.owner
+          ELSE to_regrole(quote_ident(current_user))::oid END
+    )
+    SELECT jsonb_agg(jsonb_build_object(
+             'kind', e.keyword, 'objid', o.object_oid::bigint, 'objsubid', 0,
+             'role', to_regrole(quote_ident(e.role))::oid::bigint,
+             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', e.action = 'option'
+           ))
+    FROM ending AS e
+    JOIN rolecall_internal.objects_of(
+      ended_privileges.groups, ARRAY(SELECT DISTINCT e.number::integer::oid FROM ending AS e)
+    ) AS o ON o.number::bigint = e.number
+  );
+END
+$ended_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
+  IS 'The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
+  FROM PUBLIC;
+
 -- sql/5-internal/policy/exact_document.sql
 CREATE FUNCTION rolecall_internal.exact_document(roles oid[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3272,35 +3373,62 @@ SET search_path = pg_catalog, pg_temp
 AS $excepted_objects$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE entry AS (
-      SELECT DISTINCT w.scope, w.kind, x.name
-      FROM unnest(excepted_objects.wanted) AS w
+    SELECT x.scope, x.kind, x.object_oid,
+           CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END
+    FROM rolecall_internal.exceptions(excepted_objects.wanted) AS x
+    GROUP BY x.scope, x.kind, x.object_oid;
+END
+$excepted_objects$;
+
+COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
+  IS 'What is excepted of each scope: whole objects, or columns of them';
+REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
+-- sql/5-internal/granting/exceptions.sql
+CREATE FUNCTION rolecall_internal.exceptions(wanted rolecall_internal.wanted_privilege[])
+RETURNS TABLE (scope jsonb, kind text, entry text, object_oid oid, attnum integer, named boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $exceptions$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE entry AS MATERIALIZED (
+      SELECT DISTINCT w.scope, w.kind, x.name,
+             parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
+      FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
       WHERE w.means = 'all'
     ),
-    -- A name of three parts is that of a column.
-    part AS (
-      SELECT e.*, CASE WHEN e.kind = 'table' AND cardinality(parse_ident(e.name)) = 3
-                         THEN parse_ident(e.name) END AS parts
-      FROM entry AS e
-    ),
     found AS (
-      SELECT p.scope, p.kind, a.attnum::integer::oid AS attnum,
-             rolecall_internal.object_oid(p.kind, 'one', CASE WHEN p.parts IS NULL THEN p.name ELSE format(
-               '%I.%I', p.parts[1], p.parts[2]
-             ) END) AS oid
-      FROM part AS p
-      LEFT JOIN pg_attribute AS a
+      SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,
+             true AS named
+      FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
+      UNION ALL
+      -- A name of three parts is that of a column.
+      SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
+      FROM entry AS e
+      JOIN pg_attribute AS a
         ON a.attrelid = rolecall_internal.object_oid(
-             p.kind, 'one', quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2])
+             e.kind, 'one', quote_ident(e.parts[1]) || '.' || quote_ident(e.parts[2])
            )
-          AND a.attname = p.parts[3]
-      WHERE p.parts IS NULL OR a.attnum IS NOT NULL
+          AND a.attname = e.parts[3]
+      WHERE e.kind = 'table' AND cardinality(e.parts) = 3
+      UNION ALL
+      SELECT e.scope, e.kind, e.name, k.relation::oid, coalesce((
+               SELECT a.attnum::integer FROM pg_attribute AS a
+               WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
+                 SELECT a.attname FROM pg_attribute AS a
+                 WHERE a.attrelid = k.relation
+                   AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                            ELSE a.attname = k.column_name AND NOT a.attisdropped END
+               )
+             ), 0), false
+      FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
     ),
     whole AS (
-      SELECT f.scope, f.kind, f.oid FROM found AS f WHERE f.attnum IS NULL
+      SELECT f.* FROM found AS f
       UNION
-      SELECT w.scope, w.kind, b.oid
+      SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
       FROM whole AS w
       CROSS JOIN LATERAL (
         SELECT i.inhrelid AS oid, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
@@ -3314,19 +3442,16 @@ BEGIN
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
       JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-      WHERE w.kind = 'table'
+      WHERE w.kind = 'table' AND w.attnum = 0
     )
-    SELECT w.scope, w.kind, w.oid, NULL::oid[] FROM whole AS w WHERE w.oid IS NOT NULL
-    UNION ALL
-    SELECT f.scope, f.kind, f.oid, array_agg(f.attnum) FROM found AS f
-    WHERE f.attnum IS NOT NULL AND NOT EXISTS (SELECT FROM whole AS w WHERE w.scope = f.scope AND w.oid = f.oid)
-    GROUP BY f.scope, f.kind, f.oid;
+    SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
 END
-$excepted_objects$;
+$exceptions$;
 
-COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted from privileges on all objects of a schema: whole objects, or columns of them; partitions too';
-REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
+  IS 'What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is '
+     'called now, else that was so once';
+REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/execute_change.sql
 CREATE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
@@ -3608,6 +3733,25 @@ COMMENT ON FUNCTION rolecall_internal.forgotten_resources(jsonb)
   IS 'What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.forgotten_resources(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/granting/found_by_server.sql
+CREATE FUNCTION rolecall_internal.found_by_server(kind text, name text) RETURNS oid
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $found_by_server$
+BEGIN
+  RETURN CASE found_by_server.kind WHEN 'function' THEN to_regprocedure(found_by_server.name)::oid
+    ELSE to_regtype(found_by_server.name)::oid END;
+EXCEPTION
+  WHEN SQLSTATE '42000' OR SQLSTATE '22000' OR SQLSTATE '3F000' OR SQLSTATE '0A000' OR SQLSTATE '54000' THEN
+    RETURN NULL;
+END
+$found_by_server$;
+
+COMMENT ON FUNCTION rolecall_internal.found_by_server(text, text)
+  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or '
+     'the caller may not use the schema';
+REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC;
+
 -- sql/5-internal/granting/future_differences.sql
 -- What is granted to a role for the objects of somebody who is not among the owners any more stays where no owners are
 -- named.
@@ -3785,9 +3929,11 @@ COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
      'caller may';
 REVOKE ALL ON FUNCTION rolecall_internal.given_memberships(oid) FROM PUBLIC;
 
--- sql/5-internal/plan/given_privileges.sql
-CREATE FUNCTION rolecall_internal.given_privileges(role_oid oid)
-RETURNS TABLE (target text, statement text, may boolean, is_direct boolean)
+-- sql/5-internal/granting/given_privileges.sql
+-- What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives
+-- ends for its columns too.
+CREATE FUNCTION rolecall_internal.given_privileges(roles oid[], ended jsonb)
+RETURNS TABLE (target text, statement text, may boolean, is_direct boolean, cause text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $given_privileges$
@@ -3797,9 +3943,21 @@ BEGIN
   SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   RETURN QUERY
     WITH RECURSIVE entry AS MATERIALIZED (
-      SELECT e.* FROM rolecall_internal.acl_entries(given_privileges.role_oid) AS e
+      SELECT DISTINCT ON (e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege)
+             e.*, coalesce(w.ends OR NOT x.option, false) AS ends,
+             e.is_grantable AND NOT w.ends AND x.option IS NULL AS passes_on
+      FROM unnest(given_privileges.roles) AS r(oid)
+      CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+      LEFT JOIN jsonb_to_recordset(given_privileges.ended)
+        AS x(kind text, objid oid, objsubid integer, role oid, grantor oid, privilege text, option boolean)
+        ON x.kind = e.kind AND x.objid = e.objid AND x.objsubid IN (0, e.objsubid) AND x.role = e.grantee
+          AND x.grantor = e.grantor AND x.privilege = e.privilege
+      CROSS JOIN LATERAL (
+        SELECT given_privileges.ended IS NULL AND e.grantee = ANY (given_privileges.roles)
+      ) AS w(ends)
+      ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
     ),
-    -- Who can grant what, beside the role and those who can through it.
+    -- Who can grant what, beside the roles and those who can through them.
     holder AS (
       SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
       UNION
@@ -3807,7 +3965,7 @@ BEGIN
       FROM holder AS h
       JOIN entry AS e ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
       AND h.objsubid IN (0, e.objsubid) AND e.grantor = h.role_oid
-      WHERE e.is_grantable AND e.grantee <> given_privileges.role_oid
+      WHERE e.passes_on
     ),
     judged AS (
       SELECT e.*, EXISTS (
@@ -3816,11 +3974,12 @@ BEGIN
                  AND h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
                  AND h.objsubid IN (0, e.objsubid)
              ) AS stays
-      FROM entry AS e WHERE e.grantee <> given_privileges.role_oid
+      FROM entry AS e WHERE NOT e.ends
     ),
     lost AS (
       SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
-             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = given_privileges.role_oid) AS is_direct,
+             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (given_privileges.roles)) AS is_direct,
+             min(pg_get_userbyid(j.grantor)::text) AS cause,
              -- A member of the owner may be taken for the role itself, whose rights it needs too.
              bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
                SELECT FROM entry AS e
@@ -3837,7 +3996,7 @@ BEGIN
       GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
     ),
     by_object AS (
-      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may,
+      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may, min(l.cause) AS cause,
              string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
       FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
     ),
@@ -3851,16 +4010,16 @@ BEGIN
            format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
                   CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
                   CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
-           b.may, b.is_direct
+           b.may, b.is_direct, min(b.cause)
     FROM batched AS b
     GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
 END
 $given_privileges$;
 
-COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
-  IS 'The privileges that others have only from a role, or from whom it granted them to, as the statements that grant '
-     'them, and whether the caller may';
-REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
+  IS 'The privileges that others have only from roles, or from whom those granted them to, as the statements that '
+     'grant them, and whether the caller may; cause: one of the roles';
+REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_calling_key.sql
 -- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
@@ -4209,6 +4368,11 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $held_privileges$
+DECLARE
+  v_own oid[] := ARRAY(
+    SELECT n.oid FROM pg_namespace AS n
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+  );
 BEGIN
   RETURN QUERY
     WITH g AS MATERIALIZED (
@@ -4227,8 +4391,9 @@ BEGIN
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one.
-      WHERE g.kind <> 'database' OR g.special IS NOT NULL
+      -- Of the databases this one, and nothing of the extension's own.
+      WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
+        AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
     ),
     have AS (
       SELECT g.number, g.kind, g.schema, g.owner, g.size, x.grantee, x.privilege_type AS privilege,
@@ -4791,6 +4956,29 @@ $is_kept_verifier$;
 COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
+
+-- sql/5-internal/policy/is_moment.sql
+CREATE FUNCTION rolecall_internal.is_moment(value text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_moment$
+BEGIN
+  IF is_moment.value = 'infinity' OR is_moment.value IS NULL THEN
+    RETURN true;
+  ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
+    || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
+    RETURN false;
+  END IF;
+  RETURN substr(is_moment.value, 9, 2)::integer <= extract(
+    day FROM make_date(substr(is_moment.value, 1, 4)::integer, substr(is_moment.value, 6, 2)::integer, 1)
+             + interval '1 month - 1 day'
+  );
+END
+$is_moment$;
+
+COMMENT ON FUNCTION rolecall_internal.is_moment(text)
+  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity';
+REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_nfkc_stable.sql
 -- Asked only of code points that stringprep_class neither maps nor forbids.
@@ -5886,20 +6074,17 @@ DECLARE
 BEGIN
   IF strpos(named_object.name, '(') > 0 THEN
     RETURN QUERY SELECT 'function', o.oid, NULL::integer
-      FROM (SELECT to_regprocedure(named_object.name)::oid) AS o(oid) WHERE o.oid IS NOT NULL;
+      FROM (SELECT rolecall_internal.object_in_schema('function', named_object.name)) AS o(oid) WHERE o.oid IS NOT NULL;
     RETURN;
   END IF;
   v_parts := parse_ident(named_object.name);
   RETURN QUERY
-    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, NULL::integer
-    FROM pg_class AS c
-    WHERE c.oid = CASE WHEN cardinality(v_parts) = 2 THEN to_regclass(named_object.name) END
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, a.attnum::integer
+    FROM pg_namespace AS n
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = v_parts[2]
       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    UNION ALL
-    SELECT 'table', a.attrelid, a.attnum::integer
-    FROM pg_attribute AS a
-    WHERE cardinality(v_parts) = 3 AND a.attname = v_parts[3] AND NOT a.attisdropped
-      AND a.attrelid = to_regclass(quote_ident(v_parts[1]) || '.' || quote_ident(v_parts[2]))
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = v_parts[3] AND NOT a.attisdropped
+    WHERE n.nspname = v_parts[1] AND CASE cardinality(v_parts) WHEN 2 THEN true WHEN 3 THEN a.attnum IS NOT NULL END
     UNION ALL
     SELECT 'schema', n.oid, NULL FROM pg_namespace AS n
     WHERE cardinality(v_parts) = 1 AND n.nspname = v_parts[1]
@@ -5996,7 +6181,11 @@ DECLARE
       ) AS p
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
-    WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+    WHERE p.resource @> '{"made": true}'
+      -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+      AND p.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
       )
@@ -6147,27 +6336,23 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $object_in_schema$
 DECLARE
-  v_name text := CASE object_in_schema.kind WHEN 'function' THEN split_part(object_in_schema.name, '(', 1)
-                   ELSE object_in_schema.name END;
+  v_name text := CASE object_in_schema.kind WHEN 'function'
+      THEN substring(object_in_schema.name FROM '^((("([^"]|"")+"|[^\W\d][\w$]*)[.]?)+)[(]')
+    ELSE object_in_schema.name END;
   v_parts text[] := CASE
     WHEN v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN parse_ident(v_name)
   END;
   v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
 BEGIN
-  -- As the server writes it what is in pg_catalog has no schema.
-  IF v_parts[2] IS NULL AND object_in_schema.kind = 'type' THEN
-    RETURN to_regtype(object_in_schema.name);
-  ELSIF object_in_schema.kind = 'function' AND (v_parts[2] IS NULL OR has_schema_privilege(v_schema, 'USAGE')) THEN
-    RETURN to_regprocedure(object_in_schema.name);
-  END IF;
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
       SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
     )
-    WHEN 'function' THEN (
-      SELECT p.oid FROM pg_proc AS p
-      WHERE p.pronamespace = v_schema AND p.proname = v_parts[2] AND p.oid::regprocedure::text = object_in_schema.name
-    )
+    WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
+      SELECT o.oid FROM pg_proc AS o
+      WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
+        AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+    ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
@@ -6178,8 +6363,8 @@ END
 $object_in_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server''s own casts fail for who may not '
-     'use the schema';
+  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
+     'not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;
 
 -- sql/5-internal/granting/object_oid.sql
@@ -6251,12 +6436,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -6618,7 +6803,7 @@ DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
   IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;
   IF plan.document ? 'comments' THEN
     v_changes := v_changes || ARRAY(
@@ -6848,6 +7033,9 @@ BEGIN
   IF plan_column_changes.differences IS NULL THEN
     RETURN;
   END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+    rolecall_internal.ended_columns(plan_column_changes.differences)
+  );
   RETURN QUERY
     WITH said AS MATERIALIZED (
       SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,
@@ -7457,6 +7645,33 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
   FROM PUBLIC;
+
+-- sql/5-internal/granting/plan_kept.sql
+CREATE FUNCTION rolecall_internal.plan_kept(ended jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_kept$
+BEGIN
+  IF plan_kept.ended IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', g.target, g.statement, NULL::text, array_remove(ARRAY[g.target], 'public'),
+           CASE WHEN NOT g.may THEN '2BP01' END,
+           CASE WHEN g.may THEN format('"%s" granted it', g.cause)
+                ELSE format('this ends with what role "%s" granted, and the caller cannot grant it', g.cause) END
+    FROM rolecall_internal.given_privileges(ARRAY(
+      SELECT DISTINCT x.role FROM jsonb_to_recordset(plan_kept.ended) AS x(role oid)
+    ), plan_kept.ended) AS g
+    WHERE g.is_direct OR NOT g.may
+    ORDER BY g.statement COLLATE "C";
+END
+$plan_kept$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
+  IS 'What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is '
+     'skipped';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_kept(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_lost_grants.sql
 CREATE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
@@ -8134,11 +8349,15 @@ BEGIN
   v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
   IF cardinality(v_differences) > 0 THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+      rolecall_internal.ended_privileges(v_groups, v_differences)
+    );
     RETURN QUERY SELECT * FROM rolecall_internal.plan_privilege_excess(v_groups, v_differences);
     RETURN QUERY SELECT * FROM rolecall_internal.plan_grants(
       plan_privileges.document, v_groups, v_differences, v_schemas
     );
   END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(plan_privileges.document, v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
@@ -8207,7 +8426,7 @@ BEGIN
       SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(plan_regrants.role_oid) AS m
       UNION ALL
       SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
-      FROM rolecall_internal.given_privileges(plan_regrants.role_oid) AS p
+      FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
     ) AS g
     CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
     -- What was granted on is kept with what it was granted from.
@@ -8385,6 +8604,42 @@ COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
      'means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/granting/plan_renamed_exceptions.sql
+CREATE FUNCTION rolecall_internal.plan_renamed_exceptions(wanted rolecall_internal.wanted_privilege[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_renamed_exceptions$
+BEGIN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.withheld AS k WHERE k.role = 'public') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', t.name,
+           format('GRANT %s ON %s TO %s', string_agg(DISTINCT w.privilege, ', '), t.name,
+                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC')),
+           NULL::text, array_remove(ARRAY[w.role], NULL), '55000',
+           format('excepted as %s, which it was, or belonged to: name it among the exceptions, '
+                  'or remove %s from them', min(x.entry), min(x.entry))
+    FROM (
+      SELECT x.scope, x.kind, x.object_oid, min(x.entry) AS entry
+      FROM rolecall_internal.exceptions(plan_renamed_exceptions.wanted) AS x
+      GROUP BY x.scope, x.kind, x.object_oid, x.attnum HAVING NOT bool_or(x.named)
+    ) AS x
+    JOIN pg_class AS c ON c.oid = x.object_oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN unnest(plan_renamed_exceptions.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.oid = c.relnamespace
+    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+    GROUP BY w.role, t.name
+    ORDER BY 2, 3;
+END
+$plan_renamed_exceptions$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[])
+  IS 'What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it '
+     'means';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_revokes.sql
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again.
@@ -8443,30 +8698,31 @@ COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_roles.sql
-CREATE FUNCTION rolecall_internal.plan_roles(resources jsonb) RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan_roles(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_roles$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_resources jsonb := plan_roles.document -> 'roles';
   v_resource jsonb;
   v_name text;
   v_role oid;
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
+  v_note text;
   v_refused rolecall_internal.change;
 BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
-    v_resource := plan_roles.resources -> v_position;
+  FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
+    v_resource := v_resources -> v_position;
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
-    IF (v_resource -> 'protected')::boolean
-      AND (v_name IN (current_user, session_user) OR has_table_privilege(
-        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-      )) THEN
-      PERFORM rolecall_internal.check_protected(v_name);
-    END IF;
+    v_note := CASE WHEN (v_resource -> 'protected')::boolean
+                     AND (v_name IN (current_user, session_user) OR has_table_privilege(
+                       v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+                     ))
+                THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     v_refused := NULL;
@@ -8499,7 +8755,8 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+    IF v_note IS NULL
+      AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
       v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
       IF v_refused.sqlstate IS NOT NULL THEN
         v_wanted := v_wanted - 'bypassrls';
@@ -8508,8 +8765,9 @@ BEGIN
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
       || rolecall_internal.attribute_clauses(v_present, v_wanted);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-      v_changes := v_changes
-        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
+      )::rolecall_internal.change;
     ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
@@ -9344,8 +9602,7 @@ BEGIN
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END,
-               'made', CASE WHEN to_regrole(quote_ident(r.name)) IS NULL THEN true END
+               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END
              )) ORDER BY r.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r
       WHERE NOT r.definition ? 'state'
@@ -9497,8 +9754,8 @@ COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/granting/privilege_differences.sql
--- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and not on
--- what belongs to the cluster.
+-- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
+-- on what belongs to the cluster nor on the extension's own.
 CREATE FUNCTION rolecall_internal.privilege_differences(
   wanted rolecall_internal.wanted_privilege[],
   groups rolecall_internal.acl_group[],
@@ -9510,11 +9767,16 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_own oid[] := ARRAY(
+    SELECT n.oid FROM pg_namespace AS n
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+  );
 BEGIN
   RETURN ARRAY(
     WITH g AS MATERIALIZED (
       SELECT g.*, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
-             k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here AS elsewhere
+             k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here
+               OR g.schema = ANY (v_own) OR g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false) AS elsewhere
       FROM unnest(privilege_differences.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -9672,12 +9934,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -9888,6 +10150,26 @@ $privileges_on_objects$;
 COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
   IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
+
+-- sql/5-internal/plan/protection_note.sql
+CREATE FUNCTION rolecall_internal.protection_note(resource jsonb, declared jsonb) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $protection_note$
+BEGIN
+  IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
+    protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
+  ) THEN
+    PERFORM rolecall_internal.check_protected(protection_note.resource ->> 'name');
+  END IF;
+  RETURN 'no call changes the role that makes it';
+END
+$protection_note$;
+
+COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
+  IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
+     'else it is refused';
+REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/provision.sql
 CREATE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
@@ -10491,7 +10773,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := remember.document;
+  v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -10576,6 +10858,61 @@ COMMENT ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[])
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[]) FROM PUBLIC;
 
+-- sql/5-internal/granting/remember_exceptions.sql
+CREATE FUNCTION rolecall_internal.remember_exceptions() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $remember_exceptions$
+DECLARE
+  v_resources jsonb := (
+    SELECT jsonb_agg(p.resource) FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'privileges'
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource @? '$.target.scope.except[*]'
+      AND p.sqlstate IS DISTINCT FROM '22023'
+  );
+  v_present rolecall_internal.withheld[] := ARRAY(
+    SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = 'public'
+  );
+  v_wanted rolecall_internal.withheld[];
+  v_new rolecall_internal.withheld[];
+  v_old rolecall_internal.withheld[];
+BEGIN
+  IF v_resources IS NULL AND v_present = '{}' THEN
+    RETURN;
+  END IF;
+  v_wanted := ARRAY(
+    SELECT DISTINCT ROW(
+             'public', x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
+           )::rolecall_internal.withheld
+    FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
+    LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
+    WHERE x.kind IN ('table', 'sequence')
+  );
+  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+  END IF;
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$remember_exceptions$;
+
+COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
+  IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
+     'list';
+REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
+
 -- sql/5-internal/reading/remember_withheld.sql
 CREATE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -10647,15 +10984,22 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/record/renew_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew.
-CREATE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
+-- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
+-- cluster that a dump was restored into, is none that a policy has created.
+CREATE FUNCTION rolecall_internal.renew_records(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             p.section, p.key,
+             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
+               SELECT c.target FROM unnest(renew_records.steps) AS c
+               WHERE c.operation = 'create_role' AND c.status = 'applied'
+             )
+                  THEN p.resource ELSE p.resource - 'made' END,
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
              )
@@ -10680,9 +11024,9 @@ BEGIN
 END
 $renew_records$;
 
-COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
+COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
-REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
 CREATE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
@@ -10856,7 +11200,10 @@ BEGIN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
-    PERFORM rolecall_internal.renew_records(v_recorded);
+    PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
+  END IF;
+  IF restore.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_exceptions();
   END IF;
   RETURN v_steps || v_left || v_refused;
 END
@@ -11023,9 +11370,7 @@ BEGIN
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a
-    WHERE a.definition ->> 'valid_until'
-      !~ ('^(infinity|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0'
-         || '-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?))$')
+    WHERE NOT rolecall_internal.is_moment(a.definition ->> 'valid_until')
     UNION ALL
     SELECT a.path || '.password', '22023', 'a password in a policy must be a SCRAM-SHA-256 verifier',
            'plain passwords are for the argument passwords'
@@ -11911,7 +12256,8 @@ BEGIN
            format('"%s" is not a name as in SQL, with its schema', n.name), NULL
     FROM name AS n
     WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-               THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
+               THEN NOT n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
+                 || '[(]([^"()]|"([^"]|"")*")*[)]$')
                WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
                THEN true
                ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
@@ -12189,12 +12535,12 @@ BEGIN
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
         UNION ALL
         SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-               o.oid::regprocedure::text AS name
+               concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
         FROM pg_proc AS o
         UNION ALL
         SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-               o.oid::regtype::text AS name
-        FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+               format('%I.%I', n.nspname, o.typname) AS name
+        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
               WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         UNION ALL
         SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -12500,6 +12846,30 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
   IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/record/with_made.sql
+CREATE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_made$
+BEGIN
+  IF NOT with_made.document ? 'declared' THEN
+    RETURN with_made.document;
+  END IF;
+  RETURN jsonb_set(with_made.document, '{declared}', (
+    SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
+      SELECT c.target FROM unnest(with_made.steps) AS c
+      WHERE c.operation = 'create_role' AND c.status = 'applied'
+    ) THEN d.resource || '{"made": true}'
+                                   ELSE d.resource END ORDER BY d.position), '[]')
+    FROM jsonb_array_elements(with_made.document -> 'declared') WITH ORDINALITY AS d(resource, position)
+  ));
+END
+$with_made$;
+
+COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
+  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
+REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/withheld_tables.sql
 -- The number of a column is 0, and its name null, where the whole table is withheld.

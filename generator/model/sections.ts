@@ -66,7 +66,7 @@ export const sections = {
     forgets: ['password', 'note', 'state'],
     merged: ['attributes', 'initial'],
     derived: true,
-    plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
+    plan: ({ document }) => sql`rolecall_internal.plan_roles(${document})`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_removals(${document} -> 'roles')`),
   },
   comments: {

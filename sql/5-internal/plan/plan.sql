@@ -10,7 +10,7 @@ DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
   IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;
   IF plan.document ? 'comments' THEN
     v_changes := v_changes || ARRAY(

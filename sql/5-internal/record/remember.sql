@@ -5,7 +5,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := remember.document;
+  v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
