@@ -3061,9 +3061,7 @@ BEGIN
                        AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
       FROM found AS f
       LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
-      LEFT JOIN rolecall_internal.left_by_drop_owned(
-        dependencies.role_oid, dependencies.drops OR dependencies.reassigns
-      ) AS l
+      LEFT JOIN rolecall_internal.left_by_drop_owned(dependencies.role_oid) AS l
         ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
            AND (f.is_here OR f.is_shared)
       -- One that the role gave to itself ends with the role.
@@ -5098,6 +5096,30 @@ COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
+-- sql/5-internal/document/is_rounded_off.sql
+-- How it rounds depends on the unit: 5us, 0.5ms and 0.01d are 0. So it is asked, and the session keeps the timeout it
+-- has.
+CREATE FUNCTION rolecall_internal.is_rounded_off(statement_timeout text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_rounded_off$
+DECLARE
+  v_kept CONSTANT text := current_setting('statement_timeout');
+  v_read text;
+BEGIN
+  IF is_rounded_off.statement_timeout !~ '[1-9]' THEN
+    RETURN false;
+  END IF;
+  v_read := set_config('statement_timeout', is_rounded_off.statement_timeout, true);
+  PERFORM set_config('statement_timeout', v_kept, true);
+  RETURN v_read = '0';
+END
+$is_rounded_off$;
+
+COMMENT ON FUNCTION rolecall_internal.is_rounded_off(text)
+  IS 'Whether the server makes 0, which is no limit, of a statement_timeout that is more than that';
+REVOKE ALL ON FUNCTION rolecall_internal.is_rounded_off(text) FROM PUBLIC;
+
 -- sql/5-internal/passwords/is_scram_verifier.sql
 -- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
 CREATE FUNCTION rolecall_internal.is_scram_verifier(verifier text) RETURNS boolean
@@ -5249,10 +5271,11 @@ BEGIN
     RETURN NULL;
   END IF;
   -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
-  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
-    SELECT FROM pg_auth_members AS m
-    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-  );
+  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
     WHEN lacking.change.operation IN ('create_role', 'alter_role')
@@ -5314,9 +5337,17 @@ BEGIN
                   THEN 'the predefined role gives more than a record may: grant it by a call'
                 WHEN NOT (
                   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+                  OR EXISTS (
+                    SELECT FROM pg_auth_members AS m
+                    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+                  )
                 ) THEN format('the role may not grant %I', v_name) END;
   ELSIF NOT (v_caller.rolcreaterole AND (
     pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    )
   ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
     RETURN format('the role may not change %I', v_name);
   ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
@@ -5359,8 +5390,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/left_by_drop_owned.sql
 -- DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what
--- whoever runs it granted. It is run by the caller, or by somebody who has the rights of every owner.
-CREATE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid, by_caller boolean)
+-- whoever runs it granted. It is taken to be run by the caller.
+CREATE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid)
 RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5381,7 +5412,7 @@ BEGIN
              ) AS statement
       FROM entry AS e
       WHERE e.grantee = left_by_drop_owned.role_oid AND e.grantor <> CASE
-          WHEN NOT left_by_drop_owned.by_caller OR pg_has_role(e.owner, 'USAGE') THEN e.owner
+          WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
           ELSE v_caller
         END
         -- On a column, by right of a grant option for the table.
@@ -5396,9 +5427,9 @@ BEGIN
 END
 $left_by_drop_owned$;
 
-COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid, boolean)
+COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid)
   IS 'What DROP OWNED does not revoke, object by object, as the statements that do';
-REVOKE ALL ON FUNCTION rolecall_internal.left_by_drop_owned(oid, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.left_by_drop_owned(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/left_out.sql
 CREATE FUNCTION rolecall_internal.left_out(dry_run boolean) RETURNS rolecall.step[]
@@ -5857,17 +5888,23 @@ BEGIN
       SELECT DISTINCT g.number, x.grantee
       FROM unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
       CROSS JOIN LATERAL aclexplode(g.acl) AS x
-      WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p)
+      WHERE x.privilege_type = 'SELECT'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p))
     ),
     held AS MATERIALIZED (
       SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
-             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, r.number IS NOT NULL AS reads,
-             -- Null where the table was dropped since the snapshot.
-             coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
+             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, a.allowed,
+             -- What PUBLIC reads is granted too, as PUBLIC may lose it; but it is not missing where the caller cannot.
+             r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
         ON g.schema = p.schema_oid
+      -- Null where the table was dropped since the snapshot.
+      CROSS JOIN LATERAL (
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+      ) AS a(allowed)
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+      LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
     ),
     missing AS (
       SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed
@@ -5912,8 +5949,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
   FROM PUBLIC;
 
 -- sql/5-internal/plan/missing_options.sql
--- Options that it does not ask for stay as they are, where the edges leave a membership that gives something; else
--- they are those of a plain GRANT.
+-- Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives
+-- something; else they are those of a plain GRANT.
 CREATE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7416,6 +7453,12 @@ BEGIN
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
+        -- What PUBLIC will read is not missing where the caller cannot set it.
+        AND (pg_has_role(o.owner_oid, 'USAGE') IS NOT FALSE OR NOT EXISTS (
+          SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+          WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
+            AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
       GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
@@ -7750,6 +7793,12 @@ BEGIN
     CONTINUE WHEN v_wanted ->> 'state' = 'absent';
     v_role := v_wanted ->> 'role';
     v_member := v_wanted ->> 'member';
+    IF v_role = v_member THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_grant_operation',
+        MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
+        HINT = 'A role cannot be a member of itself, directly or through others.';
+    END IF;
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
     v_edges := '{}'::jsonb[];
@@ -7765,6 +7814,12 @@ BEGIN
       v_edges := ARRAY(
         SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
       );
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
+    END IF;
+    IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+      v_wanted := rolecall_internal.with_recorded_options(v_wanted);
     END IF;
     IF cardinality(v_edges) > 0 THEN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
@@ -7823,6 +7878,10 @@ BEGIN
         OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
       ) AS a
       WHERE NOT p.columns ? a.attname::text
+        -- What PUBLIC reads is not missing where the caller cannot grant it.
+        AND (p.allowed OR NOT EXISTS (
+          SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
         AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
           SELECT FROM aclexplode(a.attacl) AS x
           WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (
@@ -10564,8 +10623,7 @@ BEGIN
     'forget',
     CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
       ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-           refusal.entry.section, refusal.entry.key),
+    format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id),
     'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
   )::rolecall.step;
   v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
@@ -10730,7 +10788,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT DISTINCT s.*
+    SELECT s.*
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -10748,7 +10806,14 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
       ))
-    ORDER BY s.statement
+      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      AND (s.sqlstate <> '42710' OR NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS o
+        WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+          AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+      ))
+    GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+    ORDER BY min(p.section), min(p.key::text)
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
@@ -10782,12 +10847,10 @@ BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
-  SELECT array_agg(
-           ROW(
-             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
-         ) AS rows,
+  SELECT array_agg(ROW(
+           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+         )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -10838,7 +10901,9 @@ BEGIN
         r.resource @> '{"state": "existing"}'
         AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        q.refused IN ('42501', '42710', '42704')
+        (q.refused IN ('42501', '42710', '42704')
+         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN
@@ -12037,10 +12102,15 @@ AS $surface$
 DECLARE
   v_hint text := rolecall_internal.hint_of(change.operation, code);
   v_role text := rolecall_internal.role_in_question(change);
+  v_oid oid := to_regrole(quote_ident(v_role))::oid;
 BEGIN
-  -- Nobody is told to give a superuser away, or a role to itself.
-  IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
-    v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
+    AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
+  THEN
+    v_hint := 'A role cannot be a member of itself, directly or through others.';
+  ELSIF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+    v_role = current_user OR rolecall_internal.leads_to_superuser(v_oid)
   ) THEN
     v_hint := 'Have a superuser make the call.';
   END IF;
@@ -12871,6 +12941,27 @@ COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
   IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
 REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
 
+-- sql/5-internal/plan/with_recorded_options.sql
+CREATE FUNCTION rolecall_internal.with_recorded_options(membership jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_recorded_options$
+DECLARE
+  v_recorded jsonb := coalesce(rolecall_internal.newest_record(
+    'memberships', rolecall_internal.record_key('memberships', with_recorded_options.membership)
+  ), '{}');
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+    v_recorded := v_recorded - '{inherit,set}'::text[];
+  END IF;
+  RETURN v_recorded || jsonb_strip_nulls(with_recorded_options.membership);
+END
+$with_recorded_options$;
+
+COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
+  IS 'A membership with the options that an earlier call asked for, where it names none itself';
+REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/reading/withheld_tables.sql
 -- The number of a column is 0, and its name null, where the whole table is withheld.
 CREATE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
@@ -13356,6 +13447,13 @@ BEGIN
         MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                       btrim(create_client_role.statement_timeout));
+    ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format(
+          'statement_timeout %L is rounded to 0, which is no limit', create_client_role.statement_timeout
+        ),
+        HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
     END IF;
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
@@ -13683,22 +13781,42 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $generate_password$
 DECLARE
-  v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-  v_password text := '';
-  v_bytes bytea;
-  v_byte integer;
+  v_detail text;
+  v_hint text;
 BEGIN
-  WHILE length(v_password) < 24 LOOP
-    v_bytes := rolecall_internal.random_bytes();
-    FOR v_position IN 0 .. 31 LOOP
-      v_byte := get_byte(v_bytes, v_position);
-      -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
-      IF v_byte < 248 THEN
-        v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
-      END IF;
+  DECLARE
+    v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+    v_password text := '';
+    v_bytes bytea;
+    v_byte integer;
+  BEGIN
+    WHILE length(v_password) < 24 LOOP
+      v_bytes := rolecall_internal.random_bytes();
+      FOR v_position IN 0 .. 31 LOOP
+        v_byte := get_byte(v_bytes, v_position);
+        -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
+        IF v_byte < 248 THEN
+          v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
+        END IF;
+      END LOOP;
     END LOOP;
-  END LOOP;
-  RETURN left(v_password, 24);
+    RETURN left(v_password, 24);
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $generate_password$;
 
@@ -13890,6 +14008,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $orphans$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   RETURN QUERY
     SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
@@ -13910,6 +14031,21 @@ BEGIN
       )
       AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
     ORDER BY n.role COLLATE "C";
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $orphans$;
 
@@ -14038,7 +14174,15 @@ BEGIN
       provision_reporting_roles.raw_role, rolecall_internal.fitted_name(current_database(), '_raw')
     );
   BEGIN
-    IF v_reporting = v_raw THEN
+    IF num_nulls(
+      provision_reporting_roles.reporting_role, provision_reporting_roles.raw_role
+    ) > 0 AND starts_with(current_database(), 'pg_') THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'reserved_name',
+        MESSAGE = format('the default names of the roles would start with "pg_", as database "%s" does',
+                         current_database()),
+        HINT = 'Pass the names of both roles, as reporting_role and raw_role.';
+    ELSIF v_reporting = v_raw THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';

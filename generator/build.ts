@@ -94,11 +94,12 @@ function engineFiles(): (readonly [path: string, text: string])[] {
 }
 
 /** The texts of the tests that run on a server. */
-function serverTests(): string[] {
-  return readdirSync(join(root, 'tests'), { recursive: true })
-    .map(String)
-    .filter((path) => /\.(sql|ts)$/.test(path) && !/(^generator\/|node_modules\/)/.test(path))
-    .map((path) => readFileSync(join(root, 'tests', path), 'utf8'));
+function serverTests(folder = join(root, 'tests')): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return ['generator', 'node_modules'].includes(entry.name) ? [] : serverTests(path);
+    return /\.(sql|ts)$/.test(path) ? [readFileSync(path, 'utf8')] : [];
+  });
 }
 
 /** The upgrade scripts in their order: those of released versions, and the one to this version. */

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { type Cluster, prepare, root, runDirectory, startCluster, versions } from './support/cluster.ts';
 import { type Failure, inShort } from './support/failures.ts';
@@ -59,7 +60,8 @@ const forceExit = major > 20 || minor >= 14 ? ['--test-force-exit'] : [];
 function runNodeTest(file: string, version: number): Promise<Result> {
   const results = join(runDirectory(), `results-${randomUUID()}`);
   const reporter = [`--test-reporter=${join(root, 'tests/support/reporter.ts')}`, '--test-reporter-destination=stdout'];
-  const command = ['--import', 'tsx', ...forceExit, ...reporter, file];
+  const compiler = pathToFileURL(join(root, 'tests/support/typescript.mjs')).href;
+  const command = ['--import', compiler, ...forceExit, ...reporter, file];
   const environment: NodeJS.ProcessEnv = { ...process.env, PG: String(version), RESULTS: results };
   delete environment.NODE_TEST_CONTEXT; // Set where this runner is itself under test; it would silence the inner one.
   const child = spawn(process.execPath, command, { cwd: root, env: environment, detached: true });

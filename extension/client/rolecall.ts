@@ -316,7 +316,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - the timeout is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, or has no unit
+   * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, has no unit, or is rounded to 0
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
    */
   async create_client_role(
@@ -1044,10 +1044,11 @@ export class Rolecall {
    * its oid, for which a query such as `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
    *
    * `remedy` is to be run in that database, by a superuser, or by who has the privileges of the role and of each owner whose
-   * grant it revokes. No remedy drops an object: what the
+   * grant it revokes. Where DROP OWNED would leave a grant in this database if the caller ran it, it is a REVOKE for the role that
+   * made the grant. No remedy drops an object: what the
    * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
    * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
-   * What begins with SET ROLE is for that role, or for a superuser: it granted what nobody else can revoke.
+   * What begins with SET ROLE is for that role, or for a superuser.
    *
    * A remedy revokes what the role had granted to others, too; `remove_user(…, reassign_to => …)` grants it again first.
    *

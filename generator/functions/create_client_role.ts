@@ -18,7 +18,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, or has no unit
+ * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, has no unit, or is rounded to 0
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
  * @example SELECT operation, statement, status FROM rolecall.create_client_role();
  */
@@ -47,6 +47,13 @@ export function create_client_role(
           MESSAGE = format('statement_timeout %L has no unit', ${statement_timeout}),
           HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                         btrim(${statement_timeout}));
+      ELSIF rolecall_internal.is_rounded_off(${statement_timeout}) THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format(
+            'statement_timeout %L is rounded to 0, which is no limit', ${statement_timeout}
+          ),
+          HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
       END IF;
       ${established(state, dry_run)}
     END

@@ -32,6 +32,9 @@ export interface Operation {
 /** One for all versions, or one for those that ask for ADMIN OPTION and one for those before. */
 export type Hint = string | { readonly since16: string; readonly before16: string };
 
+/** Where a role would become a member of itself. */
+export const circular = 'A role cannot be a member of itself, directly or through others.';
+
 /** In place of a hint that would have a superuser, or a role itself, granted to the caller. */
 export const superuserAlone = 'Have a superuser make the call.';
 
@@ -154,7 +157,7 @@ export const operations = {
       { condition: 'insufficient_privilege', hint: grantHint },
       {
         condition: 'invalid_grant_operation',
-        hint: 'A role cannot be a member of itself, directly or through others.',
+        hint: circular,
       },
     ],
   },

@@ -28,7 +28,7 @@ after(async () => {
   await cluster.stop();
 });
 
-/** Keys of 0.1.0, those of today, and what else pg_locks has ever shown of a call. */
+/** Keys of an earlier state, those of today, and what else pg_locks has ever shown of a call. */
 const keys = `
   SELECT pg_advisory_lock(1919904099, 0);
   SELECT pg_advisory_lock((1919904099::bigint << 32) | r.oid::bigint) FROM pg_roles AS r;

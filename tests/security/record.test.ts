@@ -282,6 +282,49 @@ test('a removal under an older snapshot does not leave a grant for the next role
   await other.end();
 });
 
+test('a role that is created under an older snapshot gets nothing, and no row, of an earlier one of its name', async () => {
+  await admin.query(`SELECT rolecall.create_client_role('club'); SELECT rolecall.create_user('tom')`);
+  const other = await cluster.connect({ database });
+  await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+  await admin.query(`SELECT rolecall.grant_role('club', 'tom', true); DROP ROLE club`);
+  await other.query(`SELECT rolecall.create_client_role('club'); COMMIT`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+  await admin.query(`SELECT rolecall.remove_user('tom'); SELECT rolecall.remove_user('club')`);
+  await other.end();
+});
+
+test('the statement that ends a refused record is about that row alone', async () => {
+  await admin.query(`CREATE ROLE team; SELECT rolecall.create_user('una'); SELECT rolecall.grant_role('team', 'una')`);
+  const key = ['una', 'team'];
+  await record(mallory, 'memberships', key, { role: 'team', member: 'una', admin: true });
+  const { rows } = await admin.query<{ statement: string }>(`SELECT statement FROM rolecall.drift()`);
+  assert.equal(rows.length, 1);
+  await admin.query(rows[0]?.statement ?? '');
+  // What was asked for before counts again.
+  await admin.query('REVOKE team FROM una');
+  assert.deepEqual((await admin.query(`SELECT operation, target FROM rolecall.converge()`)).rows, [
+    { operation: 'grant_role', target: 'una' },
+  ]);
+  await admin.query(`SELECT rolecall.remove_user('una'); DROP ROLE team`);
+});
+
+test('what an operator may do by now is acted on for others once it makes the call again', async () => {
+  const call = `SELECT * FROM rolecall.create_user_with_grants('zed', NULL, '{}')`;
+  const ids = async () =>
+    (await admin.query(`SELECT id FROM rolecall_internal.resource WHERE key ->> 0 = 'zed' ORDER BY 1`)).rows;
+  await mallory.query(call);
+  // As where somebody drops the role before the call has recorded it.
+  await mallory.query(`DROP ROLE zed; INSERT INTO rolecall_internal.resource (section, key, resource)
+    SELECT r.section, r.key, r.resource FROM rolecall_internal.resource AS r WHERE r.key ->> 0 = 'zed'; CREATE ROLE zed LOGIN`);
+  assert.deepEqual(await skipped(), [{ target: 'zed', sqlstate: '42501' }]);
+  assert.deepEqual((await mallory.query(call)).rows, []);
+  assert.deepEqual(await skipped(), []);
+  const before = await ids();
+  assert.deepEqual((await mallory.query(call)).rows, []);
+  assert.deepEqual(await ids(), before);
+  await mallory.query(`SELECT rolecall.remove_user('zed')`);
+});
+
 test('drift() and converge() of one transaction see one record', async () => {
   await admin.query(`SELECT rolecall.create_user_with_grants('uma', NULL, '{}'); DROP ROLE uma`);
   await admin.query('BEGIN ISOLATION LEVEL REPEATABLE READ');

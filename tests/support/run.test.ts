@@ -63,7 +63,7 @@ test('every kind of failure is one, and shown', () => {
     /syntax\.sql:2: syntax error at or near "SELEC"/,
     /role\.sql left these roles behind: left_behind/,
     /actual: 'have',\s+expected: 'want'/,
-    /left open\n\s+Error: no stop/,
+    /left open\n\s+Error: no stop\n.*open\.test\.ts:6:15/,
     /empty\.test\.ts +0 passed, 1 failed .*\n +no test/,
     /Cannot find module .*missing\.ts/,
   ]) {

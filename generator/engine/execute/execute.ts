@@ -11,6 +11,7 @@ import {
   operations,
   privileges,
   retriedMessages,
+  circular,
   superuserAlone,
 } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
@@ -135,10 +136,15 @@ function surface(): FunctionSpec {
       DECLARE
         v_hint text := rolecall_internal.hint_of(change.operation, code);
         v_role text := rolecall_internal.role_in_question(change);
+        v_oid oid := to_regrole(quote_ident(v_role))::oid;
       BEGIN
-        -- Nobody is told to give a superuser away, or a role to itself.
-        IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
-          v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+        -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+        IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
+          AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
+        THEN
+          v_hint := ${text(circular)};
+        ELSIF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+          v_role = current_user OR rolecall_internal.leads_to_superuser(v_oid)
         ) THEN
           v_hint := ${text(superuserAlone)};
         END IF;

@@ -4,6 +4,7 @@
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Oid, Returns, Text } from '../../model/types.ts';
 import { join, sql, text } from '../../sql/template.ts';
+import { isAdministered } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -69,10 +70,8 @@ export function lacking(change: Change): Returns<Text> {
         RETURN NULL;
       END IF;
       -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
-      v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
-        SELECT FROM pg_auth_members AS m
-        WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-      );
+      v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+        OR ${isAdministered(sql`v_role`)};
       RETURN CASE
         WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
         WHEN ${change}.operation IN ('create_role', 'alter_role')

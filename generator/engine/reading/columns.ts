@@ -47,6 +47,10 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
             OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
           ) AS a
           WHERE NOT p.columns ? a.attname::text
+            -- What PUBLIC reads is not missing where the caller cannot grant it.
+            AND (p.allowed OR NOT EXISTS (
+              SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+            ))
             AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
               SELECT FROM aclexplode(a.attacl) AS x
               WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (

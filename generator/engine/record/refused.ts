@@ -10,6 +10,7 @@ import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts 
 import { wrapped } from '../../sql/quote.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
+import { isAdministered } from '../catalogs/edges.ts';
 import { isImpossible, isPredefined } from '../document/names.ts';
 
 const malformed = text(sqlstates.invalid_parameter_value);
@@ -218,9 +219,13 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
   `;
 }
 
-/** Whether the caller may grant the role, and change it where it has CREATEROLE. */
+/**
+ * Whether the caller may grant the role, and change it where it has CREATEROLE; from the rows of the catalogs too, as what
+ * the server keeps about memberships can be older than a role.
+ */
 const administers = sql`(
   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+  OR ${isAdministered(sql`v_role`)}
 )`;
 
 /**
@@ -247,8 +252,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         'forget',
         CASE ${entry}.section WHEN 'base_roles' THEN ${entry}.resource ->> 'name'
           ELSE ${entry}.key ->> 0 END,
-        format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-               ${entry}.section, ${entry}.key),
+        format('DELETE FROM rolecall_internal.resource WHERE id = %L', ${entry}.id),
         'skipped', ${entry}.sqlstate, format('recorded by %I: %s', ${entry}.recorder, ${entry}.note)
       )::rolecall.step;
       v_names := rolecall_internal.record_names(${entry}.section, ${entry}.resource);
@@ -306,7 +310,7 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOR v_step IN
-        SELECT DISTINCT s.*
+        SELECT s.*
         FROM ${newest(sql`r.section = coalesce(${section as Text}, r.section)`)} AS p
         CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
         WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(${but}) AS b WHERE b.target = s.target)
@@ -314,7 +318,14 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
             SELECT FROM ${newest(sql`r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)`)} AS o
             WHERE ${isDefinition(sql`o`)}
           ))
-        ORDER BY s.statement
+          -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+          AND (s.sqlstate <> ${anotherRole} OR NOT EXISTS (
+            SELECT FROM rolecall_internal.resource AS o
+            WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+              AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+          ))
+        GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+        ORDER BY min(p.section), min(p.key::text)
       LOOP
         IF ${dry_run} IS NOT TRUE THEN
           RAISE WARNING USING

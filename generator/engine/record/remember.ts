@@ -25,12 +25,10 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
-      SELECT array_agg(
-               ROW(
-                 s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-               )::rolecall_internal.resource
-             ) AS rows,
+      SELECT array_agg(ROW(
+               s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+               gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+             )::rolecall_internal.resource) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
@@ -71,11 +69,16 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
   `;
 }
 
-/** Whether a record was not acted on and will be, because the call asks for the same. Where nothing can be written, the call goes on without. */
+/**
+ * Whether a record was not acted on and will be, because the call asks for the same; also one that only its recorder's calls
+ * have acted on, who may do by now what it asks for. Where nothing can be written, the call goes on without.
+ */
 const isHealed = sql`(
-  q.refused IN (${join(
+  (q.refused IN (${join(
     (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
   )})
+   OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+      AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
   AND NOT current_setting('transaction_read_only')::boolean
 )`;
 

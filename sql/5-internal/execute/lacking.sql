@@ -27,10 +27,11 @@ BEGIN
     RETURN NULL;
   END IF;
   -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
-  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
-    SELECT FROM pg_auth_members AS m
-    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-  );
+  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
     WHEN lacking.change.operation IN ('create_role', 'alter_role')

@@ -35,6 +35,10 @@ BEGIN
         OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
       ) AS a
       WHERE NOT p.columns ? a.attname::text
+        -- What PUBLIC reads is not missing where the caller cannot grant it.
+        AND (p.allowed OR NOT EXISTS (
+          SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
         AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
           SELECT FROM aclexplode(a.attacl) AS x
           WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (

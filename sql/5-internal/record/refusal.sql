@@ -20,8 +20,7 @@ BEGIN
     'forget',
     CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
       ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-           refusal.entry.section, refusal.entry.key),
+    format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id),
     'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
   )::rolecall.step;
   v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);

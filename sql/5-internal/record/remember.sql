@@ -14,12 +14,10 @@ BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
-  SELECT array_agg(
-           ROW(
-             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
-         ) AS rows,
+  SELECT array_agg(ROW(
+           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+         )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -70,7 +68,9 @@ BEGIN
         r.resource @> '{"state": "existing"}'
         AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        q.refused IN ('42501', '42710', '42704')
+        (q.refused IN ('42501', '42710', '42704')
+         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN
