@@ -65,7 +65,9 @@ CREATE TYPE rolecall_internal.principal AS (
   path text,
   becomes boolean,
   options text,
-  remedy text
+  remedy text,
+  audited oid,
+  usable oid[]
 );
 
 COMMENT ON TYPE rolecall_internal.principal
@@ -80,6 +82,9 @@ COMMENT ON COLUMN rolecall_internal.principal.options
   IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
 COMMENT ON COLUMN rolecall_internal.principal.remedy
   IS 'the statement that ends the path; null where it has no membership';
+COMMENT ON COLUMN rolecall_internal.principal.audited IS 'oid of the audited role';
+COMMENT ON COLUMN rolecall_internal.principal.usable
+  IS 'oids of the schemas in which the audited role can name objects';
 
 -- sql/2-types/table_group.sql
 CREATE TYPE rolecall_internal.table_group AS (
@@ -695,7 +700,13 @@ BEGIN
         apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
       )) AS r(name, definition)
     );
-    v_steps := rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, apply_policy.dry_run);
+    IF apply_policy.dry_run IS NOT TRUE THEN
+      -- Before any role is locked.
+      PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
+    END IF;
+    -- Owners of what the reporting roles read can be roles of the policy.
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
+      || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_exceptions();
@@ -1197,7 +1208,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_columns.sql
-CREATE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1241,17 +1252,17 @@ BEGIN
     JOIN unnest(audit_columns.principals) AS p ON p.role_oid = h.grantee
     JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_columns.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
 END
 $audit_columns$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[])
   IS 'Privileges on columns beyond reading them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_dblink.sql
-CREATE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1275,17 +1286,73 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_dblink.principals) AS p ON p.role_oid = x.grantee
     WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (audit_dblink.usable_schemas)
+      AND f.pronamespace = ANY (p.usable)
     GROUP BY p.path, p.grantee, p.remedy;
 END
 $audit_dblink$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[])
   IS 'What dblink lets a role do, in one row for all of its functions';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
+
+-- sql/5-internal/audit/audit_findings.sql
+-- A path begins with the role, so it tells whose it is.
+CREATE FUNCTION rolecall_internal.audit_findings(roles oid[])
+RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_findings$
+DECLARE
+  v_principals rolecall_internal.principal[] := ARRAY(
+    SELECT p FROM rolecall_internal.audit_principals(audit_findings.roles) AS p
+  );
+  v_withholding oid[] := ARRAY(
+    SELECT r.role_oid FROM rolecall_internal.audited_roles(audit_findings.roles) AS r
+    WHERE jsonb_array_length(r.withheld) > 1
+  );
+BEGIN
+  RETURN QUERY
+    WITH audited AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.audited_roles(audit_findings.roles)
+    ),
+    alike AS (
+      SELECT a.withheld, array_agg(p) AS principals
+      FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
+      GROUP BY a.withheld
+    )
+    SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
+    FROM (
+      SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+      UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+      UNION ALL
+      SELECT r.* FROM alike AS k CROSS JOIN LATERAL rolecall_internal.audit_reading(k.principals, k.withheld) AS r
+      UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
+      WHERE a.has_settings
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
+    ) AS f
+    JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
+    ORDER BY array_position('{critical,warning,info}', f.severity),
+             f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+END
+$audit_findings$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'What there is to find of roles, the most serious first';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_findings(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_functions.sql
-CREATE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1323,14 +1390,16 @@ BEGIN
     CROSS JOIN LATERAL (
       -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
       SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                  THEN rolecall_internal.pinned_by(f.oid, audit_functions.principals) END
+                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_functions.principals) END
     ) AS m(extension)
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (audit_functions.usable_schemas)
+      AND f.pronamespace = ANY (p.usable)
       AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       -- What a role may do anyway it may also do through a function of its own.
-      AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(audit_functions.principals) AS o);
+      AND NOT EXISTS (
+        SELECT FROM unnest(audit_functions.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
+      );
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -1357,14 +1426,14 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals, audit_functions.usable_schemas);
+  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
 END
 $audit_functions$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[])
   IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
      'database';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_objects.sql
 CREATE FUNCTION rolecall_internal.audit_objects(principals rolecall_internal.principal[])
@@ -1526,7 +1595,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.princ
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE FUNCTION rolecall_internal.audit_principals(role_oid oid) RETURNS SETOF rolecall_internal.principal
+CREATE FUNCTION rolecall_internal.audit_principals(roles oid[]) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_principals$
@@ -1539,8 +1608,10 @@ DECLARE
   v_found rolecall_internal.principal[];
 BEGIN
   v_next := ARRAY(
-    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
-    FROM pg_roles AS r WHERE r.oid = audit_principals.role_oid
+    SELECT ROW(
+             r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL, r.oid, NULL
+           )::rolecall_internal.principal
+    FROM pg_roles AS r WHERE r.oid = ANY (audit_principals.roles)
   );
   v_found := v_next;
   WHILE cardinality(v_next) > 0 LOOP
@@ -1553,12 +1624,12 @@ BEGIN
                n.admin OR (n.becomes AND n.sets),
                concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
                          CASE WHEN n.admin THEN 'ADMIN' END),
-               coalesce(n.remedy, n.revoke)
+               coalesce(n.remedy, n.revoke), n.audited, NULL
              )::rolecall_internal.principal
       FROM (
-        SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+        SELECT DISTINCT ON (m.audited, m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
         FROM (
-          SELECT e.roleid, p.path, p.becomes, p.remedy,
+          SELECT e.roleid, p.audited, p.path, p.becomes, p.remedy,
                  bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
                  string_agg(
                    format('REVOKE %1$I FROM %2$s' || v_granted_by,
@@ -1573,10 +1644,10 @@ BEGIN
             SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                    coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
           ) AS o(inherit, set)
-          GROUP BY e.roleid, p.path, p.becomes, p.remedy
+          GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
-          SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
+          SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                  format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
@@ -1584,21 +1655,31 @@ BEGIN
         WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
           AND NOT EXISTS (
             SELECT FROM unnest(v_found) AS f
-            WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+            WHERE f.audited = m.audited AND f.role_oid = m.roleid
+              AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
           )
-        ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+        ORDER BY m.audited, m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
       ) AS n
     );
     v_found := v_found || v_next;
   END LOOP;
-  RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
-  RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
+  v_found := ARRAY(
+    SELECT DISTINCT ON (f.audited, f.role_oid) f FROM unnest(v_found) AS f
+    ORDER BY f.audited, f.role_oid, f.becomes DESC
+  ) || ARRAY(
+    SELECT ROW(0, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL, f.audited, NULL)::rolecall_internal.principal
+    FROM unnest(v_found) AS f WHERE f.options IS NULL
+  );
+  RETURN QUERY
+    SELECT f.role_oid, f.grantee, f.path, f.becomes, f.options, f.remedy, f.audited, u.usable
+    FROM unnest(v_found) AS f
+    JOIN rolecall_internal.audit_schemas(v_found) AS u USING (audited);
 END
 $audit_principals$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
+COMMENT ON FUNCTION rolecall_internal.audit_principals(oid[])
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_publications.sql
 CREATE FUNCTION rolecall_internal.audit_publications(role_name text) RETURNS SETOF rolecall_internal.finding
@@ -1629,11 +1710,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 -- sql/5-internal/audit/audit_reading.sql
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read. One of which columns are withheld counts by itself.
-CREATE FUNCTION rolecall_internal.audit_reading(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[],
-  withheld jsonb
-)
+CREATE FUNCTION rolecall_internal.audit_reading(principals rolecall_internal.principal[], withheld jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1714,19 +1791,19 @@ BEGIN
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
     CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
     JOIN unnest(audit_reading.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_reading.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
 $audit_reading$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb)
+COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb)
   IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
      'and views over them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_roles.sql
-CREATE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholds boolean)
+CREATE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholding oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1753,12 +1830,12 @@ BEGIN
     FROM unnest(audit_roles.principals) AS p
     JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
   RETURN QUERY
-    SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
+    SELECT CASE WHEN k.grantee = 'pg_read_all_data' AND p.audited = ANY (audit_roles.withholding) THEN 'critical'
+                ELSE coalesce(k.severity, 'warning') END, p.path || ' -> membership', p.grantee,
            concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
     FROM unnest(audit_roles.principals) AS p
     LEFT JOIN (
-      VALUES ('pg_read_all_data', CASE WHEN audit_roles.withholds THEN 'critical' ELSE 'warning' END,
-              'reads every table, also one that is withheld'),
+      VALUES ('pg_read_all_data', 'warning', 'reads every table, also one that is withheld'),
              ('pg_write_all_data', 'critical', 'writes every table'),
              ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
              ('pg_write_server_files', 'critical', 'writes files of the server'),
@@ -1779,29 +1856,35 @@ BEGIN
 END
 $audit_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean)
+COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], oid[])
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_schemas.sql
-CREATE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[]) RETURNS oid[]
+CREATE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[])
+RETURNS TABLE (audited oid, usable oid[])
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_schemas$
 BEGIN
-  RETURN ARRAY(
-    SELECT DISTINCT n.oid
-    FROM pg_namespace AS n
-    CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
-    JOIN unnest(audit_schemas.principals) AS p
-      ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
-    WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
-  );
+  RETURN QUERY
+    SELECT p.audited, coalesce(array_agg(DISTINCT u.schema) FILTER (WHERE u.schema IS NOT NULL), '{}')
+    FROM unnest(audit_schemas.principals) AS p
+    LEFT JOIN (
+      SELECT n.oid, x.grantee FROM pg_namespace AS n
+      CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+      WHERE x.privilege_type = 'USAGE'
+      UNION ALL SELECT n.oid, n.nspowner FROM pg_namespace AS n
+      UNION ALL
+      SELECT n.oid, r.oid FROM pg_namespace AS n
+      JOIN pg_roles AS r ON r.rolname IN ('pg_read_all_data', 'pg_write_all_data')
+    ) AS u(schema, role) ON u.role = p.role_oid
+    GROUP BY p.audited;
 END
 $audit_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[])
-  IS 'The schemas in which the principals can name objects';
+  IS 'The schemas in which each audited role can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_search_path.sql
@@ -1969,7 +2052,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_tables.sql
-CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2010,7 +2093,7 @@ BEGIN
       GROUP BY 1, 2, 3
     ) AS h
     JOIN unnest(audit_tables.principals) AS p ON p.role_oid = h.grantee
-    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (audit_tables.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
     JOIN pg_class AS c ON c.oid = t.oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -2018,9 +2101,9 @@ BEGIN
 END
 $audit_tables$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[])
   IS 'Privileges on tables and sequences beyond reading them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_takers.sql
 -- Before PostgreSQL 16 that includes whoever may create roles.
@@ -2098,6 +2181,28 @@ $audit_withheld$;
 COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables and columns that its definition names, and the secrets kept here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
+
+-- sql/5-internal/audit/audited_roles.sql
+CREATE FUNCTION rolecall_internal.audited_roles(roles oid[])
+RETURNS TABLE (role_oid oid, name text, withheld jsonb, has_settings boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audited_roles$
+BEGIN
+  RETURN QUERY
+    WITH recorded AS MATERIALIZED (
+      SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+    )
+    SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
+           r.rolname IN (SELECT d.name FROM recorded AS d)
+           OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
+    FROM pg_roles AS r WHERE r.oid = ANY (audited_roles.roles);
+END
+$audited_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
+  IS 'What is withheld from each role, and whether it has settings, here or by record';
+REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/passwords/base64_length.sql
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
@@ -2394,7 +2499,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
+  || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
+  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.comments[*].role')
@@ -2800,7 +2907,9 @@ BEGIN
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
-        @? '$.attributes.createrole' THEN
+        @? '$.attributes.createrole'
+    -- A policy says of every role what its attributes are.
+    AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a group role', check_user.username),
@@ -3542,6 +3651,46 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
      'error or, where lenient, a step that has failed';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/plan/expired_users.sql
+CREATE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $expired_users$
+BEGIN
+  RETURN (
+    SELECT jsonb_build_object(
+             'roles', jsonb_agg(jsonb_build_object(
+               'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
+             ) ORDER BY r.rolname COLLATE "C"),
+             'sessions', jsonb_agg(
+               jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
+             )
+           )
+    FROM pg_roles AS r
+    JOIN (
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'roles'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+    ) AS p ON p.key = jsonb_build_array(r.rolname)
+    WHERE r.rolcanlogin AND r.rolvaliduntil <= now()
+      AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
+        r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL
+      OR rolecall_internal.other_database(r.rolname::text) IS NOT NULL)
+    HAVING count(*) > 0
+  );
+END
+$expired_users$;
+
+COMMENT ON FUNCTION rolecall_internal.expired_users()
+  IS 'The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;
+
 -- sql/5-internal/document/fitted_name.sql
 CREATE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4019,6 +4168,200 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
      'grant them, and whether the caller may; cause: one of the roles';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
+-- sql/5-internal/audit/graph.sql
+-- Of these roles, or all that are not predefined; and of those that they are members of.
+CREATE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph$
+BEGIN
+  RETURN (
+    WITH RECURSIVE member AS (
+      SELECT r.oid FROM pg_roles AS r
+      WHERE r.rolname = ANY (graph.roles)
+        OR graph.roles IS NULL AND NOT starts_with(r.rolname, 'pg_')
+      UNION
+      SELECT e.roleid FROM member AS m JOIN pg_auth_members AS e ON e.member = m.oid
+    ),
+    edge AS (
+      SELECT e.member, e.roleid, bool_or(e.admin_option) AS admin,
+             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit)) AS inherit,
+             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true)) AS set
+      FROM member AS m
+      JOIN pg_auth_members AS e ON e.member = m.oid
+      JOIN pg_roles AS r ON r.oid = e.member
+      GROUP BY e.member, e.roleid
+    ),
+    -- Each ACL once, however many tables share it.
+    acl AS MATERIALIZED (
+      SELECT DISTINCT c.relnamespace, c.relowner, c.relacl FROM pg_class AS c
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+    ),
+    access AS (
+      SELECT x.grantee, n.nspname, bool_or(x.privilege_type = 'SELECT') AS reads,
+             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')) AS writes
+      FROM acl AS a
+      JOIN pg_namespace AS n ON n.oid = a.relnamespace
+      CROSS JOIN LATERAL aclexplode(coalesce(a.relacl, acldefault('r', a.relowner))) AS x
+      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN (
+          'information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch'
+        )
+        AND (x.grantee = 0 OR x.grantee IN (SELECT m.oid FROM member AS m))
+      GROUP BY x.grantee, n.nspname
+    )
+    SELECT jsonb_build_object(
+      'roles', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'name', r.rolname, 'login', r.rolcanlogin, 'superuser', r.rolsuper, 'bypassrls', r.rolbypassrls
+               ) ORDER BY r.rolname COLLATE "C"), '[]')
+        FROM pg_roles AS r JOIN member AS m ON m.oid = r.oid
+      ),
+      'memberships', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'member', n.member, 'role', n.role, 'admin', e.admin, 'inherit', e.inherit, 'set', e.set
+               ) ORDER BY n.member COLLATE "C", n.role COLLATE "C"), '[]')
+        FROM edge AS e
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.member)::text, pg_get_userbyid(e.roleid)::text
+        ) AS n(member, role)
+      ),
+      'access', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'role', n.role, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
+               ) ORDER BY n.role COLLATE "C", a.nspname COLLATE "C"), '[]')
+        FROM access AS a
+        CROSS JOIN LATERAL (
+          SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+        ) AS n(role)
+        WHERE a.reads OR a.writes
+      )
+    )
+  );
+END
+$graph$;
+
+COMMENT ON FUNCTION rolecall_internal.graph(text[])
+  IS 'The graph as data: roles, memberships with their options, and what each role, or PUBLIC, reads and writes per '
+     'schema';
+REVOKE ALL ON FUNCTION rolecall_internal.graph(text[]) FROM PUBLIC;
+
+-- sql/5-internal/audit/graph_dot.sql
+CREATE FUNCTION rolecall_internal.graph_dot(data jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_dot$
+BEGIN
+  RETURN E'digraph roles {\n  rankdir=LR;\n' || (
+    SELECT string_agg(CASE
+             WHEN p.name IS NULL AND p.goal LIKE 's%'
+               THEN format('  %s -> %s [label="%s", style=dotted];', p.id, p.goal, p.label)
+             WHEN p.name IS NULL THEN format('  %s -> %s%s;', p.id, p.goal, ' [label="' || p.label || '"]')
+             ELSE format('  %s [label="%s", shape=%s];', p.id,
+                         replace(replace(p.name, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'),
+                         CASE WHEN p.kind = 's' THEN 'cylinder' WHEN p.login THEN 'ellipse' ELSE 'box' END) END,
+             E'\n' ORDER BY p.position)
+    FROM rolecall_internal.graph_parts(graph_dot.data)
+         WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
+  ) || E'\n}';
+END
+$graph_dot$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_dot(jsonb) IS 'A graph in the notation of Graphviz';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_dot(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/audit/graph_label.sql
+CREATE FUNCTION rolecall_internal.graph_label(name text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_label$
+BEGIN
+  RETURN (
+    SELECT string_agg(CASE WHEN strpos('#"<>&' || chr(92) || chr(96), c.letter) > 0 OR ascii(c.letter) < 32
+                             THEN format('#%s;', ascii(c.letter)) ELSE c.letter END, '' ORDER BY c.position)
+    FROM string_to_table(graph_label.name, NULL) WITH ORDINALITY AS c(letter, position)
+  );
+END
+$graph_label$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_label(text)
+  IS 'A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_label(text) FROM PUBLIC;
+
+-- sql/5-internal/audit/graph_mermaid.sql
+CREATE FUNCTION rolecall_internal.graph_mermaid(data jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_mermaid$
+BEGIN
+  RETURN E'flowchart LR\n' || (
+    SELECT string_agg(CASE
+             WHEN p.name IS NULL AND p.goal LIKE 's%' THEN format('  %s -. "%s" .-> %s', p.id, p.label, p.goal)
+             WHEN p.name IS NULL THEN format('  %s -->%s %s', p.id, '|"' || p.label || '"|', p.goal)
+             WHEN p.kind = 's' THEN format('  %s[("%s")]', p.id, n.label)
+             WHEN p.login THEN format('  %s(["%s"])', p.id, n.label)
+             ELSE format('  %s["%s"]', p.id, n.label) END, E'\n' ORDER BY p.position)
+    FROM rolecall_internal.graph_parts(graph_mermaid.data)
+         WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.graph_label(p.name)) AS n(label)
+  );
+END
+$graph_mermaid$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_mermaid(jsonb) IS 'A graph in the notation of Mermaid';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_mermaid(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/audit/graph_parts.sql
+CREATE FUNCTION rolecall_internal.graph_parts(data jsonb)
+RETURNS TABLE (id text, kind text, name text, login boolean, goal text, label text)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_parts$
+BEGIN
+  RETURN QUERY
+    WITH access AS MATERIALIZED (
+      SELECT a.*, CASE a.role WHEN 'PUBLIC' THEN 'p' ELSE 'r' END AS kind
+      FROM jsonb_to_recordset(graph_parts.data -> 'access')
+        AS a(role text, schema text, reads boolean, writes boolean)
+    ),
+    named AS (
+      SELECT 'r' AS kind, r.name, r.login
+      FROM jsonb_to_recordset(graph_parts.data -> 'roles') AS r(name text, login boolean)
+      UNION SELECT 'p', 'PUBLIC', false FROM access AS a WHERE a.kind = 'p'
+      UNION SELECT 's', a.schema, false FROM access AS a
+    ),
+    node AS MATERIALIZED (
+      SELECT n.*, row_number() OVER (PARTITION BY n.kind ORDER BY n.name COLLATE "C") AS number FROM named AS n
+    ),
+    arrow AS (
+      SELECT 1 AS part, m.number, r.number AS goal, 'r' AS kind, 'r' AS to_kind,
+             nullif(concat_ws(', ', CASE WHEN NOT e.inherit THEN 'no inherit' END,
+                              CASE WHEN NOT e.set THEN 'no set' END, CASE WHEN e.admin THEN 'admin' END), '') AS label
+      FROM jsonb_to_recordset(graph_parts.data -> 'memberships')
+        AS e(member text, role text, admin boolean, inherit boolean, set boolean)
+      JOIN node AS m ON m.name = e.member AND m.kind = 'r'
+      JOIN node AS r ON r.name = e.role AND r.kind = 'r'
+      UNION ALL
+      SELECT 2, r.number, s.number, a.kind, 's',
+             concat_ws(', ', CASE WHEN a.reads THEN 'reads' END, CASE WHEN a.writes THEN 'writes' END)
+      FROM access AS a
+      JOIN node AS r ON r.name = a.role AND r.kind = a.kind
+      JOIN node AS s ON s.name = a.schema AND s.kind = 's'
+    )
+    SELECT concat(l.kind, l.number), l.kind, l.name, l.login, l.to_kind || l.goal, l.label
+    FROM (
+      SELECT 0 AS part, n.kind, n.number, n.name, n.login, NULL AS to_kind, NULL::bigint AS goal, NULL AS label
+      FROM node AS n
+      UNION ALL
+      SELECT a.part, a.kind, a.number, NULL, NULL, a.to_kind, a.goal, a.label FROM arrow AS a
+    ) AS l
+    ORDER BY l.part, l.kind DESC, l.number, l.goal;
+END
+$graph_parts$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
+  IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/has_calling_key.sql
 -- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
 -- are compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query:
@@ -4448,7 +4791,8 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_comment 42501', 'set_config 42501') THEN
+    WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
+            'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
@@ -6736,7 +7080,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 -- sql/5-internal/audit/pinned_by.sql
 -- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
 -- schemas in which the role creates nothing, temporary objects last.
-CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, principals rolecall_internal.principal[]) RETURNS text
+CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, audited oid, principals rolecall_internal.principal[])
+RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $pinned_by$
@@ -6759,17 +7104,17 @@ BEGIN
         LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
         WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
           SELECT FROM unnest(pinned_by.principals) AS q
-          WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+          WHERE q.audited = pinned_by.audited AND q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
         ))
       )
   );
 END
 $pinned_by$;
 
-COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[])
   IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
      'is not a superuser could have changed the function';
-REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/places.sql
 CREATE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
@@ -6839,6 +7184,11 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'renames' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;
@@ -8699,6 +9049,42 @@ COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.
      'means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
+-- sql/5-internal/plan/plan_renames.sql
+CREATE FUNCTION rolecall_internal.plan_renames(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_renames$
+DECLARE
+  v_rename record;
+BEGIN
+  FOR v_rename IN
+    SELECT r.role, r.new_name, to_regrole(quote_ident(r.role)) AS role_oid,
+           to_regrole(quote_ident(r.new_name)) AS new_oid
+    FROM jsonb_to_recordset(plan_renames.resources) AS r(role text, new_name text)
+  LOOP
+    IF v_rename.role_oid IS NULL AND v_rename.new_oid IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_rename.role);
+    ELSIF v_rename.role_oid IS NULL THEN
+      CONTINUE;
+    ELSIF v_rename.new_oid IS NOT NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'duplicate_object',
+        MESSAGE = format('role "%s" exists', v_rename.new_name),
+        HINT = 'Choose another name, or remove one of the two roles.';
+    END IF;
+    PERFORM rolecall_internal.check_protected(v_rename.role);
+    RETURN QUERY SELECT 'rename_role', v_rename.role,
+      format('ALTER ROLE %I RENAME TO %I', v_rename.role, v_rename.new_name),
+      NULL::text, ARRAY[v_rename.role], NULL::text, NULL::text;
+  END LOOP;
+END
+$plan_renames$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_renames(jsonb) IS 'The statements that rename roles';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_revokes.sql
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again.
@@ -9239,10 +9625,8 @@ AS $policy_of$
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', rolecall_internal.role_definitions(policy_of.state),
-    'schemas', (
-      SELECT jsonb_object_agg(s ->> 'name', s - 'name' - 'recorded')
-      FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
-    ),
+    'schemas', rolecall_internal.schema_definitions(policy_of.state),
+    'profiles', policy_of.state -> 'profiles',
     'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
     'base_roles', (
       SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
@@ -9598,20 +9982,21 @@ BEGIN
   '"boolean", "Membership.set": "boolean", "t9.*": "Setting", "Setting[]": "string", "t11.*": '
   '"Schema", "Schema.owner": "string", "Schema.profiles": "t13", "t13.*": "Names", "Names[]": '
   '"string", "t15.*": "Profile", "Profile.schema": "t17", "Profile.tables": "t17", '
-  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "t17[]": '
-  '"Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", "Entry.grant": "t17", '
-  '"Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": "Names", "On.schema": '
-  '"Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", "On.sequence": "Names", '
-  '"On.function": "Names", "On.procedure": "Names", "On.type": "Names", "On.domain": "Names", '
-  '"On.language": "Names", "On.foreign_data_wrapper": "Names", "On.foreign_server": "Names", '
-  '"On.tablespace": "Names", "On.large_object": "Numbers", "On.parameter": "Names", "On.tables_in": '
-  '"Names", "On.sequences_in": "Names", "On.functions_in": "Names", "On.types_in": "Names", '
-  '"On.future_tables": "Names", "On.future_sequences": "Names", "On.future_functions": "Names", '
-  '"On.future_types": "Names", "On.future_schemas": "Names", "On.except": "Names", "On.owners": '
-  '"Names", "Numbers[]": "integer", "BaseRoles.anonymous": "string", "BaseRoles.authenticated": '
-  '"string", "BaseRoles.administrator": "string", "BaseRoles.default": "string", "t24.*": '
-  '"Reporting", "Reporting.schemas": "t26", "Reporting.withheld": "t26", "Reporting.owners": "t26", '
-  '"Reporting.search_path": "t26", "Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
+  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "Profile.owners": '
+  '"Names", "t17[]": "Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", '
+  '"Entry.grant": "t17", "Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": '
+  '"Names", "On.schema": "Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", '
+  '"On.sequence": "Names", "On.function": "Names", "On.procedure": "Names", "On.type": "Names", '
+  '"On.domain": "Names", "On.language": "Names", "On.foreign_data_wrapper": "Names", '
+  '"On.foreign_server": "Names", "On.tablespace": "Names", "On.large_object": "Numbers", '
+  '"On.parameter": "Names", "On.tables_in": "Names", "On.sequences_in": "Names", "On.functions_in": '
+  '"Names", "On.types_in": "Names", "On.future_tables": "Names", "On.future_sequences": "Names", '
+  '"On.future_functions": "Names", "On.future_types": "Names", "On.future_schemas": "Names", '
+  '"On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", "BaseRoles.anonymous": '
+  '"string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": "string", '
+  '"BaseRoles.default": "string", "t24.*": "Reporting", "Reporting.schemas": "t26", '
+  '"Reporting.withheld": "t26", "Reporting.owners": "t26", "Reporting.search_path": "t26", '
+  '"Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
 END
 $policy_shape$;
 
@@ -9709,11 +10094,15 @@ BEGIN
     UNION ALL
     SELECT p.path, jsonb_build_array(p.name),
            CASE g.target WHEN 'schema' THEN 'schema' ELSE g.target || '_in' END, jsonb_build_array(p.schema),
-           jsonb_build_object('grant', g.privileges)
+           jsonb_build_object('grant', g.privileges) || CASE WHEN d.profile ? 'owners' AND g.target <> 'schema'
+             THEN jsonb_build_object('on', jsonb_build_object('owners', d.profile -> 'owners')) ELSE '{}' END
     FROM rolecall_internal.policy_profiles(policy_targets.policy) AS p
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
-    )) AS g(target, privileges);
+    CROSS JOIN LATERAL (
+      SELECT jsonb_path_query_first(
+        policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
+      )
+    ) AS d(profile)
+    CROSS JOIN LATERAL jsonb_each(d.profile - 'owners') AS g(target, privileges);
 END
 $policy_targets$;
 
@@ -11048,6 +11437,135 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
   IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
+-- sql/5-internal/reporting/rename_records.sql
+-- A superuser's call keeps who has recorded each; another caller signs them anew.
+CREATE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $rename_records$
+DECLARE
+  v_new rolecall_internal.resource[] := ARRAY(
+    SELECT ROW(
+             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             )
+           )::rolecall_internal.resource
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE true
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
+    ) AS r(resource)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
+             rolecall_internal.named_roles(p.section, r.resource)
+      -- Under another key the old record ends.
+      UNION ALL
+      SELECT p.key, NULL, NULL, NULL, NULL, NULL
+      WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
+    ) AS k(key, resource, recorder, sqlstate, note, roles)
+    WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
+      AND r.resource <> p.resource
+  );
+BEGIN
+  IF cardinality(v_new) = 0 THEN
+    RETURN;
+  END IF;
+  PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
+  UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
+  WHERE s.key = 'rolecall.verifier.' || rename_records.old_name;
+  UPDATE rolecall_internal.withheld AS w SET role = rename_records.new_name
+  WHERE w.role = rename_records.old_name;
+  INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
+  PERFORM rolecall_internal.remove_superseded(v_new);
+END
+$rename_records$;
+
+COMMENT ON FUNCTION rolecall_internal.rename_records(text, text)
+  IS 'Writes the new name of a role into what is recorded';
+REVOKE ALL ON FUNCTION rolecall_internal.rename_records(text, text) FROM PUBLIC;
+
+-- sql/5-internal/reporting/rename_role.sql
+CREATE FUNCTION rolecall_internal.rename_role(old_name text, new_name text, dry_run boolean) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $rename_role$
+DECLARE
+  v_definition jsonb;
+  v_steps rolecall.step[];
+BEGIN
+  IF rolecall_internal.other_database(rename_role.old_name) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', rename_role.old_name),
+      HINT = 'It belongs to another database: rename it there.';
+  END IF;
+  v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
+  v_steps := rolecall_internal.run(jsonb_build_object(
+    'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
+  ), rename_role.dry_run);
+  IF rename_role.dry_run THEN
+    IF v_definition IS NOT NULL THEN
+      v_steps := v_steps || ROW(
+        'set_password', rename_role.new_name, format('ALTER ROLE %I PASSWORD %L', rename_role.new_name, '********'),
+        'planned', NULL, NULL
+      )::rolecall.step;
+    END IF;
+    RETURN v_steps;
+  END IF;
+  PERFORM rolecall_internal.rename_records(rename_role.old_name, rename_role.new_name);
+  IF v_definition IS NOT NULL THEN
+    v_steps := v_steps || rolecall_internal.run_reporting(
+      jsonb_build_array(rolecall_internal.renamed(
+        'read_access', v_definition, rename_role.old_name, rename_role.new_name
+      )), '{}', NULL, true, false
+    );
+  END IF;
+  RETURN v_steps;
+END
+$rename_role$;
+
+COMMENT ON FUNCTION rolecall_internal.rename_role(text, text, boolean)
+  IS 'Renames a role and its records; a reporting role gets the password of its new name';
+REVOKE ALL ON FUNCTION rolecall_internal.rename_role(text, text, boolean) FROM PUBLIC;
+
+-- sql/5-internal/reporting/renamed.sql
+CREATE FUNCTION rolecall_internal.renamed(section text, resource jsonb, old_name text, new_name text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $renamed$
+DECLARE
+  v_resource jsonb := renamed.resource || coalesce((
+    SELECT jsonb_object_agg(f.key, renamed.new_name)
+    FROM jsonb_each_text(renamed.resource) AS f
+    WHERE f.value = renamed.old_name
+      AND (f.key IN ('role', 'member', 'owner', 'caller')
+           OR f.key = 'name' AND renamed.section IN ('roles', 'base_roles'))
+  ), '{}');
+  v_path text[];
+BEGIN
+  FOREACH v_path SLICE 1 IN ARRAY '{{owners,"",""},{target,scope,owners}}'::text[] LOOP
+    v_path := array_remove(v_path, '');
+    IF jsonb_typeof(v_resource #> v_path) = 'array' THEN
+      v_resource := jsonb_set(v_resource, v_path, (
+        SELECT coalesce(jsonb_agg(CASE o.name WHEN renamed.old_name THEN renamed.new_name
+                                              ELSE o.name END ORDER BY o.position), '[]')
+        FROM jsonb_array_elements_text(v_resource #> v_path) WITH ORDINALITY AS o(name, position)
+      ));
+    END IF;
+  END LOOP;
+  RETURN v_resource;
+END
+$renamed$;
+
+COMMENT ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text)
+  IS 'A record with another name in the place of one of a role';
+REVOKE ALL ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text) FROM PUBLIC;
+
 -- sql/5-internal/record/renew_records.sql
 -- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
 -- cluster that a dump was restored into, is none that a policy has created.
@@ -11670,6 +12188,76 @@ $saslprep$;
 
 COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
+
+-- sql/5-internal/policy/schema_definitions.sql
+CREATE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $schema_definitions$
+BEGIN
+  RETURN (
+    WITH part AS (
+      SELECT s ->> 'name' AS name, s - 'name' - 'recorded' AS definition
+      FROM jsonb_array_elements(schema_definitions.state -> 'schemas') AS s
+      UNION ALL
+      SELECT p.schema, jsonb_build_object('profiles', jsonb_object_agg(p.profile, CASE
+               WHEN jsonb_array_length(p.roles) = 1 THEN p.roles -> 0 ELSE p.roles END))
+      FROM (
+        SELECT h.schema, h.profile, jsonb_agg(h.role ORDER BY h.role COLLATE "C") AS roles
+        FROM jsonb_to_recordset(schema_definitions.state -> 'holders') AS h(schema text, profile text, role text)
+        GROUP BY h.schema, h.profile
+      ) AS p
+      GROUP BY p.schema
+    )
+    SELECT jsonb_object_agg(p.name, p.definition)
+    FROM (
+      SELECT p.name, coalesce(min(p.definition::text) FILTER (WHERE NOT p.definition ? 'profiles'), '{}')::jsonb
+             || coalesce(min(p.definition::text) FILTER (WHERE p.definition ? 'profiles'), '{}')::jsonb AS definition
+      FROM part AS p GROUP BY p.name
+    ) AS p
+  );
+END
+$schema_definitions$;
+
+COMMENT ON FUNCTION rolecall_internal.schema_definitions(jsonb)
+  IS 'The schemas of a desired state, as a policy describes them';
+REVOKE ALL ON FUNCTION rolecall_internal.schema_definitions(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/policy/schema_patterns.sql
+CREATE FUNCTION rolecall_internal.schema_patterns(privileges jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $schema_patterns$
+BEGIN
+  RETURN (
+    WITH said AS (
+      SELECT p.role, t.object AS schema, CASE t.kind WHEN 'schema' THEN t.kind ELSE t.kind || 's' END AS word,
+             t.scope -> 'owners' AS owners, jsonb_agg(p.privilege ORDER BY p.privilege COLLATE "C") AS privileges
+      FROM jsonb_to_recordset(schema_patterns.privileges)
+        AS p(role text, privilege text, target jsonb, grantable boolean, revoked boolean)
+      CROSS JOIN LATERAL jsonb_to_record(p.target) AS t(kind text, means text, object text, scope jsonb)
+      WHERE p.role IS NOT NULL AND p.grantable IS NOT TRUE AND p.revoked IS NOT TRUE
+        AND (t.kind = 'schema' AND t.means = 'one' OR t.means = 'all' AND t.scope ? 'owners' AND NOT t.scope ? 'except')
+      GROUP BY 1, 2, 3, 4
+    ),
+    pattern AS (
+      SELECT s.role, s.schema, jsonb_object_agg(s.word, s.privileges)
+               || jsonb_build_object(
+                    'owners', (jsonb_agg(s.owners) FILTER (WHERE s.owners IS NOT NULL)) -> 0
+                  ) AS profile
+      FROM said AS s GROUP BY s.role, s.schema
+      HAVING count(DISTINCT s.owners) = 1 AND count(*) = count(DISTINCT s.word)
+    )
+    SELECT jsonb_agg(to_jsonb(p)) FROM pattern AS p
+    WHERE p.profile IN (SELECT o.profile FROM pattern AS o GROUP BY o.profile HAVING count(DISTINCT o.schema) > 1)
+  );
+END
+$schema_patterns$;
+
+COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
+  IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
+     'and grant options, for later objects of the same owners';
+REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/passwords/scram.sql
 CREATE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
@@ -12479,8 +13067,8 @@ BEGIN
       'create_event_trigger 42710', 'create_event_trigger 23505'
     ) THEN 'skip: another transaction made it at the same moment'
     WHEN operation || ' ' || code IN (
-      'alter_role 23505', 'set_password 23505', 'set_comment 23505', 'set_config 23505',
-      'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
+      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'
@@ -12941,6 +13529,59 @@ COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
   IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
 REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
 
+-- sql/5-internal/policy/with_profiles.sql
+CREATE FUNCTION rolecall_internal.with_profiles(state jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_profiles$
+DECLARE
+  v_patterns jsonb := rolecall_internal.schema_patterns(with_profiles.state -> 'privileges');
+BEGIN
+  IF v_patterns IS NULL THEN
+    RETURN with_profiles.state;
+  END IF;
+  RETURN (
+    WITH pattern AS MATERIALIZED (
+      SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
+    ),
+    -- Called by what they are for.
+    kind AS (
+      SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
+                             WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word
+      FROM (SELECT DISTINCT p.profile FROM pattern AS p) AS p
+    ),
+    named AS MATERIALIZED (
+      SELECT k.profile, concat(k.word, '_' || nullif(
+               row_number() OVER (PARTITION BY k.word ORDER BY k.profile::text COLLATE "C"), 1
+             )) AS name
+      FROM kind AS k
+    )
+    SELECT with_profiles.state || jsonb_build_object(
+      'profiles', (SELECT jsonb_object_agg(n.name, n.profile) FROM named AS n),
+      'holders', (
+        SELECT jsonb_agg(jsonb_build_object('schema', p.schema, 'profile', n.name, 'role', p.role))
+        FROM pattern AS p JOIN named AS n USING (profile)
+      ),
+      'privileges', (
+        SELECT jsonb_agg(r.resource)
+        FROM jsonb_array_elements(with_profiles.state -> 'privileges') AS r(resource)
+        WHERE NOT EXISTS (
+          SELECT FROM pattern AS p
+          WHERE p.role = r.resource ->> 'role' AND p.schema = r.resource #>> '{target,object}'
+            AND NOT r.resource ?| '{grantable,revoked}'
+            AND (r.resource -> 'target' @> '{"kind": "schema", "means": "one"}'
+                 OR r.resource -> 'target' @> '{"means": "all"}' AND NOT r.resource #> '{target,scope}' ? 'except')
+        )
+      )
+    )
+  );
+END
+$with_profiles$;
+
+COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
+  IS 'A desired state with profiles in the place of the privileges that several schemas share';
+REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/with_recorded_options.sql
 CREATE FUNCTION rolecall_internal.with_recorded_options(membership jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13183,6 +13824,55 @@ COMMENT ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean)
   IS 'Makes a policy hold: the whole access control of this database as one document';
 REVOKE ALL ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
+-- sql/6-functions/audit.sql
+CREATE FUNCTION rolecall.audit(roles text[] DEFAULT NULL)
+RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $audit$
+DECLARE
+  v_name text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  FOREACH v_name IN ARRAY coalesce(audit.roles, '{}') LOOP
+    IF octet_length(v_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
+      PERFORM rolecall_internal.check_role_name(v_name);
+    ELSIF to_regrole(quote_ident(v_name)) IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_name);
+    END IF;
+  END LOOP;
+  RETURN QUERY
+    SELECT f.* FROM rolecall_internal.audit_findings(ARRAY(
+      SELECT r.oid FROM pg_roles AS r
+      WHERE r.rolname = ANY (audit.roles)
+        OR audit.roles IS NULL AND NOT r.rolsuper AND NOT starts_with(r.rolname, 'pg_')
+    )) AS f;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$audit$;
+
+COMMENT ON FUNCTION rolecall.audit(text[])
+  IS 'Lists every way that roles can write, gain power, or read what is withheld from them';
+REVOKE ALL ON FUNCTION rolecall.audit(text[]) FROM PUBLIC;
+
 -- sql/6-functions/audit_role.sql
 CREATE FUNCTION rolecall.audit_role(role_name text)
 RETURNS TABLE (severity text, path text, object text, detail text, remedy text)
@@ -13196,9 +13886,6 @@ DECLARE
 BEGIN
   DECLARE
     v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
-    v_principals rolecall_internal.principal[];
-    v_schemas oid[];
-    v_withheld jsonb;
   BEGIN
     IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
       PERFORM rolecall_internal.check_role_name(audit_role.role_name);
@@ -13207,28 +13894,9 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', audit_role.role_name);
     END IF;
-    v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
-    v_schemas := rolecall_internal.audit_schemas(v_principals);
-    v_withheld := rolecall_internal.audit_withheld(audit_role.role_name);
     RETURN QUERY
       SELECT f.severity, f.path, f.object, f.detail, f.remedy
-      FROM (
-        SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
-        UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
-        UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
-        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
-        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
-        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
-      ) AS f
-      ORDER BY array_position('{critical,warning,info}', f.severity),
-               f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+      FROM rolecall_internal.audit_findings(ARRAY[v_role]) AS f;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -13737,6 +14405,47 @@ COMMENT ON FUNCTION rolecall.drift()
   IS 'Lists the steps that would restore everything that the calls of this database have established';
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
+-- sql/6-functions/expire_users.sql
+CREATE FUNCTION rolecall.expire_users(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $expire_users$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_users jsonb := rolecall_internal.expired_users();
+  BEGIN
+    IF v_users IS NOT NULL THEN
+      FOREACH v_step IN ARRAY rolecall_internal.run(v_users, expire_users.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END IF;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$expire_users$;
+
+COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
+REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;
+
 -- sql/6-functions/forget.sql
 CREATE FUNCTION rolecall.forget(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -13913,7 +14622,7 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/inspect.sql
-CREATE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL) RETURNS jsonb
+CREATE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL, suggest_profiles boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -13922,7 +14631,13 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  RETURN rolecall_internal.policy_of(rolecall_internal.inspected_state(inspect.roles));
+  DECLARE
+    v_state jsonb := rolecall_internal.inspected_state(inspect.roles);
+  BEGIN
+    RETURN rolecall_internal.policy_of(
+      CASE WHEN inspect.suggest_profiles THEN rolecall_internal.with_profiles(v_state) ELSE v_state END
+    );
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -13941,10 +14656,10 @@ EXCEPTION
 END
 $inspect$;
 
-COMMENT ON FUNCTION rolecall.inspect(text[])
+COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
   IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
      'them';
-REVOKE ALL ON FUNCTION rolecall.inspect(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;
 
 -- sql/6-functions/lock_user.sql
 CREATE FUNCTION rolecall.lock_user(
@@ -14328,6 +15043,47 @@ COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, 
   IS 'Drops a role, with its memberships, and what it owns where that is asked for';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
+-- sql/6-functions/rename_user.sql
+CREATE FUNCTION rolecall.rename_user(username text, new_name text, dry_run boolean DEFAULT false)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $rename_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_role_name(rename_user.username);
+  PERFORM rolecall_internal.check_role_name(rename_user.new_name);
+  FOREACH v_step IN ARRAY rolecall_internal.rename_role(
+    rename_user.username, rename_user.new_name, rename_user.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$rename_user$;
+
+COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
+  IS 'Gives a role another name, here and in what is remembered';
+REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;
+
 -- sql/6-functions/reporting_role_password.sql
 CREATE FUNCTION rolecall.reporting_role_password(role_name text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -14420,6 +15176,51 @@ $revoke_role$;
 COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
   IS 'Revokes the membership of one role in another, whoever granted it';
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
+
+-- sql/6-functions/role_graph.sql
+CREATE FUNCTION rolecall.role_graph(format text DEFAULT 'mermaid', roles text[] DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $role_graph$
+DECLARE
+  v_graph jsonb;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF role_graph.format IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'format must not be null';
+  ELSIF role_graph.format NOT IN ('mermaid', 'dot', 'json') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('format must be mermaid, dot or json, not %L', role_graph.format);
+  END IF;
+  v_graph := rolecall_internal.graph(role_graph.roles);
+  RETURN CASE role_graph.format
+    WHEN 'mermaid' THEN rolecall_internal.graph_mermaid(v_graph)
+    WHEN 'dot' THEN rolecall_internal.graph_dot(v_graph)
+    ELSE jsonb_pretty(v_graph) END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$role_graph$;
+
+COMMENT ON FUNCTION rolecall.role_graph(text, text[])
+  IS 'Draws roles as a graph: who is a member of what, and what each reads and writes in which schema';
+REVOKE ALL ON FUNCTION rolecall.role_graph(text, text[]) FROM PUBLIC;
 
 -- sql/6-functions/role_name.sql
 CREATE FUNCTION rolecall.role_name(key text) RETURNS text

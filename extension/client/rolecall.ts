@@ -3,6 +3,7 @@
 /** What kind of change a step is. */
 export type Operation =
   | 'create_role'
+  | 'rename_role'
   | 'alter_role'
   | 'set_password'
   | 'set_comment'
@@ -182,6 +183,27 @@ export class Rolecall {
     },
   ): Promise<Step[]> {
     return (await this.#rows('apply', ['policy', 'mode', 'passwords', 'dry_run'], values, { policy: 'jsonb', passwords: 'jsonb' })) as Step[];
+  }
+
+  /**
+   * Lists every way that roles can write, gain power, or read what is withheld from them
+   *
+   * audit_role() for many roles at once: each catalog is read once for all of them. It changes nothing, and works in a READ ONLY
+   * transaction and on a standby.
+   *
+   * @returns one row per finding, the most serious first, as audit_role() describes them
+   * @throws null_value_not_allowed - a name is null
+   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws undefined_object - a role does not exist
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async audit(
+    values: {
+      /** names of roles; null: every role that is neither a superuser nor predefined */
+      roles?: readonly string[] | null | undefined;
+    } = {},
+  ): Promise<{ role: string | null; severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
+    return (await this.#rows('audit', ['roles'], values)) as { role: string | null; severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[];
   }
 
   /**
@@ -441,6 +463,25 @@ export class Rolecall {
   }
 
   /**
+   * Locks every user whose time is over
+   *
+   * VALID UNTIL alone stops the login by password, and no session. This gives NOLOGIN to each role that calls and policies of this
+   * database have made or changed, and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
+   * caller and reporting roles are left out. It is meant to be called at intervals, by pg_cron or the like.
+   *
+   * @returns one row per step; none where nobody's time is over
+   * @throws insufficient_privilege - the caller may not alter one of the roles, or may not end its sessions
+   */
+  async expire_users(
+    values: {
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    } = {},
+  ): Promise<Step[]> {
+    return (await this.#rows('expire_users', ['dry_run'], values)) as Step[];
+  }
+
+  /**
    * Forgets a role: nothing is remembered about it any more, and it is left as it is
    *
    * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
@@ -545,9 +586,11 @@ export class Rolecall {
     values: {
       /** names of roles; null: all */
       roles?: readonly string[] | null | undefined;
+      /** true: what roles have alike in several schemas is a profile; it gives nobody more or less */
+      suggest_profiles?: boolean | undefined;
     } = {},
   ): Promise<unknown> {
-    return (await this.#value('inspect', ['roles'], values)) as unknown;
+    return (await this.#value('inspect', ['roles', 'suggest_profiles'], values)) as unknown;
   }
 
   /**
@@ -802,6 +845,35 @@ export class Rolecall {
   }
 
   /**
+   * Gives a role another name, here and in what is remembered
+   *
+   * Password, memberships, privileges and settings stay. A reporting role gets the password of its new name, as
+   * reporting_role_password() tells it. Other databases of the cluster that remember the role say so in drift(): rename it there
+   * in the record by the same call, which changes nothing else then. Files with policies have to be changed by hand.
+   *
+   * @returns one row per step; none where the role has the new name already
+   * @throws null_value_not_allowed - a name is null
+   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws reserved_name - a name belongs to PostgreSQL
+   * @throws invalid_parameter_value - the role is a superuser or the caller, or a reporting role of another database
+   * @throws undefined_object - there is no role of either name
+   * @throws duplicate_object - there are roles of both names
+   * @throws insufficient_privilege - the caller may not rename the role, or not change what is recorded
+   */
+  async rename_user(
+    values: {
+      /** name of the role */
+      username: string;
+      /** name that it is to have */
+      new_name: string;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('rename_user', ['username', 'new_name', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * Returns the derived password that a reporting role logs in with
    *
    * @returns the password: 64 hexadecimal digits
@@ -846,6 +918,28 @@ export class Rolecall {
     },
   ): Promise<Step[]> {
     return (await this.#rows('revoke_role', ['role_name', 'username', 'dry_run'], values)) as Step[];
+  }
+
+  /**
+   * Draws roles as a graph: who is a member of what, and what each reads and writes in which schema
+   *
+   * A membership is an arrow from the member; its options are said where they are not those of a plain GRANT. A dotted arrow leads to a
+   * schema that the role, or PUBLIC, itself reads tables of, or writes. In the drawing a role that can log in is round, one that
+   * cannot a box, and a schema a barrel. The order is fixed, so two graphs can be compared as text.
+   *
+   * @returns the graph in that notation
+   * @throws null_value_not_allowed - the format is null
+   * @throws invalid_parameter_value - the format is none of the three
+   */
+  async role_graph(
+    values: {
+      /** `mermaid`, `dot` for Graphviz, or `json` */
+      format?: string | undefined;
+      /** names of roles; they and what they are members of are drawn; null: all roles that are not predefined */
+      roles?: readonly string[] | null | undefined;
+    } = {},
+  ): Promise<string> {
+    return (await this.#value('role_graph', ['format', 'roles'], values)) as string;
   }
 
   /**

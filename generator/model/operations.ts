@@ -114,6 +114,11 @@ export const operations = {
       },
     ],
   },
+  rename_role: {
+    summary: 'ALTER ROLE ... RENAME TO',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
   alter_role: {
     summary: 'ALTER ROLE with the attributes that differ',
     retried: ['unique_violation'],

@@ -49,6 +49,10 @@ const rows = (planner: Sql) => sql`
 `;
 
 export const sections = {
+  renames: {
+    names: ['role', 'new_name'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_renames(${document} -> 'renames')`),
+  },
   base_roles: {
     key: ['key'],
     fields: { key: 'text', 'name?': 'text' },

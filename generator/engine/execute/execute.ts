@@ -91,7 +91,10 @@ function hintOf(): FunctionSpec {
   const format = (hint: string) => raw(wrapped(hintFormat(hint), 110));
   const hints = [...cases.values()].map(
     ({ hint, failures }) => sql`
-      WHEN v_failure IN (${join(failures.map(text))}) THEN
+      WHEN v_failure IN (${join(failures.slice(0, 4).map(text))}${
+        failures.length > 4 ? sql`,
+        ${join(failures.slice(4).map(text))}` : sql``
+      }) THEN
         ${
           typeof hint === 'string'
             ? format(hint)

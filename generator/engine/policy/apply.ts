@@ -39,7 +39,13 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
           SELECT min((r.definition ->> 'rotate_after')::interval)
           FROM jsonb_each(${object(sql`${policy} -> 'reporting'`)}) AS r(name, definition)
         );
-        v_steps := rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, ${dry_run});
+        IF ${dry_run} IS NOT TRUE THEN
+          -- Before any role is locked.
+          PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
+        END IF;
+        -- Owners of what the reporting roles read can be roles of the policy.
+        v_steps := rolecall_internal.run(v_state, ${dry_run})
+          || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, ${dry_run});
       END IF;
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.remember_exceptions();

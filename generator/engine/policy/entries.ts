@@ -83,9 +83,13 @@ export function policy_targets(
         UNION ALL
         SELECT p.path, jsonb_build_array(p.name),
                CASE g.target WHEN 'schema' THEN 'schema' ELSE g.target || '_in' END, jsonb_build_array(p.schema),
-               jsonb_build_object('grant', g.privileges)
+               jsonb_build_object('grant', g.privileges) || CASE WHEN d.profile ? 'owners' AND g.target <> 'schema'
+                 THEN jsonb_build_object('on', jsonb_build_object('owners', d.profile -> 'owners')) ELSE '{}' END
         FROM rolecall_internal.policy_profiles(${policy}) AS p
-        CROSS JOIN LATERAL jsonb_each(${object(sql`${policy} -> 'profiles' -> p.profile`)}) AS g(target, privileges);
+        CROSS JOIN LATERAL (
+          SELECT ${object(sql`${policy} -> 'profiles' -> p.profile`)}
+        ) AS d(profile)
+        CROSS JOIN LATERAL jsonb_each(d.profile - 'owners') AS g(target, privileges);
     END
   `;
 }

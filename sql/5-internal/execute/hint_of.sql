@@ -14,7 +14,8 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_comment 42501', 'set_config 42501') THEN
+    WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
+            'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '

@@ -9,6 +9,11 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'renames' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;

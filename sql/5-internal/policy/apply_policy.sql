@@ -33,7 +33,13 @@ BEGIN
         apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
       )) AS r(name, definition)
     );
-    v_steps := rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, apply_policy.dry_run);
+    IF apply_policy.dry_run IS NOT TRUE THEN
+      -- Before any role is locked.
+      PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
+    END IF;
+    -- Owners of what the reporting roles read can be roles of the policy.
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
+      || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_exceptions();
