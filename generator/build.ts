@@ -65,6 +65,8 @@ async function outputs(): Promise<Outputs> {
   map.set('extension/client/stringprep.ts', stringprepFile(specs));
   const shapes = readShapes(root);
   map.set('extension/client/policy.schema.json', jsonSchema(shapes));
+  const type = readFileSync(join(root, 'generator/model/policy.ts'), 'utf8');
+  map.set('extension/client/policy.ts', `${generatedHeader('//')}\n${type}`);
   map.set('docs/policy-format.md', policyPage(shapes));
   map.set('META.json', metaFile());
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
