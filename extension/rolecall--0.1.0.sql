@@ -736,10 +736,13 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
+    AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN
   BEGIN
     -- Temporary tables are many, and nobody else's.
-    IF NOT EXISTS (
+    IF v_shards AND tg_tag <> 'CREATE TABLE' OR NOT EXISTS (
       SELECT FROM pg_event_trigger_ddl_commands() AS k
       WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
     ) THEN
@@ -859,7 +862,8 @@ BEGIN
       known AS (
         SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
                pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
-               n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               NOT v_shards AND n.nspname = ANY (s.schemas)
+                 AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
                coalesce(w.columns, '{}') AS hidden,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x
@@ -1055,25 +1059,25 @@ DECLARE
   v_locked text[] := '{}'::text[];
   v_again boolean;
   v_is_ignored boolean := false;
+  v_is_whole boolean := false;
   v_repeated integer := 0;
   v_seen text;
   v_left text;
 BEGIN
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
   FOR v_round IN 1 .. 1000 LOOP
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
-    PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
+    EXIT WHEN cardinality(v_changes) = 0;
+    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
     v_missing := rolecall_internal.missing_roles(v_changes);
     -- In a later round a role can be missing that was there before.
     IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
+      -- would be undone keeps it from being done again.
+      EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
@@ -1108,18 +1112,12 @@ BEGIN
       v_done := v_done || v_step.statement;
     END LOOP;
     v_left := pg_current_snapshot()::text;
+    v_is_whole := NOT (v_again OR v_is_ignored);
     -- Nothing can be left where nobody else has committed anything since the plan.
-    IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
-      AND current_setting('transaction_isolation') = 'read committed'
-    THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
+    EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  RETURN v_steps;
 END
 $attempt$;
 
@@ -1129,11 +1127,15 @@ COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/attribute_clauses.sql
-CREATE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb) RETURNS text
+CREATE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb, resource jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
 DECLARE
+  v_wanted jsonb := CASE WHEN attribute_clauses.present = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
+      'connection_limit', attribute_clauses.resource -> 'connection_limit',
+      'valid_until', attribute_clauses.resource -> 'valid_until'
+    )) ELSE '{}' END || attribute_clauses.wanted;
   v_clauses text := '';
   v_word text;
 BEGIN
@@ -1143,24 +1145,25 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
-  IF attribute_clauses.wanted ? 'connection_limit'
-    AND attribute_clauses.wanted -> 'connection_limit'
+  IF v_wanted ? 'connection_limit'
+    AND v_wanted -> 'connection_limit'
         <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
   THEN
-    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', attribute_clauses.wanted -> 'connection_limit');
+    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
   END IF;
-  IF attribute_clauses.wanted ? 'valid_until'
-    AND attribute_clauses.wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
+  IF v_wanted ? 'valid_until'
+    AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
   THEN
-    v_clauses := v_clauses || format(' VALID UNTIL %L', attribute_clauses.wanted ->> 'valid_until');
+    v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
   END IF;
   RETURN v_clauses;
 END
 $attribute_clauses$;
 
-COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
-  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
-REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
+  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a '
+     'role that is to be created also the limits that it had when it was recorded';
+REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_catalogs.sql
 CREATE FUNCTION rolecall_internal.audit_catalogs(principals rolecall_internal.principal[])
@@ -1341,6 +1344,8 @@ BEGIN
       SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
       UNION ALL
       SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
     ) AS f
     JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
     ORDER BY array_position('{critical,warning,info}', f.severity),
@@ -1687,14 +1692,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_publications$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' AND s.encrypted)
+  THEN
     RETURN;
   END IF;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
            'sends the secret that the password is derived from to subscribers',
-           CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
-             ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+           CASE
+             WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             WHEN EXISTS (
+               SELECT FROM pg_publication_rel AS r
+               WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+             ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+           END
     FROM pg_publication AS p
     WHERE p.puballtables OR EXISTS (
       SELECT FROM pg_publication_tables AS t
@@ -1704,7 +1717,7 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from';
+  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_reading.sql
@@ -2050,6 +2063,34 @@ $audit_settings$;
 COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
+
+-- sql/5-internal/audit/audit_shards.sql
+CREATE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_shards$
+DECLARE
+  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_shards.role_name));
+BEGIN
+  IF v_definition IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'critical', quote_ident(audit_shards.role_name) || ' -> table grant', min(s.shard::regclass::text),
+           format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                  s.table_oid::regclass),
+           format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, audit_shards.role_name)
+    FROM rolecall_internal.shards() AS s
+    WHERE has_table_privilege(audit_shards.role_oid, s.shard, 'SELECT') AND s.table_oid IN (
+      SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+    )
+    GROUP BY s.table_oid;
+END
+$audit_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid)
+  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_tables.sql
 CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
@@ -2470,13 +2511,20 @@ COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[],
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
-CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer) RETURNS void
+CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer, round integer)
+RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_changes$
 DECLARE
   v_change rolecall_internal.change;
 BEGIN
+  IF check_changes.round = 1000 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'serialization_failure',
+      MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+      HINT = 'Try again.';
+  END IF;
   FOREACH v_change IN ARRAY check_changes.changes LOOP
     IF v_change.sqlstate IS NULL THEN
       PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);
@@ -2489,9 +2537,38 @@ BEGIN
 END
 $check_changes$;
 
-COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer)
-  IS 'Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another';
-REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
+  IS 'Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that '
+     'repeats another';
+REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
+
+-- sql/5-internal/reading/check_coordinator.sql
+CREATE FUNCTION rolecall_internal.check_coordinator() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_coordinator$
+DECLARE
+  v_catalog text;
+  v_worker boolean;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c
+  WHERE c.oid = to_regclass('pg_catalog.pg_dist_local_group');
+  IF FOUND THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM pg_catalog.%I AS g WHERE g.groupid <> 0)', v_catalog) INTO v_worker;
+  END IF;
+  IF v_worker THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'this is a worker node of Citus, and reporting roles are provisioned on the coordinator',
+      HINT = 'Connect to the coordinator, and make the call there.';
+  END IF;
+END
+$check_coordinator$;
+
+COMMENT ON FUNCTION rolecall_internal.check_coordinator()
+  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would '
+     'be changed on all nodes, and the coordinator would not know it';
+REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;
 
 -- sql/5-internal/document/check_document.sql
 CREATE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
@@ -2629,6 +2706,25 @@ COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
   IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
 
+-- sql/5-internal/plan/check_not_reporting.sql
+CREATE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_not_reporting$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
+      HINT = 'It reads, and nothing else. Choose another name, or remove the role first by rolecall.remove_user().';
+  END IF;
+END
+$check_not_reporting$;
+
+COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
+  IS 'Refuses to give a reporting role what the next provisioning run would take from it';
+REVOKE ALL ON FUNCTION rolecall_internal.check_not_reporting(text) FROM PUBLIC;
+
 -- sql/5-internal/plan/check_operator.sql
 CREATE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2641,8 +2737,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
-  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
@@ -2655,7 +2750,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
-      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
       HINT = 'Have a superuser run: ' || v_takers.revokes;
   END IF;
 END
@@ -2900,8 +2995,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL
-  OR rolecall_internal.other_database(check_user.username) IS NOT NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
@@ -2936,15 +3030,18 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
-      HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+      HINT = 'Have a superuser make the call in this database: only a superuser can create or drop an event trigger.';
   ELSIF check_watch.enable AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-      DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+      MESSAGE = 'the extension''s objects belong to a role that is not a superuser',
+      DETAIL = format('Whoever creates a table, superusers included, would run what that role puts there: %s.',
                       rolecall_internal.untrusted_owners()),
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
+  END IF;
+  IF check_watch.enable THEN
+    PERFORM rolecall_internal.check_coordinator();
   END IF;
   -- On a standby nothing can change.
   IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
@@ -3063,7 +3160,7 @@ BEGIN
     END IF;
     IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
       v_step := rolecall_internal.step_of(
-        v_change, 'ignored', '42710', 'another transaction made it at the same moment'
+        v_change, 'ignored', '42710', 'another transaction created it at the same moment'
       );
     ELSIF v_change.password IS NULL THEN
       v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
@@ -3568,6 +3665,7 @@ SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
   v_attempts integer := 0;
+  v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
@@ -3595,7 +3693,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
+      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
+      PERFORM set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
@@ -3680,8 +3780,7 @@ BEGIN
       AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
-      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL
-      OR rolecall_internal.other_database(r.rolname::text) IS NOT NULL)
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL)
     HAVING count(*) > 0
   );
 END
@@ -3733,18 +3832,22 @@ DECLARE
       FROM (
         -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
         -- of arrays a longer one is greater than a shorter one.
-        SELECT p.* FROM rolecall_internal.resource AS p
-        JOIN (
+        SELECT p.*
+        FROM (
           VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
                  (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
                  (jsonb_build_array(forget_earlier.name, NULL, NULL),
                   jsonb_build_array(forget_earlier.name, true, true))
-        ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-        WHERE p.section <> 'roles'
-          AND p.section IN (
-            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-          )
-          AND jsonb_typeof(p.resource) = 'object'
+        ) AS k(least, greatest)
+        CROSS JOIN LATERAL (
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.key BETWEEN k.least AND k.greatest
+            AND p.section IN (
+              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+            ) AND p.section <> 'roles'
+          OFFSET 0 -- By the index, which would else be read as a whole.
+        ) AS p
+        WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p
         WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
@@ -3765,10 +3868,10 @@ BEGIN
     ) AND r.oid <> v_role
   LOOP
     RAISE WARNING USING
-      MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+      MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                        forget_earlier.name #>> '{}', v_renamed),
       DETAIL = 'It keeps its password and its privileges.',
-      HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+      HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
   END LOOP;
   IF cardinality(v_gone) > 0 THEN
     INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
@@ -4455,77 +4558,87 @@ CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource json
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_recorded_shape$
+DECLARE
+  r jsonb := has_recorded_shape.resource;
 BEGIN
-  RETURN EXISTS (
-    SELECT
-    FROM (
-      VALUES ('base_roles', '{key,name}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-       '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,protected}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-       '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
-       '(@."value".type() != "boolean"
-             && !(@.key == "connection_limit" && '
-       '@."value".type() == "number")
-             && !(@.key == "valid_until" && '
-       '@."value".type() == "string")))) && (!exists(@."initial") || '
-       '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
-       '(@."value".type() != "boolean"
-             && !(@.key == "connection_limit" && '
-       '@."value".type() == "number")
-             && !(@.key == "valid_until" && '
-       '@."value".type() == "string")))) && (!exists(@."protected") || '
-       '@."protected".type() == "boolean"))'::jsonpath),
-      ('comments', '{role,comment}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'::jsonpath),
-      ('memberships', '{member,role,admin,inherit,set}'::text[],
-       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-       '"boolean"))'::jsonpath),
-      ('settings', '{role,name,value,here,alone}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-       '(@."value".type() == "string" || @."value".type() == "array" && '
-       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-       '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'::jsonpath),
-      ('declared', '{role,exact,made}'::text[],
-       '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-       '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'::jsonpath),
-      ('schemas', '{name,owner}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-       '== "string"))'::jsonpath),
-      ('privileges', '{role,privilege,target,grantable,revoked,caller}'::text[],
-       '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-       '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-       '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-        '
-       '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-       '!= "string"))
-             && !(@."target"."scope".type() != "object") && '
-       '!(@."target"."scope".*.type() != "array")
-             && '
-       '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-       '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-       '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-       '== "string"))'::jsonpath),
-      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-       '(!exists(@."caller") || @."caller".type() == "string") && '
-       '(!exists(@."search_path") || @."search_path".type() == "array" && '
-       '!(@."search_path"[*].type() != "string")))'::jsonpath),
-      ('watch', '{key,state}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-       '== "string"))'::jsonpath),
-      ('operators', '{role}'::text[],
-       '$ ? ((@."role".type() == "string"))'::jsonpath)
-    ) AS s(section, fields, path)
-    WHERE s.section = has_recorded_shape.section AND has_recorded_shape.resource - s.fields = '{}'
-      AND has_recorded_shape.resource @? s.path
-  );
+  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
+    WHEN 'base_roles'
+      THEN r - '{key,name}'::text[] = '{}'
+           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+           '"string"))'
+    WHEN 'roles'
+      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+           '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
+           '(@."value".type() != "boolean"
+                 && !(@.key == "connection_limit" && '
+           '@."value".type() == "number")
+                 && !(@.key == "valid_until" && '
+           '@."value".type() == "string")))) && (!exists(@."initial") || '
+           '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
+           '(@."value".type() != "boolean"
+                 && !(@.key == "connection_limit" && '
+           '@."value".type() == "number")
+                 && !(@.key == "valid_until" && '
+           '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
+           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
+           '@."valid_until".type() == "string") && (!exists(@."protected") || '
+           '@."protected".type() == "boolean"))'
+    WHEN 'comments'
+      THEN r - '{role,comment}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
+    WHEN 'memberships'
+      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
+           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+           '"boolean"))'
+    WHEN 'settings'
+      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+           '(@."value".type() == "string" || @."value".type() == "array" && '
+           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
+    WHEN 'declared'
+      THEN r - '{role,exact,made}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
+    WHEN 'schemas'
+      THEN r - '{name,owner}'::text[] = '{}'
+           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+           '== "string"))'
+    WHEN 'privileges'
+      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+            '
+           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+           '!= "string"))
+                 && !(@."target"."scope".type() != "object") && '
+           '!(@."target"."scope".*.type() != "array")
+                 && '
+           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+           '== "string"))'
+    WHEN 'read_access'
+      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+           '(!exists(@."caller") || @."caller".type() == "string") && '
+           '(!exists(@."search_path") || @."search_path".type() == "array" && '
+           '!(@."search_path"[*].type() != "string")))'
+    WHEN 'watch'
+      THEN r - '{key,state}'::text[] = '{}'
+           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+           '== "string"))'
+    WHEN 'operators'
+      THEN r - '{role}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string"))'
+    ELSE false END;
 END
 $has_recorded_shape$;
 
@@ -4792,7 +4905,7 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
     WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
-            'set_config 42501') THEN
+    'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
@@ -4801,6 +4914,10 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
         'a superuser.'
       END
+    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('grant_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '
@@ -4820,13 +4937,10 @@ BEGIN
         'superuser.'
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+      'The member granted the role to others. Revoke the role from those first.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
-    WHEN v_failure IN ('set_owner 42501') THEN
-      'This requires to own the object, membership in the new owner, and what the new owner would need to create '
-      'it; a superuser needs none.'
-    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
+    WHEN v_failure IN ('set_owner 42501', 'grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN
       'This requires membership in the role that will own the objects; a superuser needs none.'
@@ -5607,6 +5721,10 @@ BEGIN
     -- The statement of a removal can begin with a GRANT to the caller.
     RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
                 THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'terminate_sessions' THEN
+    RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
@@ -5666,7 +5784,7 @@ BEGIN
   ELSIF lacking_right.section IN ('watch', 'declared', 'schemas', 'privileges')
     OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
   THEN
-    RETURN 'that is not for the role to ask for';
+    RETURN 'the role may not ask for that';
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
@@ -6173,9 +6291,7 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF jsonb_typeof(misshape.resource) <> 'object'
-    OR NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource)
-  THEN
+  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
@@ -6203,7 +6319,7 @@ BEGIN
         AND to_regrole(quote_ident(n.name)) IS NOT NULL
       ))
   ) THEN
-    RETURN 'it names a role as no role of yours can be called';
+    RETURN 'it has a role name that no call accepts';
   END IF;
   RETURN NULL;
 END
@@ -6602,6 +6718,43 @@ COMMENT ON FUNCTION rolecall_internal.no_longer_named(jsonb)
   IS 'The roles that an earlier policy of this database created and this one does not name, as absent';
 REVOKE ALL ON FUNCTION rolecall_internal.no_longer_named(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reporting/note_closed_schemas.sql
+CREATE FUNCTION rolecall_internal.note_closed_schemas(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_closed_schemas$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
+    FROM jsonb_array_elements(note_closed_schemas.definitions) AS d
+    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    WHERE NOT d -> 'schemas' ? s.name
+      AND NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+        WHERE x.privilege_type = 'USAGE' AND x.grantee IN (0, to_regrole(quote_ident(d ->> 'role'))::oid)
+      )
+    GROUP BY d ->> 'role'
+    ORDER BY d ->> 'role'
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format(
+        'reporting role "%s" finds nothing in schemas of its search_path: %s', v_found.role, v_found.schemas
+      ),
+      DETAIL = 'It has no USAGE on them.',
+      HINT = format('If it is to call what is there: GRANT USAGE ON SCHEMA %s TO %I', v_found.schemas, v_found.role);
+  END LOOP;
+END
+$note_closed_schemas$;
+
+COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
+  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
+     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
+     'functions in it.';
+REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/execute/note_holders.sql
 CREATE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -6632,13 +6785,51 @@ BEGIN
   END LOOP;
   RAISE NOTICE USING
     MESSAGE = format('waiting to drop role "%s", which other transactions use: %s', note_holders.role_name, v_holders),
-    HINT = 'To go on at once, end them by pg_terminate_backend(), or cancel this call.';
+    HINT = 'To go on at once, end them with pg_terminate_backend(), or cancel this call.';
 END
 $note_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.note_holders(text)
   IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
+
+-- sql/5-internal/run/note_no_connect.sql
+-- Whose CONNECT the call itself has skipped, a WARNING has named.
+CREATE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $note_no_connect$
+DECLARE
+  v_name text;
+  v_grant text;
+BEGIN
+  IF cardinality(note_no_connect.steps) = 0 OR has_database_privilege('public', current_database(), 'CONNECT') THEN
+    RETURN;
+  END IF;
+  FOR v_name, v_grant IN
+    SELECT DISTINCT r.rolname::text, g.statement
+    FROM unnest(note_no_connect.steps) AS s
+    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(s.target))::oid
+    CROSS JOIN LATERAL (
+      SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.rolname)
+    ) AS g(statement)
+    WHERE s.status = 'applied' AND s.operation IN ('create_role', 'alter_role', 'grant_role') AND r.rolcanlogin
+      AND NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+      AND NOT EXISTS (SELECT FROM unnest(note_no_connect.steps) AS c WHERE c.statement = g.statement)
+    ORDER BY 1
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format('role "%s" cannot connect to database "%s"', v_name, current_database()),
+      DETAIL = 'CONNECT is revoked from PUBLIC, and neither the role nor one that it inherits from has it.',
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_grant;
+  END LOOP;
+END
+$note_no_connect$;
+
+COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
+  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
+     'neither their own nor by membership nor through PUBLIC';
+REVOKE ALL ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_unmatched.sql
 CREATE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
@@ -6694,14 +6885,14 @@ BEGIN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
       DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
-                    ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                    ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
                          'provisioning run.' END,
       HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
-                  ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+                  ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
   END IF;
   IF v_others IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
+      MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
       HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END
@@ -7046,6 +7237,27 @@ COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
   IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/execute/patience.sql
+-- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+CREATE FUNCTION rolecall_internal.patience(operation text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $patience$
+BEGIN
+  RETURN CASE
+    WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
+      'alter_role', 'set_password', 'set_config', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
+    ) THEN '30s'
+    ELSE current_setting('lock_timeout')
+  END;
+END
+$patience$;
+
+COMMENT ON FUNCTION rolecall_internal.patience(text) IS 'The lock_timeout for a change';
+REVOKE ALL ON FUNCTION rolecall_internal.patience(text) FROM PUBLIC;
+
 -- sql/5-internal/secrets/pgcrypto_schema.sql
 CREATE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7247,6 +7459,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
     );
   END IF;
+  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
+    );
+  END IF;
   RETURN v_changes;
 END
 $plan$;
@@ -7325,10 +7542,16 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 DECLARE
-  v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
   v_made jsonb := plan_client_timeouts.document -> 'roles';
-  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
+  IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
+                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH asked AS (
       SELECT s.role, s.value
@@ -7355,7 +7578,8 @@ BEGIN
     ),
     member AS (
       SELECT m.role, m.member, m.position
-      FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+      FROM ROWS FROM (jsonb_to_recordset(plan_client_timeouts.document -> 'memberships')
+             AS (role text, member text, state text))
            WITH ORDINALITY AS m(role, member, state, position)
       WHERE m.state IS NULL
       UNION
@@ -7372,10 +7596,12 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
-             i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
-               OR u.rolcreaterole
-                  AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
+        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+          current_setting('server_version_num')::integer / 10000 < 16
+          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
+        )
+      ) AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
@@ -7397,8 +7623,7 @@ BEGIN
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
-    WHERE NOT o.super
-      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+    WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
       AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
       AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
@@ -7825,7 +8050,7 @@ BEGIN
            CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
                 WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('takes membership in %I, which makes the tables', c.owner) END
+                  THEN format('requires membership in %I, which creates the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -8066,6 +8291,69 @@ COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
      'skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_kept(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/plan_left_timeouts.sql
+-- Each membership is one that is to end; without a member, all of the role are.
+CREATE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_left_timeouts$
+BEGIN
+  RETURN QUERY
+    WITH client AS (
+      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
+    ),
+    leaving AS (
+      SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
+      FROM jsonb_to_recordset(plan_left_timeouts.memberships) AS m(role text, member text, state text)
+      JOIN client AS c ON c.role = m.role
+      JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+        AND (m.member IS NULL OR e.member = to_regrole(quote_ident(m.member))::oid)
+      WHERE m.state = 'absent'
+    )
+    SELECT 'set_config', l.member,
+           format('ALTER ROLE %I ', l.member)
+             || coalesce('SET statement_timeout = ' || quote_literal(o.value), 'RESET statement_timeout'),
+           NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
+           CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
+    FROM leaving AS l
+    JOIN pg_roles AS u ON u.rolname = current_user
+    CROSS JOIN LATERAL (SELECT (
+      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+        current_setting('server_version_num')::integer / 10000 < 16
+        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
+      )
+    )) AS a(allowed)
+    LEFT JOIN LATERAL (
+      SELECT min(c.value) AS value
+      FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+      WHERE e.member = l.member_oid AND NOT EXISTS (
+        SELECT FROM leaving AS n WHERE n.role_oid = c.role_oid AND n.member_oid = e.member
+      )
+    ) AS o ON true
+    WHERE EXISTS (
+      SELECT FROM pg_db_role_setting AS p
+      WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
+    )
+      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
+      AND o.value IS DISTINCT FROM l.value
+    ORDER BY l.member;
+END
+$plan_left_timeouts$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb)
+  IS 'The timeouts that members of client roles lose with the membership, or where the client role is dropped: what '
+     'they have of it is replaced by what another client role of theirs has, or ends';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_lost_grants.sql
 CREATE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8130,7 +8418,7 @@ BEGIN
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
@@ -8204,13 +8492,18 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH partial AS MATERIALIZED (
+    WITH shard AS MATERIALIZED (
+      SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(plan_missing_columns.places) AS r
+    ),
+    partial AS MATERIALIZED (
       SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
              c.relacl,
              has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
              coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
                'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
-             )), false) AS whole
+             )), false) OR EXISTS (
+               SELECT FROM shard AS s WHERE s.number = p.position AND s.table_oid = c.oid
+             ) AS whole
       FROM unnest(plan_missing_columns.places) AS p
       CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
       CROSS JOIN LATERAL (
@@ -8254,7 +8547,7 @@ BEGIN
                   string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
            NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
            CASE WHEN NOT p.allowed
-                THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+                THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
     FROM part AS p
     GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
     ORDER BY p.position, p.place, min(p.relname COLLATE "C");
@@ -8324,7 +8617,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
@@ -8798,6 +9091,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
   v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
     v_places, v_groups, v_missing, plan_read_access.singly
@@ -8959,6 +9253,13 @@ BEGIN
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
     CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF rolecall_internal.newest_record(
+      'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
+    ) IS NOT NULL THEN
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_left_timeouts(
+        jsonb_build_array(jsonb_build_object('role', v_wanted.name, 'state', 'absent'))
+      );
+    END IF;
     RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
       v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
     );
@@ -9105,8 +9406,8 @@ BEGIN
              NULL, ARRAY[w.member, g.role],
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                    THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
-                  WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                  WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
@@ -9208,7 +9509,7 @@ BEGIN
       END IF;
     END IF;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-      || rolecall_internal.attribute_clauses(v_present, v_wanted);
+      || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes || ROW(
         'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
@@ -9355,6 +9656,58 @@ COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_settings(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reading/plan_shards.sql
+CREATE FUNCTION rolecall_internal.plan_shards(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_shards$
+BEGIN
+  RETURN QUERY
+    WITH excess AS (
+      SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,
+             format('%I.%I', p.schema, c.relname) AS object, c.relowner AS owner, c.relowner AS grantor,
+             'SELECT' AS privileges
+      FROM rolecall_internal.readable_shards(plan_shards.places) AS r
+      JOIN pg_class AS c ON c.oid = r.table_oid
+      JOIN unnest(plan_shards.places) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
+      WHERE c.relowner <> p.role_oid
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
+  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
+     'where the table itself has nothing to revoke';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[]) FROM PUBLIC;
+
 -- sql/5-internal/reading/plan_table_excess.sql
 CREATE FUNCTION rolecall_internal.plan_table_excess(
   places rolecall_internal.place[],
@@ -9496,7 +9849,7 @@ BEGIN
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL
-                    THEN 'the extension''s objects belong to a role that is no superuser'
+                    THEN 'the extension''s objects belong to a role that is not a superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
       CROSS JOIN (
@@ -10635,6 +10988,7 @@ BEGIN
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
   PERFORM rolecall_internal.warn_about_path(provision.definitions);
+  PERFORM rolecall_internal.note_closed_schemas(provision.definitions);
   PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
@@ -10736,6 +11090,25 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict '
      'also where it was encrypted with another key';
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
+
+-- sql/5-internal/reading/readable_shards.sql
+CREATE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
+RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $readable_shards$
+BEGIN
+  RETURN QUERY
+    SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
+    FROM rolecall_internal.shards() AS s
+    JOIN unnest(readable_shards.places) AS p ON s.table_oid = ANY (p.withheld)
+    WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
+END
+$readable_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[])
+  IS 'The shards that a role reads, of tables that are withheld from it or have columns that are';
+REVOKE ALL ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/reader_path.sql
 CREATE FUNCTION rolecall_internal.reader_path(definition jsonb) RETURNS jsonb
@@ -10862,7 +11235,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT CASE
           WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
-            THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+            THEN '{"note": "created without a password, which is not recorded: rolecall.set_password() sets one"}'
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
@@ -10947,18 +11320,22 @@ BEGIN
         CROSS JOIN LATERAL (
           -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
           -- of arrays a longer one is greater than a shorter one.
-          SELECT p.* FROM rolecall_internal.resource AS p
-          JOIN (
+          SELECT p.*
+          FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                    (jsonb_build_array(a.name, NULL, NULL),
                     jsonb_build_array(a.name, true, true))
-          ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-          WHERE p.section <> 'roles'
-            AND p.section IN (
-              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            )
-            AND jsonb_typeof(p.resource) = 'object'
+          ) AS k(least, greatest)
+          CROSS JOIN LATERAL (
+            SELECT p.* FROM rolecall_internal.resource AS p
+            WHERE p.key BETWEEN k.least AND k.greatest
+              AND p.section IN (
+                'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+              ) AND p.section <> 'roles'
+            OFFSET 0 -- By the index, which would else be read as a whole.
+          ) AS p
+          WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'
@@ -10995,67 +11372,101 @@ REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 -- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
 -- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
 -- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+--
+-- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
 CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 DECLARE
-  v_step rolecall.step;
-  v_names text[];
+  v_names text[] := CASE refusal.entry.section
+    WHEN 'base_roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'comments'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'memberships'
+      THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
+    WHEN 'settings'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'declared'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'schemas'
+      THEN ARRAY[refusal.entry.resource ->> 'owner']
+    WHEN 'privileges'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'read_access'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'operators'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    ELSE '{}'
+  END;
+  v_operation text := 'forget';
+  v_target text;
+  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_code text;
+  v_note text;
   v_was oid;
   v_now oid;
 BEGIN
   IF refusal.entry.resource IS NULL THEN
     RETURN NULL;
   END IF;
-  v_step := ROW(
-    'forget',
-    CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
-      ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id),
-    'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
-  )::rolecall.step;
-  v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
-  IF EXISTS (
-    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN (
-           'base_roles', 'comments', 'settings', 'declared', 'read_access'
-         ) THEN 1
-         WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
-         WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
-    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
-    WHERE r.rolsuper
+  FOR v_position IN CASE WHEN refusal.entry.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'memberships' THEN 2
+       -- There is none.
+       ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
+    IF has_table_privilege(
+      to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    ) THEN
+      v_code := '22023';
+      v_note := 'the role is a superuser, which no record changes or grants';
+    END IF;
+  END LOOP;
+  IF v_code IS NULL AND (
+    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
-    v_step.sqlstate := '22023';
-    v_step.note := 'the role is a superuser, which no record changes or grants';
-    RETURN v_step;
-  ELSIF refusal.entry.sqlstate <> '42501'
-    OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  THEN
-    RETURN v_step;
-  ELSIF refusal.entry.made_in <> (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  ) OR refusal.entry.roles IS NULL THEN
-    RETURN NULL;
+    v_code := refusal.entry.sqlstate;
+    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+    IF refusal.entry.section = 'roles' AND v_code = '42501'
+      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    THEN
+      v_operation := 'alter_role';
+      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+    END IF;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
-    v_step.target := v_names[v_position];
+    EXIT WHEN v_code IS NOT NULL OR refusal.entry.roles IS NULL;
     v_was := refusal.entry.roles[v_position];
-    v_now := to_regrole(quote_ident(v_step.target))::oid;
+    v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
+    CONTINUE WHEN v_now = v_was;
+    EXIT WHEN refusal.entry.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
+    v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
-      v_step.sqlstate := '42710';
-      v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+      v_code := '42710';
+      v_note := 'another role has the name now: to ask for the same for it, make the call again';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
-      v_step.sqlstate := '42704';
-      v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
-      v_step.note := format(
-        'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
-      );
-    ELSE
-      CONTINUE;
+      v_code := '42704';
+      v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
+      v_note := format('the role is now called %I: rename it back, or remove it', pg_get_userbyid(v_was));
     END IF;
-    RETURN v_step;
   END LOOP;
-  RETURN NULL;
+  IF v_code IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN ROW(
+    v_operation,
+    coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
+                         ELSE refusal.entry.key ->> 0 END),
+    v_statement,
+    'skipped', v_code, v_note
+  )::rolecall.step;
 END
 $refusal$;
 
@@ -11206,9 +11617,11 @@ BEGIN
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = v_step.sqlstate,
-        MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+        ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'It is recorded, but not acted on. '
+          || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
@@ -11264,15 +11677,11 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
-                      SELECT jsonb_build_object('login', a.rolcanlogin)
-                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                    ), '{}'))
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')))
+                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
                     ELSE a.resource END
                   -- A policy says of all attributes what they are.
                   #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
@@ -11386,6 +11795,10 @@ DECLARE
   v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
+  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  IF current_setting('transaction_read_only')::boolean THEN
+    RETURN;
+  END IF;
   IF cardinality(v_old) > 0 THEN
     DELETE FROM rolecall_internal.withheld AS k
     USING unnest(v_old) AS o
@@ -11428,13 +11841,21 @@ BEGIN
         WHERE n.section = 'read_access' AND n.resource IS NULL
         FOR UPDATE OF k SKIP LOCKED
       ));
+      DELETE FROM rolecall_internal.withheld AS w
+      WHERE w.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
     END IF;
   END IF;
 END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
+  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
+     'and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/rename_records.sql
@@ -11767,11 +12188,19 @@ BEGIN
   IF v_state ? 'read_access' THEN
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.
-      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+      SELECT jsonb_agg(d.definition || o.owners || jsonb_build_object('watched', EXISTS (
         SELECT FROM pg_event_trigger AS t
         WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
       )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
+      CROSS JOIN LATERAL (
+        -- An owner that does not exist, nor is to be created, creates no table.
+        SELECT CASE WHEN d.definition ? 'owners' THEN jsonb_build_object('owners', coalesce(jsonb_agg(o.name), '[]'))
+                    ELSE '{}' END
+        FROM jsonb_array_elements_text(d.definition -> 'owners') AS o(name)
+        WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
+          OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
+      ) AS o(owners)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
     v_state := v_state - 'read_access';
@@ -11795,6 +12224,30 @@ $restore$;
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
+
+-- sql/5-internal/record/restricted.sql
+-- What it could do and no call asked for, such as CREATEDB, it does not get back.
+CREATE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $restricted$
+BEGIN
+  RETURN restricted.resource || coalesce((
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+             'initial', restricted.resource -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
+                        || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
+             'connection_limit', nullif(a.rolconnlimit, -1),
+             'valid_until', nullif(a.rolvaliduntil, 'infinity')
+           ))
+    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(restricted.resource ->> 'name'))::oid LIMIT 1
+  ), '{}');
+END
+$restricted$;
+
+COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
+  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
+     'created anew with more';
+REVOKE ALL ON FUNCTION rolecall_internal.restricted(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/role_definitions.sql
 CREATE FUNCTION rolecall_internal.role_definitions(state jsonb) RETURNS jsonb
@@ -12002,6 +12455,7 @@ DECLARE
   v_document jsonb := rolecall_internal.masked(run.document);
   v_passwords jsonb;
   v_known text[] := '{}'::text[];
+  v_steps rolecall.step[];
   v_failures integer := 0;
   v_seen text;
   v_detail text;
@@ -12015,7 +12469,9 @@ BEGIN
       IF run.dry_run THEN
         RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      PERFORM rolecall_internal.note_no_connect(v_steps);
+      RETURN v_steps;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
@@ -12065,6 +12521,7 @@ DECLARE
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
@@ -12453,6 +12910,35 @@ COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
   IS 'Keys that are unknown or missing, and values of a wrong type';
 REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reading/shards.sql
+CREATE FUNCTION rolecall_internal.shards() RETURNS TABLE (table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $shards$
+DECLARE
+  v_catalog text;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
+  IF FOUND THEN
+    -- shard_name() puts the schema before the name, or not.
+    RETURN QUERY EXECUTE format(
+      'SELECT c.oid, o.shard '
+      'FROM pg_catalog.%I AS s '
+      'JOIN pg_class AS c ON (c.oid = s.logicalrelid) '
+      'CROSS JOIN LATERAL parse_ident(shard_name(s.logicalrelid, s.shardid)) AS n(parts) '
+      'CROSS JOIN LATERAL ('
+      'SELECT to_regclass(concat(c.relnamespace::regnamespace, ''.'', quote_ident(n.parts[cardinality(n.parts)])))::oid'
+      ') AS o(shard) '
+      'WHERE o.shard IS NOT NULL',
+      v_catalog
+    );
+  END IF;
+END
+$shards$;
+
+COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has, each with its distributed table';
+REVOKE ALL ON FUNCTION rolecall_internal.shards() FROM PUBLIC;
+
 -- sql/5-internal/reporting/sign_record.sql
 -- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
 -- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
@@ -12474,7 +12960,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL THEN
+  IF NEW.note IS NULL AND NEW.section IN ('roles', 'read_access', 'settings') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -12484,7 +12970,9 @@ BEGIN
   IF NOT v_super OR NEW.section <> 'base_roles' THEN
     NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
   END IF;
-  NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  IF NOT v_super THEN
+    NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  END IF;
   IF NEW.note IS NOT NULL THEN
     NEW.sqlstate := '42501';
   END IF;
@@ -12688,10 +13176,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  v_hint text := rolecall_internal.hint_of(
+    change.operation,
+    CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
+  );
   v_role text := rolecall_internal.role_in_question(change);
   v_oid oid := to_regrole(quote_ident(v_role))::oid;
+  v_members text;
 BEGIN
+  IF change.operation = 'revoke_role' AND code = '2BP01' THEN
+    v_members := (
+      SELECT string_agg(quote_ident(pg_get_userbyid(e.member)), ', ' ORDER BY pg_get_userbyid(e.member) COLLATE "C")
+      FROM pg_auth_members AS e
+      WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
+    );
+  END IF;
   -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
   IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
     AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
@@ -12706,7 +13206,9 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+    DETAIL = concat_ws(
+      E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
+    ),
     HINT = coalesce(
       format(v_hint, quote_ident(v_role), quote_ident(current_user)),
       nullif(hint, ''),
@@ -12772,6 +13274,8 @@ BEGIN
     SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      -- Where a session sees those of Citus, they are no more than parts of other tables.
+      AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END
@@ -12796,7 +13300,8 @@ BEGIN
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      WHERE g.number = ANY (tables_of.numbers);
+      WHERE g.number = ANY (tables_of.numbers)
+        AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
   END IF;
 END
 $tables_of$;
@@ -13065,7 +13570,7 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'create_role 42710', 'create_role 23505', 'create_schema 42P06', 'create_schema 23505',
       'create_event_trigger 42710', 'create_event_trigger 23505'
-    ) THEN 'skip: another transaction made it at the same moment'
+    ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
       'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
       'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
@@ -13331,8 +13836,8 @@ BEGIN
       MESSAGE = format(
         'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
       ),
-      DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
-      HINT = 'What is not wanted ends by: ' || v_found.revokes;
+      DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
   END LOOP;
 END
 $warn_about_members$;
@@ -13407,6 +13912,47 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+-- sql/5-internal/reporting/warn_about_public_reading.sql
+CREATE FUNCTION rolecall_internal.warn_about_public_reading(places rolecall_internal.place[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_public_reading$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT p.role, string_agg(DISTINCT concat(c.oid::regclass, '.' || quote_ident(k.column_name)), ', ') AS tables,
+           string_agg(DISTINCT format('REVOKE SELECT ON %s FROM PUBLIC', c.oid::regclass), '; ') AS revokes
+    FROM unnest(warn_about_public_reading.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
+    JOIN pg_class AS c ON c.oid = t.oid
+    WHERE EXISTS (
+      SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+      UNION ALL
+      SELECT FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      WHERE a.attrelid = c.oid AND a.attname = coalesce(k.column_name, a.attname) AND NOT a.attisdropped
+        AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+    )
+    GROUP BY p.role
+    ORDER BY p.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'reporting role "%s" reads what is withheld, because PUBLIC can: %s', v_found.role, v_found.tables
+      ),
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_public_reading$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
+  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[]) FROM PUBLIC;
+
 -- sql/5-internal/secrets/warn_about_publications.sql
 CREATE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13451,6 +13997,7 @@ BEGIN
     RETURN;
   END IF;
   v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  PERFORM rolecall_internal.warn_about_public_reading(v_places);
   FOR v_found IN
     SELECT p.role,
            string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
@@ -13668,7 +14215,10 @@ DECLARE
   v_takers record;
 BEGIN
   FOREACH v_change IN ARRAY withhold_powers.changes LOOP
-    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+    -- Nobody can become or administer a member that is yet to be created.
+    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+      AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
+    THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
         to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
@@ -14031,6 +14581,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -14123,6 +14676,7 @@ BEGIN
         ),
         HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_name);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -14196,6 +14750,8 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
+    PERFORM rolecall_internal.check_not_reporting(v_user);
+    PERFORM rolecall_internal.check_not_reporting(v_admin);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -14262,6 +14818,7 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
+  PERFORM rolecall_internal.check_not_reporting(create_user.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(
       jsonb_build_object(
@@ -14334,6 +14891,7 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -14586,6 +15144,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_not_reporting(grant_role.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
@@ -14983,7 +15542,7 @@ EXCEPTION
 END
 $remove_operator$;
 
-COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Takes away again what `add_operator()` grants';
+COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Revokes what `add_operator()` grants';
 REVOKE ALL ON FUNCTION rolecall.remove_operator(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/remove_user.sql
@@ -15040,7 +15599,7 @@ END
 $remove_user$;
 
 COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
-  IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+  IS 'Drops a role and its memberships, and on request reassigns or drops what it owns';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/rename_user.sql
@@ -15280,6 +15839,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(true);
   END IF;
@@ -15405,6 +15965,7 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
+  PERFORM rolecall_internal.check_not_reporting(set_password.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(
@@ -15538,7 +16099,7 @@ END
 $set_secret_if_absent$;
 
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
-  IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+  IS 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 -- sql/6-functions/undeclared.sql
@@ -15636,7 +16197,7 @@ EXCEPTION
 END
 $unlock_user$;
 
-COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user log in again that lock_user() has locked';
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user that lock_user() has locked log in again';
 REVOKE ALL ON FUNCTION rolecall.unlock_user(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/user_dependencies.sql

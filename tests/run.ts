@@ -5,8 +5,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { availableParallelism, cpus } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { type Cluster, prepare, root, runDirectory, startCluster, versions } from './support/cluster.ts';
@@ -26,6 +26,20 @@ interface Job {
 const tests = resolve(process.argv[2] ?? join(root, 'tests'));
 const started = Date.now();
 const seconds = (since: number) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
+/** What the processors have done since the machine was started, in milliseconds. */
+function processorTime(): { idle: number; all: number } {
+  const times = cpus().map(({ times }) => times);
+  const all = times.flatMap((each) => Object.values(each));
+  return { idle: sum(times.map(({ idle }) => idle)), all: sum(all) };
+}
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+const atStart = processorTime();
+/** How long it took, and what tells whether it could be faster: idle processors, a disk. */
+function cost(): string {
+  const { idle, all } = processorTime();
+  const busy = 100 * (1 - (idle - atStart.idle) / (all - atStart.all));
+  return `in ${seconds(started)}, the processors ${busy.toFixed(0)} % busy, the servers in ${dirname(runDirectory())}`;
+}
 const label = (version?: number) => (version === undefined ? 'any version' : `PostgreSQL ${version}`);
 type Counts = Pick<Result, 'passed' | 'failed' | 'skipped'>;
 const counts = ({ passed, failed, skipped }: Counts) =>
@@ -191,19 +205,20 @@ async function main(): Promise<boolean> {
       await work(forJob).catch((error: unknown) => report(version, 'the cluster', () => Promise.reject(error)));
     }
   };
-  const lanes = Number(process.env.JOBS || Math.min(availableParallelism(), 4));
+  // One more than there are processors: a file waits for its servers, for locks and for the clock now and then.
+  const lanes = Number(process.env.JOBS || Math.min(availableParallelism() + 1, 4));
   await Promise.all(Array.from({ length: lanes }, lane));
 
   for (const line of ['', ...inShort(failures)]) console.log(line);
-  const sum = { passed: 0, failed: 0, skipped: 0 };
+  const whole = { passed: 0, failed: 0, skipped: 0 };
   for (const [name, total] of [...totals].sort()) {
     console.log(`${name.padEnd(14)} ${counts(total)}`);
-    for (const key of ['passed', 'failed', 'skipped'] as const) sum[key] += total[key];
+    for (const key of ['passed', 'failed', 'skipped'] as const) whole[key] += total[key];
   }
-  console.log(`in ${seconds(started)}`);
+  console.log(cost());
   if (totals.size === 0) console.log(`no test${process.env.ONLY ? ` has ${process.env.ONLY} in its path` : ''}`);
-  console.log(counts(sum));
-  return sum.failed === 0 && sum.passed > 0;
+  console.log(counts(whole));
+  return whole.failed === 0 && whole.passed > 0;
 }
 
 // The servers go with this process (see cluster.ts); the processes that it started have to be told.

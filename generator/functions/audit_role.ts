@@ -5,7 +5,7 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists every way that a role can write, gain power, or read what is withheld from it
  *
- * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
+ * Works for any role, also for one that no call here has created; what is withheld from that one is only the table of
  * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
  * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
  * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
@@ -25,8 +25,8 @@ import { sql } from '../sql/template.ts';
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
- * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
- * `"a plain owner"`: one that has no more rights than the old owner. The next
+ * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, replace `"a plain owner"` by a
+ * role that has no more rights than the old owner. The next
  * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.

@@ -134,7 +134,7 @@ export const owner = connect(url);
 export const login = (name, password) => connect(url.replace(/\\/\\/[^@]*@/, \`//\${name}:\${password}@\`));
 `;
 
-test('the same ten lines, in-process and by URL as a role that is no superuser', async (t) => {
+test('the same ten lines, in-process and by URL as a role that is not a superuser', async (t) => {
   symlinkSync(join(libraries, 'pg'), join(project, 'node_modules/pg'));
   cpSync(join(root, 'tests/package/ten-lines.js'), join(project, 'ten-lines.js'));
   writeFileSync(join(project, 'in-process.js'), inProcess);

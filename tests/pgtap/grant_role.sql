@@ -88,7 +88,7 @@ END
 $$;
 CREATE ROLE t_carol;
 SELECT CASE WHEN test.is_16() THEN pass(s.options) ELSE throws_ok(
-  format('SELECT pg_temp.granted(%L)', s.options), '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer',
+  format('SELECT pg_temp.granted(%L)', s.options), '0A000', 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer',
   'before 16' || s.options
 ) END
 FROM unnest(ARRAY[

@@ -9,6 +9,7 @@ import { accepted } from '../../model/record.ts';
 import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
+import { reportingSecret } from '../secrets/reporting.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
 import { publishingSecrets } from '../catalogs/server.ts';
 
@@ -672,21 +673,55 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
 }
 
 /**
- * Publications that send what the password of a reporting role is derived from
+ * Publications that send what the password of a reporting role is derived from, in clear text
  * @volatility stable
  */
 export function audit_publications(role_name: Text): SetOf<FindingRow> {
   return sql`
     BEGIN
-      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL THEN
+      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL
+        OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret} AND s.encrypted)
+      THEN
         RETURN;
       END IF;
       RETURN QUERY
         SELECT 'warning', quote_ident(${role_name}) || ' -> publication', quote_ident(p.pubname),
                'sends the secret that the password is derived from to subscribers',
-               CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
-                 ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+               CASE
+                 WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+                 WHEN EXISTS (
+                   SELECT FROM pg_publication_rel AS r
+                   WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+                 ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+                 ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+               END
         FROM ${publishingSecrets};
+    END
+  `;
+}
+
+/**
+ * Shards of Citus that a role reads, of tables that are withheld from it
+ * @volatility stable
+ */
+export function audit_shards(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+  return sql`
+    DECLARE
+      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
+    BEGIN
+      IF v_definition IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'critical', quote_ident(${role_name}) || ' -> table grant', min(s.shard::regclass::text),
+               format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                      s.table_oid::regclass),
+               format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, ${role_name})
+        FROM rolecall_internal.shards() AS s
+        WHERE has_table_privilege(${role_oid}, s.shard, 'SELECT') AND s.table_oid IN (
+          SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+        )
+        GROUP BY s.table_oid;
     END
   `;
 }

@@ -62,6 +62,10 @@ export function lacking(change: Change): Returns<Text> {
         -- The statement of a removal can begin with a GRANT to the caller.
         RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(${change}.statement, 'GRANT ')
                     THEN 'the privileges of role ' || quote_ident(v_name) END;
+      ELSIF ${change}.operation = 'terminate_sessions' THEN
+        RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                    WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                    THEN 'the privileges of role ' || quote_ident(v_name) END;
       ELSIF ${change}.operation = 'create_schema' THEN
         RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
       ELSIF NOT rolecall_internal.is_about_roles(${change}.operation)

@@ -31,7 +31,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       THEN
         RAISE EXCEPTION USING
           ERRCODE = 'feature_not_supported',
-          MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+          MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
       END IF;
       -- Most calls ask for nothing to be taken away.
       IF jsonb_path_exists(
@@ -184,8 +184,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                        THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
-                      WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
+                        THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                      WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
                AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))

@@ -75,7 +75,7 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
           END IF;
         END IF;
         v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-          || rolecall_internal.attribute_clauses(v_present, v_wanted);
+          || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
         IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
           v_changes := v_changes || ROW(
             'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
@@ -115,12 +115,17 @@ export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text>
 }
 
 /**
- * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each
+ * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a role that
+ * is to be created also the limits that it had when it was recorded
  * @volatility immutable
  */
-export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> {
+export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb): Returns<Text> {
   return sql`
     DECLARE
+      v_wanted jsonb := CASE WHEN ${present} = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
+          'connection_limit', ${resource} -> 'connection_limit',
+          'valid_until', ${resource} -> 'valid_until'
+        )) ELSE '{}' END || ${wanted};
       v_clauses text := '';
       v_word text;
     BEGIN
@@ -130,16 +135,16 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> 
         v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
           || upper(v_word COLLATE "C");
       END LOOP;
-      IF ${wanted} ? 'connection_limit'
-        AND ${wanted} -> 'connection_limit'
+      IF v_wanted ? 'connection_limit'
+        AND v_wanted -> 'connection_limit'
             <> coalesce(${present} -> 'connection_limit', '-1')
       THEN
-        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', ${wanted} -> 'connection_limit');
+        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
       END IF;
-      IF ${wanted} ? 'valid_until'
-        AND ${wanted} ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')
+      IF v_wanted ? 'valid_until'
+        AND v_wanted ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')
       THEN
-        v_clauses := v_clauses || format(' VALID UNTIL %L', ${wanted} ->> 'valid_until');
+        v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
       END IF;
       RETURN v_clauses;
     END

@@ -65,10 +65,9 @@ export function check_user(username: Text): Nothing {
   `;
 }
 
-/** A reporting role of this database or of another one. */
+/** A reporting role of this database. A role can look like one of another database by its own settings: that is not asked. */
 export const isReporting = (role: Text) => sql`
   rolecall_internal.newest_record('read_access', jsonb_build_array(${role})) IS NOT NULL
-  OR rolecall_internal.other_database(${role}) IS NOT NULL
 `;
 
 /**
@@ -128,6 +127,25 @@ export function plan_renames(resources: Jsonb): SetOf<ChangeRow> {
           format('ALTER ROLE %I RENAME TO %I', v_rename.role, v_rename.new_name),
           NULL::text, ARRAY[v_rename.role], NULL::text, NULL::text;
       END LOOP;
+    END
+  `;
+}
+
+/**
+ * Refuses to give a reporting role what the next provisioning run would take from it
+ * @volatility stable
+ */
+export function check_not_reporting(role_name: Text): Nothing {
+  return sql`
+    BEGIN
+      IF ${isReporting(role_name)} THEN
+        ${raiseReporting(
+          role_name,
+          sql`
+          'It reads, and nothing else. Choose another name, or remove the role first by rolecall.remove_user().'
+        `,
+        )}
+      END IF;
     END
   `;
 }

@@ -71,7 +71,7 @@ export function plan_default_privileges(places: Places, groups: TableGroups): Se
                CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
                CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
                     WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                      THEN format('takes membership in %I, which makes the tables', c.owner) END
+                      THEN format('requires membership in %I, which creates the tables', c.owner) END
         FROM change AS c
         ORDER BY c.position, c.phase, c.statement;
     END

@@ -59,6 +59,8 @@ export function table_groups(): Returns<TableGroups> {
         SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
         FROM pg_class AS c
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          -- Where a session sees those of Citus, they are no more than parts of other tables.
+          AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
         GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
       );
     END
@@ -82,7 +84,8 @@ export function tables_of(
           JOIN ${numbered(groups, sql`g`)} ON (
             ${isOfGroup(sql`c`, sql`g`)}
           )
-          WHERE g.number = ANY (${numbers});
+          WHERE g.number = ANY (${numbers})
+            AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
       END IF;
     END
   `;
@@ -147,7 +150,7 @@ export function plan_missing_tables(
           UNION ALL
           SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
                  format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-                 format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+                 format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
           FROM named AS n
           WHERE NOT n.allowed
           UNION ALL

@@ -47,7 +47,7 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
           SELECT a.key,
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                       WHEN q.resource IS NULL AND a.resource ? 'initial'
-                        THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)})
+                        THEN rolecall_internal.restricted(a.resource)
                       ELSE ${mergedWith(sql`s.section`, sql`q.resource`, sql`a.resource`)}
                  END
           OFFSET 0
@@ -173,10 +173,10 @@ export function forget_earlier(name: Jsonb): Nothing {
         WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase} AND r.oid <> v_role
       LOOP
         RAISE WARNING USING
-          MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+          MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                            ${name} #>> '{}', v_renamed),
           DETAIL = 'It keeps its password and its privileges.',
-          HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+          HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
       END LOOP;
       IF cardinality(v_gone) > 0 THEN
         INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
@@ -187,7 +187,8 @@ export function forget_earlier(name: Jsonb): Nothing {
 }
 
 /**
- * Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone
+ * Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers and the
+ * tables that were withheld from them
  * @probes
  */
 export function remove_superseded(records: Records): Nothing {
@@ -211,6 +212,13 @@ export function remove_superseded(records: Records): Nothing {
             WHERE n.section = 'read_access' AND n.resource IS NULL
             FOR UPDATE OF k SKIP LOCKED
           ));
+          DELETE FROM rolecall_internal.withheld AS w
+          WHERE w.ctid = ANY (ARRAY(
+            SELECT k.ctid FROM unnest(${records}) AS n
+            JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+            WHERE n.section = 'read_access' AND n.resource IS NULL
+            FOR UPDATE OF k SKIP LOCKED
+          ));
         END IF;
       END IF;
     END
@@ -225,31 +233,50 @@ const isOfNobody = (section: Sql, resource: Sql) => sql`(
     to_regrole(quote_ident(${resource} ->> 'role')), to_regrole(quote_ident(${resource} ->> 'member')))
 )`;
 
-/** What a role that was there before it was asked for could not do, so that it is not made anew with more. */
-const restrictions = (name: Sql) => sql`
-  coalesce((
-    SELECT jsonb_build_object('login', a.rolcanlogin)
-           || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${name}))::oid LIMIT 1
-  ), '{}')
-`;
+/**
+ * A role as it is recorded at first: with what it could not do where it was there before, so that it is not created anew
+ * with more
+ *
+ * What it could do and no call asked for, such as CREATEDB, it does not get back.
+ * @volatility stable
+ * @probes
+ */
+export function restricted(resource: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN ${resource} || coalesce((
+        SELECT jsonb_strip_nulls(jsonb_build_object(
+                 'initial', ${resource} -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
+                            || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
+                 'connection_limit', nullif(a.rolconnlimit, -1),
+                 'valid_until', nullif(a.rolvaliduntil, 'infinity')
+               ))
+        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${resource} ->> 'name'))::oid LIMIT 1
+      ), '{}');
+    END
+  `;
+}
 
 /** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them. */
 const recordsAbout = (name: Sql): Sql => sql`
   -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
   -- of arrays a longer one is greater than a shorter one.
-  SELECT p.* FROM rolecall_internal.resource AS p
-  JOIN (
+  SELECT p.*
+  FROM (
     VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
            (jsonb_build_array(${name}, NULL), jsonb_build_array(${name}, true)),
            (jsonb_build_array(${name}, NULL, NULL),
             jsonb_build_array(${name}, true, true))
-  ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-  WHERE p.section <> 'roles'
-    AND p.section IN (
-      ${sectionsOfRole(0)}
-    )
-    AND jsonb_typeof(p.resource) = 'object'
+  ) AS k(least, greatest)
+  CROSS JOIN LATERAL (
+    SELECT p.* FROM rolecall_internal.resource AS p
+    WHERE p.key BETWEEN k.least AND k.greatest
+      AND p.section IN (
+        ${sectionsOfRole(0)}
+      ) AND p.section <> 'roles'
+    OFFSET 0 -- By the index, which would else be read as a whole.
+  ) AS p
+  WHERE jsonb_typeof(p.resource) = 'object'
   UNION ALL
   SELECT p.* FROM rolecall_internal.resource AS p
   WHERE p.section = 'memberships' AND p.key -> 1 = ${name} AND jsonb_typeof(p.resource) = 'object'

@@ -19,6 +19,10 @@ BEGIN
     -- The statement of a removal can begin with a GRANT to the caller.
     RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
                 THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'terminate_sessions' THEN
+    RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)

@@ -28,8 +28,7 @@ BEGIN
       AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
-      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL
-      OR rolecall_internal.other_database(r.rolname::text) IS NOT NULL)
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL)
     HAVING count(*) > 0
   );
 END

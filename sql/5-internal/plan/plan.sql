@@ -72,6 +72,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
     );
   END IF;
+  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
+    );
+  END IF;
   RETURN v_changes;
 END
 $plan$;

@@ -21,7 +21,7 @@ BEGIN
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(

@@ -65,7 +65,7 @@ BEGIN
       END IF;
     END IF;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-      || rolecall_internal.attribute_clauses(v_present, v_wanted);
+      || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
       v_changes := v_changes || ROW(
         'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note

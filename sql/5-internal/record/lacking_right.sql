@@ -27,7 +27,7 @@ BEGIN
   ELSIF lacking_right.section IN ('watch', 'declared', 'schemas', 'privileges')
     OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
   THEN
-    RETURN 'that is not for the role to ask for';
+    RETURN 'the role may not ask for that';
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(

@@ -39,9 +39,11 @@ BEGIN
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = v_step.sqlstate,
-        MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+        ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'It is recorded, but not acted on. '
+          || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;

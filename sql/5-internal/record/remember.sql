@@ -42,15 +42,11 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
-                      SELECT jsonb_build_object('login', a.rolcanlogin)
-                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                    ), '{}'))
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')))
+                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
                     ELSE a.resource END
                   -- A policy says of all attributes what they are.
                   #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'

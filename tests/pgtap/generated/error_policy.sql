@@ -31,7 +31,7 @@ SELECT alike(pg_temp.outcome('create_role', '0LP01', 'failed', false), 'raised 0
 SELECT is(pg_temp.outcome('create_role', '01006', 'failed', false), 'raised 01006 failed: ', 'create_role lets privilege_not_revoked pass as it is');
 SELECT alike(pg_temp.outcome('create_role', '22004', 'failed', false), 'raised 22004 failed: _%', 'create_role surfaces null_value_not_allowed');
 SELECT alike(pg_temp.outcome('create_role', '22023', 'failed', false), 'raised 22023 failed: _%', 'create_role surfaces invalid_parameter_value');
-SELECT is(pg_temp.outcome('create_role', '23505', 'failed', false), 'ignored 23505: another transaction made it at the same moment', 'create_role is ignored after unique_violation');
+SELECT is(pg_temp.outcome('create_role', '23505', 'failed', false), 'ignored 23505: another transaction created it at the same moment', 'create_role is ignored after unique_violation');
 SELECT alike(pg_temp.outcome('create_role', '25006', 'failed', false), 'raised 25006 failed: _%', 'create_role surfaces read_only_sql_transaction');
 SELECT alike(pg_temp.outcome('create_role', '2BP01', 'failed', false), 'raised 2BP01 failed: _%', 'create_role surfaces dependent_objects_still_exist');
 SELECT alike(pg_temp.outcome('create_role', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'create_role surfaces undefined_database');
@@ -44,7 +44,7 @@ SELECT alike(pg_temp.outcome('create_role', '42602', 'failed', false), 'raised 4
 SELECT alike(pg_temp.outcome('create_role', '42703', 'failed', false), 'raised 42703 failed: _%', 'create_role surfaces undefined_column');
 SELECT alike(pg_temp.outcome('create_role', '42883', 'failed', false), 'raised 42883 failed: _%', 'create_role surfaces undefined_function');
 SELECT alike(pg_temp.outcome('create_role', '42704', 'failed', false), 'raised 42704 failed: _%', 'create_role surfaces undefined_object');
-SELECT is(pg_temp.outcome('create_role', '42710', 'failed', false), 'ignored 42710: another transaction made it at the same moment', 'create_role is ignored after duplicate_object');
+SELECT is(pg_temp.outcome('create_role', '42710', 'failed', false), 'ignored 42710: another transaction created it at the same moment', 'create_role is ignored after duplicate_object');
 SELECT alike(pg_temp.outcome('create_role', '42939', 'failed', false), 'raised 42939 failed: _%', 'create_role surfaces reserved_name');
 SELECT alike(pg_temp.outcome('create_role', '42P01', 'failed', false), 'raised 42P01 failed: _%', 'create_role surfaces undefined_table');
 SELECT alike(pg_temp.outcome('create_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'create_role surfaces duplicate_schema');
@@ -112,7 +112,7 @@ SELECT alike(pg_temp.outcome('alter_role', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('alter_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'alter_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('alter_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'alter_role surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('alter_role', '55006', 'failed', false), 'raised 55006 failed: _%', 'alter_role surfaces object_in_use');
-SELECT alike(pg_temp.outcome('alter_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'alter_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('alter_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'alter_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('alter_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'alter_role surfaces internal_error');
 SELECT is(pg_temp.outcome('alter_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'alter_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('alter_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'alter_role is tried again after internal_error: tuple concurrently deleted');
@@ -143,7 +143,7 @@ SELECT alike(pg_temp.outcome('set_password', '42P01', 'failed', false), 'raised 
 SELECT alike(pg_temp.outcome('set_password', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'set_password surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('set_password', '55000', 'failed', false), 'raised 55000 failed: _%', 'set_password surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('set_password', '55006', 'failed', false), 'raised 55006 failed: _%', 'set_password surfaces object_in_use');
-SELECT alike(pg_temp.outcome('set_password', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'set_password surfaces lock_not_available');
+SELECT is(pg_temp.outcome('set_password', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'set_password surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('set_password', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'set_password surfaces internal_error');
 SELECT is(pg_temp.outcome('set_password', 'XX000', 'tuple concurrently updated', true), 'applied', 'set_password is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('set_password', 'XX000', 'tuple concurrently deleted', true), 'applied', 'set_password is tried again after internal_error: tuple concurrently deleted');
@@ -205,7 +205,7 @@ SELECT alike(pg_temp.outcome('set_config', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('set_config', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'set_config surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('set_config', '55000', 'failed', false), 'raised 55000 failed: _%', 'set_config surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('set_config', '55006', 'failed', false), 'raised 55006 failed: _%', 'set_config surfaces object_in_use');
-SELECT alike(pg_temp.outcome('set_config', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'set_config surfaces lock_not_available');
+SELECT is(pg_temp.outcome('set_config', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'set_config surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('set_config', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'set_config surfaces internal_error');
 SELECT is(pg_temp.outcome('set_config', 'XX000', 'tuple concurrently updated', true), 'applied', 'set_config is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('set_config', 'XX000', 'tuple concurrently deleted', true), 'applied', 'set_config is tried again after internal_error: tuple concurrently deleted');
@@ -250,7 +250,7 @@ SELECT alike(pg_temp.outcome('revoke_role', '22004', 'failed', false), 'raised 2
 SELECT alike(pg_temp.outcome('revoke_role', '22023', 'failed', false), 'raised 22023 failed: _%', 'revoke_role surfaces invalid_parameter_value');
 SELECT alike(pg_temp.outcome('revoke_role', '23505', 'failed', false), 'raised 23505 failed: _%', 'revoke_role surfaces unique_violation');
 SELECT alike(pg_temp.outcome('revoke_role', '25006', 'failed', false), 'raised 25006 failed: _%', 'revoke_role surfaces read_only_sql_transaction');
-SELECT is(pg_temp.outcome('revoke_role', '2BP01', 'failed', false), replace('raised 2BP01 failed: The member granted the role on. Revoke those memberships first; DETAIL names them.', '{caller}', quote_ident(current_user)), 'revoke_role surfaces dependent_objects_still_exist with its hint');
+SELECT is(pg_temp.outcome('revoke_role', '2BP01', 'failed', false), replace('raised 2BP01 failed: The member granted the role to others. Revoke the role from those first.', '{caller}', quote_ident(current_user)), 'revoke_role surfaces dependent_objects_still_exist with its hint');
 SELECT alike(pg_temp.outcome('revoke_role', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'revoke_role surfaces undefined_database');
 SELECT is(pg_temp.outcome('revoke_role', '38000', 'failed', false), 'raised 38000 failed: ', 'revoke_role lets external_routine_invocation_exception pass as it is');
 SELECT alike(pg_temp.outcome('revoke_role', '3F000', 'failed', false), 'raised 3F000 failed: _%', 'revoke_role surfaces invalid_schema_name');
@@ -279,7 +279,7 @@ SELECT alike(pg_temp.outcome('create_schema', '0LP01', 'failed', false), 'raised
 SELECT is(pg_temp.outcome('create_schema', '01006', 'failed', false), 'raised 01006 failed: ', 'create_schema lets privilege_not_revoked pass as it is');
 SELECT alike(pg_temp.outcome('create_schema', '22004', 'failed', false), 'raised 22004 failed: _%', 'create_schema surfaces null_value_not_allowed');
 SELECT alike(pg_temp.outcome('create_schema', '22023', 'failed', false), 'raised 22023 failed: _%', 'create_schema surfaces invalid_parameter_value');
-SELECT is(pg_temp.outcome('create_schema', '23505', 'failed', false), 'ignored 23505: another transaction made it at the same moment', 'create_schema is ignored after unique_violation');
+SELECT is(pg_temp.outcome('create_schema', '23505', 'failed', false), 'ignored 23505: another transaction created it at the same moment', 'create_schema is ignored after unique_violation');
 SELECT alike(pg_temp.outcome('create_schema', '25006', 'failed', false), 'raised 25006 failed: _%', 'create_schema surfaces read_only_sql_transaction');
 SELECT alike(pg_temp.outcome('create_schema', '2BP01', 'failed', false), 'raised 2BP01 failed: _%', 'create_schema surfaces dependent_objects_still_exist');
 SELECT alike(pg_temp.outcome('create_schema', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'create_schema surfaces undefined_database');
@@ -295,7 +295,7 @@ SELECT alike(pg_temp.outcome('create_schema', '42704', 'failed', false), 'raised
 SELECT alike(pg_temp.outcome('create_schema', '42710', 'failed', false), 'raised 42710 failed: _%', 'create_schema surfaces duplicate_object');
 SELECT alike(pg_temp.outcome('create_schema', '42939', 'failed', false), 'raised 42939 failed: _%', 'create_schema surfaces reserved_name');
 SELECT alike(pg_temp.outcome('create_schema', '42P01', 'failed', false), 'raised 42P01 failed: _%', 'create_schema surfaces undefined_table');
-SELECT is(pg_temp.outcome('create_schema', '42P06', 'failed', false), 'ignored 42P06: another transaction made it at the same moment', 'create_schema is ignored after duplicate_schema');
+SELECT is(pg_temp.outcome('create_schema', '42P06', 'failed', false), 'ignored 42P06: another transaction created it at the same moment', 'create_schema is ignored after duplicate_schema');
 SELECT alike(pg_temp.outcome('create_schema', '55000', 'failed', false), 'raised 55000 failed: _%', 'create_schema surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('create_schema', '55006', 'failed', false), 'raised 55006 failed: _%', 'create_schema surfaces object_in_use');
 SELECT alike(pg_temp.outcome('create_schema', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'create_schema surfaces lock_not_available');
@@ -318,7 +318,7 @@ SELECT is(pg_temp.outcome('set_owner', '38000', 'failed', false), 'raised 38000 
 SELECT is(pg_temp.outcome('set_owner', '3F000', 'failed', false), 'again 3F000: failed', 'set_owner is planned again after invalid_schema_name');
 SELECT is(pg_temp.outcome('set_owner', '40001', 'failed', false), 'raised 40001 failed: ', 'set_owner lets serialization_failure pass as it is');
 SELECT is(pg_temp.outcome('set_owner', '40P01', 'failed', false), 'raised 40P01 failed: ', 'set_owner lets deadlock_detected pass as it is');
-SELECT is(pg_temp.outcome('set_owner', '42501', 'failed', false), replace('raised 42501 failed: This requires to own the object, membership in the new owner, and what the new owner would need to create it; a superuser needs none.', '{caller}', quote_ident(current_user)), 'set_owner surfaces insufficient_privilege with its hint');
+SELECT is(pg_temp.outcome('set_owner', '42501', 'failed', false), replace('raised 42501 failed: Ask the owner of the object, or a superuser, to run the statement.', '{caller}', quote_ident(current_user)), 'set_owner surfaces insufficient_privilege with its hint');
 SELECT alike(pg_temp.outcome('set_owner', '42602', 'failed', false), 'raised 42602 failed: _%', 'set_owner surfaces invalid_name');
 SELECT alike(pg_temp.outcome('set_owner', '42703', 'failed', false), 'raised 42703 failed: _%', 'set_owner surfaces undefined_column');
 SELECT alike(pg_temp.outcome('set_owner', '42883', 'failed', false), 'raised 42883 failed: _%', 'set_owner surfaces undefined_function');
@@ -360,7 +360,7 @@ SELECT is(pg_temp.outcome('grant_privilege', '42P01', 'failed', false), 'again 4
 SELECT alike(pg_temp.outcome('grant_privilege', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'grant_privilege surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('grant_privilege', '55000', 'failed', false), 'raised 55000 failed: _%', 'grant_privilege surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('grant_privilege', '55006', 'failed', false), 'raised 55006 failed: _%', 'grant_privilege surfaces object_in_use');
-SELECT alike(pg_temp.outcome('grant_privilege', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'grant_privilege surfaces lock_not_available');
+SELECT is(pg_temp.outcome('grant_privilege', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'grant_privilege surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('grant_privilege', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'grant_privilege surfaces internal_error');
 SELECT is(pg_temp.outcome('grant_privilege', 'XX000', 'tuple concurrently updated', true), 'applied', 'grant_privilege is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('grant_privilege', 'XX000', 'tuple concurrently deleted', true), 'applied', 'grant_privilege is tried again after internal_error: tuple concurrently deleted');
@@ -391,7 +391,7 @@ SELECT is(pg_temp.outcome('revoke_privilege', '42P01', 'failed', false), 'again 
 SELECT alike(pg_temp.outcome('revoke_privilege', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'revoke_privilege surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('revoke_privilege', '55000', 'failed', false), 'raised 55000 failed: _%', 'revoke_privilege surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('revoke_privilege', '55006', 'failed', false), 'raised 55006 failed: _%', 'revoke_privilege surfaces object_in_use');
-SELECT alike(pg_temp.outcome('revoke_privilege', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'revoke_privilege surfaces lock_not_available');
+SELECT is(pg_temp.outcome('revoke_privilege', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'revoke_privilege surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('revoke_privilege', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'revoke_privilege surfaces internal_error');
 SELECT is(pg_temp.outcome('revoke_privilege', 'XX000', 'tuple concurrently updated', true), 'applied', 'revoke_privilege is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('revoke_privilege', 'XX000', 'tuple concurrently deleted', true), 'applied', 'revoke_privilege is tried again after internal_error: tuple concurrently deleted');
@@ -422,7 +422,7 @@ SELECT is(pg_temp.outcome('default_privilege', '42P01', 'failed', false), 'again
 SELECT alike(pg_temp.outcome('default_privilege', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'default_privilege surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('default_privilege', '55000', 'failed', false), 'raised 55000 failed: _%', 'default_privilege surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('default_privilege', '55006', 'failed', false), 'raised 55006 failed: _%', 'default_privilege surfaces object_in_use');
-SELECT alike(pg_temp.outcome('default_privilege', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'default_privilege surfaces lock_not_available');
+SELECT is(pg_temp.outcome('default_privilege', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'default_privilege surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('default_privilege', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'default_privilege surfaces internal_error');
 SELECT is(pg_temp.outcome('default_privilege', 'XX000', 'tuple concurrently updated', true), 'applied', 'default_privilege is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('default_privilege', 'XX000', 'tuple concurrently deleted', true), 'applied', 'default_privilege is tried again after internal_error: tuple concurrently deleted');
@@ -434,7 +434,7 @@ SELECT alike(pg_temp.outcome('create_event_trigger', '0LP01', 'failed', false), 
 SELECT is(pg_temp.outcome('create_event_trigger', '01006', 'failed', false), 'raised 01006 failed: ', 'create_event_trigger lets privilege_not_revoked pass as it is');
 SELECT alike(pg_temp.outcome('create_event_trigger', '22004', 'failed', false), 'raised 22004 failed: _%', 'create_event_trigger surfaces null_value_not_allowed');
 SELECT alike(pg_temp.outcome('create_event_trigger', '22023', 'failed', false), 'raised 22023 failed: _%', 'create_event_trigger surfaces invalid_parameter_value');
-SELECT is(pg_temp.outcome('create_event_trigger', '23505', 'failed', false), 'ignored 23505: another transaction made it at the same moment', 'create_event_trigger is ignored after unique_violation');
+SELECT is(pg_temp.outcome('create_event_trigger', '23505', 'failed', false), 'ignored 23505: another transaction created it at the same moment', 'create_event_trigger is ignored after unique_violation');
 SELECT alike(pg_temp.outcome('create_event_trigger', '25006', 'failed', false), 'raised 25006 failed: _%', 'create_event_trigger surfaces read_only_sql_transaction');
 SELECT alike(pg_temp.outcome('create_event_trigger', '2BP01', 'failed', false), 'raised 2BP01 failed: _%', 'create_event_trigger surfaces dependent_objects_still_exist');
 SELECT alike(pg_temp.outcome('create_event_trigger', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'create_event_trigger surfaces undefined_database');
@@ -447,7 +447,7 @@ SELECT alike(pg_temp.outcome('create_event_trigger', '42602', 'failed', false), 
 SELECT alike(pg_temp.outcome('create_event_trigger', '42703', 'failed', false), 'raised 42703 failed: _%', 'create_event_trigger surfaces undefined_column');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42883', 'failed', false), 'raised 42883 failed: _%', 'create_event_trigger surfaces undefined_function');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42704', 'failed', false), 'raised 42704 failed: _%', 'create_event_trigger surfaces undefined_object');
-SELECT is(pg_temp.outcome('create_event_trigger', '42710', 'failed', false), 'ignored 42710: another transaction made it at the same moment', 'create_event_trigger is ignored after duplicate_object');
+SELECT is(pg_temp.outcome('create_event_trigger', '42710', 'failed', false), 'ignored 42710: another transaction created it at the same moment', 'create_event_trigger is ignored after duplicate_object');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42939', 'failed', false), 'raised 42939 failed: _%', 'create_event_trigger surfaces reserved_name');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42P01', 'failed', false), 'raised 42P01 failed: _%', 'create_event_trigger surfaces undefined_table');
 SELECT alike(pg_temp.outcome('create_event_trigger', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'create_event_trigger surfaces duplicate_schema');
@@ -484,7 +484,7 @@ SELECT alike(pg_temp.outcome('drop_event_trigger', '42P01', 'failed', false), 'r
 SELECT alike(pg_temp.outcome('drop_event_trigger', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'drop_event_trigger surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('drop_event_trigger', '55000', 'failed', false), 'raised 55000 failed: _%', 'drop_event_trigger surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('drop_event_trigger', '55006', 'failed', false), 'raised 55006 failed: _%', 'drop_event_trigger surfaces object_in_use');
-SELECT alike(pg_temp.outcome('drop_event_trigger', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'drop_event_trigger surfaces lock_not_available');
+SELECT is(pg_temp.outcome('drop_event_trigger', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'drop_event_trigger surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('drop_event_trigger', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'drop_event_trigger surfaces internal_error');
 SELECT is(pg_temp.outcome('drop_event_trigger', 'XX000', 'tuple concurrently updated', true), 'applied', 'drop_event_trigger is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('drop_event_trigger', 'XX000', 'tuple concurrently deleted', true), 'applied', 'drop_event_trigger is tried again after internal_error: tuple concurrently deleted');
@@ -546,7 +546,7 @@ SELECT alike(pg_temp.outcome('reassign_owned', '42P01', 'failed', false), 'raise
 SELECT alike(pg_temp.outcome('reassign_owned', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'reassign_owned surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('reassign_owned', '55000', 'failed', false), 'raised 55000 failed: _%', 'reassign_owned surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('reassign_owned', '55006', 'failed', false), 'raised 55006 failed: _%', 'reassign_owned surfaces object_in_use');
-SELECT alike(pg_temp.outcome('reassign_owned', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'reassign_owned surfaces lock_not_available');
+SELECT is(pg_temp.outcome('reassign_owned', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'reassign_owned surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('reassign_owned', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'reassign_owned surfaces internal_error');
 SELECT is(pg_temp.outcome('reassign_owned', 'XX000', 'tuple concurrently updated', true), 'applied', 'reassign_owned is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('reassign_owned', 'XX000', 'tuple concurrently deleted', true), 'applied', 'reassign_owned is tried again after internal_error: tuple concurrently deleted');
@@ -577,7 +577,7 @@ SELECT alike(pg_temp.outcome('drop_owned', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('drop_owned', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'drop_owned surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('drop_owned', '55000', 'failed', false), 'raised 55000 failed: _%', 'drop_owned surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('drop_owned', '55006', 'failed', false), 'raised 55006 failed: _%', 'drop_owned surfaces object_in_use');
-SELECT alike(pg_temp.outcome('drop_owned', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'drop_owned surfaces lock_not_available');
+SELECT is(pg_temp.outcome('drop_owned', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'drop_owned surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('drop_owned', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'drop_owned surfaces internal_error');
 SELECT is(pg_temp.outcome('drop_owned', 'XX000', 'tuple concurrently updated', true), 'applied', 'drop_owned is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('drop_owned', 'XX000', 'tuple concurrently deleted', true), 'applied', 'drop_owned is tried again after internal_error: tuple concurrently deleted');
@@ -608,7 +608,7 @@ SELECT alike(pg_temp.outcome('drop_role', '42P01', 'failed', false), 'raised 42P
 SELECT alike(pg_temp.outcome('drop_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'drop_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('drop_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'drop_role surfaces object_not_in_prerequisite_state');
 SELECT is(pg_temp.outcome('drop_role', '55006', 'failed', false), replace('raised 55006 failed: Have another role make the call.', '{caller}', quote_ident(current_user)), 'drop_role surfaces object_in_use with its hint');
-SELECT alike(pg_temp.outcome('drop_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'drop_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('drop_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'drop_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('drop_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'drop_role surfaces internal_error');
 SELECT is(pg_temp.outcome('drop_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'drop_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('drop_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'drop_role is tried again after internal_error: tuple concurrently deleted');

@@ -410,7 +410,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.remove_operator(text, boolean)'::regprocedure),
   'v', 'remove_operator: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.remove_operator(text, boolean)'::regprocedure, 'pg_proc'), 'Takes away again what `add_operator()` grants', 'remove_operator: its comment');
+SELECT is(obj_description('rolecall.remove_operator(text, boolean)'::regprocedure, 'pg_proc'), 'Revokes what `add_operator()` grants', 'remove_operator: its comment');
 SELECT function_privs_are('rolecall', 'remove_operator', ARRAY['text', 'boolean']::text[], 'public', ARRAY[]::text[], 'remove_operator: it is not for PUBLIC');
 
 SELECT is(
@@ -427,7 +427,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure),
   'v', 'remove_user: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure, 'pg_proc'), 'Drops a role, with its memberships, and what it owns where that is asked for', 'remove_user: its comment');
+SELECT is(obj_description('rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)'::regprocedure, 'pg_proc'), 'Drops a role and its memberships, and on request reassigns or drops what it owns', 'remove_user: its comment');
 SELECT function_privs_are('rolecall', 'remove_user', ARRAY['text', 'text', 'boolean', 'boolean', 'boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'remove_user: it is not for PUBLIC');
 
 SELECT is(
@@ -597,7 +597,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_secret_if_absent(text, text)'::regprocedure),
   'v', 'set_secret_if_absent: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.set_secret_if_absent(text, text)'::regprocedure, 'pg_proc'), 'Stores a secret unless the key has one already, and returns the one that it has then', 'set_secret_if_absent: its comment');
+SELECT is(obj_description('rolecall.set_secret_if_absent(text, text)'::regprocedure, 'pg_proc'), 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards', 'set_secret_if_absent: its comment');
 SELECT function_privs_are('rolecall', 'set_secret_if_absent', ARRAY['text', 'text']::text[], 'public', ARRAY[]::text[], 'set_secret_if_absent: it is not for PUBLIC');
 
 SELECT is(
@@ -631,7 +631,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.unlock_user(text, boolean)'::regprocedure),
   'v', 'unlock_user: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.unlock_user(text, boolean)'::regprocedure, 'pg_proc'), 'Lets a user log in again that lock_user() has locked', 'unlock_user: its comment');
+SELECT is(obj_description('rolecall.unlock_user(text, boolean)'::regprocedure, 'pg_proc'), 'Lets a user that lock_user() has locked log in again', 'unlock_user: its comment');
 SELECT function_privs_are('rolecall', 'unlock_user', ARRAY['text', 'boolean']::text[], 'public', ARRAY[]::text[], 'unlock_user: it is not for PUBLIC');
 
 SELECT is(
