@@ -6,7 +6,7 @@
  * its index on roles.
  */
 import { accepted } from '../../model/record.ts';
-import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import type { FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
