@@ -99,7 +99,7 @@ export const needsSuperuser: Exceptions = {
       'which the next call sets',
       'a table that it cannot read any more',
       'what it has gained',
-      'also where a call asked for it once',
+      'also where a call asked for it before',
       'default privileges',
       'another superuser sees the same',
       'who cannot read verifiers is not told that passwords may differ',
@@ -131,8 +131,8 @@ export const needsSuperuser: Exceptions = {
       'null leaves it away',
       'ADMIN is added to that',
       'all three are changed',
-      'where no membership would be left it is one as GRANT makes it',
-      'the other way round',
+      'where no call has asked for the other option, a membership that would give nothing is one as GRANT makes it',
+      'INHERIT stays away, as it was asked for before',
       'INHERIT is given again',
       'is a member that does not',
       'INHERIT is taken from a user',
@@ -253,6 +253,7 @@ export const needsSuperuser: Exceptions = {
       'all of it is gone',
       'a dry run does not see that',
       'what it granted is not taken from others',
+      'and who has it is named',
       'after that one it can be ended',
       'and is',
       'a membership beside it is ended',
@@ -288,6 +289,9 @@ export const needsSuperuser: Exceptions = {
   },
   'user_dependencies.sql': {
     'the owner cannot grant on tablespaces and other databases': ['privileges here, on a tablespace and on a database'],
+    'a grant on what a superuser owns is for a superuser to revoke': [
+      'what is owned is reassigned before the rest is dropped',
+    ],
   },
   'withheld_columns.sql': {
     'the owner cannot see verifiers, so that passwords are set anew': ['and writes nothing'],

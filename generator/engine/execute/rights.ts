@@ -146,6 +146,9 @@ export function skipped_hint(change: Change): Returns<Text> {
           THEN 'Create what is missing, then make the call again.'
         WHEN ${change}.sqlstate IN (${join(inTheWay)})
           THEN 'Clear that up, then make the call again.'
+        WHEN ${change}.sqlstate = ${text(sqlstates.invalid_grant_operation)} THEN
+          format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
+                 ${change}.locks[2], ${change}.locks[1])
         WHEN ${change}.sqlstate = ${text(sqlstates.dependent_objects_still_exist)}
           THEN 'To give it back, run: ' || ${change}.statement
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '

@@ -14,6 +14,11 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
     );
   END IF;
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;
@@ -31,7 +36,7 @@ BEGIN
   END IF;
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document -> 'settings') AS p
+      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'declared' THEN
@@ -48,9 +53,9 @@ BEGIN
     );
   END IF;
   IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || ARRAY(
+    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
       SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
-    );
+    ));
   END IF;
   IF plan.document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
@@ -62,9 +67,9 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
     );
   END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN

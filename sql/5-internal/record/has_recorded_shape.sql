@@ -18,18 +18,21 @@ BEGIN
            '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
            '(@."value".type() != "boolean"
                  && !(@.key == "connection_limit" && '
-           '@."value".type() == "number")
+           '@."value".type() == "number" && @."value" >= -1 && @."value" < 2147483648 && '
+           '@."value".floor() == @."value")
                  && !(@.key == "valid_until" && '
            '@."value".type() == "string")))) && (!exists(@."initial") || '
            '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
            '(@."value".type() != "boolean"
                  && !(@.key == "connection_limit" && '
-           '@."value".type() == "number")
+           '@."value".type() == "number" && @."value" >= -1 && @."value" < 2147483648 && '
+           '@."value".floor() == @."value")
                  && !(@.key == "valid_until" && '
            '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
-           '@."valid_until".type() == "string") && (!exists(@."protected") || '
-           '@."protected".type() == "boolean"))'
+           '@."connection_limit".type() == "number" && @."connection_limit" >= -1 && '
+           '@."connection_limit" < 2147483648 && @."connection_limit".floor() == '
+           '@."connection_limit") && (!exists(@."valid_until") || @."valid_until".type() '
+           '== "string") && (!exists(@."protected") || @."protected".type() == "boolean"))'
     WHEN 'comments'
       THEN r - '{role,comment}'::text[] = '{}'
            AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
