@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 8d624b684073f10353a75937f67501b1813c935d148492252567700eade6440b'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 1602f8c84a5bc284199df1130e40c3e82c63a589704833f12046d8de56631a6f'
     AND 376 <= (
       SELECT count(*)
       FROM (
@@ -5626,24 +5626,33 @@ BEGIN
     WHEN 'roles'
       THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
            AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
-           '(@."value".type() != "boolean"
-                 && !(@.key == "connection_limit" && '
-           '@."value".type() == "number" && @."value" >= -1 && @."value" < 2147483648 && '
-           '@."value".floor() == @."value")
-                 && !(@.key == "valid_until" && '
-           '@."value".type() == "string")))) && (!exists(@."initial") || '
-           '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
-           '(@."value".type() != "boolean"
-                 && !(@.key == "connection_limit" && '
-           '@."value".type() == "number" && @."value" >= -1 && @."value" < 2147483648 && '
-           '@."value".floor() == @."value")
-                 && !(@.key == "valid_until" && '
-           '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number" && @."connection_limit" >= -1 && '
-           '@."connection_limit" < 2147483648 && @."connection_limit".floor() == '
-           '@."connection_limit") && (!exists(@."valid_until") || @."valid_until".type() '
-           '== "string") && (!exists(@."protected") || @."protected".type() == "boolean"))'
+           '@."attributes".type() == "object" && '
+           '!(@."attributes"."connection_limit".type() != "number")
+                 && '
+           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+           '&& @ < 2147483648 && @.floor() == @)))
+                 && '
+           '!(@."attributes"."valid_until".type() != "string")
+                 && '
+           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+                   && '
+           '@.key != "connection_limit" && @.key != "valid_until"))) && '
+           '(!exists(@."initial") || @."initial".type() == "object" && '
+           '!(@."initial"."connection_limit".type() != "number")
+                 && '
+           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+           '@ < 2147483648 && @.floor() == @)))
+                 && '
+           '!(@."initial"."valid_until".type() != "string")
+                 && '
+           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+                   && '
+           '@.key != "connection_limit" && @.key != "valid_until"))) && '
+           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+           '@."connection_limit".floor() == @."connection_limit") && '
+           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+           '(!exists(@."protected") || @."protected".type() == "boolean"))'
     WHEN 'comments'
       THEN r - '{role,comment}'::text[] = '{}'
            AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
@@ -17543,7 +17552,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 8d624b684073f10353a75937f67501b1813c935d148492252567700eade6440b';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 1602f8c84a5bc284199df1130e40c3e82c63a589704833f12046d8de56631a6f';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -278,9 +278,11 @@ const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
     `${field}.type() == "number" && ${field} >= -1 && ${field} < 2147483648 && ${field}.floor() == ${field}`,
   boolean: (field) => `${field}.type() == "boolean"`,
   attributes: (field) =>
-    `${field}.type() == "object" && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
-      && !(@.key == "connection_limit" && ${holds.integer('@."value"')})
-      && !(@.key == "valid_until" && @."value".type() == "string")))`,
+    `${field}.type() == "object" && !(${field}."connection_limit".type() != "number")
+      && !exists(${field}."connection_limit" ? (!(${holds.integer('@')})))
+      && !(${field}."valid_until".type() != "string")
+      && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
+        && @.key != "connection_limit" && @.key != "valid_until"))`,
   list: (field) => `${field}.type() == "array" && !(${field}[*].type() != "string")`,
   setting: (field) => `${holds.text(field)} || ${holds.list(field)}`,
   target: (field) =>
