@@ -5963,8 +5963,17 @@ DECLARE
   v_role oid := to_regrole(quote_ident(v_name))::oid;
   v_caller record;
   v_is_admin boolean;
+  -- A role is created without an attribute by anybody, but loses it only where it could be given it.
+  v_clauses text := CASE lacking.change.operation
+    WHEN 'create_role' THEN substr(lacking.change.statement, length(format('CREATE ROLE %I', v_name)) + 1)
+    WHEN 'alter_role'
+      THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
+  END;
+  -- Who may create roles, and has an attribute, gives and takes it.
+  v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  SELECT r.rolsuper, r.rolcreaterole, r.rolbypassrls INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
+  FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN
     RETURN NULL;
   END IF;
@@ -5991,10 +6000,10 @@ BEGIN
     );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
-    WHEN lacking.change.operation IN ('create_role', 'alter_role')
-      AND substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name))) ~ ' BYPASSRLS'
-      AND NOT (v_caller.rolbypassrls AND current_setting('server_version_num')::integer / 10000 >= 16)
-    THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
+    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
+    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
     WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
     THEN 'CREATEROLE'
     WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin
@@ -6218,6 +6227,36 @@ $left_to_do$;
 COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
   IS 'The changes of a later plan that are not behind this call already';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
+
+-- sql/5-internal/execute/left_to_others.sql
+CREATE FUNCTION rolecall_internal.left_to_others(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_to_others$
+DECLARE
+  v_change rolecall_internal.change;
+  v_lacking text;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  FOREACH v_change IN ARRAY left_to_others.changes LOOP
+    IF v_change.sqlstate IS NULL AND rolecall_internal.is_about_roles(v_change.operation)
+      AND to_regrole(quote_ident(rolecall_internal.role_in_question(v_change))) IS NOT NULL
+    THEN
+      v_lacking := rolecall_internal.lacking(v_change);
+      IF v_lacking IS NOT NULL THEN
+        v_change.sqlstate := '42501';
+        v_change.note := concat_ws('; ', v_change.note, 'the caller lacks ' || v_lacking);
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$left_to_others$;
+
+COMMENT ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[])
+  IS 'The changes, those skipped that concern a role which is there and require more than the caller has';
+REVOKE ALL ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/lock_reporting_secret.sql
 -- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
@@ -7731,7 +7770,9 @@ REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_g
 
 -- sql/5-internal/plan/plan.sql
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
--- key `singly` each privilege that a reporting role lacks has a change of its own.
+-- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
+-- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
+-- rest goes on.
 CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7812,7 +7853,8 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
     );
   END IF;
-  RETURN v_changes;
+  RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
+              ELSE v_changes END;
 END
 $plan$;
 
@@ -9765,7 +9807,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
 -- sql/5-internal/plan/plan_revokes.sql
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
--- whoever granted it cannot stop the rest.
+-- whoever granted it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a
+-- superuser is not skipped: a role that writes every table is no reporting role, and few can grant that.
 CREATE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -9786,8 +9829,9 @@ BEGIN
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
-           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
+               recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
       OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -9818,7 +9862,9 @@ BEGIN
                   WHEN e.admin_option AND EXISTS (
                     SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                   ) THEN 'it granted the role to others, and the caller may not revoke that' END
-    ) AS k(note) ON w.every
+    ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+      SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
+    ))
     WHERE w.every OR NOT c.is_creator
     ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
   );
@@ -12562,7 +12608,9 @@ BEGIN
     ),
     'passwords', reporting_state.passwords,
     'memberships', (
-      SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'every', true, 'member', d -> 'role', 'state', 'absent', 'recorded', d -> 'recorded'
+      )))
       FROM jsonb_array_elements(reporting_state.definitions) AS d
     ),
     'settings', (
@@ -12596,6 +12644,7 @@ DECLARE
   v_recorded jsonb := v_state;
   v_steps rolecall.step[];
 BEGIN
+  v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.

@@ -559,12 +559,16 @@ for (const by of kinds) {
   });
 }
 
-test('owner: attributes that it cannot take away are an error, and nothing is changed', async () => {
+test('owner: attributes and predefined roles that it cannot revoke are an error, and nothing is changed', async () => {
   const place = await makePlace('owner');
   const { admin, role } = place;
   for (const [give, take] of [
     [`ALTER ROLE ${role} BYPASSRLS`, `ALTER ROLE ${role} NOBYPASSRLS`],
     [`ALTER ROLE ${role} REPLICATION`, `ALTER ROLE ${role} NOREPLICATION`],
+    ...(major >= 16 ? [[`GRANT pg_write_all_data TO ${role}`, `REVOKE pg_write_all_data FROM ${role}`]] : []),
+    ...(major >= 16
+      ? [[`CREATE ROLE writers ROLE ${role}; GRANT pg_write_all_data TO writers`, `DROP ROLE writers`]]
+      : []),
   ]) {
     await admin.query(give ?? '');
     const earlier = await snapshot(admin);

@@ -362,6 +362,19 @@ test(
       await lend();
     }
     await admin.query(provision);
+
+    // What writes every table is no membership to leave: a call that names the role is refused, the others are done.
+    for (const [give, statement] of [
+      ['GRANT pg_write_all_data TO lent', 'REVOKE pg_write_all_data FROM lent GRANTED BY postgres'],
+      ['ALTER ROLE lent BYPASSRLS', 'ALTER ROLE lent NOBYPASSRLS'],
+    ] as const) {
+      await admin.query(give);
+      await assert.rejects(op.query(provision), { code: '42501' });
+      const { rows: writing } = await op.query(`SELECT statement, status, sqlstate FROM rolecall.converge()`);
+      assert.deepEqual(writing, [{ statement, status: 'skipped', sqlstate: '42501' }]);
+      await admin.query(provision);
+    }
+    await admin.query(provision);
     await Promise.all([h.end(), op.end()]);
   },
 );

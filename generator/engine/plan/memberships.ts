@@ -5,7 +5,7 @@
 import { circular } from '../../model/operations.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Changes, Integer, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
-import { Sql, sql, text } from '../../sql/template.ts';
+import { raw, Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -217,7 +217,8 @@ const having = (edges: Sql, option: 'admin' | 'inherit' | 'set') =>
  *
  * Where every membership ends, so does the one that a role has because it made the other: it could grant itself the rest
  * again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then: whoever granted
- * it cannot stop the rest.
+ * it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a superuser is not skipped: a
+ * role that writes every table is no reporting role, and few can grant that.
  * @volatility stable
  * @probes
  */
@@ -239,8 +240,9 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                       WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
-               AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+               AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
+                   ${raw(recordedMark)} text))
+             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
         CROSS JOIN LATERAL (
           SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
           OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -271,7 +273,9 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                       WHEN e.admin_option AND EXISTS (
                         SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                       ) THEN 'it granted the role to others, and the caller may not revoke that' END
-        ) AS k(note) ON w.every
+        ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+          SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
+        ))
         WHERE w.every OR NOT c.is_creator
         ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
       );

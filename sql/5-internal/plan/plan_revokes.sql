@@ -2,7 +2,8 @@
 
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
--- whoever granted it cannot stop the rest.
+-- whoever granted it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a
+-- superuser is not skipped: a role that writes every table is no reporting role, and few can grant that.
 CREATE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -23,8 +24,9 @@ BEGIN
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
-           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
+               recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
       OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -55,7 +57,9 @@ BEGIN
                   WHEN e.admin_option AND EXISTS (
                     SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                   ) THEN 'it granted the role to others, and the caller may not revoke that' END
-    ) AS k(note) ON w.every
+    ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+      SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
+    ))
     WHERE w.every OR NOT c.is_creator
     ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
   );
