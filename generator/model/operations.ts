@@ -124,6 +124,11 @@ export const operations = {
       },
     ],
   },
+  rename_role: {
+    summary: 'ALTER ROLE ... RENAME TO',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
   alter_role: {
     summary: 'ALTER ROLE with the attributes that differ',
     retried: ['unique_violation'],
@@ -133,6 +138,11 @@ export const operations = {
     summary: 'ALTER ROLE ... PASSWORD with a verifier',
     retried: ['unique_violation'],
     surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
+  },
+  set_comment: {
+    summary: 'COMMENT ON ROLE',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
   },
   set_config: {
     summary: 'ALTER ROLE ... SET',
@@ -181,6 +191,11 @@ export const operations = {
     summary: 'CREATE SCHEMA',
     ignored: [{ ...lostCreateRace, conditions: ['duplicate_schema', 'unique_violation'] }],
     surfaced: [{ condition: 'insufficient_privilege', hint: 'This requires CREATE on the database.' }],
+  },
+  set_owner: {
+    summary: 'ALTER ... OWNER TO',
+    ignored: [objectDropped],
+    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
   },
   grant_privilege: {
     summary: 'GRANT of privileges on objects',

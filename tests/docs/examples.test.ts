@@ -17,6 +17,7 @@ const usual = ['create_base_roles', 'create_user'];
 
 /** What others do. */
 const before: Readonly<Record<string, readonly string[]>> = {
+  audit: ['provision_reporting_role'],
   audit_role: ['provision_reporting_role'],
   converge: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
   create_base_roles: [],

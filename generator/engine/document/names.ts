@@ -4,7 +4,19 @@
 import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { noPassword, isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
-import { type Sql, sql } from '../../sql/template.ts';
+import { raw, type Sql, sql } from '../../sql/template.ts';
+
+/** A name as in SQL: one or more identifiers with dots between. */
+const identifier = `("([^"]|"")+"|[^\\W\\d][\\w$]*)`;
+export const isName = (value: Sql): Sql => sql`${value} ~ '^${raw(identifier)}([.]${raw(identifier)})*$'`;
+
+/** The name of a function, as in SQL with its schema, and the types of its arguments in parentheses. */
+export const isRoutine = (value: Sql): Sql => sql`
+  ${value} ~ ('^${raw(identifier)}[.]${raw(identifier)}'
+    || '[(]([^"()]|"([^"]|"")*")*[)]$')
+`;
+/** Of a function the name without the arguments. */
+export const routineName = (value: Sql): Sql => sql`substring(${value} FROM '^((${raw(identifier)}[.]?)+)[(]')`;
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that has an empty password

@@ -142,6 +142,7 @@ function hintOf(): FunctionSpec {
       END
     `,
     {
+      long: 'a case for each hint',
       volatility: 'STABLE',
       arguments: [
         { name: 'operation', type: 'text', text: '' },

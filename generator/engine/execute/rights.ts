@@ -1,9 +1,9 @@
 /**
  * What a change requires of the caller, as far as the catalogs tell.
  */
-import { sqlstates } from '../../model/sqlstates.ts';
+import { type Condition, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Changes, Oid, Returns, Text } from '../../model/types.ts';
-import { sql, text } from '../../sql/template.ts';
+import { join, sql, text } from '../../sql/template.ts';
 import { isAdministered } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -152,11 +152,24 @@ export function is_about_roles(operation: Text): Returns<Bool> {
   return sql`
     BEGIN
       RETURN ${operation} IN (
-        'create_role', 'alter_role', 'set_password', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+        'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
       );
     END
   `;
 }
+
+const codes = (...conditions: readonly Condition[]) => conditions.map((condition) => text(sqlstates[condition]));
+
+/** That something does not exist. */
+const missing = codes(
+  'undefined_object',
+  'undefined_table',
+  'undefined_column',
+  'undefined_function',
+  'invalid_schema_name',
+  'undefined_database',
+);
+const inTheWay = codes('duplicate_object', 'object_not_in_prerequisite_state');
 
 /**
  * What to do about a change that is skipped because the catalogs forbid it
@@ -165,14 +178,16 @@ export function is_about_roles(operation: Text): Returns<Bool> {
 export function skipped_hint(change: Change): Returns<Text> {
   return sql`
     BEGIN
-      RETURN CASE ${change}.sqlstate
-        WHEN ${text(sqlstates.undefined_object)} THEN 'Create what is missing, then repeat the call.'
-        WHEN ${text(sqlstates.duplicate_object)} THEN 'Resolve this, then repeat the call.'
-        WHEN ${text(sqlstates.object_not_in_prerequisite_state)} THEN 'Resolve this, then repeat the call.'
-        WHEN ${text(sqlstates.invalid_grant_operation)} THEN
+      RETURN CASE
+        WHEN ${change}.sqlstate IN (${join(missing)})
+          THEN 'Create what is missing, then repeat the call.'
+        WHEN ${change}.sqlstate IN (${join(inTheWay)})
+          THEN 'Resolve this, then repeat the call.'
+        WHEN ${change}.sqlstate = ${text(sqlstates.invalid_grant_operation)} THEN
           format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
                  ${change}.locks[2], ${change}.locks[1])
-        WHEN ${text(sqlstates.dependent_objects_still_exist)} THEN 'To give it back, run: ' || ${change}.statement
+        WHEN ${change}.sqlstate = ${text(sqlstates.dependent_objects_still_exist)}
+          THEN 'To give it back, run: ' || ${change}.statement
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '
                   ELSE 'Ask the owner, or a superuser, to run: ' END || ${change}.statement
       END;

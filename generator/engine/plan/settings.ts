@@ -4,8 +4,19 @@
 import { accepted } from '../../model/record.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
-import { raw, sql } from '../../sql/template.ts';
+import { raw, type Sql, sql } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
+
+/** The value of a setting as the server stores it: a list of names as quoted identifiers; any other value as it is. */
+export const storedValue = (value: Sql): Sql => sql`
+  CASE jsonb_typeof(${value})
+    WHEN 'array' THEN (
+      SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+      FROM jsonb_array_elements_text(${value}) WITH ORDINALITY AS e(name, position)
+    )
+    ELSE ${value} #>> '{}'
+  END
+`;
 
 /**
  * Settings of a role that differ, and settings for single databases that would override them
@@ -21,8 +32,8 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
         SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
                CASE WHEN o.is_gone THEN format('role "%s" does not exist', s.role) END
         FROM ROWS FROM (jsonb_to_recordset(${document} -> 'settings')
-               AS (role text, name text, value jsonb, here boolean, ${raw(recordedMark)} text))
-             WITH ORDINALITY AS s(role, name, value, here, recorder, position)
+               AS (role text, name text, value jsonb, here boolean, alone boolean, state text, ${raw(recordedMark)} text))
+             WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
         CROSS JOIN LATERAL (
           SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
@@ -30,14 +41,7 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
           ) AS is_gone
         ) AS o
         CROSS JOIN LATERAL (
-          -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
-          SELECT CASE jsonb_typeof(s.value)
-                   WHEN 'array' THEN (
-                     SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-                     FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-                   )
-                   ELSE s.value #>> '{}'
-                 END AS stored
+          SELECT ${storedValue(sql`s.value`)} AS stored
         ) AS v
         CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
@@ -55,12 +59,13 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
           SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
           FROM pg_db_role_setting AS p
           JOIN pg_database AS d ON d.oid = p.setdatabase
-          WHERE p.setrole = o.role_oid AND s.here IS NULL
+          WHERE p.setrole = o.role_oid AND s.here IS NULL AND s.alone IS NULL
             AND EXISTS (
               SELECT FROM unnest(p.setconfig) AS e(entry)
               WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
             )
         ) AS c(kind, database, statement)
+        WHERE s.state IS NULL
         ORDER BY s.position, c.kind, c.database;
     END
   `;

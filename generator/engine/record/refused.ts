@@ -38,7 +38,9 @@ const harmless = raw(
 
 /** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. */
 const firstChanged = (entry: Recorded) => sql`
-  CASE WHEN ${entry}.section IN ('base_roles', 'settings', 'read_access') THEN 1
+  CASE WHEN ${entry}.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
        WHEN ${entry}.section = 'roles' AND ${entry}.resource ?| '{attributes,protected}' THEN 1
        WHEN ${entry}.section = 'memberships' THEN 2
        -- There is none.
@@ -46,7 +48,7 @@ const firstChanged = (entry: Recorded) => sql`
 `;
 
 /** The attributes that a record can give. */
-const attributes = text('{createdb,createrole,inherit,login,bypassrls}');
+const attributes = text('{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}');
 
 /** What a record gives, or denies. */
 const given = (resource: Jsonb) => sql`
@@ -54,8 +56,8 @@ const given = (resource: Jsonb) => sql`
   || coalesce(${resource} -> 'attributes', '{}')
 `;
 
-/** The attributes that a record may only deny. */
-const denied = text('{superuser,replication}');
+/** The attribute that a record may only deny. */
+const denied = text('superuser');
 
 /**
  * The key of a resource; null where its section is not remembered
@@ -82,8 +84,22 @@ export function record_names(section: Text, resource: Jsonb): Returns<Texts> {
 }
 
 /**
+ * Whether a resource has the fields that calls write in that section, with what they hold
+ * @volatility immutable
+ * @long a case for each section
+ */
+export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool> {
+  return sql`
+    DECLARE
+      r jsonb := ${resource};
+    BEGIN
+      RETURN ${hasShape(section as Sql, sql`r`)};
+    END
+  `;
+}
+
+/**
  * Why no call can have written a row; null where one can
- * @long the shape of each section has lines of its own
  * @volatility stable
  */
 export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
@@ -94,7 +110,7 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
     BEGIN
       IF ${resource} IS NULL THEN
         RETURN NULL;
-      ELSIF NOT (${hasShape(section as Sql, resource)}) THEN
+      ELSIF NOT rolecall_internal.has_recorded_shape(${section}, ${resource}) THEN
         RETURN 'no call records such a row';
       ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
         RETURN 'its key is that of another row';
@@ -102,10 +118,12 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
         RETURN 'no role is a member of itself';
       END IF;
       v_given := ${given(resource)};
-      IF v_given - ${attributes}::text[] - ${denied}::text[] <> '{}' THEN
+      IF v_given - ${denied}
+        - ${attributes}::text[] <> '{}'
+      THEN
         RETURN 'no role has such an attribute';
-      ELSIF ${resource} @? '$.*.superuser ? (@ == true)' OR ${resource} @? '$.*.replication ? (@ == true)' THEN
-        RETURN 'no record gives SUPERUSER or REPLICATION';
+      ELSIF ${resource} @? '$.*.superuser ? (@ == true)' THEN
+        RETURN 'no record gives SUPERUSER';
       END IF;
       v_names := array_remove(rolecall_internal.record_names(${section}, ${resource}), NULL);
       IF EXISTS (
@@ -143,6 +161,8 @@ export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
  *
  * A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may change
  * or grant them. The owner of a schema, or of the database, decides who reads what is in the schema.
+ * A policy's privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
+ * are named, and others can own them by the time of the call.
  * @volatility stable
  * @probes
  */
@@ -168,7 +188,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
            AND v_name IS NOT DISTINCT FROM nullif(${resource} ->> 'key', 'default')
       THEN
         RETURN NULL;
-      ELSIF ${section} = 'watch'
+      ELSIF ${section} IN ('watch', 'declared', 'schemas', 'privileges')
         OR ${section} = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
       THEN
         RETURN 'the role may not ask for that';

@@ -16,7 +16,7 @@ import { verifierPrefix } from '../secrets/reporting.ts';
 export function remember(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
-      v_document jsonb := ${document};
+      v_document jsonb := rolecall_internal.with_made(${document}, ${steps});
       v_new record;
       -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
       v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -25,12 +25,10 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
-      SELECT array_agg(
-               ROW(
-                 s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-               )::rolecall_internal.resource
-             ) AS rows,
+      SELECT array_agg(ROW(
+               s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+               gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+             )::rolecall_internal.resource) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
@@ -85,17 +83,48 @@ const isHealed = sql`(
 )`;
 
 /**
+ * A document that says of the roles of a policy which of them this call has created: of those alone that is known
+ * @volatility immutable
+ */
+export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      IF NOT ${document} ? 'declared' THEN
+        RETURN ${document};
+      END IF;
+      RETURN jsonb_set(${document}, '{declared}', (
+        SELECT coalesce(jsonb_agg(CASE WHEN ${isMade(sql`d.resource`, steps)} THEN d.resource || '{"made": true}'
+                                       ELSE d.resource END ORDER BY d.position), '[]')
+        FROM jsonb_array_elements(${document} -> 'declared') WITH ORDINALITY AS d(resource, position)
+      ));
+    END
+  `;
+}
+
+/** Whether this call has created the role that a resource is about. */
+const isMade = (resource: Sql, steps: Steps) => sql`
+  ${resource} ->> 'role' IN (
+    SELECT c.target FROM unnest(${steps}) AS c
+    WHERE c.operation = 'create_role' AND c.status = 'applied'
+  )
+`;
+
+/**
  * Where converge() has created roles anew, writes their new oids into the records about them
  *
- * A superuser's call keeps who has recorded each; another caller signs them anew.
+ * A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a cluster
+ * that a dump was restored into, is none that a policy has created.
  * @probes
  */
-export function renew_records(document: Jsonb): Nothing {
+export function renew_records(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
       v_new rolecall_internal.resource[] := ARRAY(
         SELECT ROW(
-                 p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+                 p.section, p.key,
+                 CASE WHEN p.section <> 'declared' OR ${isMade(sql`p.resource`, steps)}
+                      THEN p.resource ELSE p.resource - 'made' END,
+                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
                  gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, ${thisDatabase}
                )::rolecall_internal.resource
         FROM jsonb_each(${document}) AS s(section, resources)
@@ -242,7 +271,9 @@ const recordsAbout = (name: Sql): Sql => sql`
   CROSS JOIN LATERAL (
     SELECT p.* FROM rolecall_internal.resource AS p
     WHERE p.key BETWEEN k.least AND k.greatest
-      AND p.section IN (${sectionsOfRole(0)}) AND p.section <> 'roles'
+      AND p.section IN (
+        ${sectionsOfRole(0)}
+      ) AND p.section <> 'roles'
     OFFSET 0 -- By the index, which would else be read as a whole.
   ) AS p
   WHERE jsonb_typeof(p.resource) = 'object'

@@ -46,7 +46,10 @@ export function restore(dry_run: Bool): Returns<Steps> {
         v_steps := rolecall_internal.run(v_state, ${dry_run});
       END IF;
       IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
-        PERFORM rolecall_internal.renew_records(v_recorded);
+        PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
+      END IF;
+      IF ${dry_run} IS NOT TRUE THEN
+        PERFORM rolecall_internal.remember_exceptions();
       END IF;
       RETURN v_steps || v_left || v_refused;
     END

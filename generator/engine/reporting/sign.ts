@@ -6,6 +6,7 @@ import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
+import { storedValue } from '../plan/settings.ts';
 
 /**
  * Signs a record with the name of the role that writes it, and says whether it is acted on
@@ -27,7 +28,7 @@ export function sign_record(): Trigger {
       NEW.roles := NULL;
       NEW.made_in := ${thisDatabase};
       NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-      IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource ? 'valid_until') THEN
+      IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
         NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
       END IF;
       IF NEW.note IS NOT NULL THEN
@@ -50,6 +51,8 @@ export function sign_record(): Trigger {
 
 /**
  * Why a definition of a reporting role, a setting, or the end of a role's password would be refused as an argument; null where it would not
+ *
+ * The server knows what a setting can be: a call records what it has set, so the role has it.
  */
 export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
   return sql`
@@ -64,15 +67,29 @@ export function misdefinition(section: Text, resource: Jsonb): Returns<Text | nu
         v_present := current_setting(v_name);
         PERFORM set_config(v_name, ${resource} ->> 'value', true);
         PERFORM set_config(v_name, v_present, true);
-      ELSIF ${section} = 'roles' THEN
-        PERFORM (${resource} ->> 'valid_until')::timestamptz;
       ELSIF ${section} = 'settings'
         AND NOT ${resource} @> '{"name": "default_transaction_read_only", "value": "on"}'
         AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array' AND (
           ${resource} -> 'value' = '[""]' OR NOT ${resource} -> 'value' ? ''
         ))
+        AND NOT EXISTS (
+          SELECT FROM pg_db_role_setting AS s
+          WHERE s.setrole = to_regrole(quote_ident(${resource} ->> 'role'))::oid
+            AND s.setdatabase = CASE WHEN ${resource} ? 'here' THEN ${thisDatabase} ELSE 0 END
+            AND v_name || '=' || (
+              ${storedValue(sql`${resource} -> 'value'`)}
+            ) = ANY (s.setconfig)
+        )
       THEN
         RETURN 'no call records such a setting';
+      ELSIF ${section} = 'roles' THEN
+        PERFORM (${resource} ->> 'valid_until')::timestamptz;
+        IF EXISTS (
+          SELECT FROM (VALUES (${resource} -> 'initial'), (${resource} -> 'attributes')) AS g(given)
+          WHERE rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+        ) THEN
+          RETURN 'no call records such an attribute';
+        END IF;
       END IF;
       RETURN NULL;
     EXCEPTION

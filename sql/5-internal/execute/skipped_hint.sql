@@ -5,14 +5,16 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $skipped_hint$
 BEGIN
-  RETURN CASE skipped_hint.change.sqlstate
-    WHEN '42704' THEN 'Create what is missing, then repeat the call.'
-    WHEN '42710' THEN 'Resolve this, then repeat the call.'
-    WHEN '55000' THEN 'Resolve this, then repeat the call.'
-    WHEN '0LP01' THEN
+  RETURN CASE
+    WHEN skipped_hint.change.sqlstate IN ('42704', '42P01', '42703', '42883', '3F000', '3D000')
+      THEN 'Create what is missing, then repeat the call.'
+    WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
+      THEN 'Resolve this, then repeat the call.'
+    WHEN skipped_hint.change.sqlstate = '0LP01' THEN
       format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
-    WHEN '2BP01' THEN 'To give it back, run: ' || skipped_hint.change.statement
+    WHEN skipped_hint.change.sqlstate = '2BP01'
+      THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;

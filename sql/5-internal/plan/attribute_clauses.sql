@@ -5,6 +5,10 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
 DECLARE
+  v_wanted jsonb := CASE WHEN attribute_clauses.present = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
+      'connection_limit', attribute_clauses.resource -> 'connection_limit',
+      'valid_until', attribute_clauses.resource -> 'valid_until'
+    )) ELSE '{}' END || attribute_clauses.wanted;
   v_clauses text := '';
   v_word text;
 BEGIN
@@ -14,9 +18,16 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
-  IF attribute_clauses.present = '{}' THEN
-    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource -> 'connection_limit')::integer,
-                        ' VALID UNTIL ' || quote_literal(attribute_clauses.resource ->> 'valid_until'));
+  IF v_wanted ? 'connection_limit'
+    AND v_wanted -> 'connection_limit'
+        <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
+  THEN
+    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
+  END IF;
+  IF v_wanted ? 'valid_until'
+    AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
+  THEN
+    v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
   END IF;
   RETURN v_clauses;
 END

@@ -11,13 +11,23 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'renames' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+    );
+  END IF;
   IF plan.document ? 'sessions' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
     );
   END IF;
   IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
+  END IF;
+  IF plan.document ? 'comments' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_comments(plan.document -> 'comments') AS p
+    );
   END IF;
   IF plan.document ? 'passwords' THEN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
@@ -29,6 +39,19 @@ BEGIN
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
+    );
+  END IF;
+  IF plan.document ? 'declared' THEN
+    v_changes := v_changes || rolecall_internal.plan_declared(plan.document);
+  END IF;
+  IF plan.document ? 'schemas' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_owned_schemas(plan.document -> 'schemas') AS p
+    );
+  END IF;
+  IF plan.document ? 'privileges' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'read_access' THEN

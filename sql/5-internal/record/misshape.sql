@@ -10,50 +10,7 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF NOT (jsonb_typeof(misshape.resource) = 'object' AND CASE misshape.section
-    WHEN 'base_roles'
-      THEN misshape.resource - '{key,name}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-           '"string"))'
-    WHEN 'roles'
-      THEN misshape.resource - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
-           '&& (!exists(@."initial") || @."initial".type() == "object" && '
-           '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number" && @."connection_limit" >= -1 && '
-           '@."connection_limit" < 2147483648 && @."connection_limit".floor() == '
-           '@."connection_limit") && (!exists(@."valid_until") || @."valid_until".type() '
-           '== "string") && (!exists(@."protected") || @."protected".type() == "boolean"))'
-    WHEN 'memberships'
-      THEN misshape.resource - '{member,role,admin,inherit,set}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-           '"boolean"))'
-    WHEN 'settings'
-      THEN misshape.resource - '{role,name,value,here}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-           '(@."value".type() == "string" || @."value".type() == "array" && '
-           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-           '== "boolean"))'
-    WHEN 'read_access'
-      THEN misshape.resource - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-           '(!exists(@."caller") || @."caller".type() == "string") && '
-           '(!exists(@."search_path") || @."search_path".type() == "array" && '
-           '!(@."search_path"[*].type() != "string")))'
-    WHEN 'watch'
-      THEN misshape.resource - '{key,state}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-           '== "string"))'
-    WHEN 'operators'
-      THEN misshape.resource - '{role}'::text[] = '{}'
-           AND misshape.resource @? '$ ? ((@."role".type() == "string"))'
-    ELSE false END) THEN
+  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
@@ -62,10 +19,12 @@ BEGIN
   END IF;
   v_given := coalesce(misshape.resource -> 'initial', '{}')
   || coalesce(misshape.resource -> 'attributes', '{}');
-  IF v_given - '{createdb,createrole,inherit,login,bypassrls}'::text[] - '{superuser,replication}'::text[] <> '{}' THEN
+  IF v_given - 'superuser'
+    - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
+  THEN
     RETURN 'no role has such an attribute';
-  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' OR misshape.resource @? '$.*.replication ? (@ == true)' THEN
-    RETURN 'no record gives SUPERUSER or REPLICATION';
+  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
+    RETURN 'no record gives SUPERUSER';
   END IF;
   v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
   IF EXISTS (

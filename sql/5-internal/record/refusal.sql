@@ -15,9 +15,17 @@ DECLARE
       THEN ARRAY[refusal.entry.resource ->> 'name']
     WHEN 'roles'
       THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'comments'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
     WHEN 'memberships'
       THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
     WHEN 'settings'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'declared'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'schemas'
+      THEN ARRAY[refusal.entry.resource ->> 'owner']
+    WHEN 'privileges'
       THEN ARRAY[refusal.entry.resource ->> 'role']
     WHEN 'read_access'
       THEN ARRAY[refusal.entry.resource ->> 'role']
@@ -36,7 +44,9 @@ BEGIN
   IF refusal.entry.resource IS NULL THEN
     RETURN NULL;
   END IF;
-  FOR v_position IN CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
+  FOR v_position IN CASE WHEN refusal.entry.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
        WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
        -- There is none.

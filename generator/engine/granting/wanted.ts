@@ -1,0 +1,143 @@
+/**
+ * What a desired state says of privileges, with the oids of what it names.
+ */
+import { kindList, kinds } from '../../model/kinds.ts';
+import { errorClasses } from '../../model/sqlstates.ts';
+import type { Jsonb, Oid, Returns, Text, WantedPrivileges } from '../../model/types.ts';
+import { anyOf } from '../../sql/conditions.ts';
+import { raw, sql, text } from '../../sql/template.ts';
+import { isName, routineName } from '../document/names.ts';
+
+/**
+ * The privileges of a document, each name looked up once
+ * @volatility stable
+ */
+export function wanted_privileges(resources: Jsonb): Returns<WantedPrivileges> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        WITH said AS MATERIALIZED (
+          SELECT p.role, p.privilege, p.grantable, p.revoked, p.caller, t.*
+          FROM jsonb_to_recordset(${resources}) AS p(
+            role text, privilege text, target jsonb, grantable boolean, revoked boolean, caller text, state text
+          )
+          CROSS JOIN LATERAL jsonb_to_record(p.target)
+            AS t(kind text, means text, object text, "column" text, scope jsonb)
+          WHERE p.state IS NULL
+        ),
+        role AS MATERIALIZED (
+          SELECT r.name, to_regrole(quote_ident(r.name))::oid AS oid
+          FROM (SELECT DISTINCT s.role FROM said AS s WHERE s.role IS NOT NULL) AS r(name)
+        ),
+        object AS MATERIALIZED (
+          SELECT o.kind, o.means, o.object, rolecall_internal.object_oid(o.kind, o.means, o.object) AS oid
+          FROM (SELECT DISTINCT s.kind, s.means, s.object FROM said AS s) AS o
+        )
+        SELECT ROW(
+                 s.role, CASE WHEN s.role IS NULL THEN 0 ELSE r.oid END, s.kind, s.means, s.object, o.oid,
+                 a.attnum, s."column", s.privilege, coalesce(s.grantable, false), coalesce(s.revoked, false), s.scope,
+                 s.caller
+               )::rolecall_internal.wanted_privilege
+        FROM said AS s
+        LEFT JOIN role AS r ON r.name = s.role
+        LEFT JOIN object AS o ON o.kind = s.kind AND o.means = s.means AND o.object = s.object
+        LEFT JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = s."column" AND NOT a.attisdropped
+      );
+    END
+  `;
+}
+
+/**
+ * The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or the caller
+ * may not use the schema
+ * @volatility stable
+ */
+export function found_by_server(kind: Text, name: Text): Returns<Oid> {
+  return sql`
+    BEGIN
+      RETURN CASE ${kind} WHEN 'function' THEN to_regprocedure(${name})::oid
+        ELSE to_regtype(${name})::oid END;
+    EXCEPTION
+      WHEN ${anyOf(notFound)} THEN
+        RETURN NULL;
+    END
+  `;
+}
+
+const notFound = (
+  [
+    'syntax_error_or_access_rule_violation',
+    'data_exception',
+    'invalid_schema_name',
+    'feature_not_supported',
+    'program_limit_exceeded',
+  ] as const
+).map((name) => errorClasses[name]);
+
+/**
+ * The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may not use the
+ * schema
+ * @volatility stable
+ * @probes
+ */
+export function object_in_schema(kind: Text, name: Text): Returns<Oid> {
+  return sql`
+    DECLARE
+      v_name text := CASE ${kind} WHEN 'function'
+          THEN ${routineName(sql`${name}`)}
+        ELSE ${name} END;
+      v_parts text[] := CASE
+        WHEN ${isName(sql`v_name`)} THEN parse_ident(v_name)
+      END;
+      v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
+    BEGIN
+      RETURN CASE ${kind}
+        WHEN 'type' THEN (
+          SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+        )
+        WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(${kind}, ${name}), (
+          SELECT o.oid FROM pg_proc AS o
+          WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
+            AND ${raw(kinds.function.name)} = ${name}
+        ))
+        ELSE (
+          SELECT c.oid FROM pg_class AS c
+          WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
+            AND (c.relkind = 'S') = (${kind} = 'sequence')
+        )
+      END;
+    END
+  `;
+}
+
+/** Kinds with a plain name: the expression of a name in their catalogs, without its quotes. */
+const plain = kindList.filter(([, { qualified }]) => qualified === undefined);
+
+/**
+ * The oid of what a name means; null where there is none
+ * @volatility stable
+ * @probes
+ */
+export function object_oid(kind: Text, means: Text, name: Text): Returns<Oid> {
+  return sql`
+    BEGIN
+      IF ${means} <> 'one' THEN
+        RETURN to_regnamespace(quote_ident(${name}));
+      ELSIF ${kind} IN ('table', 'sequence', 'column', 'function', 'type') THEN
+        RETURN rolecall_internal.object_in_schema(${kind}, ${name});
+      END IF;
+      RETURN CASE ${kind}
+        ${plain.map(
+          ([kind, { from, oid, name: shown }]) =>
+            sql`
+              WHEN ${text(kind)} THEN (
+                SELECT ${raw(oid)} FROM ${raw(from)} ${raw(from.includes('WHERE') ? 'AND' : 'WHERE')} ${raw(
+                  shown.replace(/^quote_ident\((.*)\)$/, '$1'),
+                )} = object_oid.name
+              )
+            `,
+        )}
+      END;
+    END
+  `;
+}
