@@ -8358,23 +8358,11 @@ CREATE FUNCTION rolecall_internal.plan_declared(document jsonb) RETURNS rolecall
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
-DECLARE
-  v_excess jsonb := (
-    SELECT jsonb_agg(jsonb_build_object(
-             'member', d.role, 'role', pg_get_userbyid(e.roleid), 'state', 'absent'
-           ) ORDER BY d.position, e.roleid)
-    FROM ROWS FROM (jsonb_to_recordset(plan_declared.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN jsonb_to_recordset(plan_declared.document -> 'memberships') AS m(member text, role text, state text)
-      ON m.member = d.role AND m.role = pg_get_userbyid(e.roleid)
-    WHERE d.exact AND m.member IS NULL
-  );
 BEGIN
-  RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
-              ELSE rolecall_internal.plan_revokes(v_excess) END
+  -- A document without memberships, or privileges, says that there are none.
+  RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
+              ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
-    -- A document without privileges says that there are none.
     || ARRAY(
       SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
       WHERE NOT plan_declared.document ? 'privileges'
@@ -8775,37 +8763,62 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_lost_grants$
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < 16
-    OR NOT plan_lost_grants.memberships @> '[{"every": true}]' THEN
+    OR NOT plan_lost_grants.memberships @? '$[*] ? (@.every == true || @.declared == true)' THEN
     RETURN '{}'::rolecall_internal.change[];
   END IF;
   RETURN ARRAY(
     SELECT ROW(
-             'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+             s.operation, n.member, s.statement,
              NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
              CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  WHEN l.declared THEN 'the caller may not revoke all that depends on the ADMIN OPTION of the role'
                   ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
            )::rolecall_internal.change
     FROM (
-      SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+      SELECT w.roleid, w.declared, l.member, l.grantor, l.depth,
+             bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed,
+             row_number() OVER (PARTITION BY w.roleid, l.member ORDER BY l.depth) AS number
       FROM (
-        SELECT DISTINCT e.roleid, e.member
-        FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+        SELECT e.roleid, e.member, bool_or(w.declared) AS declared
+        FROM jsonb_to_recordset(plan_lost_grants.memberships)
+          AS w(role text, member text, every boolean, declared boolean, state text)
         JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
-        WHERE w.every
+        WHERE w.every OR w.declared AND w.state = 'absent' AND e.roleid = to_regrole(quote_ident(w.role))::oid
+        GROUP BY e.roleid, e.member
       ) AS w
       CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
     ) AS l
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
-    ORDER BY l.depth DESC, n.role, n.member, n.grantor
+    CROSS JOIN LATERAL (
+      SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
+               SELECT jsonb_build_object(
+                        'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
+                          jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                        ),
+                        'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                        'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+                      )
+               FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+             )) AS statement
+      WHERE l.declared AND l.number = 1 AND l.all_allowed
+      UNION ALL
+      SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
+    ) AS s
+    -- One that is to end itself is in the list.
+    WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
+      jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
+    )
+    ORDER BY s.phase, l.depth DESC, n.role, n.member, n.grantor
   );
 END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
   IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
-     'membership, those that were granted last first';
+     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
+     'after they are granted it again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_memberships.sql
@@ -8815,7 +8828,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-  v_list jsonb := plan_memberships.document -> 'memberships';
+  v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
   v_wanted jsonb;
   v_role text;
   v_member text;
@@ -9832,14 +9845,14 @@ BEGIN
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
              NULL, ARRAY[w.member, g.role],
-             CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
-             CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
+             CASE WHEN k.note IS NOT NULL THEN '42501' END,
+             CASE WHEN k.note IS NOT NULL THEN k.note
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
-               recorded text))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
+               declared boolean, recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
       OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -9870,7 +9883,7 @@ BEGIN
                   WHEN e.admin_option AND EXISTS (
                     SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                   ) THEN 'it granted the role to others, and the caller may not revoke that' END
-    ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+    ) AS k(note) ON w.declared OR w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
       SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
     ))
     WHERE w.every OR NOT c.is_creator
@@ -14611,6 +14624,50 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
   IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/with_excess.sql
+CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_excess$
+BEGIN
+  IF NOT with_excess.document ? 'declared' THEN
+    RETURN with_excess.document -> 'memberships';
+  END IF;
+  RETURN (
+    WITH exact AS MATERIALIZED (
+      SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid
+      FROM jsonb_to_recordset(with_excess.document -> 'declared') AS d(role text, exact boolean) WHERE d.exact
+    ),
+    said AS MATERIALIZED (
+      SELECT m.resource, m.position
+      FROM jsonb_array_elements(with_excess.document -> 'memberships') WITH ORDINALITY AS m(resource, position)
+      WHERE NOT m.resource ? 'state' OR m.resource ->> 'member' NOT IN (SELECT x.role FROM exact AS x)
+    ),
+    excess AS (
+      SELECT DISTINCT e.member, e.roleid, x.role AS member_name, pg_get_userbyid(e.roleid)::text AS role_name
+      FROM exact AS x
+      JOIN pg_auth_members AS e ON e.member = x.oid
+      WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
+        SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
+      )
+    )
+    SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
+    FROM (
+      SELECT jsonb_build_object('member', e.member_name, 'role', e.role_name, 'state', 'absent', 'declared', true),
+             (SELECT count(*) FROM rolecall_internal.lost_grants(e.roleid, e.member)), e.roleid::bigint
+      FROM excess AS e
+      UNION ALL
+      SELECT s.resource, 0, s.position FROM said AS s
+    ) AS a(resource, depth, position)
+  );
+END
+$with_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.with_excess(jsonb)
+  IS 'The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one '
+     'before it';
+REVOKE ALL ON FUNCTION rolecall_internal.with_excess(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/with_made.sql
 CREATE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
@@ -20362,23 +20419,11 @@ CREATE FUNCTION rolecall_internal.plan_declared(document jsonb) RETURNS rolecall
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
-DECLARE
-  v_excess jsonb := (
-    SELECT jsonb_agg(jsonb_build_object(
-             'member', d.role, 'role', pg_get_userbyid(e.roleid), 'state', 'absent'
-           ) ORDER BY d.position, e.roleid)
-    FROM ROWS FROM (jsonb_to_recordset(plan_declared.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN jsonb_to_recordset(plan_declared.document -> 'memberships') AS m(member text, role text, state text)
-      ON m.member = d.role AND m.role = pg_get_userbyid(e.roleid)
-    WHERE d.exact AND m.member IS NULL
-  );
 BEGIN
-  RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
-              ELSE rolecall_internal.plan_revokes(v_excess) END
+  -- A document without memberships, or privileges, says that there are none.
+  RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
+              ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
-    -- A document without privileges says that there are none.
     || ARRAY(
       SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
       WHERE NOT plan_declared.document ? 'privileges'
@@ -20524,6 +20569,156 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
   FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_lost_grants$
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16
+    OR NOT plan_lost_grants.memberships @? '$[*] ? (@.every == true || @.declared == true)' THEN
+    RETURN '{}'::rolecall_internal.change[];
+  END IF;
+  RETURN ARRAY(
+    SELECT ROW(
+             s.operation, n.member, s.statement,
+             NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
+             CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  WHEN l.declared THEN 'the caller may not revoke all that depends on the ADMIN OPTION of the role'
+                  ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
+           )::rolecall_internal.change
+    FROM (
+      SELECT w.roleid, w.declared, l.member, l.grantor, l.depth,
+             bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed,
+             row_number() OVER (PARTITION BY w.roleid, l.member ORDER BY l.depth) AS number
+      FROM (
+        SELECT e.roleid, e.member, bool_or(w.declared) AS declared
+        FROM jsonb_to_recordset(plan_lost_grants.memberships)
+          AS w(role text, member text, every boolean, declared boolean, state text)
+        JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
+        WHERE w.every OR w.declared AND w.state = 'absent' AND e.roleid = to_regrole(quote_ident(w.role))::oid
+        GROUP BY e.roleid, e.member
+      ) AS w
+      CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
+    ) AS l
+    CROSS JOIN LATERAL (
+      SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
+    ) AS n(role, member, grantor)
+    CROSS JOIN LATERAL (
+      SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
+               SELECT jsonb_build_object(
+                        'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
+                          jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                        ),
+                        'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                        'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+                      )
+               FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+             )) AS statement
+      WHERE l.declared AND l.number = 1 AND l.all_allowed
+      UNION ALL
+      SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
+    ) AS s
+    -- One that is to end itself is in the list.
+    WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
+      jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
+    )
+    ORDER BY s.phase, l.depth DESC, n.role, n.member, n.grantor
+  );
+END
+$plan_lost_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
+  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
+     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
+     'after they are granted it again';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_memberships$
+DECLARE
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
+  v_wanted jsonb;
+  v_role text;
+  v_member text;
+  v_role_oid oid;
+  v_member_oid oid;
+  v_edges jsonb[];
+  v_made jsonb;
+  v_absent text;
+  v_granted jsonb := '{}';
+  v_is_circular boolean;
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16
+    AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
+  THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'feature_not_supported',
+      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+  END IF;
+  -- Most calls ask for nothing to be taken away.
+  IF jsonb_path_exists(
+    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
+  ) THEN
+    v_changes := rolecall_internal.plan_revokes(v_list);
+  END IF;
+  FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+    v_wanted := v_list -> v_position;
+    CONTINUE WHEN v_wanted ->> 'state' = 'absent';
+    v_role := v_wanted ->> 'role';
+    v_member := v_wanted ->> 'member';
+    IF v_role = v_member AND NOT v_wanted ? 'recorded' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_grant_operation',
+        MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
+        HINT = 'A role cannot be a member of itself, directly or through others.';
+    END IF;
+    v_role_oid := to_regrole(quote_ident(v_role))::oid;
+    v_member_oid := to_regrole(quote_ident(v_member))::oid;
+    v_edges := '{}'::jsonb[];
+    v_absent := NULL;
+    IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
+      v_made := coalesce(v_made, (
+        SELECT jsonb_object_agg(n.name, true)
+        FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
+      ), '{}');
+      v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                       WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+    ELSE
+      v_edges := ARRAY(
+        SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
+      );
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
+    END IF;
+    IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+      v_wanted := rolecall_internal.with_recorded_options(v_wanted);
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+      CONTINUE WHEN v_wanted IS NULL;
+    END IF;
+    -- Where a call asks for it, the server refuses.
+    v_is_circular := v_list -> v_position ? 'recorded'
+      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
+    v_changes := v_changes || ROW(
+      'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
+      NULL, ARRAY[v_member, v_role],
+      CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
+      CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
+           WHEN v_is_circular THEN 'the role would be a member of itself' END
+    )::rolecall_internal.change;
+  END LOOP;
+  RETURN v_changes;
+END
+$plan_memberships$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
 
 -- The timeout of a client role is one that its members have too.
 CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SETOF rolecall_internal.change
@@ -20825,6 +21020,75 @@ $plan_renames$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renames(jsonb) IS 'The statements that rename roles';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
+
+-- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
+-- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
+-- whoever granted it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a
+-- superuser is not skipped: a role that writes every table is no reporting role, and few can grant that.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_revokes$
+DECLARE
+  v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
+    SELECT ROW(
+             'revoke_role', w.member,
+             format('REVOKE %s%I FROM %I%s',
+                    CASE WHEN w.state = 'absent' THEN '' ELSE r.option || ' OPTION FOR ' END, g.role, w.member,
+                    CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
+                      || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
+             NULL, ARRAY[w.member, g.role],
+             CASE WHEN k.note IS NOT NULL THEN '42501' END,
+             CASE WHEN k.note IS NOT NULL THEN k.note
+                  WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
+           )::rolecall_internal.change
+    FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
+           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
+               declared boolean, recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
+    CROSS JOIN LATERAL (
+      SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
+      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
+    ) AS o(role_oid, member_oid)
+    CROSS JOIN LATERAL (
+      SELECT e.* FROM pg_auth_members AS e
+      WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
+      OFFSET 0 -- Member by member, by the index on them.
+    ) AS e
+    CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
+    CROSS JOIN LATERAL (
+      SELECT 'ALL' WHERE w.state = 'absent'
+      UNION ALL SELECT 'ADMIN' WHERE w.state IS NULL AND NOT w.admin AND e.admin_option
+      UNION ALL
+      SELECT 'INHERIT' WHERE w.state IS NULL AND NOT w.inherit
+        AND coalesce((to_jsonb(e) -> 'inherit_option')::boolean, true)
+      UNION ALL
+      SELECT 'SET' WHERE w.state IS NULL AND NOT w.set
+        AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
+    ) AS r(option)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+    LEFT JOIN LATERAL (
+      SELECT CASE WHEN NOT rolecall_internal.may_revoke(e.roleid, e.grantor) THEN CASE
+                    WHEN c.is_creator
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                    ELSE 'the caller may not revoke what ' || quote_ident(pg_get_userbyid(e.grantor)) || ' granted'
+                  END
+                  WHEN e.admin_option AND EXISTS (
+                    SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
+                  ) THEN 'it granted the role to others, and the caller may not revoke that' END
+    ) AS k(note) ON w.declared OR w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+      SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
+    ))
+    WHERE w.every OR NOT c.is_creator
+    ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
+  );
+END
+$plan_revokes$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
+  IS 'Memberships that are to end, and options that are to be taken away';
 
 CREATE FUNCTION rolecall_internal.plan_roles(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -23172,6 +23436,49 @@ $wanted_privileges$;
 COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
   IS 'The privileges of a document, each name looked up once';
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_excess$
+BEGIN
+  IF NOT with_excess.document ? 'declared' THEN
+    RETURN with_excess.document -> 'memberships';
+  END IF;
+  RETURN (
+    WITH exact AS MATERIALIZED (
+      SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid
+      FROM jsonb_to_recordset(with_excess.document -> 'declared') AS d(role text, exact boolean) WHERE d.exact
+    ),
+    said AS MATERIALIZED (
+      SELECT m.resource, m.position
+      FROM jsonb_array_elements(with_excess.document -> 'memberships') WITH ORDINALITY AS m(resource, position)
+      WHERE NOT m.resource ? 'state' OR m.resource ->> 'member' NOT IN (SELECT x.role FROM exact AS x)
+    ),
+    excess AS (
+      SELECT DISTINCT e.member, e.roleid, x.role AS member_name, pg_get_userbyid(e.roleid)::text AS role_name
+      FROM exact AS x
+      JOIN pg_auth_members AS e ON e.member = x.oid
+      WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
+        SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
+      )
+    )
+    SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
+    FROM (
+      SELECT jsonb_build_object('member', e.member_name, 'role', e.role_name, 'state', 'absent', 'declared', true),
+             (SELECT count(*) FROM rolecall_internal.lost_grants(e.roleid, e.member)), e.roleid::bigint
+      FROM excess AS e
+      UNION ALL
+      SELECT s.resource, 0, s.position FROM said AS s
+    ) AS a(resource, depth, position)
+  );
+END
+$with_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.with_excess(jsonb)
+  IS 'The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one '
+     'before it';
+REVOKE ALL ON FUNCTION rolecall_internal.with_excess(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER

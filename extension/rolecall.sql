@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 2c487b89bb90d82d334168d03c961944f65ca52d96a092594852f603b8fca126'
-    AND 377 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 4466f5c10c4cd07ff35a5634b7d9f99605ca3017303c537930f516f586a66534'
+    AND 378 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -767,6 +767,8 @@ BEGIN
        '', 'void', 0),
       ('rolecall_internal', 'warn_about_rows', 
        'definitions jsonb', 'void', 0),
+      ('rolecall_internal', 'with_excess', 
+       'document jsonb', 'jsonb', 0),
       ('rolecall_internal', 'with_made', 
        'document jsonb, steps rolecall.step[]', 'jsonb', 0),
       ('rolecall_internal', 'with_profiles', 
@@ -9141,23 +9143,11 @@ CREATE OR REPLACE FUNCTION rolecall_internal.plan_declared(document jsonb) RETUR
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
-DECLARE
-  v_excess jsonb := (
-    SELECT jsonb_agg(jsonb_build_object(
-             'member', d.role, 'role', pg_get_userbyid(e.roleid), 'state', 'absent'
-           ) ORDER BY d.position, e.roleid)
-    FROM ROWS FROM (jsonb_to_recordset(plan_declared.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN jsonb_to_recordset(plan_declared.document -> 'memberships') AS m(member text, role text, state text)
-      ON m.member = d.role AND m.role = pg_get_userbyid(e.roleid)
-    WHERE d.exact AND m.member IS NULL
-  );
 BEGIN
-  RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
-              ELSE rolecall_internal.plan_revokes(v_excess) END
+  -- A document without memberships, or privileges, says that there are none.
+  RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
+              ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
-    -- A document without privileges says that there are none.
     || ARRAY(
       SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
       WHERE NOT plan_declared.document ? 'privileges'
@@ -9551,37 +9541,62 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_lost_grants$
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < 16
-    OR NOT plan_lost_grants.memberships @> '[{"every": true}]' THEN
+    OR NOT plan_lost_grants.memberships @? '$[*] ? (@.every == true || @.declared == true)' THEN
     RETURN '{}'::rolecall_internal.change[];
   END IF;
   RETURN ARRAY(
     SELECT ROW(
-             'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+             s.operation, n.member, s.statement,
              NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
              CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  WHEN l.declared THEN 'the caller may not revoke all that depends on the ADMIN OPTION of the role'
                   ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
            )::rolecall_internal.change
     FROM (
-      SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+      SELECT w.roleid, w.declared, l.member, l.grantor, l.depth,
+             bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed,
+             row_number() OVER (PARTITION BY w.roleid, l.member ORDER BY l.depth) AS number
       FROM (
-        SELECT DISTINCT e.roleid, e.member
-        FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+        SELECT e.roleid, e.member, bool_or(w.declared) AS declared
+        FROM jsonb_to_recordset(plan_lost_grants.memberships)
+          AS w(role text, member text, every boolean, declared boolean, state text)
         JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
-        WHERE w.every
+        WHERE w.every OR w.declared AND w.state = 'absent' AND e.roleid = to_regrole(quote_ident(w.role))::oid
+        GROUP BY e.roleid, e.member
       ) AS w
       CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
     ) AS l
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
-    ORDER BY l.depth DESC, n.role, n.member, n.grantor
+    CROSS JOIN LATERAL (
+      SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
+               SELECT jsonb_build_object(
+                        'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
+                          jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                        ),
+                        'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                        'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+                      )
+               FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+             )) AS statement
+      WHERE l.declared AND l.number = 1 AND l.all_allowed
+      UNION ALL
+      SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
+    ) AS s
+    -- One that is to end itself is in the list.
+    WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
+      jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
+    )
+    ORDER BY s.phase, l.depth DESC, n.role, n.member, n.grantor
   );
 END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
   IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
-     'membership, those that were granted last first';
+     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
+     'after they are granted it again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
@@ -9590,7 +9605,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-  v_list jsonb := plan_memberships.document -> 'memberships';
+  v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
   v_wanted jsonb;
   v_role text;
   v_member text;
@@ -10589,14 +10604,14 @@ BEGIN
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
              NULL, ARRAY[w.member, g.role],
-             CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
-             CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
+             CASE WHEN k.note IS NOT NULL THEN '42501' END,
+             CASE WHEN k.note IS NOT NULL THEN k.note
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
-               recorded text))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
+               declared boolean, recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
       OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -10627,7 +10642,7 @@ BEGIN
                   WHEN e.admin_option AND EXISTS (
                     SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                   ) THEN 'it granted the role to others, and the caller may not revoke that' END
-    ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+    ) AS k(note) ON w.declared OR w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
       SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
     ))
     WHERE w.every OR NOT c.is_creator
@@ -15258,6 +15273,49 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_excess$
+BEGIN
+  IF NOT with_excess.document ? 'declared' THEN
+    RETURN with_excess.document -> 'memberships';
+  END IF;
+  RETURN (
+    WITH exact AS MATERIALIZED (
+      SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid
+      FROM jsonb_to_recordset(with_excess.document -> 'declared') AS d(role text, exact boolean) WHERE d.exact
+    ),
+    said AS MATERIALIZED (
+      SELECT m.resource, m.position
+      FROM jsonb_array_elements(with_excess.document -> 'memberships') WITH ORDINALITY AS m(resource, position)
+      WHERE NOT m.resource ? 'state' OR m.resource ->> 'member' NOT IN (SELECT x.role FROM exact AS x)
+    ),
+    excess AS (
+      SELECT DISTINCT e.member, e.roleid, x.role AS member_name, pg_get_userbyid(e.roleid)::text AS role_name
+      FROM exact AS x
+      JOIN pg_auth_members AS e ON e.member = x.oid
+      WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
+        SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
+      )
+    )
+    SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
+    FROM (
+      SELECT jsonb_build_object('member', e.member_name, 'role', e.role_name, 'state', 'absent', 'declared', true),
+             (SELECT count(*) FROM rolecall_internal.lost_grants(e.roleid, e.member)), e.roleid::bigint
+      FROM excess AS e
+      UNION ALL
+      SELECT s.resource, 0, s.position FROM said AS s
+    ) AS a(resource, depth, position)
+  );
+END
+$with_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.with_excess(jsonb)
+  IS 'The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one '
+     'before it';
+REVOKE ALL ON FUNCTION rolecall_internal.with_excess(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -17602,7 +17660,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 2c487b89bb90d82d334168d03c961944f65ca52d96a092594852f603b8fca126';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 4466f5c10c4cd07ff35a5634b7d9f99605ca3017303c537930f516f586a66534';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
