@@ -5,10 +5,12 @@ export type Operation =
   | 'create_role'
   | 'alter_role'
   | 'set_password'
+  | 'set_comment'
   | 'set_config'
   | 'grant_role'
   | 'revoke_role'
   | 'create_schema'
+  | 'set_owner'
   | 'grant_privilege'
   | 'revoke_privilege'
   | 'default_privilege'
@@ -66,6 +68,7 @@ export const sqlstates = {
   deadlock_detected: '40P01',
   insufficient_privilege: '42501',
   invalid_name: '42602',
+  undefined_column: '42703',
   undefined_function: '42883',
   undefined_object: '42704',
   duplicate_object: '42710',
@@ -146,6 +149,42 @@ export class Rolecall {
   }
 
   /**
+   * Makes a policy hold: the whole access control of this database as one document
+   *
+   * What a policy can have in it is on the page [policies](policies.md). The mode says what becomes of what is there and is not
+   * in the policy:
+   *
+   * * `additive`: it stays. The policy only adds.
+   * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes, memberships, settings and
+   *   privileges in this database that it says. What belongs to the whole cluster, such as tablespaces, is only added to.
+   *   All other roles are left alone.
+   * * `authoritative`: as adopt; and roles that an earlier policy of this database created and this one does not name are removed.
+   *
+   * What the policy says is remembered: drift() and converge() cover it, and policy() gives it back.
+   *
+   * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
+   * @throws null_value_not_allowed - the policy or the mode is null
+   * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty or an MD5 hash
+   * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
+   * @throws insufficient_privilege - the caller may not create or change the roles or schemas
+   * @throws dependent_objects_still_exist - a role that is to be removed owns something
+   */
+  async apply(
+    values: {
+      /** the policy */
+      policy: object;
+      /** what becomes of what the policy does not say: `additive`, `adopt` or `authoritative` */
+      mode?: string | undefined;
+      /** passwords by role, plain or as verifiers, which are not remembered; an existing role gets its own where the caller can see that it has another; null: none */
+      passwords?: object | null | undefined;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('apply', ['policy', 'mode', 'passwords', 'dry_run'], values, { policy: 'jsonb', passwords: 'jsonb' })) as Step[];
+  }
+
+  /**
    * Lists every way that a role can write, gain power, or read what is withheld from it
    *
    * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
@@ -187,6 +226,24 @@ export class Rolecall {
     },
   ): Promise<{ severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
     return (await this.#rows('audit_role', ['role_name'], values)) as { severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[];
+  }
+
+  /**
+   * Lists what is wrong with a policy, all of it at once
+   *
+   * What a policy can have in it is on the page [policies](policies.md). Objects that do not exist are no problem of the policy:
+   * apply() skips them.
+   *
+   * @returns one row per problem: where it is, as a JSON path, and what is wrong, with its SQLSTATE and what may help; none where apply() takes the policy
+   * @throws null_value_not_allowed - the policy is null
+   */
+  async check_policy(
+    values: {
+      /** the policy */
+      policy: object;
+    },
+  ): Promise<{ path: string | null; problem: string | null }[]> {
+    return (await this.#rows('check_policy', ['policy'], values, { policy: 'jsonb' })) as { path: string | null; problem: string | null }[];
   }
 
   /**
@@ -384,6 +441,29 @@ export class Rolecall {
   }
 
   /**
+   * Forgets a role: nothing is remembered about it any more, and it is left as it is
+   *
+   * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
+   * stay.
+   *
+   * @returns one row for each thing that was remembered; none where there is nothing
+   * @throws null_value_not_allowed - the name is null
+   * @throws invalid_name - the name is empty or longer than 63 bytes
+   * @throws reserved_name - the name belongs to PostgreSQL
+   * @throws insufficient_privilege - the caller may not change what is recorded
+   */
+  async forget(
+    values: {
+      /** name of the role; it need not exist */
+      role_name: string;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('forget', ['role_name', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * Generates a random password of 24 letters and digits
    *
    * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
@@ -452,6 +532,25 @@ export class Rolecall {
   }
 
   /**
+   * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
+   *
+   * apply() of it has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
+   * a list of roles it says also what PUBLIC has beyond, or lacks of, what the server gives it. Where a role has a privilege on all objects of a schema, and
+   * on those that somebody makes there later, that is one entry. Passwords are not in it.
+   *
+   * @returns the policy; keys and lists are in one order, so that two can be compared as text
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async inspect(
+    values: {
+      /** names of roles; null: all */
+      roles?: readonly string[] | null | undefined;
+    } = {},
+  ): Promise<unknown> {
+    return (await this.#value('inspect', ['roles'], values)) as unknown;
+  }
+
+  /**
    * Keeps a user from logging in, and ends its sessions
    *
    * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and converge()
@@ -498,6 +597,19 @@ export class Rolecall {
    */
   async orphans(): Promise<{ role: string | null; database: string | null; remedy: string | null }[]> {
     return (await this.#rows('orphans', [], {})) as { role: string | null; database: string | null; remedy: string | null }[];
+  }
+
+  /**
+   * Returns what the calls and policies of this database have established, as one policy
+   *
+   * apply() of it has no steps as long as drift() has none. Roles that calls made, and no policy describes, have
+   * `"exact": false`: they keep what they have beyond it. Passwords, operators and the watching of new tables are not in it.
+   *
+   * @returns the policy; keys and lists are in one order, so that two can be compared as text
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async policy(): Promise<unknown> {
+    return (await this.#value('policy', [], {})) as unknown;
   }
 
   /**
@@ -886,6 +998,20 @@ export class Rolecall {
   }
 
   /**
+   * Lists roles, memberships, settings and privileges that no call and no policy of this database asked for
+   *
+   * Superusers, predefined roles, the caller and reporting roles are left out, and so is what PUBLIC has. Of what the whole cluster shares,
+   * such as tablespaces, nothing is said, as another database may have asked for it; roles and memberships are of the
+   * cluster too, and are told. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns one row for each, with the statement that ends it; none where all was asked for
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async undeclared(): Promise<{ kind: string | null; role: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
+    return (await this.#rows('undeclared', [], {})) as { kind: string | null; role: string | null; object: string | null; detail: string | null; remedy: string | null }[];
+  }
+
+  /**
    * Lets a user log in again that lock_user() has locked
    *
    * The role gets LOGIN. It is not remembered that it has to have that: where somebody takes LOGIN from it later by other means,
@@ -988,6 +1114,29 @@ export class Rolecall {
     } = {},
   ): Promise<Step[]> {
     return (await this.#rows('watch_new_tables', ['enable', 'dry_run'], values)) as Step[];
+  }
+
+  /**
+   * Lists who has a privilege on an object, and by which way
+   *
+   * A row for each way: `superuser`; `owner`; `itself`, which a role was granted; `PUBLIC`; or `member of` the role that has it, be it the
+   * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could come by with SET ROLE alone is not among
+   * them: audit_role() tells that. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   *
+   * @returns one row per role and way, with the role that granted the privilege; ordered by the role
+   * @throws null_value_not_allowed - an argument is null
+   * @throws undefined_object - there is no such object
+   * @throws invalid_parameter_value - the kind of object has no such privilege, or the object is not written as in SQL
+   */
+  async who_can(
+    values: {
+      /** name of the privilege */
+      privilege: string;
+      /** table, sequence, column (`schema.table.column`) or function with its arguments, as in SQL and with the schema; schema or database */
+      object: string;
+    },
+  ): Promise<{ role: string | null; login: boolean | null; path: string | null; grantor: string | null }[]> {
+    return (await this.#rows('who_can', ['privilege', 'object'], values)) as { role: string | null; login: boolean | null; path: string | null; grantor: string | null }[];
   }
 
   /**

@@ -55,6 +55,8 @@ function described({ name, type, default: value }: FunctionSpec['arguments'][num
 
 const onOneLine = (returns: string): string =>
   returns
+    // The server writes this one without quotes.
+    .replaceAll('"role"', 'role')
     .replace(/\(\s+/, '(')
     .replace(/\s+\)/, ')')
     .replace(/,\s+/g, ', ')

@@ -121,6 +121,11 @@ export const operations = {
     retried: ['unique_violation'],
     surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
   },
+  set_comment: {
+    summary: 'COMMENT ON ROLE',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
   set_config: {
     summary: 'ALTER ROLE ... SET',
     ignored: [
@@ -168,6 +173,16 @@ export const operations = {
     summary: 'CREATE SCHEMA',
     ignored: [{ ...lostCreateRace, conditions: ['duplicate_schema', 'unique_violation'] }],
     surfaced: [{ condition: 'insufficient_privilege', hint: 'This requires CREATE on the database.' }],
+  },
+  set_owner: {
+    summary: 'ALTER ... OWNER TO',
+    ignored: [objectDropped],
+    surfaced: [
+      {
+        condition: 'insufficient_privilege',
+        hint: 'This requires to own the object, membership in the new owner, and what the new owner would need to create it; a superuser needs none.',
+      },
+    ],
   },
   grant_privilege: {
     summary: 'GRANT of privileges on objects',

@@ -15,6 +15,10 @@ export interface Attributes {
   readonly login?: boolean;
   readonly replication?: boolean;
   readonly bypassrls?: boolean;
+  /** -1: none. */
+  readonly connection_limit?: number;
+  /** In UTC, as to_char() writes it with `validUntil`; or infinity. */
+  readonly valid_until?: string;
 }
 
 /** Fields that would be ignored: an object that has one of them does not type-check. */
@@ -82,6 +86,26 @@ interface NoMembership {
 
 export type Membership = PresentMembership | AbsentMembership | NoMembership;
 
+/** One privilege of one role; without a role, of PUBLIC. */
+export interface Privilege {
+  readonly role?: Value<string>;
+  readonly privilege: string;
+  readonly target: {
+    readonly kind: string;
+    /** Whether the object is one, or the schema whose objects are meant: all of them, or those made later. */
+    readonly means: 'one' | 'all' | 'future';
+    readonly object?: Value<string>;
+    readonly column?: Value<string>;
+    readonly scope?: { readonly except?: readonly string[]; readonly owners?: readonly string[] };
+  };
+  readonly grantable?: true;
+  /** It is not to be there. */
+  readonly revoked?: true;
+  /** Of future objects without owners: who asked, and is one of them. */
+  readonly caller?: Value<string>;
+  readonly state?: 'absent';
+}
+
 export interface DesiredState {
   /** Which role is the anonymous, the authenticated, ... one in this database. */
   readonly base_roles?: readonly { readonly key: string; readonly name: Sql }[];
@@ -102,7 +126,21 @@ export interface DesiredState {
     readonly value: Value<string>;
     /** In this database alone. */
     readonly here?: true;
+    /** What other databases have in its place is left. */
+    readonly alone?: true;
+    readonly state?: 'absent';
   }[];
+  readonly comments?: readonly { readonly role: Value<string>; readonly comment: Value<string> }[];
+  /** Roles that a policy describes. */
+  readonly declared?: readonly {
+    readonly role: Value<string>;
+    /** A policy has created it. */
+    readonly made?: true;
+    /** It has nothing but what the document says. */
+    readonly exact?: true;
+  }[];
+  readonly schemas?: readonly { readonly name: Value<string>; readonly owner?: Value<string> }[];
+  readonly privileges?: readonly Privilege[];
   readonly read_access?: readonly {
     readonly role: Value<string>;
     readonly schemas: Value<readonly string[]>;

@@ -12,8 +12,8 @@ interface Input {
   readonly passwords: Sql;
 }
 
-/** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list. */
-type FieldKind = 'text' | 'boolean' | 'attributes' | 'list' | 'setting';
+/** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list, `target` what a privilege is on. */
+type FieldKind = 'text' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
 
 export interface Section {
   /**
@@ -69,6 +69,12 @@ export const sections = {
     plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_removals(${document} -> 'roles')`),
   },
+  comments: {
+    key: ['role'],
+    fields: { role: 'text', comment: 'text' },
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_comments(${document} -> 'comments')`),
+  },
   passwords: {
     names: ['role'],
     plan: ({ document, passwords }) => sql`rolecall_internal.plan_passwords(${document}, ${passwords})`,
@@ -85,10 +91,38 @@ export const sections = {
   },
   settings: {
     key: ['role', 'name', 'here?'],
-    fields: { role: 'text', name: 'text', value: 'setting', 'here?': 'boolean' },
+    fields: { role: 'text', name: 'text', value: 'setting', 'here?': 'boolean', 'alone?': 'boolean' },
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document} -> 'settings')`),
+  },
+  // Roles of a policy: what they have beyond it is to end, here and in `privileges`.
+  declared: {
+    key: ['role'],
+    fields: { role: 'text', 'exact?': 'boolean', 'made?': 'boolean' },
+    names: ['role'],
+    merged: [],
+    plan: ({ document }) => sql`rolecall_internal.plan_declared(${document})`,
+  },
+  schemas: {
+    key: ['name'],
+    fields: { name: 'text', 'owner?': 'text' },
+    names: ['owner?'],
+    merged: [],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_owned_schemas(${document} -> 'schemas')`),
+  },
+  privileges: {
+    key: ['role', 'privilege', 'target'],
+    fields: {
+      'role?': 'text',
+      privilege: 'text',
+      target: 'target',
+      'grantable?': 'boolean',
+      'revoked?': 'boolean',
+      'caller?': 'text',
+    },
+    names: ['role?'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_privileges(${document})`),
   },
   read_access: {
     key: ['role'],
@@ -134,7 +168,7 @@ const bare = (field: string) => field.replace('?', '');
 
 /** Where the role, or one of two, stands in the key of a section; a removal forgets what it finds there. */
 const rolesInKey = (section: Section): number[] =>
-  (section.key ?? []).flatMap((field, position) => (section.names.includes(field) ? [position] : []));
+  (section.key ?? []).flatMap((field, position) => (section.names.map(bare).includes(field) ? [position] : []));
 
 /** The names of sections whose key has a role in that place. */
 export const sectionsOfRole = (position: 0 | 1): Sql => named((section) => rolesInKey(section).includes(position));
@@ -176,19 +210,20 @@ export function planning(changes: Sql, input: Input): readonly Sql[] {
 
 /** The key of a resource; null where its section is not remembered. */
 export function keyOf(section: Sql, resource: Sql): Sql {
-  const cases = entries.flatMap(([name, { key }]) => {
-    if (key === undefined) return [];
+  const sectionsOf = new Map<string, string[]>();
+  for (const [name, { key }] of entries)
+    if (key !== undefined) sectionsOf.set(key.join(), [...(sectionsOf.get(key.join()) ?? []), name]);
+  const cases = [...sectionsOf].map(([joined, names]) => {
+    const key = joined.split(',');
     const fields = key.filter((field) => !isOptional(field)).map((field) => sql`${resource} -> ${text(field)}`);
     const optional = key.filter(isOptional).map((field) => sql`coalesce(${resource} -> ${text(bare(field))}, '[]')`);
-    return [
-      sql`
-        WHEN ${text(name)}
-          THEN ${join([sql`jsonb_build_array(${join(fields)})`, ...optional], '\n|| ')}
-      `,
-    ];
+    return sql`
+      WHEN ${section} IN (${join(names.map(text))})
+        THEN ${join([sql`jsonb_build_array(${join(fields, fields.length > 2 ? ',\n' : ', ')})`, ...optional], '\n|| ')}
+    `;
   });
   return sql`
-    CASE ${section}
+    CASE
       ${cases}
     END
   `;
@@ -230,9 +265,17 @@ export function namedIn(section: Sql, resource: Sql): Sql {
 const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   text: (field) => `${field}.type() == "string"`,
   boolean: (field) => `${field}.type() == "boolean"`,
-  attributes: (field) => `${field}.type() == "object" && !(${field}.*.type() != "boolean")`,
+  attributes: (field) =>
+    `${field}.type() == "object" && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
+      && !(@.key == "connection_limit" && @."value".type() == "number")
+      && !(@.key == "valid_until" && @."value".type() == "string")))`,
   list: (field) => `${field}.type() == "array" && !(${field}[*].type() != "string")`,
   setting: (field) => `${holds.text(field)} || ${holds.list(field)}`,
+  target: (field) =>
+    `${field}.type() == "object" && ${holds.text(`${field}."kind"`)} && ${holds.text(`${field}."means"`)}
+      && !exists(${field}.keyvalue() ? (@.key != "scope" && @."value".type() != "string"))
+      && !(${field}."scope".type() != "object") && !(${field}."scope".*.type() != "array")
+      && !(${field}."scope".*[*].type() != "string")`,
 };
 
 /** Rows of a section that is remembered, its fields, and a jsonpath that a record of it matches. */
@@ -265,10 +308,12 @@ export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
   return sql`
     CASE WHEN ${section} IN (${named(({ merged }) => merged !== undefined)}) AND ${recorded} IS NOT NULL
       THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(
-        ${join(parts, ',\n')}
-      ))
+        ${join(parts, ',\n')}))
       ELSE ${resource} END
-    #- CASE ${resource} #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+    -- A policy says of all attributes what they are.
+    #- CASE WHEN ${resource} -> 'attributes' = '{"login": true}'
+              AND coalesce(${recorded} -> 'attributes', '{}') - 'login' = '{}'
+            THEN '{attributes,login}' ELSE '{}' END::text[]
   `;
 }
 

@@ -18,6 +18,7 @@ export const sqlstates = {
   deadlock_detected: '40P01',
   insufficient_privilege: '42501',
   invalid_name: '42602',
+  undefined_column: '42703',
   undefined_function: '42883',
   undefined_object: '42704',
   duplicate_object: '42710',

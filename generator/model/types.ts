@@ -24,6 +24,12 @@ export type Changes = Sql;
 export type Principals = Sql;
 export type Places = Sql;
 export type TableGroups = Sql;
+export type WantedPrivileges = Sql;
+export type AclGroups = Sql;
+export type Differences = Sql;
+export type BigInteger = Sql;
+export type Char = Sql;
+export type AclItems = Sql;
 export type Step = Sql;
 export type Steps = Sql;
 export type Records = Sql;
@@ -78,6 +84,12 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Principals: 'rolecall_internal.principal[]',
   Places: 'rolecall_internal.place[]',
   TableGroups: 'rolecall_internal.table_group[]',
+  BigInteger: 'bigint',
+  Char: '"char"',
+  AclItems: 'aclitem[]',
+  WantedPrivileges: 'rolecall_internal.wanted_privilege[]',
+  AclGroups: 'rolecall_internal.acl_group[]',
+  Differences: 'rolecall_internal.difference[]',
   PrincipalRow: 'rolecall_internal.principal',
   FindingRow: 'rolecall_internal.finding',
 };

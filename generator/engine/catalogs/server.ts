@@ -1,6 +1,7 @@
 /**
  * What is known about the server.
  */
+import type { Returns, Text, TimestampTz } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /** The major version of the server. */
@@ -10,6 +11,20 @@ export const serverVersion = sql`current_setting('server_version_num')::integer 
 export const thisDatabase = sql`(
   SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
 )`;
+
+/**
+ * The end of a password's validity as documents have it, which is the same in every time zone; none is as good as infinity
+ * @volatility stable
+ */
+export function utc_time(moment: TimestampTz): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN CASE WHEN isfinite(${moment})
+                    THEN to_char(${moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+                  ELSE 'infinity' END;
+    END
+  `;
+}
 
 /** Publications that send the table of secrets to whoever subscribes; alias p. */
 export const publishingSecrets = sql`

@@ -4,7 +4,11 @@
 import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
-import { type Sql, sql } from '../../sql/template.ts';
+import { raw, type Sql, sql } from '../../sql/template.ts';
+
+/** A name as in SQL: one or more identifiers with dots between. */
+const identifier = `("([^"]|"")+"|[^\\W\\d][\\w$]*)`;
+export const isName = (value: Sql): Sql => sql`${value} ~ '^${raw(identifier)}([.]${raw(identifier)})*$'`;
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that has an empty password

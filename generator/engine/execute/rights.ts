@@ -1,9 +1,9 @@
 /**
  * What a change requires of the caller, as far as the catalogs tell.
  */
-import { sqlstates } from '../../model/sqlstates.ts';
+import { type Condition, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Oid, Returns, Text } from '../../model/types.ts';
-import { sql, text } from '../../sql/template.ts';
+import { join, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -112,11 +112,24 @@ export function is_about_roles(operation: Text): Returns<Bool> {
   return sql`
     BEGIN
       RETURN ${operation} IN (
-        'create_role', 'alter_role', 'set_password', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+        'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
       );
     END
   `;
 }
+
+const codes = (...conditions: readonly Condition[]) => conditions.map((condition) => text(sqlstates[condition]));
+
+/** That something does not exist. */
+const missing = codes(
+  'undefined_object',
+  'undefined_table',
+  'undefined_column',
+  'undefined_function',
+  'invalid_schema_name',
+  'undefined_database',
+);
+const inTheWay = codes('duplicate_object', 'object_not_in_prerequisite_state');
 
 /**
  * What to do about a change that is skipped because the catalogs forbid it
@@ -125,11 +138,13 @@ export function is_about_roles(operation: Text): Returns<Bool> {
 export function skipped_hint(change: Change): Returns<Text> {
   return sql`
     BEGIN
-      RETURN CASE ${change}.sqlstate
-        WHEN ${text(sqlstates.undefined_object)} THEN 'Create what is missing, then make the call again.'
-        WHEN ${text(sqlstates.duplicate_object)} THEN 'Clear that up, then make the call again.'
-        WHEN ${text(sqlstates.object_not_in_prerequisite_state)} THEN 'Clear that up, then make the call again.'
-        WHEN ${text(sqlstates.dependent_objects_still_exist)} THEN 'To give it back, run: ' || ${change}.statement
+      RETURN CASE
+        WHEN ${change}.sqlstate IN (${join(missing)})
+          THEN 'Create what is missing, then make the call again.'
+        WHEN ${change}.sqlstate IN (${join(inTheWay)})
+          THEN 'Clear that up, then make the call again.'
+        WHEN ${change}.sqlstate = ${text(sqlstates.dependent_objects_still_exist)}
+          THEN 'To give it back, run: ' || ${change}.statement
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '
                   ELSE 'Ask the owner, or a superuser, to run: ' END || ${change}.statement
       END;

@@ -109,6 +109,17 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> 
         v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
           || upper(v_word COLLATE "C");
       END LOOP;
+      IF ${wanted} ? 'connection_limit'
+        AND ${wanted} -> 'connection_limit'
+            <> coalesce(${present} -> 'connection_limit', '-1')
+      THEN
+        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', ${wanted} -> 'connection_limit');
+      END IF;
+      IF ${wanted} ? 'valid_until'
+        AND ${wanted} ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')
+      THEN
+        v_clauses := v_clauses || format(' VALID UNTIL %L', ${wanted} ->> 'valid_until');
+      END IF;
       RETURN v_clauses;
     END
   `;
@@ -166,8 +177,14 @@ const attributes = {
   replication: 'rolreplication',
   bypassrls: 'rolbypassrls',
 } as const;
+const columns = Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`);
 const present = join(
-  Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`),
+  [
+    join(columns.slice(0, 4)),
+    join(columns.slice(4)),
+    sql`'connection_limit', a.rolconnlimit`,
+    sql`'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)`,
+  ],
   ',\n',
 );
 const words = text(`{${Object.keys(attributes).join()}}`);

@@ -47,7 +47,9 @@ export function recorded_document(): Returns<Jsonb> {
           WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
             AND (n.section NOT IN (${derivedSections})
                  OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-            AND (n.section NOT IN (${sectionsOfRole(0)}) OR NOT EXISTS (
+            AND (n.section NOT IN (
+              ${sectionsOfRole(0)}
+            ) OR NOT EXISTS (
               SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
             ))
             AND (n.section NOT IN (${sectionsOfRole(1)}) OR NOT EXISTS (

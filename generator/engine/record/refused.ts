@@ -35,13 +35,15 @@ const harmless = raw(
 
 /** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. Null: there is none. */
 const firstChanged = (entry: Recorded) => sql`
-  CASE WHEN ${entry}.section IN ('base_roles', 'settings', 'read_access') THEN 1
+  CASE WHEN ${entry}.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
        WHEN ${entry}.section = 'roles' AND ${entry}.resource ? 'attributes' THEN 1
        WHEN ${entry}.section = 'memberships' THEN 2 END
 `;
 
 /** The attributes that a record can give. */
-const attributes = text('{createdb,createrole,inherit,login,bypassrls}');
+const attributes = text('{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}');
 
 /** What a record gives, or denies. */
 const given = (resource: Jsonb) => sql`
@@ -49,8 +51,8 @@ const given = (resource: Jsonb) => sql`
   || coalesce(${resource} -> 'attributes', '{}')
 `;
 
-/** The attributes that a record may only deny. */
-const denied = text('{superuser,replication}');
+/** The attribute that a record may only deny. */
+const denied = text('superuser');
 
 /**
  * The key of a resource; null where its section is not remembered
@@ -77,6 +79,25 @@ export function record_names(section: Text, resource: Jsonb): Returns<Texts> {
 }
 
 /**
+ * Whether a resource has the fields that calls write in that section, with what they hold
+ * @volatility immutable
+ */
+export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT
+        FROM (
+          VALUES ${recordShapes}
+        ) AS s(section, fields, path)
+        WHERE s.section = ${section} AND ${resource} - s.fields = '{}'
+          AND ${resource} @? s.path
+      );
+    END
+  `;
+}
+
+/**
  * Why no call can have written a row; null where one can
  * @volatility stable
  */
@@ -88,22 +109,20 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
     BEGIN
       IF ${resource} IS NULL THEN
         RETURN NULL;
-      ELSIF jsonb_typeof(${resource}) <> 'object' OR NOT EXISTS (
-        SELECT
-        FROM (
-          VALUES ${recordShapes}
-        ) AS s(section, fields, path)
-        WHERE s.section = ${section} AND ${resource} - s.fields = '{}' AND ${resource} @? s.path
-      ) THEN
+      ELSIF jsonb_typeof(${resource}) <> 'object'
+        OR NOT rolecall_internal.has_recorded_shape(${section}, ${resource})
+      THEN
         RETURN 'no call records such a row';
       ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
         RETURN 'its key is that of another row';
       END IF;
       v_given := ${given(resource)};
-      IF v_given - ${attributes}::text[] - ${denied}::text[] <> '{}' THEN
+      IF v_given - ${denied}
+        - ${attributes}::text[] <> '{}'
+      THEN
         RETURN 'no role has such an attribute';
-      ELSIF ${resource} @? '$.*.superuser ? (@ == true)' OR ${resource} @? '$.*.replication ? (@ == true)' THEN
-        RETURN 'no record gives SUPERUSER or REPLICATION';
+      ELSIF ${resource} @? '$.*.superuser ? (@ == true)' THEN
+        RETURN 'no record gives SUPERUSER';
       END IF;
       v_names := array_remove(rolecall_internal.record_names(${section}, ${resource}), NULL);
       IF EXISTS (
@@ -141,6 +160,8 @@ export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
  *
  * A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may change
  * or grant them. The owner of a schema, or of the database, decides who reads what is in the schema.
+ * A policy's privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
+ * are named, and others can own them by the time of the call.
  * @volatility stable
  * @probes
  */
@@ -153,7 +174,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       v_given jsonb := ${given(resource)};
       v_by_admin boolean := ${serverVersion} >= 16;
     BEGIN
-      SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolbypassrls INTO v_caller
+      SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
       FROM pg_roles AS r WHERE r.rolname = current_user;
       IF v_caller.rolsuper
         -- A name that holds without a record.
@@ -161,7 +182,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
            AND v_name IS NOT DISTINCT FROM nullif(${resource} ->> 'key', 'default')
       THEN
         RETURN NULL;
-      ELSIF ${section} = 'watch'
+      ELSIF ${section} IN ('watch', 'declared', 'schemas', 'privileges')
         OR ${section} = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
       THEN
         RETURN 'that is not for the role to ask for';
@@ -179,6 +200,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       ELSIF NOT (v_caller.rolcreaterole AND ${administers} OR ${section} = 'settings' AND v_name = current_user) THEN
         RETURN format('the role may not change %I', v_name);
       ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
+        OR (v_given -> 'replication')::boolean AND NOT (v_by_admin AND v_caller.rolreplication)
         OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
       THEN
         RETURN 'the role may not give such attributes';

@@ -211,7 +211,10 @@ const recordsAbout = (name: Sql): Sql => sql`
            (jsonb_build_array(${name}, NULL, NULL),
             jsonb_build_array(${name}, true, true))
   ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-  WHERE p.section IN (${sectionsOfRole(0)}) AND p.section <> 'roles'
+  WHERE p.section <> 'roles'
+    AND p.section IN (
+      ${sectionsOfRole(0)}
+    )
     AND jsonb_typeof(p.resource) = 'object'
   UNION ALL
   SELECT p.* FROM rolecall_internal.resource AS p

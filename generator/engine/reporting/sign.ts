@@ -1,11 +1,12 @@
 /**
  * Who has recorded what: said by the server, whoever writes the row.
  */
-import { conditions } from '../../sql/conditions.ts';
-import { sqlstates } from '../../model/sqlstates.ts';
+import { anyOf, conditions } from '../../sql/conditions.ts';
+import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
+import { storedValue } from '../plan/settings.ts';
 
 /**
  * Signs a record with the name of the role that writes it, and says whether it is acted on
@@ -47,7 +48,9 @@ export function sign_record(): Trigger {
 }
 
 /**
- * Why a definition of a reporting role, or a setting, would be refused as an argument; null where it would not
+ * Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it would not
+ *
+ * The server knows what a setting can be: a call records what it has set, so the role has it.
  */
 export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
   return sql`
@@ -65,18 +68,27 @@ export function misdefinition(section: Text, resource: Jsonb): Returns<Text | nu
       ELSIF ${section} = 'settings'
         AND NOT ${resource} @> '{"name": "default_transaction_read_only", "value": "on"}'
         AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array')
+        AND NOT EXISTS (
+          SELECT FROM pg_db_role_setting AS s
+          WHERE s.setrole = to_regrole(quote_ident(${resource} ->> 'role'))::oid
+            AND s.setdatabase = CASE WHEN ${resource} ? 'here' THEN ${thisDatabase} ELSE 0 END
+            AND v_name || '=' || (
+              ${storedValue(sql`${resource} -> 'value'`)}
+            ) = ANY (s.setconfig)
+        )
       THEN
         RETURN 'no call records such a setting';
+      ELSIF ${section} = 'roles' AND EXISTS (
+        SELECT FROM (VALUES (${resource} -> 'initial'), (${resource} -> 'attributes')) AS g(given)
+        WHERE (g.given ->> 'connection_limit')::integer < -1
+          OR rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+      ) THEN
+        RETURN 'no call records such an attribute';
       END IF;
       RETURN NULL;
     EXCEPTION
-      WHEN ${conditions(
-        'invalid_parameter_value',
-        'invalid_name',
-        'reserved_name',
-        'null_value_not_allowed',
-        'invalid_schema_name',
-      )} THEN
+      WHEN ${anyOf([errorClasses.data_exception])}
+        OR ${conditions('invalid_name', 'reserved_name', 'invalid_schema_name')} THEN
         GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
         RETURN v_message;
     END

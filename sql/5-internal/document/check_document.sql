@@ -8,9 +8,13 @@ DECLARE
   v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.comments[*].role')
   || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
+  || jsonb_path_query_array(check_document.document, '$.declared[*].role')
+  || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
+  || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
   || jsonb_path_query_array(check_document.document, '$.operators[*].role')
   || jsonb_path_query_array(check_document.document, '$.sessions[*].role');

@@ -14,7 +14,7 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
+    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_comment 42501', 'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
@@ -45,6 +45,9 @@ BEGIN
       'The member granted the role on. Revoke those memberships first; DETAIL names them.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
+    WHEN v_failure IN ('set_owner 42501') THEN
+      'This requires to own the object, membership in the new owner, and what the new owner would need to create '
+      'it; a superuser needs none.'
     WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN

@@ -5,11 +5,13 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $skipped_hint$
 BEGIN
-  RETURN CASE skipped_hint.change.sqlstate
-    WHEN '42704' THEN 'Create what is missing, then make the call again.'
-    WHEN '42710' THEN 'Clear that up, then make the call again.'
-    WHEN '55000' THEN 'Clear that up, then make the call again.'
-    WHEN '2BP01' THEN 'To give it back, run: ' || skipped_hint.change.statement
+  RETURN CASE
+    WHEN skipped_hint.change.sqlstate IN ('42704', '42P01', '42703', '42883', '3F000', '3D000')
+      THEN 'Create what is missing, then make the call again.'
+    WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
+      THEN 'Clear that up, then make the call again.'
+    WHEN skipped_hint.change.sqlstate = '2BP01'
+      THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;

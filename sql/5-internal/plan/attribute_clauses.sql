@@ -14,6 +14,17 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
+  IF attribute_clauses.wanted ? 'connection_limit'
+    AND attribute_clauses.wanted -> 'connection_limit'
+        <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
+  THEN
+    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', attribute_clauses.wanted -> 'connection_limit');
+  END IF;
+  IF attribute_clauses.wanted ? 'valid_until'
+    AND attribute_clauses.wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
+  THEN
+    v_clauses := v_clauses || format(' VALID UNTIL %L', attribute_clauses.wanted ->> 'valid_until');
+  END IF;
   RETURN v_clauses;
 END
 $attribute_clauses$;

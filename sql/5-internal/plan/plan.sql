@@ -12,6 +12,11 @@ BEGIN
   IF plan.document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
   END IF;
+  IF plan.document ? 'comments' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_comments(plan.document -> 'comments') AS p
+    );
+  END IF;
   IF plan.document ? 'passwords' THEN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
   END IF;
@@ -22,6 +27,19 @@ BEGIN
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_settings(plan.document -> 'settings') AS p
+    );
+  END IF;
+  IF plan.document ? 'declared' THEN
+    v_changes := v_changes || rolecall_internal.plan_declared(plan.document);
+  END IF;
+  IF plan.document ? 'schemas' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_owned_schemas(plan.document -> 'schemas') AS p
+    );
+  END IF;
+  IF plan.document ? 'privileges' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'read_access' THEN

@@ -30,13 +30,10 @@ BEGIN
     IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
       v_present := (
         SELECT jsonb_build_object(
-          'superuser', a.rolsuper,
-          'createdb', a.rolcreatedb,
-          'createrole', a.rolcreaterole,
-          'inherit', a.rolinherit,
-          'login', a.rolcanlogin,
-          'replication', a.rolreplication,
-          'bypassrls', a.rolbypassrls
+          'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+          'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
+          'connection_limit', a.rolconnlimit,
+          'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
         )
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );

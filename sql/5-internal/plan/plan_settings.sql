@@ -9,18 +9,18 @@ DECLARE
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_settings.resources) AS (role text, name text, value jsonb, here boolean))
-         WITH ORDINALITY AS s(role, name, value, here, position)
+    FROM ROWS FROM (jsonb_to_recordset(plan_settings.resources)
+           AS (role text, name text, value jsonb, here boolean, alone boolean, state text))
+         WITH ORDINALITY AS s(role, name, value, here, alone, state, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
     CROSS JOIN LATERAL (
-      -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
       SELECT CASE jsonb_typeof(s.value)
-               WHEN 'array' THEN (
-                 SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-                 FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-               )
-               ELSE s.value #>> '{}'
-             END AS stored
+        WHEN 'array' THEN (
+          SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+          FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+        )
+        ELSE s.value #>> '{}'
+      END AS stored
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
@@ -38,12 +38,13 @@ BEGIN
       SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
       FROM pg_db_role_setting AS p
       JOIN pg_database AS d ON d.oid = p.setdatabase
-      WHERE p.setrole = o.role_oid AND s.here IS NULL
+      WHERE p.setrole = o.role_oid AND s.here IS NULL AND s.alone IS NULL
         AND EXISTS (
           SELECT FROM unnest(p.setconfig) AS e(entry)
           WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
         )
     ) AS c(kind, database, statement)
+    WHERE s.state IS NULL
     ORDER BY s.position, c.kind, c.database;
 END
 $plan_settings$;

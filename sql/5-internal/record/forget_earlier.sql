@@ -23,7 +23,10 @@ DECLARE
                  (jsonb_build_array(forget_earlier.name, NULL, NULL),
                   jsonb_build_array(forget_earlier.name, true, true))
         ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-        WHERE p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
+        WHERE p.section <> 'roles'
+          AND p.section IN (
+            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+          )
           AND jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p

@@ -10,54 +10,21 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF jsonb_typeof(misshape.resource) <> 'object' OR NOT EXISTS (
-    SELECT
-    FROM (
-      VALUES ('base_roles', '{key,name}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-       '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,protected}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-       '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
-       '&& (!exists(@."initial") || @."initial".type() == "object" && '
-       '!(@."initial".*.type() != "boolean")) && (!exists(@."protected") || '
-       '@."protected".type() == "boolean"))'::jsonpath),
-      ('memberships', '{member,role,admin,inherit,set}'::text[],
-       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-       '"boolean"))'::jsonpath),
-      ('settings', '{role,name,value,here}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-       '(@."value".type() == "string" || @."value".type() == "array" && '
-       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-       '== "boolean"))'::jsonpath),
-      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-       '(!exists(@."caller") || @."caller".type() == "string") && '
-       '(!exists(@."search_path") || @."search_path".type() == "array" && '
-       '!(@."search_path"[*].type() != "string")))'::jsonpath),
-      ('watch', '{key,state}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-       '== "string"))'::jsonpath),
-      ('operators', '{role}'::text[],
-       '$ ? ((@."role".type() == "string"))'::jsonpath)
-    ) AS s(section, fields, path)
-    WHERE s.section = misshape.section AND misshape.resource - s.fields = '{}' AND misshape.resource @? s.path
-  ) THEN
+  ELSIF jsonb_typeof(misshape.resource) <> 'object'
+    OR NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource)
+  THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
   END IF;
   v_given := coalesce(misshape.resource -> 'initial', '{}')
   || coalesce(misshape.resource -> 'attributes', '{}');
-  IF v_given - '{createdb,createrole,inherit,login,bypassrls}'::text[] - '{superuser,replication}'::text[] <> '{}' THEN
+  IF v_given - 'superuser'
+    - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
+  THEN
     RETURN 'no role has such an attribute';
-  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' OR misshape.resource @? '$.*.replication ? (@ == true)' THEN
-    RETURN 'no record gives SUPERUSER or REPLICATION';
+  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
+    RETURN 'no record gives SUPERUSER';
   END IF;
   v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
   IF EXISTS (

@@ -5,22 +5,22 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $record_key$
 BEGIN
-  RETURN CASE record_key.section
-    WHEN 'base_roles'
+  RETURN CASE
+    WHEN record_key.section IN ('base_roles', 'watch')
       THEN jsonb_build_array(record_key.resource -> 'key')
-    WHEN 'roles'
+    WHEN record_key.section IN ('roles', 'schemas')
       THEN jsonb_build_array(record_key.resource -> 'name')
-    WHEN 'memberships'
+    WHEN record_key.section IN ('comments', 'declared', 'read_access', 'operators')
+      THEN jsonb_build_array(record_key.resource -> 'role')
+    WHEN record_key.section IN ('memberships')
       THEN jsonb_build_array(record_key.resource -> 'member', record_key.resource -> 'role')
-    WHEN 'settings'
+    WHEN record_key.section IN ('settings')
       THEN jsonb_build_array(record_key.resource -> 'role', record_key.resource -> 'name')
       || coalesce(record_key.resource -> 'here', '[]')
-    WHEN 'read_access'
-      THEN jsonb_build_array(record_key.resource -> 'role')
-    WHEN 'watch'
-      THEN jsonb_build_array(record_key.resource -> 'key')
-    WHEN 'operators'
-      THEN jsonb_build_array(record_key.resource -> 'role')
+    WHEN record_key.section IN ('privileges')
+      THEN jsonb_build_array(record_key.resource -> 'role',
+      record_key.resource -> 'privilege',
+      record_key.resource -> 'target')
   END;
 END
 $record_key$;

@@ -10,9 +10,17 @@ BEGIN
       THEN ARRAY[record_names.resource ->> 'name']
     WHEN 'roles'
       THEN ARRAY[record_names.resource ->> 'name']
+    WHEN 'comments'
+      THEN ARRAY[record_names.resource ->> 'role']
     WHEN 'memberships'
       THEN ARRAY[record_names.resource ->> 'member', record_names.resource ->> 'role']
     WHEN 'settings'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'declared'
+      THEN ARRAY[record_names.resource ->> 'role']
+    WHEN 'schemas'
+      THEN ARRAY[record_names.resource ->> 'owner']
+    WHEN 'privileges'
       THEN ARRAY[record_names.resource ->> 'role']
     WHEN 'read_access'
       THEN ARRAY[record_names.resource ->> 'role']

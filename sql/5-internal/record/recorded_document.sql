@@ -40,7 +40,9 @@ BEGIN
       WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
+        AND (n.section NOT IN (
+          'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+        ) OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
         ))
         AND (n.section NOT IN ('memberships') OR NOT EXISTS (

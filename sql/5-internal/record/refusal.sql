@@ -26,7 +26,9 @@ BEGIN
   )::rolecall.step;
   v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
   IF EXISTS (
-    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
+    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN (
+           'base_roles', 'comments', 'settings', 'declared', 'read_access'
+         ) THEN 1
          WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
          WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
     JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid

@@ -49,13 +49,15 @@ BEGIN
                              || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
                       FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
                     ), '{}'))
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND q.resource IS NOT NULL
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')
-                    ))
+                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')))
                     ELSE a.resource END
-                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
+                  -- A policy says of all attributes what they are.
+                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
+                            AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
+                          THEN '{attributes,login}' ELSE '{}' END::text[]
              END
       OFFSET 0
     ) AS v(key, resource)

@@ -1,0 +1,95 @@
+/**
+ * Who has a privilege on one object, and by which way.
+ */
+import { everyObject, kindRows, privilegesOfKinds } from '../../model/kinds.ts';
+import type { Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database
+ * @volatility stable
+ */
+export function named_object(name: Text): Table<{ kind: Text; object_oid: Oid; attnum: Integer }> {
+  return sql`
+    DECLARE
+      v_parts text[];
+    BEGIN
+      IF strpos(${name}, '(') > 0 THEN
+        RETURN QUERY SELECT 'function', o.oid, NULL::integer
+          FROM (SELECT to_regprocedure(${name})::oid) AS o(oid) WHERE o.oid IS NOT NULL;
+        RETURN;
+      END IF;
+      v_parts := parse_ident(${name});
+      RETURN QUERY
+        SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, NULL::integer
+        FROM pg_class AS c
+        WHERE c.oid = CASE WHEN cardinality(v_parts) = 2 THEN to_regclass(${name}) END
+          AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        UNION ALL
+        SELECT 'table', a.attrelid, a.attnum::integer
+        FROM pg_attribute AS a
+        WHERE cardinality(v_parts) = 3 AND a.attname = v_parts[3] AND NOT a.attisdropped
+          AND a.attrelid = to_regclass(quote_ident(v_parts[1]) || '.' || quote_ident(v_parts[2]))
+        UNION ALL
+        SELECT 'schema', n.oid, NULL FROM pg_namespace AS n
+        WHERE cardinality(v_parts) = 1 AND n.nspname = v_parts[1]
+        UNION ALL
+        SELECT 'database', d.oid, NULL FROM pg_database AS d
+        WHERE cardinality(v_parts) = 1 AND d.datname = v_parts[1]
+          AND NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = v_parts[1]);
+    END
+  `;
+}
+
+/**
+ * The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a predefined role,
+ * which has it without a grant, nobody did
+ * @volatility stable
+ */
+export function privilege_holders(
+  kind: Text,
+  object_oid: Oid,
+  attnum: Integer,
+  privilege: Text,
+): Table<{ holder: Oid; grantor: Oid; owner: Oid }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT x.grantee, x.grantor, o.owner
+        FROM (
+          ${everyObject}
+        ) AS o
+        JOIN ${kindRows} USING (kind)
+        CROSS JOIN LATERAL (
+          SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner)))
+          UNION ALL
+          SELECT e.* FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS e
+          WHERE privilege_holders.kind = 'table' AND a.attrelid = o.oid AND a.attnum = ${attnum}
+        ) AS x
+        WHERE o.kind = privilege_holders.kind AND o.oid = ${object_oid}
+          AND x.privilege_type = privilege_holders.privilege
+        UNION ALL
+        SELECT r.oid, NULL, NULL FROM pg_roles AS r
+        JOIN (VALUES ('pg_read_all_data', 'table', 'SELECT'), ('pg_read_all_data', 'sequence', 'SELECT'),
+                     ('pg_read_all_data', 'schema', 'USAGE'), ('pg_write_all_data', 'schema', 'USAGE'),
+                     ('pg_write_all_data', 'table', 'INSERT'), ('pg_write_all_data', 'table', 'UPDATE'),
+                     ('pg_write_all_data', 'table', 'DELETE'), ('pg_write_all_data', 'sequence', 'UPDATE'),
+                     ('pg_maintain', 'table', 'MAINTAIN')) AS p(role, kind, privilege) ON p.role = r.rolname
+        WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege;
+    END
+  `;
+}
+
+/**
+ * Whether a kind of object, or a column of a table, has a privilege of that name
+ * @volatility immutable
+ */
+export function has_such_privilege(kind: Text, privilege: Text): Returns<Integer> {
+  return sql`
+    DECLARE
+      v_kinds jsonb := ${privilegesOfKinds};
+    BEGIN
+      RETURN (v_kinds -> ${kind} ->> ${privilege})::integer;
+    END
+  `;
+}

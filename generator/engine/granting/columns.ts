@@ -1,0 +1,188 @@
+/**
+ * What differs about privileges on columns and on configuration parameters, which no catalog of objects has.
+ */
+import type { AclGroups, ChangeRow, Differences, Jsonb, Oids, SetOf, WantedPrivileges } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
+import { numbered, ofColumns } from './groups.ts';
+import { grantee } from './privileges.ts';
+
+/**
+ * Privileges on columns that roles are missing or must not have
+ *
+ * REVOKE of a privilege on a table takes it from the columns too: then it has to be granted on them anew.
+ * @volatility stable
+ */
+export function plan_columns(
+  document: Jsonb,
+  wanted: WantedPrivileges,
+  groups: AclGroups,
+  differences: Differences,
+  exact: Oids,
+): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH want AS MATERIALIZED (
+          SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
+                 bool_or(w.revoked) AS revoked
+          FROM (
+            SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
+            FROM unnest(${wanted}) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
+            UNION ALL
+            -- Of a table with excepted columns the others.
+            SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
+            FROM rolecall_internal.excepted_objects(${wanted}) AS x
+            JOIN unnest(${wanted}) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
+            JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
+            JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
+              AND w.privilege = ANY (${ofColumns})
+          ) AS w
+          GROUP BY 1, 2, 3, 4, 5
+        ),
+        suspect AS (
+          SELECT w.table_oid, w.attnum FROM want AS w
+          UNION
+          SELECT d.objid, d.objsubid::smallint
+          FROM unnest(${exact}) AS e(role_oid)
+          JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = e.role_oid
+          JOIN pg_database AS b ON b.oid = d.dbid AND b.datname = current_database()
+          WHERE d.classid = 'pg_class'::regclass AND d.objsubid <> 0 AND d.deptype = 'a'
+        ),
+        have AS MATERIALIZED (
+          SELECT s.table_oid, s.attnum, x.grantee, x.grantor, x.privilege_type AS privilege, x.is_grantable
+          FROM suspect AS s
+          JOIN pg_attribute AS a ON a.attrelid = s.table_oid AND a.attnum = s.attnum
+          JOIN pg_class AS c ON c.oid = s.table_oid
+          CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+          WHERE x.grantee <> c.relowner
+            AND NOT EXISTS (
+              SELECT FROM unnest(${differences}) AS d
+              JOIN ${numbered(groups)}
+                ON g.number = d.number AND g.kind = 'table' AND g.special = s.table_oid
+              WHERE d.action = 'revoke' AND d.privilege = x.privilege_type
+                AND d.role = coalesce(pg_get_userbyid(nullif(x.grantee, 0)), 'public')
+            )
+        ),
+        difference AS (
+          SELECT w.role, w.table_oid, w.attnum, w.privilege, w.grantable, 'grant' AS action, NULL::oid AS grantor
+          FROM want AS w
+          WHERE NOT w.revoked AND NOT EXISTS (
+            SELECT FROM have AS h
+            WHERE h.table_oid = w.table_oid AND h.attnum = w.attnum AND h.grantee = w.role_oid
+              AND h.privilege = w.privilege AND (h.is_grantable OR NOT w.grantable)
+          ) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = w.table_oid AND c.relowner = w.role_oid)
+          UNION ALL
+          SELECT pg_get_userbyid(nullif(h.grantee, 0)), h.table_oid, h.attnum, h.privilege, false,
+                 CASE WHEN w.revoked IS FALSE THEN 'option' ELSE 'revoke' END, h.grantor
+          FROM have AS h
+          LEFT JOIN want AS w ON w.table_oid = h.table_oid AND w.attnum = h.attnum AND w.role_oid = h.grantee
+            AND w.privilege = h.privilege
+          WHERE coalesce(w.revoked, false)
+            OR h.grantee = ANY (${exact}) AND (w.revoked IS NULL OR h.is_grantable AND NOT w.grantable)
+        )
+        SELECT * FROM rolecall_internal.plan_column_changes(${document}, (
+          SELECT jsonb_agg(to_jsonb(d) || jsonb_build_object(
+            'table_oid', d.table_oid::bigint, 'grantor', d.grantor::bigint
+          ))
+          FROM difference AS d
+        ));
+    END
+  `;
+}
+
+/**
+ * The statements about privileges on columns, one for each table and role
+ * @volatility stable
+ */
+export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      IF ${differences} IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH said AS MATERIALIZED (
+          SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,
+                 format('%I.%I', n.nspname, c.relname) AS object,
+                 has_column_privilege(c.oid, min(d.attnum)::smallint, d.privilege || ' WITH GRANT OPTION') AS allowed,
+                 format('%s (%s)', d.privilege, string_agg(quote_ident(a.attname), ', ' ORDER BY d.attnum)) AS privilege
+          FROM jsonb_to_recordset(${differences}) AS d(
+            role text, table_oid oid, attnum smallint, privilege text, grantable boolean, action text, grantor oid
+          )
+          JOIN pg_class AS c ON c.oid = d.table_oid
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+          JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
+          GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege
+        ),
+        excess AS (
+          SELECT 1 AS position, coalesce(s.role, 'public') AS role, '' AS kind, s.target, s.object, s.owner, s.grantor,
+                 concat(CASE s.action WHEN 'option' THEN 'GRANT OPTION FOR ' END,
+                        string_agg(s.privilege, ', ' ORDER BY s.privilege)) AS privileges
+          FROM said AS s WHERE s.action <> 'grant'
+          GROUP BY s.role, s.target, s.object, s.owner, s.grantor, s.action
+        ),
+        revoked AS (
+          ${revocations(sql`excess`)}
+        ),
+        change AS (
+          SELECT 1 AS phase, r.operation, r.target, r.statement, r.role,
+                 CASE WHEN r.note IS NOT NULL THEN '42501' END AS code, r.note
+          FROM revoked AS r
+          UNION ALL
+          SELECT 2, 'grant_privilege', s.object,
+                 format('GRANT %s ON %s TO %s%s', string_agg(s.privilege, ', ' ORDER BY s.privilege), s.object,
+                        ${grantee(sql`s.role`)},
+                        CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END),
+                 coalesce(s.role, 'public'),
+                 CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed THEN '42501' END,
+                 CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
+                      WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner)) END
+          FROM said AS s
+          CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, s.role)) AS m(missing)
+          WHERE s.action = 'grant'
+          GROUP BY s.role, s.object, s.grantable, s.owner, s.allowed, m.missing
+        )
+        SELECT c.operation, c.target, c.statement, NULL::text, array_remove(ARRAY[c.role], 'public'), c.code, c.note
+        FROM change AS c ORDER BY c.phase, c.role COLLATE "C", c.statement COLLATE "C";
+    END
+  `;
+}
+
+/**
+ * Privileges on configuration parameters that roles are missing, or that are to be revoked
+ * @volatility stable
+ */
+export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      IF NOT EXISTS (SELECT FROM unnest(${wanted}) AS w WHERE w.kind = 'parameter') THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
+               format(CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
+                           ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
+                      string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
+                      ${grantee(sql`w.role`)},
+                      CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
+               NULL::text, array_remove(ARRAY[w.role], NULL),
+               CASE WHEN NOT c.rolsuper THEN '42501' END,
+               CASE WHEN NOT c.rolsuper THEN 'a superuser may do this' END
+        FROM unnest(${wanted}) AS w
+        JOIN pg_roles AS c ON c.rolname = current_user
+        CROSS JOIN LATERAL (
+          SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+          FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
+        ) AS i(name)
+        WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
+          SELECT FROM ${parameterPrivileges(sql`x`)}
+          WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
+            AND (w.revoked OR x.is_grantable OR NOT w.grantable)
+        )
+        GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper
+        ORDER BY w.role, w.object;
+    END
+  `;
+}

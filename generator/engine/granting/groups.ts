@@ -1,0 +1,140 @@
+/**
+ * Objects in groups that have the same privileges, and what differs between those and what is wanted.
+ *
+ * Few ACLs are shared by many objects: each is taken apart once. An object that is meant by itself is a group of its own.
+ */
+import { columnPrivileges, everyObject, kindRows } from '../../model/kinds.ts';
+import type {
+  AclGroups,
+  Differences,
+  Oid,
+  Oids,
+  Returns,
+  Table,
+  Text,
+  Texts,
+  WantedPrivileges,
+} from '../../model/types.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
+
+/** The groups, g, with their numbers. */
+export const numbered = (groups: Sql) =>
+  sql`unnest(${groups}) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)`;
+
+/** Of a column too. */
+export const ofColumns = text(`{${Object.keys(columnPrivileges).join()}}`);
+
+/**
+ * The objects that have an ACL, those of the schemas, and the special ones, in groups
+ * @volatility stable
+ */
+export function acl_groups(schemas: Oids, special_kinds: Texts, specials: Oids): Returns<AclGroups> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        SELECT ROW(o.kind, o.schema, o.owner, o.acl, s.oid, count(*))::rolecall_internal.acl_group
+        FROM (
+          ${everyObject}
+        ) AS o
+        LEFT JOIN (
+          SELECT DISTINCT u.kind, u.oid FROM unnest(${special_kinds}, ${specials}) AS u(kind, oid)
+        ) AS s ON s.kind = o.kind AND s.oid = o.oid
+        WHERE o.acl IS NOT NULL OR o.schema = ANY (${schemas}) OR s.oid IS NOT NULL
+        GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
+      );
+    END
+  `;
+}
+
+/**
+ * The objects of the groups with these numbers
+ * @volatility stable
+ */
+export function objects_of(groups: AclGroups, numbers: Oids): Table<{ number: Oid; object_oid: Oid; name: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT g.number::integer::oid, o.oid, o.name::text
+        FROM ${numbered(groups)}
+        JOIN (
+          ${everyObject}
+        ) AS o ON o.kind = g.kind AND o.schema = g.schema AND o.owner = g.owner
+          AND coalesce(o.acl, '{}') = coalesce(g.acl, '{}') AND (o.acl IS NULL) = (g.acl IS NULL)
+        WHERE g.number = ANY (${numbers}::bigint[])
+          AND (g.special = o.oid OR g.special IS NULL AND NOT EXISTS (
+            SELECT FROM unnest(${groups}) AS p WHERE p.kind = g.kind AND p.special = o.oid
+          ));
+    END
+  `;
+}
+
+/**
+ * What differs between the privileges that are wanted and those that the groups have
+ *
+ * What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and not on what
+ * belongs to the cluster.
+ * @volatility stable
+ */
+export function privilege_differences(wanted: WantedPrivileges, groups: AclGroups, exact: Oids): Returns<Differences> {
+  return sql`
+    DECLARE
+      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    BEGIN
+      RETURN ARRAY(
+        WITH g AS MATERIALIZED (
+          SELECT g.*, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
+                 k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here AS elsewhere
+          FROM ${numbered(groups)}
+          JOIN ${kindRows} USING (kind)
+        ),
+        excepted AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.excepted_objects(${wanted})
+        ),
+        want AS MATERIALIZED (
+          SELECT w.number, w.role, w.role_oid, w.privilege, bool_or(w.grantable) AS grantable, bool_or(w.revoked) AS revoked
+          FROM (
+            SELECT g.number, w.* FROM unnest(${wanted}) AS w
+            JOIN g ON g.kind = w.kind AND g.special = w.oid
+            WHERE w.means = 'one'
+            UNION ALL
+            SELECT g.number, w.* FROM unnest(${wanted}) AS w
+            JOIN g ON g.kind = w.kind AND g.schema = w.oid
+            WHERE w.means = 'all' AND NOT EXISTS (
+              SELECT FROM excepted AS x
+              WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = g.special
+                AND (x.columns IS NULL OR w.privilege = ANY (${ofColumns}))
+            )
+          ) AS w
+          GROUP BY w.number, w.role, w.role_oid, w.privilege
+        ),
+        have AS MATERIALIZED (
+          SELECT g.number, g.elsewhere, x.grantee, x.grantor, x.privilege_type AS privilege, x.is_grantable,
+                 x.grantee = g.owner AS owns
+          FROM g
+          CROSS JOIN LATERAL aclexplode(g.entries) AS x
+          WHERE x.grantee = ANY (${exact}) OR x.grantee IN (SELECT w.role_oid FROM want AS w)
+        )
+        SELECT ROW(
+                 d.number, coalesce(d.role, 'public'), d.privilege, d.action, d.grantable, d.grantor
+               )::rolecall_internal.difference
+        FROM (
+          SELECT w.number, w.role, w.privilege, 'grant' AS action, w.grantable, NULL::oid AS grantor
+          FROM want AS w
+          WHERE NOT w.revoked AND NOT EXISTS (
+            SELECT FROM have AS h
+            WHERE h.number = w.number AND h.grantee = w.role_oid AND h.privilege = w.privilege
+              AND (h.is_grantable OR NOT w.grantable OR h.owns)
+          )
+          UNION ALL
+          SELECT h.number, pg_get_userbyid(nullif(h.grantee, 0))::text, h.privilege,
+                 CASE WHEN w.revoked IS FALSE THEN 'option' ELSE 'revoke' END, false, h.grantor
+          FROM have AS h
+          LEFT JOIN want AS w ON w.number = h.number AND w.role_oid = h.grantee AND w.privilege = h.privilege
+          WHERE coalesce(w.revoked, false)
+            OR h.grantee = ANY (${exact}) AND NOT h.owns AND NOT h.elsewhere
+               AND (w.revoked IS NULL OR h.is_grantable AND NOT w.grantable)
+        ) AS d
+      );
+    END
+  `;
+}

@@ -1,0 +1,252 @@
+/**
+ * What differs about privileges on objects of every kind.
+ */
+import { kindRows } from '../../model/kinds.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type {
+  AclGroups,
+  Bool,
+  ChangeRow,
+  Differences,
+  Jsonb,
+  Oids,
+  Returns,
+  SetOf,
+  Text,
+  WantedPrivileges,
+} from '../../model/types.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
+import { batch, revocations } from '../catalogs/grantable.ts';
+import { numbered } from './groups.ts';
+
+/** A role as GRANT takes it. */
+export const grantee = (role: Sql): Sql => sql`coalesce(quote_ident(nullif(${role}, 'public')), 'PUBLIC')`;
+
+/**
+ * Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they have
+ * beyond it
+ * @volatility stable
+ */
+export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_wanted rolecall_internal.wanted_privilege[] :=
+        rolecall_internal.wanted_privileges(${document} -> 'privileges');
+      v_exact oid[] := ARRAY(
+        SELECT to_regrole(quote_ident(d.role))::oid
+        FROM jsonb_to_recordset(${document} -> 'declared') AS d(role text, exact boolean)
+        WHERE d.exact AND to_regrole(quote_ident(d.role)) IS NOT NULL
+      );
+      v_schemas oid[] := ARRAY(
+        SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means = 'all' AND w.oid IS NOT NULL
+      );
+      v_special record;
+      v_groups rolecall_internal.acl_group[];
+      v_differences rolecall_internal.difference[];
+    BEGIN
+      SELECT array_agg(s.kind) AS kinds, array_agg(s.oid) AS oids INTO v_special
+      FROM (
+        SELECT CASE w.kind WHEN 'column' THEN 'table' ELSE w.kind END, w.oid FROM unnest(v_wanted) AS w
+        WHERE w.means = 'one' AND w.oid IS NOT NULL
+        UNION ALL SELECT x.kind, x.object_oid FROM rolecall_internal.excepted_objects(v_wanted) AS x
+        UNION ALL SELECT 'database', d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      ) AS s(kind, oid);
+      v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
+      v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
+      IF cardinality(v_differences) > 0 THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_privilege_excess(v_groups, v_differences);
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_grants(
+          ${document}, v_groups, v_differences, v_schemas
+        );
+      END IF;
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(${document}, v_wanted);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
+        ${document}, v_wanted, v_groups, v_differences, v_exact
+      );
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_future(${document}, v_wanted, v_exact);
+    END
+  `;
+}
+
+/**
+ * Privileges that roles must not have, or not pass on
+ * @volatility stable
+ */
+export function plan_privilege_excess(groups: AclGroups, differences: Differences): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH found AS MATERIALIZED (
+          SELECT d.number, d.role, d.grantor, d.action,
+                 concat(CASE d.action WHEN 'option' THEN 'GRANT OPTION FOR ' END,
+                        string_agg(d.privilege, ', ' ORDER BY d.privilege)) AS privileges
+          FROM unnest(${differences}) AS d
+          WHERE d.action <> 'grant'
+          GROUP BY d.number, d.role, d.grantor, d.action
+        ),
+        excess AS (
+          SELECT 1 AS position, f.role, k.keyword || ' ' AS kind, coalesce(n.nspname::text, o.name) AS target,
+                 o.name AS object, g.owner, f.grantor, f.privileges
+          FROM found AS f
+          JOIN rolecall_internal.objects_of(
+            ${groups}, ARRAY(SELECT DISTINCT f.number::integer::oid FROM found AS f)
+          ) AS o ON o.number::bigint = f.number
+          JOIN ${numbered(groups)}
+            ON g.number = f.number
+          JOIN ${kindRows} USING (kind)
+          LEFT JOIN pg_namespace AS n ON n.oid = g.schema
+        ),
+        revoked AS (
+          ${revocations(sql`excess`)}
+        )
+        SELECT r.operation, r.target, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+        FROM revoked AS r
+        ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
+    END
+  `;
+}
+
+/**
+ * Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by name
+ * @volatility stable
+ */
+export function plan_grants(
+  document: Jsonb,
+  groups: AclGroups,
+  differences: Differences,
+  schemas: Oids,
+): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH g AS MATERIALIZED (
+          SELECT g.*, k.keyword, k.all_of, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
+                 pg_has_role(g.owner, 'USAGE') AS owned,
+                 sum(g.size) OVER (PARTITION BY g.kind, g.schema) AS total
+          FROM ${numbered(groups)}
+          JOIN ${kindRows} USING (kind)
+        ),
+        missing AS (
+          SELECT g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed,
+                 string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
+          FROM unnest(${differences}) AS d
+          JOIN g USING (number)
+          CROSS JOIN LATERAL (
+            SELECT g.owned OR EXISTS (
+              SELECT FROM aclexplode(g.entries) AS x
+              WHERE x.privilege_type = d.privilege AND x.is_grantable
+                AND CASE WHEN x.grantee <> 0 THEN pg_has_role(x.grantee, 'USAGE') END
+            )
+          ) AS a(allowed)
+          WHERE d.action = 'grant'
+          GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed
+        ),
+        manner AS MATERIALIZED (
+          SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.schema = ANY (${schemas}) AND m.total > 1
+                   AND m.total = sum(m.size) OVER (
+                     PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges
+                   ) AS whole
+          FROM missing AS m
+        ),
+        named AS (
+          SELECT m.*, o.name, (row_number() OVER (
+                   PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner ORDER BY o.name COLLATE "C"
+                 ) - 1) / ${batch} AS part
+          FROM manner AS m
+          JOIN rolecall_internal.objects_of(
+            ${groups}, ARRAY(SELECT DISTINCT m.number::integer::oid FROM manner AS m WHERE NOT m.whole)
+          ) AS o ON o.number::bigint = m.number
+          WHERE NOT m.whole
+        ),
+        found AS (
+          SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner,
+                 string_agg(n.nspname, ', ' ORDER BY n.nspname) AS target,
+                 format('ALL %s IN SCHEMA %s', w.all_of,
+                        string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname)) AS objects
+          FROM (SELECT DISTINCT role, allowed, privileges, grantable, all_of, schema FROM manner WHERE whole) AS w
+          JOIN pg_namespace AS n ON n.oid = w.schema
+          GROUP BY w.role, w.allowed, w.privileges, w.grantable, w.all_of
+          UNION ALL
+          SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, min(n.name),
+                 n.keyword || ' ' || string_agg(n.name, ', ' ORDER BY n.name COLLATE "C")
+          FROM named AS n
+          GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.keyword, n.part
+        )
+        SELECT 'grant_privilege', f.target,
+               format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
+                      ${grantee(sql`f.role`)},
+                      CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END),
+               NULL::text, array_remove(ARRAY[f.role], 'public'),
+               CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed THEN '42501' END,
+               CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
+                    WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner)) END
+        FROM found AS f
+        CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, f.role)) AS r(missing)
+        ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
+    END
+  `;
+}
+
+/**
+ * Whether a role neither exists nor is part of a document
+ * @volatility stable
+ */
+export function is_nobody(document: Jsonb, role: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN coalesce(${role}, 'public') <> 'public' AND to_regrole(quote_ident(${role})) IS NULL
+        AND NOT coalesce(
+          ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', ${role})), false
+        );
+    END
+  `;
+}
+
+/**
+ * What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a schema there
+ * is nothing to grant on yet, and all else is skipped
+ * @volatility stable
+ */
+export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'grant_privilege', w.object,
+               format('GRANT %s ON %s %s TO %s%s', string_agg(DISTINCT w.privilege
+                        || coalesce(' (' || quote_ident(w.column_name) || ')', ''), ', '),
+                      CASE w.means WHEN 'one' THEN coalesce(k.keyword, 'TABLE')
+                                   ELSE format('ALL %s IN SCHEMA', k.all_of) END,
+                      CASE WHEN w.means <> 'one' OR w.kind = 'schema' THEN quote_ident(w.object) ELSE w.object END,
+                      ${grantee(sql`w.role`)},
+                      CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
+               NULL::text, array_remove(ARRAY[w.role], NULL),
+               CASE WHEN NOT m.made THEN
+                 CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN ${text(sqlstates.invalid_schema_name)}
+                      WHEN w.kind = 'column' AND w.oid IS NOT NULL THEN ${text(sqlstates.undefined_column)}
+                      WHEN w.kind IN ('table', 'sequence', 'column') THEN ${text(sqlstates.undefined_table)}
+                      WHEN w.kind = 'function' THEN ${text(sqlstates.undefined_function)}
+                      WHEN w.kind = 'database' THEN ${text(sqlstates.undefined_database)}
+                      ELSE ${text(sqlstates.undefined_object)} END END,
+               CASE WHEN NOT m.made THEN 'it does not exist' END
+        FROM unnest(${wanted}) AS w
+        LEFT JOIN ${kindRows} USING (kind)
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object
+                      WHEN w.kind IN ('table', 'sequence', 'column') THEN (parse_ident(w.object))[1]
+                      ELSE split_part(w.object, '.', 1) END
+        ) AS s(name)
+        CROSS JOIN LATERAL (
+          SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
+            ${document} -> 'schemas' @> jsonb_build_array(jsonb_build_object('name', s.name)), false
+          )
+        ) AS m(made)
+        WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
+          AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
+          AND (NOT m.made OR w.kind = 'schema')
+        GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, m.made
+        ORDER BY 2, 3;
+    END
+  `;
+}

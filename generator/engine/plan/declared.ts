@@ -1,0 +1,116 @@
+/**
+ * What a policy says of roles and schemas beyond what calls ask for: comments, owners, and that there is nothing else.
+ */
+import type { ChangeRow, Changes, Jsonb, Returns, SetOf } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * Comments that differ
+ * @volatility stable
+ * @probes
+ */
+export function plan_comments(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'set_comment', c.role, format('COMMENT ON ROLE %I IS %L', c.role, c.comment), NULL::text,
+               ARRAY[c.role], NULL::text, NULL::text
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, comment text))
+             WITH ORDINALITY AS c(role, comment, position)
+        WHERE NOT EXISTS (
+          SELECT FROM pg_shdescription AS d
+          WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
+            AND d.description = c.comment
+        )
+        ORDER BY c.position;
+    END
+  `;
+}
+
+/**
+ * Schemas that are missing, and owners that differ
+ * @volatility stable
+ */
+export function plan_owned_schemas(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT CASE WHEN n.oid IS NULL THEN 'create_schema' ELSE 'set_owner' END, s.name,
+               CASE WHEN n.oid IS NULL
+                      THEN concat(format('CREATE SCHEMA %I', s.name), ' AUTHORIZATION ' || quote_ident(s.owner))
+                    ELSE format('ALTER SCHEMA %I OWNER TO %I', s.name, s.owner) END,
+               NULL::text, array_remove(ARRAY[s.owner], NULL), NULL::text, NULL::text
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (name text, owner text, state text))
+             WITH ORDINALITY AS s(name, owner, state, position)
+        LEFT JOIN pg_namespace AS n ON n.nspname = s.name
+        WHERE s.state IS NULL AND (n.oid IS NULL OR n.nspowner <> to_regrole(quote_ident(s.owner))::oid
+                                   OR s.owner IS NOT NULL AND to_regrole(quote_ident(s.owner)) IS NULL)
+        ORDER BY s.position;
+    END
+  `;
+}
+
+/**
+ * Memberships and settings that roles of a policy have beyond it, and privileges where it has none
+ * @volatility stable
+ */
+export function plan_declared(document: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_excess jsonb := (
+        SELECT jsonb_agg(jsonb_build_object(
+                 'member', d.role, 'role', pg_get_userbyid(e.roleid), 'state', 'absent'
+               ) ORDER BY d.position, e.roleid)
+        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'declared') AS (role text, exact boolean))
+             WITH ORDINALITY AS d(role, exact, position)
+        JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(d.role))::oid
+        LEFT JOIN jsonb_to_recordset(${document} -> 'memberships') AS m(member text, role text, state text)
+          ON m.member = d.role AND m.role = pg_get_userbyid(e.roleid)
+        WHERE d.exact AND m.member IS NULL
+      );
+    BEGIN
+      RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
+                  ELSE rolecall_internal.plan_revokes(v_excess) END
+        || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(${document}) AS p)
+        -- A document without privileges says that there are none.
+        || ARRAY(
+          SELECT p FROM rolecall_internal.plan_privileges(${document}) AS p
+          WHERE NOT ${document} ? 'privileges'
+        );
+    END
+  `;
+}
+
+/**
+ * Settings that roles of a policy have beyond it, here or in all databases
+ *
+ * The timeout of a client role is one that its members have too.
+ * @volatility stable
+ */
+export function plan_other_settings(document: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'set_config', d.role,
+               format('ALTER ROLE %I%s RESET %I', d.role, ' IN DATABASE ' || quote_ident(b.datname), n.name),
+               NULL::text, ARRAY[d.role], NULL::text, NULL::text
+        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'declared') AS (role text, exact boolean))
+             WITH ORDINALITY AS d(role, exact, position)
+        JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(d.role))::oid
+        LEFT JOIN pg_database AS b ON b.oid = s.setdatabase
+        CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+        CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
+        LEFT JOIN jsonb_to_recordset(${document} -> 'settings')
+          AS w(role text, name text, here boolean, state text)
+          ON w.role = d.role AND w.name = n.name AND w.state IS NULL
+            AND coalesce(w.here, false) = (b.datname IS NOT NULL)
+        WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
+          AND NOT (n.name = 'statement_timeout' AND EXISTS (
+            SELECT FROM pg_auth_members AS m
+            JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
+            WHERE m.member = s.setrole AND e.entry = ANY (g.setconfig)
+          ))
+        ORDER BY d.position, b.datname NULLS FIRST, n.name;
+    END
+  `;
+}

@@ -1,0 +1,107 @@
+/**
+ * Making a policy hold.
+ */
+import { accepted } from '../../model/record.ts';
+import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { owned } from '../catalogs/grantable.ts';
+import { object } from './shape.ts';
+
+/**
+ * Makes a policy hold, and returns the steps
+ */
+export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_run: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_state jsonb;
+      v_reports jsonb := rolecall_internal.policy_reports(${policy});
+      v_rotate_after interval;
+    BEGIN
+      PERFORM rolecall_internal.refuse_policy(${policy});
+      v_state := coalesce(
+        rolecall_internal.policy_state(${policy}, ${mode}, ${passwords}), '{}'
+      );
+      IF ${mode} = 'authoritative' THEN
+        v_state := rolecall_internal.joined(v_state, rolecall_internal.no_longer_named(${policy}));
+      END IF;
+      IF ${mode} <> 'additive' THEN
+        v_state := coalesce(
+          rolecall_internal.joined(v_state, rolecall_internal.forgotten_resources(v_state)), '{}'
+        );
+      END IF;
+      IF v_reports IS NULL THEN
+        RETURN rolecall_internal.run(v_state, ${dry_run});
+      END IF;
+      PERFORM rolecall_internal.check_read_access(v_reports);
+      v_rotate_after := (
+        SELECT min((r.definition ->> 'rotate_after')::interval)
+        FROM jsonb_each(${object(sql`${policy} -> 'reporting'`)}) AS r(name, definition)
+      );
+      RETURN rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, ${dry_run});
+    END
+  `;
+}
+
+/**
+ * The definitions of the reporting roles of a policy; null where it has none
+ * @volatility stable
+ */
+export function policy_reports(policy: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_agg(jsonb_build_object(
+                 'role', r.name, 'schemas', r.definition -> 'schemas',
+                 'withheld', coalesce(r.definition -> 'withheld', '[]'),
+                 'owners', r.definition -> 'owners', 'search_path', r.definition -> 'search_path',
+                 'caller', CASE WHEN r.definition ->> 'owners' IS NULL THEN current_user END
+               ) ORDER BY r.name COLLATE "C")
+        FROM jsonb_each(${object(sql`${policy} -> 'reporting'`)}) AS r(name, definition)
+      );
+    END
+  `;
+}
+
+/**
+ * The roles that an earlier policy of this database created and this one does not name, as absent
+ *
+ * What such a role owns is nobody's to drop: it is in the way. Its privileges end with it.
+ * @volatility stable
+ */
+export function no_longer_named(policy: Jsonb): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_names text[] := ARRAY(
+        SELECT (p.key ->> 0) COLLATE "C"
+        FROM ${accepted(sql`r.section = 'declared'`)} AS p
+        WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+          AND NOT EXISTS (
+            SELECT FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.name = p.key ->> 0
+          )
+          AND coalesce(${policy} -> 'reporting' ? (p.key ->> 0), false) IS FALSE
+        ORDER BY 1
+      );
+      v_name text;
+    BEGIN
+      FOREACH v_name IN ARRAY v_names LOOP
+        IF v_name IN (current_user, session_user) THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('the policy would remove role "%s", which makes this call', v_name),
+            HINT = 'Name the role in the policy, or have another role make the call.';
+        END IF;
+      END LOOP;
+      RETURN jsonb_build_object('roles', coalesce((
+        SELECT jsonb_agg(jsonb_build_object(
+                 'name', n.name, 'state', 'absent', 'protected', true,
+                 'drop_owned', NOT EXISTS (
+                   SELECT FROM pg_shdepend AS d
+                   WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(n.name))::oid
+                     AND ${owned(sql`d`)}
+                 )
+               ) ORDER BY n.position)
+        FROM unnest(v_names) WITH ORDINALITY AS n(name, position)
+      ), '[]'));
+    END
+  `;
+}

@@ -1,0 +1,329 @@
+/**
+ * What is wrong with a policy: all of it at once, each with the place in the document.
+ */
+import { parameter, privilegesOfKinds } from '../../model/kinds.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Jsonb, Nothing, Table, Text } from '../../model/types.ts';
+import { sql, text } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
+import { isName, isProtected } from '../document/names.ts';
+import { targetData } from './entries.ts';
+import { list, object, plainPath, step } from './shape.ts';
+
+const invalid = text(sqlstates.invalid_parameter_value);
+const unsupported = text(sqlstates.feature_not_supported);
+
+/**
+ * Everything that is wrong with a policy, in the order of the paths
+ * @volatility stable
+ */
+export function policy_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT DISTINCT ${plainPath(sql`p.path`)}, p.code, p.problem, p.hint
+        FROM (
+          SELECT * FROM rolecall_internal.shape_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.name_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.role_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.membership_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.target_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.privilege_problems(${policy})
+        ) AS p
+        ORDER BY 1, 3;
+    END
+  `;
+}
+
+/**
+ * Names that no role can have
+ * @volatility stable
+ */
+export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH named AS (
+          SELECT r.path, r.name, false AS predefined FROM rolecall_internal.policy_roles(${policy}) AS r
+          UNION ALL
+          SELECT r.path || '.reassign_to', r.definition ->> 'reassign_to', false
+          FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.definition ? 'reassign_to'
+          UNION ALL
+          SELECT '$.reporting' || ${step(sql`k.name`)}, k.name, false
+          FROM jsonb_object_keys(${object(sql`${policy} -> 'reporting'`)}) AS k(name)
+          UNION ALL
+          SELECT '$.base_roles' || ${step(sql`b.key`)}, b.name, false
+          FROM jsonb_each_text(${object(sql`${policy} -> 'base_roles'`)}) AS b(key, name)
+          UNION ALL
+          SELECT '$.schemas' || ${step(sql`s.name`)} || '.owner', s.definition ->> 'owner', true
+          FROM jsonb_each(${object(sql`${policy} -> 'schemas'`)}) AS s(name, definition)
+          WHERE ${object(sql`s.definition`)} ? 'owner'
+          UNION ALL
+          SELECT m.path, m.role, true FROM rolecall_internal.policy_memberships(${policy}) AS m
+          UNION ALL
+          SELECT t.path || '.to', r.name, false
+          FROM rolecall_internal.policy_targets(${policy}) AS t
+          CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
+          WHERE r.name <> 'public'
+          UNION ALL
+          SELECT t.path || '.on.owners', o.name, true
+          FROM rolecall_internal.policy_targets(${policy}) AS t
+          CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`t.entry -> 'on' -> 'owners'`)}) AS o(name)
+        )
+        SELECT n.path, ${text(sqlstates.invalid_name)},
+               format('role name must be 1 to 63 bytes long, not %s', octet_length(n.name)), NULL
+        FROM named AS n WHERE octet_length(n.name) NOT BETWEEN 1 AND 63
+        UNION ALL
+        SELECT n.path, ${text(sqlstates.reserved_name)}, format('role name "%s" is reserved', n.name), NULL
+        FROM named AS n
+        WHERE n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+          OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL);
+    END
+  `;
+}
+
+/**
+ * Roles that are said twice, or that no call may change, and what does not go together about one
+ * @volatility stable
+ */
+export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH about AS (
+          SELECT r.path, r.name, r.definition, r.described, 'roles' AS place
+          FROM rolecall_internal.policy_roles(${policy}) AS r
+          UNION ALL
+          SELECT '$.reporting' || ${step(sql`k.name`)}, k.name, '{}', true, 'reporting'
+          FROM jsonb_object_keys(${object(sql`${policy} -> 'reporting'`)}) AS k(name)
+          UNION ALL
+          SELECT '$.base_roles' || ${step(sql`b.key`)}, b.name, '{}', false, 'base'
+          FROM jsonb_each_text(${object(sql`${policy} -> 'base_roles'`)}) AS b(key, name)
+          WHERE b.key <> 'default'
+        )
+        SELECT a.path, ${invalid}, format('role "%s" is named twice', a.name), NULL::text
+        FROM about AS a JOIN about AS o ON o.name = a.name AND o.path <> a.path
+        WHERE a.place = 'reporting' OR a.place = 'base' AND o.place = 'base'
+        UNION ALL
+        SELECT a.path, ${invalid},
+               format(CASE WHEN a.name IN (current_user, session_user) THEN 'role "%s" is the role that makes this call'
+                           ELSE 'role "%s" is a superuser' END, a.name),
+               'no call changes an administrator'
+        FROM about AS a
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(a.name))::oid OFFSET 0) AS o(role_oid)
+        WHERE ${isProtected(sql`a.name`, sql`o.role_oid`)}
+        UNION ALL
+        SELECT a.path || ${step(sql`k.key`)}, ${invalid},
+               format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
+                           ELSE '"%s" needs "state": "absent"' END, k.key), NULL
+        FROM about AS a
+        CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
+        WHERE k.key <> 'state'
+          AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
+        UNION ALL
+        SELECT p.path, ${invalid}, format('role "%s" is to be absent', p.name), NULL
+        FROM rolecall_internal.policy_profiles(${policy}) AS p
+        WHERE ${policy} -> 'roles' -> p.name ? 'state'
+        UNION ALL
+        SELECT p.path, ${invalid}, format('there is no profile "%s"', p.profile), NULL
+        FROM rolecall_internal.policy_profiles(${policy}) AS p
+        WHERE coalesce(${policy} -> 'profiles' ? p.profile, false) IS FALSE
+        UNION ALL
+        SELECT a.path || '.valid_until', ${invalid}, 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
+        FROM about AS a
+        WHERE a.definition ->> 'valid_until'
+          !~ (${text(timePattern.slice(0, 90))}
+             || ${text(timePattern.slice(90))})
+        UNION ALL
+        SELECT a.path || '.password', ${invalid}, 'a password in a policy must be a SCRAM-SHA-256 verifier',
+               'plain passwords are for the argument passwords'
+        FROM about AS a
+        WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
+        UNION ALL
+        SELECT a.path || '.connection_limit', ${invalid}, 'must be -1 or more', NULL
+        FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
+          AND (a.definition ->> 'connection_limit')::numeric < -1;
+    END
+  `;
+}
+
+/** ISO 8601, as far as it says a moment: else the zone would be that of the session. */
+const timePattern =
+  '^(infinity|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?))$';
+
+/**
+ * Memberships that the server does not have, or that lead back to where they begin
+ * @volatility stable
+ */
+export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH RECURSIVE edge AS MATERIALIZED (
+          SELECT m.* FROM rolecall_internal.policy_memberships(${policy}) AS m WHERE m.role IS NOT NULL
+        ),
+        -- Only those of a member that somebody is a member of can be part of a circle.
+        inner_edge AS MATERIALIZED (
+          SELECT e.* FROM edge AS e
+          WHERE e.member IN (SELECT o.role FROM edge AS o) AND e.role IN (SELECT o.member FROM edge AS o)
+        ),
+        reached AS (
+          SELECT e.path, e.member AS start, e.role FROM inner_edge AS e
+          UNION
+          SELECT r.path, r.start, e.role FROM reached AS r JOIN inner_edge AS e ON e.member = r.role
+        )
+        SELECT r.path, ${invalid}, format('role "%s" would be a member of itself', r.start), NULL::text
+        FROM reached AS r WHERE r.role = r.start
+        UNION ALL
+        SELECT e.path, ${invalid}, format('role "%s" would be a member of itself', e.member), NULL
+        FROM edge AS e WHERE e.role = e.member
+        UNION ALL
+        SELECT e.path, ${invalid}, format('role "%s" is named twice', e.role), NULL
+        FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
+        UNION ALL
+        SELECT e.path, ${invalid}, format('role "%s" is to be absent', e.role), NULL
+        FROM edge AS e WHERE ${policy} -> 'roles' -> e.role ? 'state'
+        UNION ALL
+        SELECT e.path, ${unsupported}, 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
+        FROM edge AS e
+        WHERE e.options ?| '{inherit,set}' AND ${serverVersion} < 16;
+    END
+  `;
+}
+
+/**
+ * Entries about privileges that do not say what they are about
+ * @volatility stable
+ */
+export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    DECLARE
+      v_targets jsonb := ${targetData};
+    BEGIN
+      RETURN QUERY
+        WITH entry AS MATERIALIZED (
+          SELECT format('$.privileges[%s]', e.position - 1) AS path, e.entry,
+                 coalesce(${object(sql`e.entry -> 'on'`)}, '{}') AS target,
+                 ARRAY(
+                   SELECT k.key FROM jsonb_object_keys(${object(sql`e.entry -> 'on'`)}) AS k(key)
+                   WHERE v_targets ? k.key ORDER BY 1
+                 ) AS keys
+          FROM jsonb_array_elements(${list(sql`${policy} -> 'privileges'`)}) WITH ORDINALITY AS e(entry, position)
+        ),
+        name AS (
+          SELECT e.path, e.keys[1] AS key, n.name
+          FROM entry AS e
+          CROSS JOIN LATERAL jsonb_array_elements_text(
+            ${list(sql`
+              e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END
+            `)}
+          ) AS n(name)
+          WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
+          UNION ALL
+          SELECT e.path, 'except', n.name
+          FROM entry AS e
+          CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`e.target -> 'except'`)}) AS n(name)
+        )
+        SELECT e.path || '.on', ${invalid}, CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
+                 ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
+        FROM entry AS e WHERE jsonb_typeof(e.entry -> 'on') = 'object' AND cardinality(e.keys) <> 1
+        UNION ALL
+        SELECT e.path || '.on', ${invalid}, '"columns" and "of" belong together', NULL
+        FROM entry AS e WHERE e.target ? 'of' <> (e.target ? 'columns')
+        UNION ALL
+        SELECT e.path || '.on.except', ${invalid}, '"except" goes with what is in a schema, such as tables_in', NULL
+        FROM entry AS e WHERE e.target ? 'except' AND v_targets -> e.keys[1] ->> 'means' IS DISTINCT FROM 'all'
+        UNION ALL
+        SELECT e.path || '.on.owners', ${invalid}, '"owners" goes with objects that are made later', NULL
+        FROM entry AS e WHERE e.target ? 'owners' AND coalesce(v_targets -> e.keys[1] ->> 'means', 'one') = 'one'
+        UNION ALL
+        SELECT e.path || '.on', ${invalid}, '"owners" is missing: of objects in any schema', NULL
+        FROM entry AS e
+        WHERE v_targets -> e.keys[1] ->> 'means' = 'future' AND NOT e.target ? 'owners'
+        UNION ALL
+        SELECT e.path, ${invalid}, 'neither "grant" nor "revoke" has a privilege', NULL
+        FROM entry AS e
+        WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
+        UNION ALL
+        SELECT n.path || '.on.' || n.key, ${text(sqlstates.invalid_name)},
+               format('"%s" is not a name as in SQL, with its schema', n.name), NULL
+        FROM name AS n
+        WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
+                   THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
+                   WHEN NOT ${isName(sql`n.name`)}
+                   THEN true
+                   ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
+    END
+  `;
+}
+
+/**
+ * Privileges that a kind of object does not have, here or anywhere, and those that are granted and revoked
+ * @volatility stable
+ */
+export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    DECLARE
+      v_kinds jsonb := ${privilegesOfKinds};
+    BEGIN
+      RETURN QUERY
+        WITH said AS MATERIALIZED (
+          SELECT p.*, (v_kinds -> p.kind ->> p.privilege)::integer AS since
+          FROM rolecall_internal.policy_privileges(${policy}) AS p
+          WHERE v_kinds ? p.kind
+        )
+        SELECT s.path, ${invalid},
+               format('%s has no privilege %s', replace(s.kind, '_', ' '), s.privilege),
+               'it has ' || (SELECT string_agg(k.name, ', ') FROM jsonb_object_keys(v_kinds -> s.kind) AS k(name))
+        FROM said AS s
+        WHERE s.since IS NULL AND EXISTS (SELECT FROM jsonb_each(v_kinds) AS k(name, has) WHERE k.has ? s.privilege)
+        UNION ALL
+        SELECT s.path, ${unsupported},
+               format('the privilege %s needs PostgreSQL %s or newer', s.privilege, s.since), NULL
+        FROM said AS s WHERE s.since > ${serverVersion}
+        UNION ALL
+        SELECT t.path, ${unsupported},
+               format('privileges on parameters need PostgreSQL %s or newer', ${parameter.since}), NULL
+        FROM rolecall_internal.policy_targets(${policy}) AS t
+        WHERE t.target = 'parameter' AND ${serverVersion} < ${parameter.since}
+        UNION ALL
+        SELECT max(s.path), ${invalid},
+               format('%s on %s is granted and revoked', s.privilege, concat_ws(' ', min(s.kind), s.object, s.column_name)),
+               NULL
+        FROM said AS s
+        GROUP BY s.role, s.kind, s.means, s.object, s.column_name, s.privilege
+        HAVING bool_or(s.revoked) AND NOT bool_and(s.revoked)
+        UNION ALL
+        SELECT s.path, ${invalid}, 'PUBLIC cannot grant a privilege on', NULL
+        FROM said AS s WHERE s.role IS NULL AND s.grantable
+        UNION ALL
+        SELECT s.path, ${invalid}, format('role "%s" is to be absent', s.role), NULL
+        FROM said AS s WHERE ${policy} -> 'roles' -> s.role ? 'state';
+    END
+  `;
+}
+
+/**
+ * Refuses a policy that has problems, with all of them
+ * @volatility stable
+ */
+export function refuse_policy(policy: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_found record;
+    BEGIN
+      SELECT count(*) AS problems, min(p.code) AS code, count(DISTINCT p.code) AS codes,
+             string_agg(format('%s: %s', p.path, p.problem), E'\n') AS detail,
+             string_agg(DISTINCT p.hint, E'\n') AS hint
+        INTO v_found
+        FROM rolecall_internal.policy_problems(${policy}) AS p;
+      IF v_found.problems > 0 THEN
+        RAISE EXCEPTION USING
+          ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = ${unsupported} THEN v_found.code ELSE ${invalid} END,
+          MESSAGE = format('the policy has %s problems', v_found.problems),
+          DETAIL = v_found.detail,
+          HINT = coalesce(v_found.hint, 'rolecall.check_policy() lists them in rows.');
+      END IF;
+    END
+  `;
+}

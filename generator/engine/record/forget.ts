@@ -1,0 +1,41 @@
+/**
+ * Forgetting a role, which is left as it is.
+ */
+import { newest } from '../../model/record.ts';
+import { sectionsOfRole } from '../../model/sections.ts';
+import type { Bool, Returns, Steps, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * Forgets all that is recorded about a role; one step for each record
+ */
+export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_steps rolecall.step[] := ARRAY(
+        SELECT ROW(
+                 'forget', ${role_name},
+                 format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
+                 CASE WHEN ${dry_run} THEN 'planned' ELSE 'applied' END, NULL, NULL
+               )::rolecall.step
+        FROM ${newest(sql`true`)} AS p
+        WHERE p.resource IS NOT NULL AND (
+          p.key ->> 0 = ${role_name} AND p.section IN (
+            ${sectionsOfRole(0)}
+          ) OR p.key ->> 1 = ${role_name} AND p.section IN (${sectionsOfRole(1)})
+        )
+        ORDER BY p.section, p.key
+      );
+    BEGIN
+      IF ${dry_run} IS NOT TRUE AND cardinality(v_steps) > 0 THEN
+        -- What is recorded of a role that is absent is what there is to forget.
+        PERFORM rolecall_internal.remember(
+          jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
+            'name', ${role_name}, 'state', 'absent'
+          ))), v_steps
+        );
+      END IF;
+      RETURN v_steps;
+    END
+  `;
+}

@@ -1,0 +1,57 @@
+import type { Bool, Jsonb, SetOf, StepRow, Text } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
+import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
+
+/**
+ * Makes a policy hold: the whole access control of this database as one document
+ *
+ * What a policy can have in it is on the page [policies](policies.md). The mode says what becomes of what is there and is not
+ * in the policy:
+ *
+ * * `additive`: it stays. The policy only adds.
+ * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes, memberships, settings and
+ *   privileges in this database that it says. What belongs to the whole cluster, such as tablespaces, is only added to.
+ *   All other roles are left alone.
+ * * `authoritative`: as adopt; and roles that an earlier policy of this database created and this one does not name are removed.
+ *
+ * What the policy says is remembered: drift() and converge() cover it, and policy() gives it back.
+ *
+ * @group policies
+ * @param policy the policy
+ * @param mode what becomes of what the policy does not say: `additive`, `adopt` or `authoritative`
+ * @param passwords passwords by role, plain or as verifiers, which are not remembered; an existing role gets its own where the caller can see that it has another; null: none
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
+ * @throws null_value_not_allowed - the policy or the mode is null
+ * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty or an MD5 hash
+ * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
+ * @throws insufficient_privilege - the caller may not create or change the roles or schemas
+ * @throws dependent_objects_still_exist - a role that is to be removed owns something
+ * @example SELECT operation, statement, status FROM rolecall.apply('{"roles": {"app": {"login": true}}, "privileges": [{"to": "app", "on": {"schema": "public"}, "grant": ["USAGE"]}]}');
+ */
+export function apply(
+  policy: Jsonb,
+  mode: Text = 'adopt',
+  passwords: Jsonb | null = null,
+  dry_run: Bool = false,
+): SetOf<StepRow> {
+  return sql`
+    BEGIN
+      IF ${policy} IS NULL THEN
+        ${raiseNull('policy')}
+      ELSIF ${mode} IS NULL THEN
+        ${raiseNull('mode')}
+      ELSIF ${mode} NOT IN ('additive', 'adopt', 'authoritative') THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('mode must be additive, adopt or authoritative, not %L', ${mode});
+      END IF;
+      ${rows(sql`
+        rolecall_internal.apply_policy(
+          ${policy}, ${mode}, ${passwords}, ${dry_run}
+        )
+      `)}
+    END
+  `;
+}

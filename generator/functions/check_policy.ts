@@ -1,0 +1,29 @@
+import type { Jsonb, Table, Text } from '../model/types.ts';
+import { raiseNull } from '../sql/raise.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Lists what is wrong with a policy, all of it at once
+ *
+ * What a policy can have in it is on the page [policies](policies.md). Objects that do not exist are no problem of the policy:
+ * apply() skips them.
+ *
+ * @group policies
+ * @param policy the policy
+ * @returns one row per problem: where it is, as a JSON path, and what is wrong, with its SQLSTATE and what may help; none where apply() takes the policy
+ * @throws null_value_not_allowed - the policy is null
+ * @example SELECT path, problem FROM rolecall.check_policy('{"roles": {"app": {"loggin": true}}}');
+ * @volatility stable
+ */
+export function check_policy(policy: Jsonb): Table<{ path: Text; problem: Text }> {
+  return sql`
+    BEGIN
+      IF ${policy} IS NULL THEN
+        ${raiseNull('policy')}
+      END IF;
+      RETURN QUERY
+        SELECT p.path, format('%s (%s)', concat_ws('; ', p.problem, p.hint), p.code)
+        FROM rolecall_internal.policy_problems(${policy}) AS p;
+    END
+  `;
+}

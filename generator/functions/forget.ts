@@ -1,0 +1,28 @@
+import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+import { rows } from './_shared.ts';
+
+/**
+ * Forgets a role: nothing is remembered about it any more, and it is left as it is
+ *
+ * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
+ * stay.
+ *
+ * @group keeping
+ * @param role_name name of the role; it need not exist
+ * @param dry_run true: return the steps as planned and change nothing
+ * @returns one row for each thing that was remembered; none where there is nothing
+ * @throws null_value_not_allowed - the name is null
+ * @throws invalid_name - the name is empty or longer than 63 bytes
+ * @throws reserved_name - the name belongs to PostgreSQL
+ * @throws insufficient_privilege - the caller may not change what is recorded
+ * @example SELECT operation, target, statement FROM rolecall.forget('alice');
+ */
+export function forget(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
+  return sql`
+    BEGIN
+      PERFORM rolecall_internal.check_role_name(${role_name});
+      ${rows(sql`rolecall_internal.forget_role(${role_name}, ${dry_run})`)}
+    END
+  `;
+}

@@ -1,0 +1,24 @@
+import type { Jsonb, Returns, Texts } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
+ *
+ * apply() of it has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
+ * a list of roles it says also what PUBLIC has beyond, or lacks of, what the server gives it. Where a role has a privilege on all objects of a schema, and
+ * on those that somebody makes there later, that is one entry. Passwords are not in it.
+ *
+ * @group policies
+ * @param roles names of roles; null: all
+ * @returns the policy; keys and lists are in one order, so that two can be compared as text
+ * @throws insufficient_privilege - the caller may not read what is recorded
+ * @example SELECT jsonb_pretty(rolecall.inspect());
+ * @volatility stable
+ */
+export function inspect(roles: Texts | null = null): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN rolecall_internal.policy_of(rolecall_internal.inspected_state(${roles}));
+    END
+  `;
+}

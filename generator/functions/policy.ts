@@ -1,0 +1,22 @@
+import type { Jsonb, Returns } from '../model/types.ts';
+import { sql } from '../sql/template.ts';
+
+/**
+ * Returns what the calls and policies of this database have established, as one policy
+ *
+ * apply() of it has no steps as long as drift() has none. Roles that calls made, and no policy describes, have
+ * `"exact": false`: they keep what they have beyond it. Passwords, operators and the watching of new tables are not in it.
+ *
+ * @group policies
+ * @returns the policy; keys and lists are in one order, so that two can be compared as text
+ * @throws insufficient_privilege - the caller may not read what is recorded
+ * @example SELECT jsonb_pretty(rolecall.policy());
+ * @volatility stable
+ */
+export function policy(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN rolecall_internal.policy_of(rolecall_internal.recorded_document());
+    END
+  `;
+}

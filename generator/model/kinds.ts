@@ -1,0 +1,247 @@
+/**
+ * The kinds of objects that have privileges: where the server keeps them, and how GRANT and a policy name them. The checks
+ * of a policy, the planners of privileges and what is read from the catalogs are rendered from this table.
+ */
+import { raw, type Sql, sql, text } from '../sql/template.ts';
+import { wrapped } from '../sql/quote.ts';
+
+/** The first version of the server that has it. */
+type Since = number;
+
+const always: Since = 14;
+
+export interface Kind {
+  /** As GRANT has it before the name of one object. */
+  readonly keyword: string;
+  /** As GRANT ... ON ALL ... IN SCHEMA has it, and ALTER DEFAULT PRIVILEGES where that has another word: the second. */
+  readonly all?: string;
+  readonly future?: { readonly keyword: string; readonly letter: string };
+  readonly since?: Since;
+  readonly privileges: Readonly<Record<string, Since>>;
+  /** Letter of acldefault(). */
+  readonly letter: string;
+  /** It belongs to the cluster, so no database has the say over all privileges on it. */
+  readonly shared?: true;
+  /** Whether it is named as in SQL, with its schema; else by its plain name. */
+  readonly qualified?: true;
+  /** FROM and WHERE of its catalog, and the columns, by the alias o. */
+  readonly from: string;
+  readonly oid: string;
+  readonly schema?: string;
+  readonly owner: string;
+  readonly acl: string;
+  /** Its name, as GRANT takes it. */
+  readonly name: string;
+}
+
+const relation = (relkinds: string) => ({
+  from: `pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN (${relkinds})`,
+  oid: 'o.oid',
+  schema: 'o.relnamespace',
+  owner: 'o.relowner',
+  acl: 'o.relacl',
+  name: `format('%I.%I', n.nspname, o.relname)`,
+});
+
+export const kinds = {
+  database: {
+    keyword: 'DATABASE',
+    privileges: { CREATE: always, CONNECT: always, TEMPORARY: always },
+    letter: 'd',
+    from: 'pg_database AS o',
+    oid: 'o.oid',
+    owner: 'o.datdba',
+    acl: 'o.datacl',
+    name: 'quote_ident(o.datname)',
+  },
+  schema: {
+    keyword: 'SCHEMA',
+    future: { keyword: 'SCHEMAS', letter: 'n' },
+    privileges: { USAGE: always, CREATE: always },
+    letter: 'n',
+    from: `pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'`,
+    oid: 'o.oid',
+    owner: 'o.nspowner',
+    acl: 'o.nspacl',
+    name: 'quote_ident(o.nspname)',
+  },
+  table: {
+    keyword: 'TABLE',
+    all: 'TABLES',
+    future: { keyword: 'TABLES', letter: 'r' },
+    privileges: {
+      SELECT: always,
+      INSERT: always,
+      UPDATE: always,
+      DELETE: always,
+      TRUNCATE: always,
+      REFERENCES: always,
+      TRIGGER: always,
+      MAINTAIN: 17,
+    },
+    letter: 'r',
+    qualified: true,
+    ...relation(`'r', 'p', 'v', 'm', 'f'`),
+  },
+  sequence: {
+    keyword: 'SEQUENCE',
+    all: 'SEQUENCES',
+    future: { keyword: 'SEQUENCES', letter: 'S' },
+    privileges: { USAGE: always, SELECT: always, UPDATE: always },
+    letter: 's',
+    qualified: true,
+    ...relation(`'S'`),
+  },
+  function: {
+    keyword: 'ROUTINE',
+    all: 'ROUTINES',
+    future: { keyword: 'FUNCTIONS', letter: 'f' },
+    privileges: { EXECUTE: always },
+    letter: 'f',
+    qualified: true,
+    from: 'pg_proc AS o',
+    oid: 'o.oid',
+    schema: 'o.pronamespace',
+    owner: 'o.proowner',
+    acl: 'o.proacl',
+    name: 'o.oid::regprocedure::text',
+  },
+  type: {
+    keyword: 'TYPE',
+    future: { keyword: 'TYPES', letter: 'T' },
+    privileges: { USAGE: always },
+    letter: 'T',
+    qualified: true,
+    from: `pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'`,
+    oid: 'o.oid',
+    schema: 'o.typnamespace',
+    owner: 'o.typowner',
+    acl: 'o.typacl',
+    name: 'o.oid::regtype::text',
+  },
+  language: {
+    keyword: 'LANGUAGE',
+    privileges: { USAGE: always },
+    letter: 'l',
+    from: 'pg_language AS o WHERE o.lanpltrusted',
+    oid: 'o.oid',
+    owner: 'o.lanowner',
+    acl: 'o.lanacl',
+    name: 'quote_ident(o.lanname)',
+  },
+  foreign_data_wrapper: {
+    keyword: 'FOREIGN DATA WRAPPER',
+    privileges: { USAGE: always },
+    letter: 'F',
+    from: 'pg_foreign_data_wrapper AS o',
+    oid: 'o.oid',
+    owner: 'o.fdwowner',
+    acl: 'o.fdwacl',
+    name: 'quote_ident(o.fdwname)',
+  },
+  foreign_server: {
+    keyword: 'FOREIGN SERVER',
+    privileges: { USAGE: always },
+    letter: 'S',
+    from: 'pg_foreign_server AS o',
+    oid: 'o.oid',
+    owner: 'o.srvowner',
+    acl: 'o.srvacl',
+    name: 'quote_ident(o.srvname)',
+  },
+  tablespace: {
+    keyword: 'TABLESPACE',
+    privileges: { CREATE: always },
+    letter: 't',
+    shared: true,
+    from: 'pg_tablespace AS o',
+    oid: 'o.oid',
+    owner: 'o.spcowner',
+    acl: 'o.spcacl',
+    name: 'quote_ident(o.spcname)',
+  },
+  large_object: {
+    keyword: 'LARGE OBJECT',
+    privileges: { SELECT: always, UPDATE: always },
+    letter: 'L',
+    from: 'pg_largeobject_metadata AS o',
+    oid: 'o.oid',
+    owner: 'o.lomowner',
+    acl: 'o.lomacl',
+    name: 'o.oid::text',
+  },
+} as const satisfies Readonly<Record<string, Kind>>;
+
+export type KindName = keyof typeof kinds;
+
+export const kindList = Object.entries(kinds as Readonly<Record<string, Kind>>);
+
+/** Of a column: those of tables that can be given on one. */
+export const columnPrivileges = { SELECT: always, INSERT: always, UPDATE: always, REFERENCES: always } as const;
+
+/** Configuration parameters: the server has an entry for those alone that somebody was granted. */
+export const parameter = { since: 15, privileges: { SET: 15, 'ALTER SYSTEM': 15 } } as const;
+
+/** What a policy has after `on`: the kind, and whether it means one object, all of a schema, or those made later alone. */
+export interface Target {
+  readonly kind: KindName | 'column' | 'parameter';
+  readonly means: 'one' | 'all' | 'future';
+}
+
+export const targets: Readonly<Record<string, Target>> = {
+  ...Object.fromEntries(Object.keys(kinds).map((kind) => [kind, { kind: kind as KindName, means: 'one' } as const])),
+  columns: { kind: 'column', means: 'one' },
+  procedure: { kind: 'function', means: 'one' },
+  domain: { kind: 'type', means: 'one' },
+  parameter: { kind: 'parameter', means: 'one' },
+  ...Object.fromEntries(
+    kindList.flatMap(([kind, { schema, future }]) => [
+      ...(schema === undefined ? [] : [[`${kind}s_in`, { kind: kind as KindName, means: 'all' } as const]]),
+      ...(future === undefined ? [] : [[`future_${kind}s`, { kind: kind as KindName, means: 'future' } as const]]),
+    ]),
+  ),
+};
+
+/** A value as a jsonb literal, on as many lines as it takes. */
+export const jsonLiteral = (value: unknown): Sql =>
+  raw(`${wrapped(JSON.stringify(value).replaceAll(/([,:])(?=["{[])/g, '$1 '), 100)}::jsonb`);
+
+/** Privileges by kind, each with the first version that has it. */
+export const privilegesOfKinds: Sql = jsonLiteral({
+  ...Object.fromEntries(kindList.map(([kind, { privileges }]) => [kind, privileges])),
+  column: columnPrivileges,
+  parameter: parameter.privileges,
+});
+
+/** Every object that has an entry of its own in a catalog, o: kind, oid, schema, owner, acl and name. */
+export const everyObject: Sql = sql`${kindList
+  .map(
+    ([kind, { from, oid, schema, owner, acl, name }]) =>
+      sql`
+      SELECT ${text(kind)} AS kind, ${raw(oid)} AS oid, ${raw(schema ?? '0::oid')} AS schema, ${raw(owner)} AS owner, ${raw(acl)} AS acl,
+             ${raw(name)} AS name
+      FROM ${raw(from)}
+    `,
+  )
+  .reduce(
+    (all, one) => sql`
+    ${all}
+    UNION ALL
+    ${one}
+  `,
+  )}`;
+
+/** Of each kind what statements need: letter of acldefault(), keyword, word after ALL, word of default privileges, its letter. */
+export const kindRows: Sql = sql`(VALUES
+  ${raw(
+    kindList
+      .map(
+        ([kind, { letter, keyword, all, future, shared }]) =>
+          `(${[kind, letter].map((one) => `'${one}'`).join(', ')}::"char", '${keyword}', ${all ? `'${all}'` : 'NULL'}, ${
+            future ? `'${future.keyword}', '${future.letter}'::"char"` : `NULL, NULL::"char"`
+          }, ${shared === true})`,
+      )
+      .join(',\n'),
+  )}
+) AS k(kind, letter, keyword, all_of, future, future_letter, shared)`;

@@ -1,0 +1,211 @@
+-- apply: a policy as a whole, its modes, and that nothing is done twice.
+BEGIN;
+SELECT plan(64);
+
+CREATE ROLE t_maker;
+CREATE ROLE t_group;
+CREATE SCHEMA t_shop AUTHORIZATION t_maker;
+SET LOCAL ROLE t_maker;
+CREATE TABLE t_shop.item (id integer, name text);
+CREATE TABLE t_shop.card (id integer, number text);
+CREATE TABLE t_shop.person (id integer, name text, ssn text);
+CREATE VIEW t_shop.shown AS SELECT id FROM t_shop.item;
+CREATE SEQUENCE t_shop.counter;
+CREATE TYPE t_shop.mood AS ENUM ('good');
+CREATE DOMAIN t_shop.positive AS integer CHECK (VALUE > 0);
+CREATE FUNCTION t_shop.total(integer) RETURNS integer LANGUAGE sql AS 'SELECT $1';
+CREATE PROCEDURE t_shop.close() LANGUAGE sql AS 'SELECT 1';
+RESET ROLE;
+SELECT lo_create(4711);
+CREATE FOREIGN DATA WRAPPER t_fdw;
+CREATE SERVER t_server FOREIGN DATA WRAPPER t_fdw;
+
+CREATE FUNCTION pg_temp.steps(policy jsonb, mode text DEFAULT 'adopt') RETURNS text LANGUAGE sql AS
+$$SELECT string_agg(concat_ws(' ', s.statement, nullif(s.status, 'applied'), s.sqlstate), '; ') FROM rolecall.apply(policy, mode) AS s$$;
+
+-- Every kind of object.
+
+CREATE TEMPORARY TABLE doc (name text PRIMARY KEY, policy jsonb);
+GRANT SELECT ON doc TO PUBLIC;
+INSERT INTO doc VALUES ('shop', jsonb_build_object(
+  'roles', '{
+    "t_app": {"login": true, "connection_limit": 20, "valid_until": "2027-01-01T01:00:00+01:00", "comment": "it''s", "member_of": ["t_group", {"role": "pg_monitor", "admin": true}],
+              "settings": {"statement_timeout": "15s", "search_path": ["t_shop", "a b"]}, "database_settings": {"work_mem": "1MB"}},
+    "t_plain": {}
+  }'::jsonb,
+  'schemas', '{"t_shop": {"profiles": {"reader": "t_reader"}}, "t_new": {"owner": "t_plain", "profiles": {"reader": ["t_reader", "t_app"]}}}'::jsonb,
+  'profiles', '{"reader": {"schema": ["USAGE"], "tables": ["SELECT"], "sequences": ["SELECT"]}}'::jsonb,
+  'privileges', jsonb_build_array(
+    jsonb_build_object('to', 't_app', 'on', jsonb_build_object('database', current_database()), 'grant', '["CONNECT", "TEMPORARY"]'::jsonb)
+  ) || '[
+    {"to": "t_app", "on": {"schema": "t_shop"}, "grant": ["USAGE", "CREATE"]},
+    {"to": "t_app", "on": {"tables_in": "t_shop", "except": ["t_shop.card", "t_shop.person.ssn"]}, "grant": ["SELECT", "DELETE"]},
+    {"to": "t_app", "on": {"table": "t_shop.item"}, "grant": ["INSERT"], "with_grant_option": true},
+    {"to": "t_app", "on": {"columns": ["id"], "of": "t_shop.card"}, "grant": ["SELECT", "UPDATE"]},
+    {"to": "t_app", "on": {"sequence": "t_shop.counter"}, "grant": ["ALL"]},
+    {"to": "t_app", "on": {"function": "t_shop.total(int)"}, "grant": ["EXECUTE"]},
+    {"to": "t_app", "on": {"procedure": "t_shop.close()"}, "grant": ["EXECUTE"]},
+    {"to": "t_app", "on": {"type": "t_shop.mood"}, "grant": ["USAGE"]},
+    {"to": "t_app", "on": {"domain": "t_shop.positive"}, "grant": ["USAGE"]},
+    {"to": "t_app", "on": {"language": "plpgsql"}, "grant": ["USAGE"]},
+    {"to": "t_app", "on": {"foreign_data_wrapper": "t_fdw"}, "grant": ["USAGE"]},
+    {"to": "t_app", "on": {"foreign_server": "t_server"}, "grant": ["USAGE"]},
+    {"to": "t_app", "on": {"tablespace": "pg_default"}, "grant": ["CREATE"]},
+    {"to": "t_app", "on": {"large_object": 4711}, "grant": ["SELECT"]},
+    {"to": "t_app", "on": {"future_tables": [], "owners": ["t_plain"]}, "grant": ["TRUNCATE"]},
+    {"to": "PUBLIC", "on": {"functions_in": "t_shop"}, "revoke": ["EXECUTE"]},
+    {"to": "PUBLIC", "on": {"table": "t_shop.shown"}, "grant": ["SELECT"]}
+  ]'::jsonb
+));
+CREATE TEMPORARY TABLE before AS SELECT test.state() AS state;
+SELECT cmp_ok((SELECT count(*) FROM doc, rolecall.apply(policy, dry_run => true) AS s WHERE s.status = 'planned'), '>', 30::bigint, 'a dry run plans it');
+SELECT is(test.state(), state, 'and changes nothing') FROM before;
+SELECT is_empty($$SELECT s.* FROM doc, rolecall.apply(policy) AS s WHERE s.status <> 'applied'$$, 'all of it is done');
+SELECT is_empty($$SELECT s.* FROM doc, rolecall.apply(policy) AS s$$, 'and nothing again');
+SELECT is(test.least_wal($$SELECT FROM doc, rolecall.apply(policy) AS s$$), 0::numeric, 'which writes no WAL');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'nor is there drift');
+SELECT is(
+  (SELECT concat_ws(' ', rolcanlogin, rolinherit, rolcreatedb, rolconnlimit, rolvaliduntil AT TIME ZONE 'UTC') FROM pg_roles WHERE rolname = 't_app'),
+  't t f 20 2027-01-01 00:00:00', 'the role has its attributes'
+);
+SELECT is(shobj_description('t_app'::regrole, 'pg_authid'), 'it''s', 'its comment');
+SELECT is(test.groups('t_app'), 'pg_monitor t_group', 'its memberships');
+SELECT is(
+  (SELECT string_agg((s.setdatabase <> 0)::text || ' ' || e, ', ' ORDER BY s.setdatabase, e) FROM pg_db_role_setting AS s, unnest(s.setconfig) AS e WHERE s.setrole = 't_app'::regrole),
+  'false search_path=t_shop, "a b", false statement_timeout=15s, true work_mem=1MB', 'and its settings'
+);
+SELECT is(n.nspowner::regrole::text, 't_plain', 'the schema is made for its owner') FROM pg_namespace AS n WHERE n.nspname = 't_new';
+SELECT is(
+  (SELECT string_agg(p, ' ' ORDER BY p) FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,INSERT WITH GRANT OPTION}'::text[]) AS p WHERE has_table_privilege('t_app', t, p)),
+  expected, 'privileges on ' || t
+) FROM (VALUES
+  ('t_shop.item', 'DELETE INSERT INSERT WITH GRANT OPTION SELECT'), ('t_shop.card', NULL), ('t_shop.person', 'DELETE'), ('t_shop.shown', 'DELETE SELECT')
+) AS v(t, expected);
+SELECT is(
+  (SELECT string_agg(a.attname || ' ' || p, ', ' ORDER BY a.attnum, p) FROM pg_attribute AS a, unnest('{SELECT,UPDATE}'::text[]) AS p
+   WHERE a.attrelid = t::regclass AND a.attnum > 0 AND has_column_privilege('t_app', a.attrelid, a.attnum, p)),
+  expected, 'on the columns of ' || t
+) FROM (VALUES ('t_shop.card', 'id SELECT, id UPDATE'), ('t_shop.person', 'id SELECT, name SELECT')) AS v(t, expected);
+SELECT ok(has_sequence_privilege('t_app', 't_shop.counter', 'UPDATE'), 'on a sequence');
+SELECT ok(has_function_privilege('t_app', 't_shop.total(integer)', 'EXECUTE') AND has_function_privilege('t_app', 't_shop.close()', 'EXECUTE'), 'on functions and procedures');
+SELECT ok(NOT has_function_privilege('t_plain', 't_shop.total(integer)', 'EXECUTE'), 'which PUBLIC has no more');
+SELECT ok(has_type_privilege('t_app', 't_shop.mood', 'USAGE') AND has_server_privilege('t_app', 't_server', 'USAGE')
+  AND has_foreign_data_wrapper_privilege('t_app', 't_fdw', 'USAGE') AND has_tablespace_privilege('t_app', 'pg_default', 'CREATE'), 'and on other objects');
+SELECT is((SELECT string_agg(x.privilege_type, ' ') FROM pg_largeobject_metadata AS l, aclexplode(l.lomacl) AS x WHERE l.oid = 4711 AND x.grantee = 't_app'::regrole), 'SELECT', 'large objects too');
+SELECT ok(has_table_privilege('t_plain', 't_shop.shown', 'SELECT'), 'PUBLIC gains');
+
+-- Later objects.
+
+SET LOCAL ROLE t_maker;
+CREATE TABLE t_shop.later (id integer);
+RESET ROLE;
+CREATE TABLE t_shop.mine (id integer);
+SELECT ok(has_table_privilege('t_reader', 't_shop.later', 'SELECT') AND has_table_privilege('t_app', 't_shop.later', 'DELETE'), 'tables that an owner makes later are meant');
+SELECT ok(has_table_privilege('t_reader', 't_shop.mine', 'SELECT'), 'and those of who asked');
+SELECT is_empty($$SELECT s.* FROM doc, rolecall.apply(policy) AS s WHERE s.operation <> 'default_privilege'$$, 'so nothing is left to do');
+ALTER TABLE t_shop.mine OWNER TO t_group;
+SELECT is(
+  pg_temp.steps(policy),
+  'ALTER DEFAULT PRIVILEGES FOR ROLE t_group IN SCHEMA t_shop GRANT DELETE, SELECT ON TABLES TO t_app; '
+  'ALTER DEFAULT PRIVILEGES FOR ROLE t_group IN SCHEMA t_shop GRANT SELECT ON TABLES TO t_reader', 'a new owner counts'
+) FROM doc;
+
+-- What others change.
+
+GRANT TRUNCATE ON t_shop.item TO t_reader;
+GRANT SELECT ON t_shop.card TO t_app;
+GRANT UPDATE (name) ON t_shop.item TO t_reader;
+REVOKE USAGE ON TYPE t_shop.mood FROM t_app;
+GRANT EXECUTE ON FUNCTION t_shop.total(integer) TO PUBLIC;
+GRANT SELECT ON t_shop.item TO t_reader WITH GRANT OPTION;
+ALTER ROLE t_app CREATEDB CONNECTION LIMIT 5;
+ALTER ROLE t_app SET geqo = off;
+ALTER ROLE t_app IN DATABASE template1 SET geqo = off;
+GRANT t_maker TO t_reader;
+CREATE TEMPORARY TABLE restored AS SELECT s.* FROM rolecall.converge() AS s;
+SELECT set_eq('SELECT statement, status FROM restored', format($$VALUES
+  ('ALTER ROLE t_app NOCREATEDB CONNECTION LIMIT 20', 'applied'), ('REVOKE t_maker FROM t_reader%s', 'applied'), ('ALTER ROLE t_app RESET geqo', 'applied'),
+  ('REVOKE EXECUTE ON ROUTINE t_shop.total(integer) FROM public CASCADE', 'applied'), ('REVOKE SELECT ON TABLE t_shop.card FROM t_app CASCADE', 'applied'),
+  ('REVOKE GRANT OPTION FOR SELECT ON TABLE t_shop.item FROM t_reader CASCADE', 'applied'), ('REVOKE TRUNCATE ON TABLE t_shop.item FROM t_reader CASCADE', 'applied'),
+  ('REVOKE UPDATE (name) ON t_shop.item FROM t_reader CASCADE', 'applied'), ('GRANT USAGE ON TYPE t_shop.mood TO t_app', 'applied'),
+  ('GRANT SELECT (id) ON t_shop.card TO t_app', 'applied')$$, CASE WHEN test.is_16() THEN ' GRANTED BY ' || test.superuser() END), 'converge() restores the policy');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'wholly');
+SELECT is(has_table_privilege('t_app', 't_shop.card', 'SELECT'), false, 'what a table gave beyond the columns is gone');
+
+-- Modes. Each says less than before.
+
+INSERT INTO doc VALUES ('less', '{"roles": {"t_app": {"login": true}}}');
+SELECT is(pg_temp.steps(policy, 'additive'), NULL, 'additive: what is not said stays') FROM doc WHERE name = 'less';
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'and is remembered');
+SELECT is(pg_temp.steps('{"roles": {"t_app": {"createdb": true}, "t_group": {"login": true}}}', 'additive'), 'ALTER ROLE t_app CREATEDB; ALTER ROLE t_group LOGIN', 'additive: attributes are gained');
+SELECT cmp_ok((SELECT count(*) FROM doc, rolecall.apply(policy) AS s WHERE name = 'less' AND s.operation = 'revoke_privilege'), '>', 10::bigint, 'adopt: what is not said ends');
+SELECT is(test.groups('t_app'), NULL, 'memberships too');
+SELECT is((SELECT count(*) FROM pg_db_role_setting WHERE setrole = 't_app'::regrole AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))), 0::bigint, 'and settings, but those of other databases');
+SELECT is((SELECT string_agg(DISTINCT d.classid::regclass::text, ' ') FROM pg_shdepend AS d WHERE d.refobjid = 't_app'::regrole AND d.deptype = 'a'), 'pg_tablespace', 'and privileges, but those of the cluster');
+SELECT ok(has_table_privilege('t_reader', 't_shop.item', 'SELECT'), 'a role that is not named is left alone');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'nothing of it comes back');
+REVOKE CREATE ON TABLESPACE pg_default FROM t_app;
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', 'authoritative')$$, '2BP01', NULL, 'authoritative: what a role owns is in the way');
+ALTER SCHEMA t_new OWNER TO t_maker;
+SELECT is(
+  (SELECT string_agg(s.statement, '; ') FROM rolecall.apply('{"roles": {"t_app": {"login": true}}, "schemas": {"t_new": {"owner": "t_maker"}}}', 'authoritative') AS s WHERE s.operation LIKE '%role'),
+  'DROP ROLE t_plain; DROP ROLE t_reader', 'authoritative: roles that an earlier policy made and this one does not name are removed'
+);
+SELECT is((SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^t_'), 't_app t_group t_maker', 'and no others');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'nor do they come back');
+
+-- Absent objects and roles.
+
+SELECT is(
+  pg_temp.steps('{"privileges": [
+    {"to": "t_app", "on": {"table": "t_shop.gone"}, "grant": ["SELECT"]}, {"to": "t_app", "on": {"columns": "gone", "of": "t_shop.item"}, "grant": ["SELECT"]},
+    {"to": "t_app", "on": {"tables_in": "t_none"}, "grant": ["SELECT"]}, {"to": "t_app", "on": {"function": "t_shop.gone()"}, "grant": ["EXECUTE"]},
+    {"to": "t_app", "on": {"type": "t_shop.gone"}, "grant": ["USAGE"]}, {"to": "t_nobody", "on": {"schema": "t_shop"}, "grant": ["USAGE"]}, {"to": "t_app", "on": {"database": "t_none"}, "grant": ["CONNECT"]}]}'),
+  'GRANT USAGE ON SCHEMA t_shop TO t_nobody skipped 42704; GRANT CONNECT ON DATABASE t_none TO t_app skipped 3D000; '
+  'GRANT SELECT ON ALL TABLES IN SCHEMA t_none TO t_app skipped 3F000; GRANT SELECT ON TABLE t_shop.gone TO t_app skipped 42P01; '
+  'GRANT USAGE ON TYPE t_shop.gone TO t_app skipped 42704; GRANT EXECUTE ON ROUTINE t_shop.gone() TO t_app skipped 42883; '
+  'GRANT SELECT (gone) ON TABLE t_shop.item TO t_app skipped 42703; ALTER DEFAULT PRIVILEGES FOR ROLE '
+  || current_user || ' IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 3F000', 'what does not exist is skipped'
+);
+SELECT is(pg_temp.steps('{"schemas": {"t_made": {}}, "privileges": [{"to": "t_app", "on": {"table": "t_made.none"}, "grant": ["SELECT"]}]}'), 'CREATE SCHEMA t_made', 'but in a schema that the policy creates');
+
+-- Removal, passwords, reporting and base roles.
+
+GRANT SELECT ON t_shop.item TO t_app;
+SELECT is(pg_temp.steps('{"roles": {"t_app": {"state": "absent", "drop_owned": true}, "t_never": {"state": "absent"}}}'), 'DROP OWNED BY t_app; DROP ROLE t_app', 'a role is removed');
+SELECT is(
+  (SELECT string_agg(s.statement, '; ') FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": "secret"}') AS s WHERE s.statement ~ 'PASSWORD'),
+  'CREATE ROLE t_login NOCREATEDB NOCREATEROLE INHERIT LOGIN NOREPLICATION NOBYPASSRLS PASSWORD ''********''', 'a password comes beside the policy'
+);
+SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and is set') FROM pg_authid WHERE rolname = 't_login';
+SELECT is((SELECT string_agg(s.operation, ' ') FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": "other"}') AS s), 'set_password', 'also of a role that is there');
+SELECT is_empty($$SELECT * FROM rolecall_internal.resource WHERE resource::text ~ 'secret|other|SCRAM'$$, 'it is not remembered');
+SELECT is(
+  (SELECT string_agg(s.statement, '; ') FROM rolecall.apply('{"base_roles": {"anonymous": "t_anon", "authenticated": "t_auth", "administrator": "t_admin"}, "roles": {"t_anon": {"comment": "who knows"}}}') AS s WHERE s.operation = 'create_role' AND s.statement ~ ' BYPASSRLS'),
+  'CREATE ROLE t_admin NOCREATEDB NOCREATEROLE INHERIT NOLOGIN NOREPLICATION BYPASSRLS', 'base roles'
+);
+SELECT is(rolecall.role_name('anonymous') || rolecall.role_name('default'), 't_anont_anon', 'are remembered');
+SELECT cmp_ok((SELECT count(*) FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"], "withheld": ["card"]}}}') AS s), '>', 4::bigint, 'a reporting role is provisioned');
+SELECT ok(has_table_privilege('t_report', 't_shop.item', 'SELECT') AND NOT has_table_privilege('t_report', 't_shop.card', 'SELECT'), 'as by its own function');
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"], "withheld": ["card"]}}}')$$, 'once');
+
+-- Errors.
+
+UPDATE before SET state = test.state();
+SELECT throws_ok($$SELECT * FROM rolecall.apply(NULL)$$, '22004', 'policy must not be null', 'no policy');
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', NULL)$$, '22004', 'mode must not be null', 'no mode');
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', 'some')$$, '22023', 'mode must be additive, adopt or authoritative, not ''some''', 'no such mode');
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$, '22023', 'the policy has 2 problems', 'all problems at once');
+SELECT is(test.error($$SELECT FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$), '22023 did you mean "login"?', 'with what may help');
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', passwords => '{"t_login": ""}')$$, '22023', 'password must not be empty', 'an empty password');
+SELECT is(test.state(), state, 'nothing is changed') FROM before;
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_op": {"createrole": true}}}');
+SELECT count(*) FROM rolecall.add_operator('t_op');
+SET LOCAL ROLE t_op;
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', 'authoritative')$$, '22023', 'the policy would remove role "t_op", which makes this call', 'the caller is not removed');
+RESET ROLE;
+SET LOCAL transaction_read_only = on;
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}')$$, 'with nothing to do it works in a READ ONLY transaction');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,94 @@
+-- check_policy: everything that is wrong with a document, with its place.
+BEGIN;
+SELECT plan(33);
+
+CREATE ROLE t_super SUPERUSER;
+SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
+SELECT throws_ok($$SELECT * FROM rolecall.check_policy(NULL)$$, '22004', 'policy must not be null', 'null is none');
+SELECT results_eq(
+  $$SELECT * FROM rolecall.check_policy('[]')$$, $$VALUES ('$', 'object, not list (22023)')$$, 'nor is a list'
+);
+SELECT is_empty($$SELECT * FROM rolecall.check_policy('{
+  "roles": {
+    "app_owner": {},
+    "app": {"login": true, "connection_limit": 20, "member_of": ["authenticated", "pg_monitor"], "settings": {"statement_timeout": "15s", "search_path": ["a", "b"], "work_mem": 1024}},
+    "auditor": {"login": true, "inherit": false, "valid_until": "2027-01-01T00:00:00Z", "comment": "quarterly audit", "member_of": [{"role": "inventory_reader"}]},
+    "old_app": {"state": "absent", "reassign_to": "app_owner"}
+  },
+  "schemas": {
+    "inventory": {"owner": "app_owner", "profiles": {"reader": "inventory_reader", "writer": ["inventory_writer", "app"]}},
+    "billing": {"owner": "app_owner", "profiles": {"reader": "billing_reader"}}
+  },
+  "profiles": {
+    "reader": {"schema": ["USAGE"], "tables": ["SELECT"], "sequences": ["SELECT"]},
+    "writer": {"schema": ["USAGE"], "tables": ["ALL"], "sequences": ["USAGE", "SELECT"], "functions": ["EXECUTE"]}
+  },
+  "privileges": [
+    {"to": "app", "on": {"database": "app"}, "grant": ["CONNECT", "TEMPORARY"]},
+    {"to": ["app", "auditor"], "on": {"tables_in": "inventory", "except": ["inventory.cards", "inventory.people.ssn"]}, "grant": ["SELECT", "INSERT"]},
+    {"to": "auditor", "on": {"columns": ["id", "total"], "of": "billing.invoices"}, "grant": ["SELECT"]},
+    {"to": "auditor", "on": {"function": "billing.total(integer, text)"}, "grant": ["EXECUTE"]},
+    {"to": "auditor", "on": {"large_object": [1234]}, "grant": ["SELECT"], "with_grant_option": true},
+    {"to": "auditor", "on": {"future_tables": [], "owners": ["app_owner"]}, "grant": ["SELECT"]},
+    {"to": "PUBLIC", "on": {"schema": "public"}, "revoke": ["CREATE"]}
+  ],
+  "base_roles": {"anonymous": "anon"},
+  "reporting": {"app_reports": {"schemas": ["reporting"], "withheld": ["tokens", "people.ssn"], "rotate_after": "90 days"}}
+}')$$, 'nothing is wrong with one that has everything');
+
+CREATE FUNCTION pg_temp.problems(policy jsonb) RETURNS text LANGUAGE sql AS
+$$SELECT string_agg(path || ' ' || problem, '; ' ORDER BY path, problem) FROM rolecall.check_policy(policy)$$;
+
+SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
+  ('{"rolls": {}}', '$.rolls unknown key "rolls"; did you mean "roles"? (22023)'),
+  ('{"roles": {"a": {"loggin": true, "zzzzzz": 1}}}', '$.roles.a.loggin unknown key "loggin"; did you mean "login"? (22023); $.roles.a.zzzzzz unknown key "zzzzzz" (22023)'),
+  ('{"roles": {"a b": {"login": 1}, "b": {"connection_limit": 1.5}, "c": 7}}', '$.roles."a b".login boolean, not integer (22023); $.roles.b.connection_limit integer, not number (22023); $.roles.c object, not integer (22023)'),
+  ('{"roles": {"a": {"connection_limit": -2}}}', '$.roles.a.connection_limit must be -1 or more (22023)'),
+  ('{"roles": {"": {}, "pg_x": {}, "public": {}}}', '$.roles."" role name must be 1 to 63 bytes long, not 0 (42602); $.roles.pg_x role name "pg_x" is reserved (42939); $.roles.public role name "public" is reserved (42939)'),
+  ('{"roles": {"t_super": {}}}', '$.roles.t_super role "t_super" is a superuser; no call changes an administrator (22023)'),
+  ('{"base_roles": {"anonymous": "a", "administrator": "a"}}', '$.base_roles.administrator role "a" is named twice (22023); $.base_roles.anonymous role "a" is named twice (22023)'),
+  ('{"roles": {"a": {}}, "reporting": {"a": {"schemas": ["s"]}}}', '$.reporting.a role "a" is named twice (22023)'),
+  ('{"reporting": {"a": {}}}', '$.reporting.a the key "schemas" is missing (22023)'),
+  ('{"roles": {"a": {"state": "gone"}}}', '$.roles.a.state "gone" is not one of absent (22023)'),
+  ('{"roles": {"a": {"state": "absent", "login": true}, "b": {"drop_owned": true}}}', '$.roles.a.login a role that is to be absent cannot have "login" (22023); $.roles.b.drop_owned "drop_owned" needs "state": "absent" (22023)'),
+  ('{"roles": {"a": {"state": "absent"}, "b": {"member_of": ["a"]}}, "schemas": {"s": {"profiles": {"p": "a"}}}, "profiles": {"p": {}}, "privileges": [{"to": "a", "on": {"schema": "s"}, "grant": ["USAGE"]}]}', '$.privileges[0] role "a" is to be absent (22023); $.roles.b.member_of[0] role "a" is to be absent (22023); $.schemas.s.profiles.p role "a" is to be absent (22023)'),
+  ('{"roles": {"a": {"valid_until": "tomorrow"}, "b": {"valid_until": "2027-01-01"}}}', '$.roles.a.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023); $.roles.b.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023)'),
+  ('{"roles": {"a": {"password": "secret"}}}', '$.roles.a.password a password in a policy must be a SCRAM-SHA-256 verifier; plain passwords are for the argument passwords (22023)'),
+  ('{"roles": {"a": {"member_of": ["b"]}, "b": {"member_of": ["c"]}, "c": {"member_of": ["a", "d"]}, "d": {"member_of": ["e", "e"]}}}', '$.roles.a.member_of[0] role "a" would be a member of itself (22023); $.roles.b.member_of[0] role "b" would be a member of itself (22023); $.roles.c.member_of[0] role "c" would be a member of itself (22023); $.roles.d.member_of[0] role "e" is named twice (22023); $.roles.d.member_of[1] role "e" is named twice (22023)'),
+  ('{"schemas": {"s": {"profiles": {"none": "a"}}}}', '$.schemas.s.profiles.none there is no profile "none" (22023)'),
+  ('{"privileges": [{"to": "a", "on": {}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.t", "schema": "s"}, "grant": ["SELECT"]}]}', '$.privileges[0].on says of no object what it is about (22023); $.privileges[1] schema has no privilege SELECT; it has USAGE, CREATE (22023); $.privileges[1].on one key for one kind of objects, not schema and table (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"columns": ["c"]}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.t", "of": "s.u"}, "grant": ["SELECT"]}]}', '$.privileges[0].on "columns" and "of" belong together (22023); $.privileges[1].on "columns" and "of" belong together (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "s.t", "except": ["s.u"], "owners": "a"}, "grant": ["SELECT"]}]}', '$.privileges[0].on.except "except" goes with what is in a schema, such as tables_in (22023); $.privileges[0].on.owners "owners" goes with objects that are made later (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"future_tables": "s"}, "grant": ["SELECT"]}]}', '$.privileges[0].on "owners" is missing: of objects in any schema (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "s.t"}}]}', '$.privileges[0] neither "grant" nor "revoke" has a privilege (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "t"}, "grant": ["SELECT"]}, {"to": "a", "on": {"function": "s.f"}, "grant": ["EXECUTE"]}, {"to": "a", "on": {"table": "s.a b"}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": ["a.b.c", "\"a.b\""]}, "grant": ["SELECT"]}]}', '$.privileges[0].on.table "t" is not a name as in SQL, with its schema (42602); $.privileges[1].on.function "s.f" is not a name as in SQL, with its schema (42602); $.privileges[2].on.table "s.a b" is not a name as in SQL, with its schema (42602); $.privileges[3].on.table ""a.b"" is not a name as in SQL, with its schema (42602); $.privileges[3].on.table "a.b.c" is not a name as in SQL, with its schema (42602)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["EXECUTE", "READ"]}]}', '$.privileges[0] table has no privilege EXECUTE; it has DELETE, INSERT, SELECT, UPDATE, TRIGGER, MAINTAIN, TRUNCATE, REFERENCES (22023); $.privileges[0].grant[1] "READ" is not one of ALL, SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN, USAGE, CREATE, CONNECT, TEMPORARY, EXECUTE, SET, ALTER SYSTEM (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.\"t\""}, "revoke": ["SELECT"]}]}', '$.privileges[1] SELECT on table s.t is granted and revoked (22023)'),
+  ('{"privileges": [{"to": "PUBLIC", "on": {"table": "s.t"}, "grant": ["SELECT"], "with_grant_option": true}]}', '$.privileges[0] PUBLIC cannot grant a privilege on (22023)')
+) AS v(policy, problems);
+
+SELECT is(
+  pg_temp.problems(jsonb_build_object('roles', jsonb_build_object(current_user, '{}'::jsonb))),
+  format('$.roles.%s role "%s" is the role that makes this call; no call changes an administrator (22023)', current_user, current_user),
+  'the caller is no role of a policy'
+);
+SELECT is(
+  pg_temp.problems('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["MAINTAIN"]}]}'),
+  CASE WHEN current_setting('server_version_num')::integer < 170000
+    THEN '$.privileges[0] the privilege MAINTAIN needs PostgreSQL 17 or newer (0A000)' END, 'MAINTAIN is of 17'
+);
+SELECT is(
+  pg_temp.problems('{"privileges": [{"to": "a", "on": {"parameter": "work_mem"}, "grant": ["SET"]}]}'),
+  CASE WHEN current_setting('server_version_num')::integer < 150000
+    THEN '$.privileges[0] privileges on parameters need PostgreSQL 15 or newer (0A000); $.privileges[0] the privilege SET needs PostgreSQL 15 or newer (0A000)' END,
+  'parameters are of 15'
+);
+SELECT is(
+  pg_temp.problems('{"roles": {"a": {"member_of": [{"role": "b", "inherit": true}]}}}'),
+  CASE WHEN NOT test.is_16()
+    THEN '$.roles.a.member_of[0] the INHERIT and SET options of a membership need PostgreSQL 16 or newer (0A000)' END,
+  'options of memberships are of 16'
+);
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,75 @@
+-- policy and inspect: what was established, and what is there, as policies that have no steps.
+BEGIN;
+SELECT plan(19);
+
+SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
+SELECT count(*) FROM rolecall.create_client_role('t_client');
+SELECT count(*) FROM rolecall.create_user_with_grants('t_user', NULL, '{t_client,t_auth}');
+CREATE ROLE t_byhand CREATEDB;
+GRANT pg_monitor TO t_byhand;
+SELECT count(*) FROM rolecall.grant_role('t_auth', 't_byhand', admin_option => true);
+CREATE SCHEMA t_shop;
+CREATE TABLE t_shop.a (i integer, "J j" integer);
+CREATE TABLE t_shop.b (i integer);
+CREATE FUNCTION t_shop.f(integer, text) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_shop}', '{b}');
+SELECT cmp_ok((SELECT count(*) FROM rolecall.apply('{
+  "roles": {"t_app": {"login": true, "comment": "c", "valid_until": "2027-01-01T00:00:00Z", "settings": {"search_path": ["a", "B c"], "work_mem": "1MB"}, "database_settings": {"geqo": "off"}}},
+  "schemas": {"t_shop": {"owner": "t_app", "profiles": {"reader": "t_reader"}}},
+  "profiles": {"reader": {"schema": ["USAGE"], "tables": ["SELECT"]}},
+  "privileges": [
+    {"to": "t_app", "on": {"table": ["t_shop.a", "t_shop.b"]}, "grant": ["SELECT", "INSERT"]},
+    {"to": "t_app", "on": {"columns": ["i", "J j"], "of": "t_shop.a"}, "grant": ["UPDATE"]},
+    {"to": "t_app", "on": {"function": "t_shop.f(integer,text)"}, "grant": ["EXECUTE"], "with_grant_option": true},
+    {"to": "PUBLIC", "on": {"functions_in": "t_shop"}, "revoke": ["EXECUTE"]},
+    {"to": "t_byhand", "on": {"tables_in": "t_shop", "except": "t_shop.b", "owners": ["t_app"]}, "grant": ["SELECT"], "with_grant_option": true}
+  ]
+}')), '>', 10::bigint, 'a policy is applied, beside what calls have made');
+
+-- policy().
+
+CREATE TEMPORARY TABLE said AS SELECT rolecall.policy() AS policy;
+GRANT SELECT ON said TO PUBLIC;
+SELECT is_empty('SELECT p.* FROM said, rolecall.check_policy(policy) AS p', 'policy() is a policy');
+SELECT is_empty('SELECT s.* FROM said, rolecall.apply(policy) AS s', 'which has no steps');
+SELECT is(rolecall.policy(), policy, 'and is the same afterwards') FROM said;
+SELECT is(policy -> 'roles' -> 't_app', '{"login": true, "comment": "c", "valid_until": "2027-01-01T00:00:00.000000Z", "settings": {"search_path": ["a", "B c"], "work_mem": "1MB"}, "database_settings": {"geqo": "off"}}', 'a role of a policy is exact') FROM said;
+SELECT is(policy -> 'roles' -> 't_byhand', '{"exact": false, "member_of": [{"role": "t_auth", "admin": true}]}', 'one that a call was about is not') FROM said;
+SELECT is(policy -> 'base_roles', '{"anonymous": "t_anon", "authenticated": "t_auth", "administrator": "t_admin"}', 'it has the base roles') FROM said;
+SELECT is(policy -> 'reporting', '{"t_report": {"schemas": ["t_shop"], "withheld": ["b"]}}', 'and the reporting roles') FROM said;
+SELECT is(
+  policy -> 'privileges' -> 0, '{"to": "PUBLIC", "on": {"functions_in": "t_shop"}, "revoke": ["EXECUTE"]}', 'what PUBLIC is not to have'
+) FROM said;
+SELECT ok(
+  policy -> 'privileges' @> '[{"to": "t_app", "on": {"columns": ["J j", "i"], "of": "t_shop.a"}, "grant": ["UPDATE"]}, {"to": "t_app", "on": {"table": ["t_shop.a", "t_shop.b"]}, "grant": ["INSERT", "SELECT"]},
+    {"to": "t_byhand", "on": {"tables_in": "t_shop", "except": ["t_shop.b"], "owners": ["t_app"]}, "grant": ["SELECT"], "with_grant_option": true}]', 'and the privileges'
+) FROM said;
+
+-- inspect().
+
+GRANT SELECT ON t_shop.a TO PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE t_app REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+GRANT UPDATE ON t_shop.b TO t_user WITH GRANT OPTION;
+GRANT INSERT (i) ON t_shop.a TO t_user;
+GRANT USAGE ON LANGUAGE plpgsql TO t_user;
+UPDATE said SET policy = rolecall.inspect();
+SELECT is_empty('SELECT p.* FROM said, rolecall.check_policy(policy) AS p', 'inspect() is a policy');
+SELECT is_empty('SELECT s.* FROM said, rolecall.apply(policy) AS s', 'which has no steps');
+SELECT is(rolecall.inspect()::text, policy::text, 'and is the same afterwards') FROM said;
+SELECT is_empty('SELECT s.* FROM rolecall.apply(rolecall.policy()) AS s', 'nor has policy() then');
+SELECT is(policy -> 'roles' -> 't_byhand', '{"createdb": true, "member_of": ["pg_monitor", {"role": "t_auth", "admin": true}]}', 'it has all of a role') FROM said;
+SELECT ok(
+  policy -> 'privileges' @> '[{"to": "PUBLIC", "on": {"function": "t_shop.f(integer,text)"}, "revoke": ["EXECUTE"]}, {"to": "PUBLIC", "on": {"future_functions": [], "owners": ["t_app"]}, "revoke": ["EXECUTE"]},
+    {"to": "t_user", "on": {"table": "t_shop.b"}, "grant": ["UPDATE"], "with_grant_option": true}, {"to": "t_user", "on": {"columns": ["i"], "of": "t_shop.a"}, "grant": ["INSERT"]}]', 'and every privilege'
+) FROM said;
+SELECT is((SELECT count(*) FROM jsonb_object_keys(policy -> 'roles') AS k WHERE k IN ('t_report', current_user)), 0::bigint, 'no reporting role, nor the caller') FROM said;
+SELECT is((SELECT string_agg(k, ' ') FROM jsonb_object_keys(rolecall.inspect('{t_reader}') -> 'roles') AS k), 't_reader', 'some roles alone');
+
+-- Made anew.
+
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_user": {"state": "absent", "drop_owned": true}, "t_reader": {"state": "absent", "drop_owned": true}, "t_client": {"state": "absent", "drop_owned": true}}}');
+SELECT count(*) FROM said, rolecall.apply(policy);
+SELECT is(rolecall.inspect()::text, policy::text, 'of roles that are gone it makes the same') FROM said;
+
+SELECT * FROM finish();
+ROLLBACK;
