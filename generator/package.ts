@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleCommandLine } from './emit/bundle.ts';
 import { npmManifest } from './emit/npm.ts';
 import { compressed, extensionArchive } from './emit/tar.ts';
 
@@ -36,6 +37,7 @@ for (const name of files(join(target, 'lib'), '.d.ts')) {
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']*)\.ts'/g, "$1.js'"));
 }
 
+await bundleCommandLine(join(target, 'cli'));
 writeFileSync(join(target, 'rolecall.tar.gz'), extensionArchive());
 for (const name of ['rolecall.sql', 'rolecall-uninstall.sql'])
   cpSync(join(root, 'extension', name), join(target, 'lib/extension', name));

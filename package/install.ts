@@ -88,7 +88,7 @@ export async function install(
   const via = options.via ?? chosen(before);
   if (via === 'plain') {
     const script = await read('rolecall.sql');
-    const mark = /'(\S+ by the plain script \w+)'/.exec(script)?.[1] ?? '';
+    const mark = markOf(script);
     const changed = before.plain !== mark;
     if (changed) await database.query(script, []);
     return { via, version: mark.split(' ')[0] ?? '', changed };
@@ -98,6 +98,44 @@ export async function install(
   else if (before.update || via === 'pg_tle') await database.query('ALTER EXTENSION rolecall UPDATE', []);
   const version = (await find()).extension ?? '';
   return { via, version, changed: version !== before.extension };
+}
+
+/** What a database has of rolecall. */
+export interface Installed {
+  /** How it was installed; null where it is not. */
+  readonly via: Way | null;
+  readonly version: string | null;
+  /** The version that install() would leave there. */
+  readonly available: string;
+  /** Whether install() would change nothing. */
+  readonly current: boolean;
+}
+
+/** Looks at what is installed, and changes nothing. */
+export async function installed(database: Queryable): Promise<Installed> {
+  const found = (await database.query(look, [])).rows[0] as Found;
+  const mark = markOf(await read('rolecall.sql'));
+  const scripted = mark.split(' ')[0] ?? '';
+  const way = chosen(found);
+  const there = found.extension !== null || found.plain !== null;
+  const available =
+    way === 'plain' ? scripted : way === 'extension' ? (found.files ?? found.extension ?? '') : scripted;
+  return {
+    via: there ? way : null,
+    version: found.extension ?? found.plain?.split(' ')[0] ?? null,
+    available,
+    current: way === 'plain' ? found.plain === mark : found.extension === available,
+  };
+}
+
+const markOf = (script: string): string => /'(\S+ by the plain script \w+)'/.exec(script)?.[1] ?? '';
+
+/** Removes rolecall with all that it remembers; the roles and their privileges stay. */
+export async function uninstall(database: Queryable): Promise<Installed> {
+  const before = await installed(database);
+  if (before.via === 'plain') await database.query(await read('rolecall-uninstall.sql'), []);
+  else if (before.via !== null) await database.query('DROP EXTENSION rolecall', []);
+  return before;
 }
 
 function chosen({ extension, files, tle, plain }: Found): Way {

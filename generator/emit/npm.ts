@@ -21,6 +21,7 @@ export function npmManifest(): string {
     type: 'module',
     engines: repository.engines,
     sideEffects: false,
+    bin: { [product.name]: './cli/main.js' },
     exports: {
       '.': entry('package/index'),
       './pglite': entry('package/pglite'),

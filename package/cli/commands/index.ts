@@ -1,0 +1,23 @@
+/**
+ * All commands, under the headings of the help.
+ */
+import type { Command } from '../command.ts';
+import { installation } from './installation.ts';
+import { keeping } from './keeping.ts';
+import { policies } from './policies.ts';
+import { reporting } from './reporting.ts';
+import { users } from './users.ts';
+
+export const commands: Readonly<Record<string, readonly Command[]>> = {
+  'Roles and users': users,
+  'Reporting roles': reporting,
+  'Seeing and keeping it': keeping,
+  Policies: policies,
+  Installation: installation,
+};
+
+/** What the first words of two are for. */
+export const groups: Readonly<Record<string, string>> = {
+  user: 'add, remove, lock and unlock users, and set their passwords',
+  reporting: 'roles that read, and nothing else',
+};
