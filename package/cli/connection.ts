@@ -1,7 +1,7 @@
 /**
  * One connection, and the one transaction in it.
  */
-import type { Client, ClientConfig, Query } from 'pg';
+import type { Client, ClientConfig, QueryResult } from 'pg';
 import { Interrupted, type Person } from './command.ts';
 import type { Target } from './targets.ts';
 
@@ -25,6 +25,7 @@ export class Connection {
   readonly #config: ClientConfig;
   #phase: Phase = 'working';
   #interrupted = false;
+  #pid: number | undefined;
 
   private constructor(client: Client, config: ClientConfig) {
     this.#client = client;
@@ -72,7 +73,7 @@ export class Connection {
   /** Runs the work in a transaction, and keeps what it did only where it ends well and `keep` says so. */
   async transaction<T>(work: () => Promise<T>, mode: 'READ WRITE' | 'READ ONLY', keep: boolean): Promise<T> {
     try {
-      await this.query(`BEGIN ${mode}`);
+      await this.#begin(mode);
       const result = await work();
       if (this.#interrupted) throw new Interrupted();
       this.#phase = 'committing';
@@ -86,19 +87,29 @@ export class Connection {
     }
   }
 
+  /** The process is asked for in the transaction: a pooler gives another one to each. */
+  async #begin(mode: string): Promise<void> {
+    const results: unknown = await this.query(`BEGIN ${mode}; SELECT pg_catalog.pg_backend_pid() AS pid`);
+    const [, found] = results as [QueryResult, QueryResult<{ pid: number }>];
+    this.#pid = found.rows[0]?.pid;
+  }
+
   /** Cancels what is being done, unless it is being committed: then there is nothing to cancel any more. */
   async interrupt(): Promise<void> {
     if (this.#phase !== 'working') return;
     this.#interrupted = true;
-    const { activeQuery } = this.#client as Client & { activeQuery?: Query | null };
-    if (!activeQuery) return;
+    if (this.#pid === undefined) return;
     const { default: pg } = await import('pg');
-    // Without TLS, which a request to cancel does not take from this library; it has no more in it than a random key.
-    const canceller = new pg.Client({ ...this.#config, ssl: false }) as Client & {
-      cancel(client: Client, query: Query): void;
-    };
+    const canceller = new pg.Client(this.#config);
     canceller.on('error', () => undefined);
-    canceller.cancel(this.#client, activeQuery);
+    try {
+      await canceller.connect();
+      await canceller.query('SELECT pg_catalog.pg_cancel_backend($1)', [this.#pid]);
+    } catch {
+      await this.close(); // What was not committed is undone all the same, when the server notices.
+    } finally {
+      await canceller.end().catch(() => undefined);
+    }
   }
 
   close(): Promise<void> {
