@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build, type Plugin } from 'esbuild';
+import { compressed } from './tar.ts';
 import { validatorOptions } from '../../package/cli/validator.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -60,10 +61,27 @@ export async function bundleCommandLine(target: string): Promise<void> {
     metafile: true,
     logLevel: 'warning',
   });
+  const page = await build({
+    entryPoints: [join(root, 'package/report/browser.ts')],
+    absWorkingDir: root,
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    platform: 'browser',
+    target: 'es2022',
+    write: false,
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'warning',
+  });
+  writeFileSync(join(target, 'report.js.gz'), compressed(Buffer.from(page.outputFiles[0]?.contents ?? [])));
   const main = join(target, 'main.js');
   writeFileSync(main, `#!/usr/bin/env node\n${readFileSync(main, 'utf8')}`);
   chmodSync(main, 0o755);
-  writeFileSync(join(target, 'LICENSES.txt'), licences(Object.keys(metafile.inputs)));
+  writeFileSync(
+    join(target, 'LICENSES.txt'),
+    licences([...Object.keys(metafile.inputs), ...Object.keys(page.metafile.inputs)]),
+  );
 }
 
 /** The licence of each library that something was taken from. */

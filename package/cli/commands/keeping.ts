@@ -1,7 +1,7 @@
 /**
  * What is there, and whether it is as it was asked for.
  */
-import { type Command, inDatabases, type Row, stepColumns, stepRows } from '../command.ts';
+import { type Command, inDatabases, inOneDatabase, type Row, stepColumns, stepRows } from '../command.ts';
 
 const severities = ['info', 'warning', 'critical'] as const;
 
@@ -85,6 +85,26 @@ export const keeping: readonly Command[] = [
     },
     differs: () => true,
     run: async ({ rolecall }) => (await rolecall.undeclared()) as Row[],
+  }),
+  inOneDatabase({
+    name: 'report',
+    summary: 'Write a page that shows who can do what',
+    details:
+      'One file to look at in a browser, without a network: roles and memberships as a graph and as tables, what each role has in each schema, findings with their remedies, drift, and what nobody asked for.',
+    options: { out: { about: 'the file', takes: 'FILE', otherwise: 'standard output' } },
+    examples: { 'report --out access.html': 'then open the file' },
+    async run(database, { out }) {
+      const [{ readReport }, { printReport }, { readScript }, { writeFile }] = await Promise.all([
+        import('../../report/data.ts'),
+        import('../../report/page.ts'),
+        import('../../report/script.ts'),
+        import('node:fs/promises'),
+      ]);
+      const page = printReport(await readReport(database, audit), readScript());
+      if (out === undefined) return page;
+      await writeFile(out, page);
+      return '';
+    },
   }),
 ];
 
