@@ -182,7 +182,7 @@ test('names are values: in the calls, in the statements, and on a terminal', asy
     const [step] = (await rows(0, 'user', 'add', '--', name)).filter(({ operation }) => operation === 'create_role');
     assert.equal(step?.['target'], name);
     const { stdout } = await run(0, 'user', 'lock', '--', name);
-     
+
     assert.ok(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/.test(stdout), JSON.stringify(stdout));
     assert.equal(
       stdout.trimEnd().split('\n').length,

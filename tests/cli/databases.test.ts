@@ -150,7 +150,7 @@ test('on a terminal there are tables, and colours unless NO_COLOR is set', { ski
   assert.equal(status, 0, stdout);
   assert.match(stdout, /│/);
   assert.ok(stdout.includes('\\u001b[31mred'));
-   
+
   assert.match(stdout, /\u001b\[1m/);
   const plain = onTerminal('audit --severity critical', '', { ...env, NO_COLOR: '1' });
   assert.ok(!plain.stdout.includes('\u001b['), JSON.stringify(plain.stdout.slice(0, 500)));
