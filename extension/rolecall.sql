@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 7515be7af3bf51786d8a070376a05dee261f094589ebdf053b1119eae9b786bf'
-    AND 322 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.1.0 by the plain script 3feaccbd068753fbd2c654f42a1f80669a2c647033e30f9caa3a235a9122f599'
+    AND 365 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -113,7 +113,7 @@ BEGIN
     ('rolecall_internal', 'change',
      'operation text, target text, statement text, password text, locks text[], sqlstate text, note text'),
     ('rolecall_internal', 'principal',
-     'role_oid oid, grantee text, path text, becomes boolean, options text, remedy text'),
+     'role_oid oid, grantee text, path text, becomes boolean, options text, remedy text, audited oid, usable oid[]'),
     ('rolecall_internal', 'table_group',
      'schema oid, kind "char", owner oid, acl aclitem[], sample oid, size bigint'),
     ('rolecall_internal', 'place',
@@ -154,41 +154,47 @@ BEGIN
       ('rolecall_internal', 'attempt', 
        'document jsonb, passwords jsonb, known text[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'attribute_clauses', 
-       'present jsonb, wanted jsonb', 'text', 0),
+       'present jsonb, wanted jsonb, resource jsonb', 'text', 0),
       ('rolecall_internal', 'audit_catalogs', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_columns', 
-       'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_dblink', 
-       'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_findings', 
+       'roles oid[], role text, severity text, path text, object text, detail text, remedy text', 'SETOF record', 0),
       ('rolecall_internal', 'audit_functions', 
-       'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_objects', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_ownership', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_principals', 
-       'role_oid oid', 'SETOF rolecall_internal.principal', 0),
+       'roles oid[]', 'SETOF rolecall_internal.principal', 0),
       ('rolecall_internal', 'audit_publications', 
        'role_name text', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_reading', 
-       'principals rolecall_internal.principal[], usable_schemas oid[], withheld jsonb', 'SETOF rolecall_internal.finding', 0),
+       'principals rolecall_internal.principal[], withheld jsonb', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_roles', 
-       'principals rolecall_internal.principal[], withholds boolean', 'SETOF rolecall_internal.finding', 0),
+       'principals rolecall_internal.principal[], withholding oid[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_schemas', 
-       'principals rolecall_internal.principal[]', 'oid[]', 0),
+       'principals rolecall_internal.principal[], audited oid, usable oid[]', 'SETOF record', 0),
       ('rolecall_internal', 'audit_search_path', 
        'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_server', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_settings', 
        'role_name text', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_shards', 
+       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_tables', 
-       'principals rolecall_internal.principal[], usable_schemas oid[]', 'SETOF rolecall_internal.finding', 0),
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_takers', 
        'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_withheld', 
        'role_name text', 'jsonb', 0),
+      ('rolecall_internal', 'audited_roles', 
+       'roles oid[], role_oid oid, name text, withheld jsonb, has_settings boolean', 'SETOF record', 0),
       ('rolecall_internal', 'base64_length', 
        'base64 text', 'integer', 0),
       ('rolecall_internal', 'bits', 
@@ -202,7 +208,9 @@ BEGIN
       ('rolecall_internal', 'change_present', 
        'changes rolecall_internal.change[], passwords jsonb, document jsonb, strict boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'check_changes', 
-       'changes rolecall_internal.change[], repeated integer', 'void', 0),
+       'changes rolecall_internal.change[], repeated integer, round integer', 'void', 0),
+      ('rolecall_internal', 'check_coordinator', 
+       '', 'void', 0),
       ('rolecall_internal', 'check_document', 
        'document jsonb', 'void', 0),
       ('rolecall_internal', 'check_handover', 
@@ -210,6 +218,8 @@ BEGIN
       ('rolecall_internal', 'check_may_add_operators', 
        '', 'void', 0),
       ('rolecall_internal', 'check_no_operators_of', 
+       'role_name text', 'void', 0),
+      ('rolecall_internal', 'check_not_reporting', 
        'role_name text', 'void', 0),
       ('rolecall_internal', 'check_operator', 
        'role_name text', 'void', 0),
@@ -251,12 +261,20 @@ BEGIN
        'one text, other text', 'integer', 0),
       ('rolecall_internal', 'encrypt_older', 
        'secret_key text', 'void', 0),
+      ('rolecall_internal', 'ended_columns', 
+       'differences jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'ended_privileges', 
+       'groups rolecall_internal.acl_group[], differences rolecall_internal.difference[]', 'jsonb', 0),
       ('rolecall_internal', 'exact_document', 
        'roles oid[]', 'jsonb', 0),
       ('rolecall_internal', 'excepted_objects', 
        'wanted rolecall_internal.wanted_privilege[], scope jsonb, kind text, object_oid oid, columns oid[]', 'SETOF record', 0),
+      ('rolecall_internal', 'exceptions', 
+       'wanted rolecall_internal.wanted_privilege[], scope jsonb, kind text, entry text, object_oid oid, attnum integer, named boolean', 'SETOF record', 0),
       ('rolecall_internal', 'execute_change', 
        'change rolecall_internal.change, lenient boolean, strict boolean', 'rolecall.step', 0),
+      ('rolecall_internal', 'expired_users', 
+       '', 'jsonb', 0),
       ('rolecall_internal', 'fitted_name', 
        'name text, suffix text', 'text', 0),
       ('rolecall_internal', 'forget_earlier', 
@@ -265,6 +283,8 @@ BEGIN
        'role_name text, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'forgotten_resources', 
        'state jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'found_by_server', 
+       'kind text, name text', 'oid', 0),
       ('rolecall_internal', 'future_differences', 
        'document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[], phase integer, role text, owner_oid oid, owner text, schema text, future text, privilege text, option text', 'SETOF record', 0),
       ('rolecall_internal', 'future_refusal', 
@@ -272,7 +292,17 @@ BEGIN
       ('rolecall_internal', 'given_memberships', 
        'role_oid oid, operation text, target text, statement text, granted text, may boolean', 'SETOF record', 0),
       ('rolecall_internal', 'given_privileges', 
-       'role_oid oid, target text, statement text, may boolean, is_direct boolean', 'SETOF record', 0),
+       'roles oid[], ended jsonb, target text, statement text, may boolean, is_direct boolean, cause text', 'SETOF record', 0),
+      ('rolecall_internal', 'graph', 
+       'roles text[]', 'jsonb', 0),
+      ('rolecall_internal', 'graph_dot', 
+       'data jsonb', 'text', 0),
+      ('rolecall_internal', 'graph_label', 
+       'name text', 'text', 0),
+      ('rolecall_internal', 'graph_mermaid', 
+       'data jsonb', 'text', 0),
+      ('rolecall_internal', 'graph_parts', 
+       'data jsonb, id text, kind text, name text, login boolean, goal text, label text', 'SETOF record', 0),
       ('rolecall_internal', 'has_calling_key', 
        'relation oid', 'boolean', 0),
       ('rolecall_internal', 'has_more_rights', 
@@ -321,6 +351,8 @@ BEGIN
        '', 'boolean', 0),
       ('rolecall_internal', 'is_kept_verifier', 
        'verifier text', 'boolean', 0),
+      ('rolecall_internal', 'is_moment', 
+       'value text', 'boolean', 0),
       ('rolecall_internal', 'is_nfkc_stable', 
        'code_point integer', 'boolean', 0),
       ('rolecall_internal', 'is_nobody', 
@@ -331,6 +363,8 @@ BEGIN
        'role_name text', 'boolean', 0),
       ('rolecall_internal', 'is_rotation_due', 
        'rotate_after interval', 'boolean', 0),
+      ('rolecall_internal', 'is_rounded_off', 
+       'statement_timeout text', 'boolean', 0),
       ('rolecall_internal', 'is_scram_verifier', 
        'verifier text', 'boolean', 0),
       ('rolecall_internal', 'is_worth_taking', 
@@ -346,7 +380,7 @@ BEGIN
       ('rolecall_internal', 'leads_to_superuser', 
        'role_oid oid', 'boolean', 0),
       ('rolecall_internal', 'left_by_drop_owned', 
-       'role_oid oid, by_caller boolean, classid oid, objid oid, objsubid integer, remedy text', 'SETOF record', 0),
+       'role_oid oid, classid oid, objid oid, objsubid integer, remedy text', 'SETOF record', 0),
       ('rolecall_internal', 'left_out', 
        'dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'left_to_do', 
@@ -391,8 +425,12 @@ BEGIN
        'section text, key jsonb', 'jsonb', 0),
       ('rolecall_internal', 'no_longer_named', 
        'policy jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'note_closed_schemas', 
+       'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'note_holders', 
        'role_name text', 'void', 0),
+      ('rolecall_internal', 'note_no_connect', 
+       'steps rolecall.step[]', 'void', 0),
       ('rolecall_internal', 'note_unmatched', 
        'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'object_in_schema', 
@@ -411,10 +449,12 @@ BEGIN
        'password text, verifier text', 'boolean', 0),
       ('rolecall_internal', 'passwords_of', 
        'document jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'patience', 
+       'operation text', 'text', 0),
       ('rolecall_internal', 'pgcrypto_schema', 
        '', 'text', 0),
       ('rolecall_internal', 'pinned_by', 
-       'function_oid oid, principals rolecall_internal.principal[]', 'text', 0),
+       'function_oid oid, audited oid, principals rolecall_internal.principal[]', 'text', 0),
       ('rolecall_internal', 'places', 
        'resources jsonb, groups rolecall_internal.table_group[]', 'rolecall_internal.place[]', 0),
       ('rolecall_internal', 'plan', 
@@ -443,6 +483,10 @@ BEGIN
        'document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_grants', 
        'document jsonb, groups rolecall_internal.acl_group[], differences rolecall_internal.difference[], schemas oid[]', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_kept', 
+       'ended jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_left_timeouts', 
+       'memberships jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_lost_grants', 
        'memberships jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_memberships', 
@@ -477,16 +521,22 @@ BEGIN
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_renamed', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_renamed_exceptions', 
+       'wanted rolecall_internal.wanted_privilege[]', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_renames', 
+       'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_revokes', 
        'memberships jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_roles', 
-       'resources jsonb', 'rolecall_internal.change[]', 0),
+       'document jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_schemas', 
        'places rolecall_internal.place[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_sessions', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_settings', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_shards', 
+       'places rolecall_internal.place[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_table_excess', 
        'places rolecall_internal.place[], groups rolecall_internal.table_group[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_watch', 
@@ -537,6 +587,8 @@ BEGIN
        'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'privileges_on_objects', 
        'places rolecall_internal.place[], number integer, role text, kind text, target text, object text, owner oid, grantor oid, privilege text, is_grantable boolean, harmless boolean', 'SETOF record', 0),
+      ('rolecall_internal', 'protection_note', 
+       'resource jsonb, declared jsonb', 'text', 0),
       ('rolecall_internal', 'provision', 
        'definitions jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'random_bytes', 
@@ -545,6 +597,8 @@ BEGIN
        'role_name text, schemas text[], withheld text[], owners text[], search_path text[]', 'jsonb', 1),
       ('rolecall_internal', 'read_secret', 
        'secret_key text, strict boolean', 'bytea', 0),
+      ('rolecall_internal', 'readable_shards', 
+       'places rolecall_internal.place[], number integer, role_oid oid, table_oid oid, shard oid', 'SETOF record', 0),
       ('rolecall_internal', 'reader_path', 
        'definition jsonb', 'jsonb', 0),
       ('rolecall_internal', 'record_key', 
@@ -575,12 +629,20 @@ BEGIN
        'section text, but rolecall.step[], dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'remember', 
        'document jsonb, steps rolecall.step[]', 'void', 0),
+      ('rolecall_internal', 'remember_exceptions', 
+       '', 'void', 0),
       ('rolecall_internal', 'remember_withheld', 
        'resources jsonb', 'void', 0),
       ('rolecall_internal', 'remove_superseded', 
        'records rolecall_internal.resource[]', 'void', 0),
+      ('rolecall_internal', 'rename_records', 
+       'old_name text, new_name text', 'void', 0),
+      ('rolecall_internal', 'rename_role', 
+       'old_name text, new_name text, dry_run boolean', 'rolecall.step[]', 0),
+      ('rolecall_internal', 'renamed', 
+       'section text, resource jsonb, old_name text, new_name text', 'jsonb', 0),
       ('rolecall_internal', 'renew_records', 
-       'document jsonb', 'void', 0),
+       'document jsonb, steps rolecall.step[]', 'void', 0),
       ('rolecall_internal', 'reported', 
        'step rolecall.step, steps rolecall.step[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'reporting_passwords', 
@@ -591,6 +653,8 @@ BEGIN
        'definitions jsonb, passwords jsonb', 'jsonb', 0),
       ('rolecall_internal', 'restore', 
        'dry_run boolean', 'rolecall.step[]', 0),
+      ('rolecall_internal', 'restricted', 
+       'resource jsonb', 'jsonb', 0),
       ('rolecall_internal', 'role_definitions', 
        'state jsonb', 'jsonb', 0),
       ('rolecall_internal', 'role_in_question', 
@@ -607,6 +671,10 @@ BEGIN
        'definitions jsonb, others jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'saslprep', 
        'password text', 'bytea', 0),
+      ('rolecall_internal', 'schema_definitions', 
+       'state jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'schema_patterns', 
+       'privileges jsonb', 'jsonb', 0),
       ('rolecall_internal', 'scram', 
        'password text, salt bytea, iterations integer', 'text', 0),
       ('rolecall_internal', 'scram_fields', 
@@ -619,6 +687,8 @@ BEGIN
        'name text, stored text', 'jsonb', 0),
       ('rolecall_internal', 'shape_problems', 
        'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
+      ('rolecall_internal', 'shards', 
+       'table_oid oid, shard oid', 'SETOF record', 0),
       ('rolecall_internal', 'sign_record', 
        '', 'trigger', 0),
       ('rolecall_internal', 'skipped_hint', 
@@ -669,10 +739,18 @@ BEGIN
        'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'warn_about_public', 
        '', 'void', 0),
+      ('rolecall_internal', 'warn_about_public_reading', 
+       'places rolecall_internal.place[]', 'void', 0),
       ('rolecall_internal', 'warn_about_publications', 
        '', 'void', 0),
       ('rolecall_internal', 'warn_about_rows', 
        'definitions jsonb', 'void', 0),
+      ('rolecall_internal', 'with_made', 
+       'document jsonb, steps rolecall.step[]', 'jsonb', 0),
+      ('rolecall_internal', 'with_profiles', 
+       'state jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'with_recorded_options', 
+       'membership jsonb', 'jsonb', 0),
       ('rolecall_internal', 'withheld_tables', 
        'resources jsonb, number integer, role text, entry text, table_oid oid, column_number integer, column_name text, named boolean', 'SETOF record', 0),
       ('rolecall_internal', 'withhold_powers', 
@@ -683,6 +761,8 @@ BEGIN
        'role_name text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'apply', 
        'policy jsonb, mode text, passwords jsonb, dry_run boolean', 'SETOF rolecall.step', 3),
+      ('rolecall', 'audit', 
+       'roles text[], role text, severity text, path text, object text, detail text, remedy text', 'SETOF record', 1),
       ('rolecall', 'audit_role', 
        'role_name text, severity text, path text, object text, detail text, remedy text', 'SETOF record', 0),
       ('rolecall', 'check_policy', 
@@ -701,6 +781,8 @@ BEGIN
        'username text, password text, roles_to_grant text[], use_locks boolean, dry_run boolean', 'SETOF rolecall.step', 2),
       ('rolecall', 'drift', 
        '', 'SETOF rolecall.step', 0),
+      ('rolecall', 'expire_users', 
+       'dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'forget', 
        'role_name text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'generate_password', 
@@ -710,7 +792,7 @@ BEGIN
       ('rolecall', 'grant_role', 
        'role_name text, username text, admin_option boolean, inherit_option boolean, set_option boolean, dry_run boolean', 'SETOF rolecall.step', 4),
       ('rolecall', 'inspect', 
-       'roles text[]', 'jsonb', 1),
+       'roles text[], suggest_profiles boolean', 'jsonb', 2),
       ('rolecall', 'lock_user', 
        'username text, terminate_sessions boolean, dry_run boolean', 'SETOF rolecall.step', 2),
       ('rolecall', 'orphans', 
@@ -725,10 +807,14 @@ BEGIN
        'role_name text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'remove_user', 
        'username text, reassign_to text, drop_owned boolean, terminate_sessions boolean, use_locks boolean, dry_run boolean', 'SETOF rolecall.step', 5),
+      ('rolecall', 'rename_user', 
+       'username text, new_name text, dry_run boolean', 'SETOF rolecall.step', 1),
       ('rolecall', 'reporting_role_password', 
        'role_name text', 'text', 0),
       ('rolecall', 'revoke_role', 
        'role_name text, username text, dry_run boolean', 'SETOF rolecall.step', 1),
+      ('rolecall', 'role_graph', 
+       'format text, roles text[]', 'text', 2),
       ('rolecall', 'role_name', 
        'key text', 'text', 0),
       ('rolecall', 'rotate_reporting_secret', 
@@ -852,7 +938,9 @@ BEGIN
       path text,
       becomes boolean,
       options text,
-      remedy text
+      remedy text,
+      audited oid,
+      usable oid[]
     );
 
     COMMENT ON TYPE rolecall_internal.principal
@@ -867,6 +955,9 @@ BEGIN
       IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
     COMMENT ON COLUMN rolecall_internal.principal.remedy
       IS 'the statement that ends the path; null where it has no membership';
+    COMMENT ON COLUMN rolecall_internal.principal.audited IS 'oid of the audited role';
+    COMMENT ON COLUMN rolecall_internal.principal.usable
+      IS 'oids of the schemas in which the audited role can name objects';
   END IF;
 
   IF to_regtype('rolecall_internal.table_group') IS NULL THEN
@@ -1348,12 +1439,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -1377,7 +1468,11 @@ BEGIN
       FROM pg_largeobject_metadata AS o
     ) AS o
     LEFT JOIN (
-      SELECT DISTINCT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
+      SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
+      UNION SELECT 'schema', unnest(ARRAY(
+        SELECT n.oid FROM pg_namespace AS n
+        WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+      ))
     ) AS s ON s.kind = o.kind AND s.oid = o.oid
     WHERE o.acl IS NOT NULL OR o.schema = ANY (acl_groups.schemas) OR s.oid IS NOT NULL
     GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
@@ -1386,7 +1481,8 @@ END
 $acl_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups';
+  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
+     'schemas too';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_heir(roles text[]) RETURNS text[]
@@ -1519,6 +1615,7 @@ DECLARE
   v_state jsonb;
   v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
   v_rotate_after interval;
+  v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
   v_state := coalesce(
@@ -1533,16 +1630,27 @@ BEGIN
     );
   END IF;
   IF v_reports IS NULL THEN
-    RETURN rolecall_internal.run(v_state, apply_policy.dry_run);
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
+  ELSE
+    PERFORM rolecall_internal.check_read_access(v_reports);
+    v_rotate_after := (
+      SELECT min((r.definition ->> 'rotate_after')::interval)
+      FROM jsonb_each(jsonb_path_query_first(
+        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+      )) AS r(name, definition)
+    );
+    IF apply_policy.dry_run IS NOT TRUE THEN
+      -- Before any role is locked.
+      PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
+    END IF;
+    -- Owners of what the reporting roles read can be roles of the policy.
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
+      || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
-  PERFORM rolecall_internal.check_read_access(v_reports);
-  v_rotate_after := (
-    SELECT min((r.definition ->> 'rotate_after')::interval)
-    FROM jsonb_each(jsonb_path_query_first(
-      apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
-  );
-  RETURN rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, apply_policy.dry_run);
+  IF apply_policy.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_exceptions();
+  END IF;
+  RETURN v_steps;
 END
 $apply_policy$;
 
@@ -1566,10 +1674,13 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
+    AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN
   BEGIN
     -- Temporary tables are many, and nobody else's.
-    IF NOT EXISTS (
+    IF v_shards AND tg_tag <> 'CREATE TABLE' OR NOT EXISTS (
       SELECT FROM pg_event_trigger_ddl_commands() AS k
       WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
     ) THEN
@@ -1689,7 +1800,8 @@ BEGIN
       known AS (
         SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
                pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
-               n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               NOT v_shards AND n.nspname = ANY (s.schemas)
+                 AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
                coalesce(w.columns, '{}') AS hidden,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x
@@ -1884,25 +1996,25 @@ DECLARE
   v_locked text[] := '{}'::text[];
   v_again boolean;
   v_is_ignored boolean := false;
+  v_is_whole boolean := false;
   v_repeated integer := 0;
   v_seen text;
   v_left text;
 BEGIN
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
   FOR v_round IN 1 .. 1000 LOOP
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
-    PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
+    EXIT WHEN cardinality(v_changes) = 0;
+    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
     v_missing := rolecall_internal.missing_roles(v_changes);
     -- In a later round a role can be missing that was there before.
     IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
+      -- would be undone keeps it from being done again.
+      EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
@@ -1937,18 +2049,12 @@ BEGIN
       v_done := v_done || v_step.statement;
     END LOOP;
     v_left := pg_current_snapshot()::text;
+    v_is_whole := NOT (v_again OR v_is_ignored);
     -- Nothing can be left where nobody else has committed anything since the plan.
-    IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
-      AND current_setting('transaction_isolation') = 'read committed'
-    THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
+    EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  RETURN v_steps;
 END
 $attempt$;
 
@@ -1957,11 +2063,15 @@ COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb, resource jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
 DECLARE
+  v_wanted jsonb := CASE WHEN attribute_clauses.present = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
+      'connection_limit', attribute_clauses.resource -> 'connection_limit',
+      'valid_until', attribute_clauses.resource -> 'valid_until'
+    )) ELSE '{}' END || attribute_clauses.wanted;
   v_clauses text := '';
   v_word text;
 BEGIN
@@ -1971,24 +2081,25 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
-  IF attribute_clauses.wanted ? 'connection_limit'
-    AND attribute_clauses.wanted -> 'connection_limit'
+  IF v_wanted ? 'connection_limit'
+    AND v_wanted -> 'connection_limit'
         <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
   THEN
-    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', attribute_clauses.wanted -> 'connection_limit');
+    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
   END IF;
-  IF attribute_clauses.wanted ? 'valid_until'
-    AND attribute_clauses.wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
+  IF v_wanted ? 'valid_until'
+    AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
   THEN
-    v_clauses := v_clauses || format(' VALID UNTIL %L', attribute_clauses.wanted ->> 'valid_until');
+    v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
   END IF;
   RETURN v_clauses;
 END
 $attribute_clauses$;
 
-COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb)
-  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each';
-REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
+  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a '
+     'role that is to be created also the limits that it had when it was recorded';
+REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_catalogs(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
@@ -2034,7 +2145,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal
   IS 'Privileges on the catalogs that the server does not come with';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2078,16 +2189,16 @@ BEGIN
     JOIN unnest(audit_columns.principals) AS p ON p.role_oid = h.grantee
     JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_columns.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
 END
 $audit_columns$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[])
   IS 'Privileges on columns beyond reading them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2111,16 +2222,73 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_dblink.principals) AS p ON p.role_oid = x.grantee
     WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (audit_dblink.usable_schemas)
+      AND f.pronamespace = ANY (p.usable)
     GROUP BY p.path, p.grantee, p.remedy;
 END
 $audit_dblink$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[])
   IS 'What dblink lets a role do, in one row for all of its functions';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
+-- A path begins with the role, so it tells whose it is.
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_findings(roles oid[])
+RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_findings$
+DECLARE
+  v_principals rolecall_internal.principal[] := ARRAY(
+    SELECT p FROM rolecall_internal.audit_principals(audit_findings.roles) AS p
+  );
+  v_withholding oid[] := ARRAY(
+    SELECT r.role_oid FROM rolecall_internal.audited_roles(audit_findings.roles) AS r
+    WHERE jsonb_array_length(r.withheld) > 1
+  );
+BEGIN
+  RETURN QUERY
+    WITH audited AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.audited_roles(audit_findings.roles)
+    ),
+    alike AS (
+      SELECT a.withheld, array_agg(p) AS principals
+      FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
+      GROUP BY a.withheld
+    )
+    SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
+    FROM (
+      SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+      UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+      UNION ALL
+      SELECT r.* FROM alike AS k CROSS JOIN LATERAL rolecall_internal.audit_reading(k.principals, k.withheld) AS r
+      UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+      UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
+      WHERE a.has_settings
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
+      UNION ALL
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
+    ) AS f
+    JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
+    ORDER BY array_position('{critical,warning,info}', f.severity),
+             f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+END
+$audit_findings$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'What there is to find of roles, the most serious first';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_findings(oid[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2158,14 +2326,16 @@ BEGIN
     CROSS JOIN LATERAL (
       -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
       SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                  THEN rolecall_internal.pinned_by(f.oid, audit_functions.principals) END
+                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_functions.principals) END
     ) AS m(extension)
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (audit_functions.usable_schemas)
+      AND f.pronamespace = ANY (p.usable)
       AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       -- What a role may do anyway it may also do through a function of its own.
-      AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(audit_functions.principals) AS o);
+      AND NOT EXISTS (
+        SELECT FROM unnest(audit_functions.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
+      );
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -2192,14 +2362,14 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals, audit_functions.usable_schemas);
+  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
 END
 $audit_functions$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[])
   IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
      'database';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_objects(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
@@ -2358,7 +2528,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.princ
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_principals(role_oid oid) RETURNS SETOF rolecall_internal.principal
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_principals(roles oid[]) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_principals$
@@ -2371,8 +2541,10 @@ DECLARE
   v_found rolecall_internal.principal[];
 BEGIN
   v_next := ARRAY(
-    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
-    FROM pg_roles AS r WHERE r.oid = audit_principals.role_oid
+    SELECT ROW(
+             r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL, r.oid, NULL
+           )::rolecall_internal.principal
+    FROM pg_roles AS r WHERE r.oid = ANY (audit_principals.roles)
   );
   v_found := v_next;
   WHILE cardinality(v_next) > 0 LOOP
@@ -2385,12 +2557,12 @@ BEGIN
                n.admin OR (n.becomes AND n.sets),
                concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
                          CASE WHEN n.admin THEN 'ADMIN' END),
-               coalesce(n.remedy, n.revoke)
+               coalesce(n.remedy, n.revoke), n.audited, NULL
              )::rolecall_internal.principal
       FROM (
-        SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+        SELECT DISTINCT ON (m.audited, m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
         FROM (
-          SELECT e.roleid, p.path, p.becomes, p.remedy,
+          SELECT e.roleid, p.audited, p.path, p.becomes, p.remedy,
                  bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
                  string_agg(
                    format('REVOKE %1$I FROM %2$s' || v_granted_by,
@@ -2405,10 +2577,10 @@ BEGIN
             SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                    coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
           ) AS o(inherit, set)
-          GROUP BY e.roleid, p.path, p.becomes, p.remedy
+          GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
-          SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
+          SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                  format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
@@ -2416,35 +2588,53 @@ BEGIN
         WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
           AND NOT EXISTS (
             SELECT FROM unnest(v_found) AS f
-            WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+            WHERE f.audited = m.audited AND f.role_oid = m.roleid
+              AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
           )
-        ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+        ORDER BY m.audited, m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
       ) AS n
     );
     v_found := v_found || v_next;
   END LOOP;
-  RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
-  RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
+  v_found := ARRAY(
+    SELECT DISTINCT ON (f.audited, f.role_oid) f FROM unnest(v_found) AS f
+    ORDER BY f.audited, f.role_oid, f.becomes DESC
+  ) || ARRAY(
+    SELECT ROW(0, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL, f.audited, NULL)::rolecall_internal.principal
+    FROM unnest(v_found) AS f WHERE f.options IS NULL
+  );
+  RETURN QUERY
+    SELECT f.role_oid, f.grantee, f.path, f.becomes, f.options, f.remedy, f.audited, u.usable
+    FROM unnest(v_found) AS f
+    JOIN rolecall_internal.audit_schemas(v_found) AS u USING (audited);
 END
 $audit_principals$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
+COMMENT ON FUNCTION rolecall_internal.audit_principals(oid[])
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_publications(role_name text) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_publications$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' AND s.encrypted)
+  THEN
     RETURN;
   END IF;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
            'sends the secret that the password is derived from to subscribers',
-           CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
-             ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+           CASE
+             WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             WHEN EXISTS (
+               SELECT FROM pg_publication_rel AS r
+               WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+             ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+           END
     FROM pg_publication AS p
     WHERE p.puballtables OR EXISTS (
       SELECT FROM pg_publication_tables AS t
@@ -2454,16 +2644,12 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from';
+  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read. One of which columns are withheld counts by itself.
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_reading(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[],
-  withheld jsonb
-)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_reading(principals rolecall_internal.principal[], withheld jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2544,18 +2730,18 @@ BEGIN
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
     CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
     JOIN unnest(audit_reading.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_reading.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
 $audit_reading$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb)
+COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb)
   IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
      'and views over them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholds boolean)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholding oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2582,12 +2768,12 @@ BEGIN
     FROM unnest(audit_roles.principals) AS p
     JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
   RETURN QUERY
-    SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
+    SELECT CASE WHEN k.grantee = 'pg_read_all_data' AND p.audited = ANY (audit_roles.withholding) THEN 'critical'
+                ELSE coalesce(k.severity, 'warning') END, p.path || ' -> membership', p.grantee,
            concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
     FROM unnest(audit_roles.principals) AS p
     LEFT JOIN (
-      VALUES ('pg_read_all_data', CASE WHEN audit_roles.withholds THEN 'critical' ELSE 'warning' END,
-              'reads every table, also one that is withheld'),
+      VALUES ('pg_read_all_data', 'warning', 'reads every table, also one that is withheld'),
              ('pg_write_all_data', 'critical', 'writes every table'),
              ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
              ('pg_write_server_files', 'critical', 'writes files of the server'),
@@ -2608,28 +2794,34 @@ BEGIN
 END
 $audit_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean)
+COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], oid[])
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[]) RETURNS oid[]
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[])
+RETURNS TABLE (audited oid, usable oid[])
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_schemas$
 BEGIN
-  RETURN ARRAY(
-    SELECT DISTINCT n.oid
-    FROM pg_namespace AS n
-    CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
-    JOIN unnest(audit_schemas.principals) AS p
-      ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
-    WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
-  );
+  RETURN QUERY
+    SELECT p.audited, coalesce(array_agg(DISTINCT u.schema) FILTER (WHERE u.schema IS NOT NULL), '{}')
+    FROM unnest(audit_schemas.principals) AS p
+    LEFT JOIN (
+      SELECT n.oid, x.grantee FROM pg_namespace AS n
+      CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+      WHERE x.privilege_type = 'USAGE'
+      UNION ALL SELECT n.oid, n.nspowner FROM pg_namespace AS n
+      UNION ALL
+      SELECT n.oid, r.oid FROM pg_namespace AS n
+      JOIN pg_roles AS r ON r.rolname IN ('pg_read_all_data', 'pg_write_all_data')
+    ) AS u(schema, role) ON u.role = p.role_oid
+    GROUP BY p.audited;
 END
 $audit_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[])
-  IS 'The schemas in which the principals can name objects';
+  IS 'The schemas in which each audited role can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
@@ -2793,7 +2985,34 @@ COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[], usable_schemas oid[])
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_shards$
+DECLARE
+  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_shards.role_name));
+BEGIN
+  IF v_definition IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'critical', quote_ident(audit_shards.role_name) || ' -> table grant', min(s.shard::regclass::text),
+           format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                  s.table_oid::regclass),
+           format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, audit_shards.role_name)
+    FROM rolecall_internal.shards() AS s
+    WHERE has_table_privilege(audit_shards.role_oid, s.shard, 'SELECT') AND s.table_oid IN (
+      SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+    )
+    GROUP BY s.table_oid;
+END
+$audit_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid)
+  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2834,7 +3053,7 @@ BEGIN
       GROUP BY 1, 2, 3
     ) AS h
     JOIN unnest(audit_tables.principals) AS p ON p.role_oid = h.grantee
-    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (audit_tables.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
     JOIN pg_class AS c ON c.oid = t.oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -2842,9 +3061,9 @@ BEGIN
 END
 $audit_tables$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[])
   IS 'Privileges on tables and sequences beyond reading them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- Before PostgreSQL 16 that includes whoever may create roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
@@ -2920,6 +3139,27 @@ $audit_withheld$;
 COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables and columns that its definition names, and the secrets kept here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audited_roles(roles oid[])
+RETURNS TABLE (role_oid oid, name text, withheld jsonb, has_settings boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audited_roles$
+BEGIN
+  RETURN QUERY
+    WITH recorded AS MATERIALIZED (
+      SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+    )
+    SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
+           r.rolname IN (SELECT d.name FROM recorded AS d)
+           OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
+    FROM pg_roles AS r WHERE r.oid = ANY (audited_roles.roles);
+END
+$audited_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
+  IS 'What is withheld from each role, and whether it has settings, here or by record';
+REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
 -- the alphabet is let through, and each group gives as many bytes as the one with that "=".
@@ -3093,20 +3333,32 @@ CREATE OR REPLACE FUNCTION rolecall_internal.canonical_name(kind text, means tex
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $canonical_name$
+DECLARE
+  v_name text := canonical_name.name;
+  v_oid oid;
 BEGIN
   IF canonical_name.means <> 'one'
     OR canonical_name.kind NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
-    RETURN canonical_name.name;
-  ELSIF canonical_name.kind = 'function' AND canonical_name.name ~ '^[^()]+[(][^()]*[)]$' THEN
-    RETURN coalesce(to_regprocedure(canonical_name.name)::text, canonical_name.name);
-  ELSIF NOT canonical_name.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
-    RETURN canonical_name.name;
-  ELSIF canonical_name.kind = 'type' THEN
-    RETURN coalesce(to_regtype(canonical_name.name)::text, canonical_name.name);
+    RETURN v_name;
+  ELSIF canonical_name.kind IN ('function', 'type') THEN
+    v_oid := coalesce(
+      rolecall_internal.object_in_schema(canonical_name.kind, v_name),
+      rolecall_internal.found_by_server(canonical_name.kind, v_name)
+    );
+    RETURN coalesce((
+      SELECT concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)
+      FROM pg_proc AS o WHERE canonical_name.kind = 'function' AND o.oid = v_oid
+      UNION ALL
+      SELECT format('%I.%I', n.nspname, o.typname)
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      WHERE canonical_name.kind = 'type' AND o.oid = v_oid
+    ), v_name);
+  ELSIF NOT v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
+    RETURN v_name;
   END IF;
   RETURN (
     SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.position)
-    FROM unnest(parse_ident(canonical_name.name)) WITH ORDINALITY AS p(part, position)
+    FROM unnest(parse_ident(v_name)) WITH ORDINALITY AS p(part, position)
   );
 END
 $canonical_name$;
@@ -3168,13 +3420,20 @@ COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[],
   IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer) RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer, round integer)
+RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_changes$
 DECLARE
   v_change rolecall_internal.change;
 BEGIN
+  IF check_changes.round = 1000 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'serialization_failure',
+      MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+      HINT = 'Try again.';
+  END IF;
   FOREACH v_change IN ARRAY check_changes.changes LOOP
     IF v_change.sqlstate IS NULL THEN
       PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);
@@ -3187,16 +3446,46 @@ BEGIN
 END
 $check_changes$;
 
-COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer)
-  IS 'Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another';
-REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
+  IS 'Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that '
+     'repeats another';
+REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_coordinator() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_coordinator$
+DECLARE
+  v_catalog text;
+  v_worker boolean;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c
+  WHERE c.oid = to_regclass('pg_catalog.pg_dist_local_group');
+  IF FOUND THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM pg_catalog.%I AS g WHERE g.groupid <> 0)', v_catalog) INTO v_worker;
+  END IF;
+  IF v_worker THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'this is a worker node of Citus, and reporting roles are provisioned on the coordinator',
+      HINT = 'Connect to the coordinator, and make the call there.';
+  END IF;
+END
+$check_coordinator$;
+
+COMMENT ON FUNCTION rolecall_internal.check_coordinator()
+  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would '
+     'be changed on all nodes, and the coordinator would not know it';
+REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
+  || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
+  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.comments[*].role')
@@ -3321,6 +3610,24 @@ COMMENT ON FUNCTION rolecall_internal.check_no_operators_of(text)
   IS 'Refuses to remove an operator that has added others, who would lose their privileges with it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_not_reporting$
+BEGIN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
+      HINT = 'It reads, and nothing else. Choose another name, or remove the role first by rolecall.remove_user().';
+  END IF;
+END
+$check_not_reporting$;
+
+COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
+  IS 'Refuses to give a reporting role what the next provisioning run would take from it';
+REVOKE ALL ON FUNCTION rolecall_internal.check_not_reporting(text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3332,8 +3639,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
-  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
@@ -3346,7 +3652,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
-      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
       HINT = 'Have a superuser run: ' || v_takers.revokes;
   END IF;
 END
@@ -3583,14 +3889,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL
-  OR rolecall_internal.other_database(check_user.username) IS NOT NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
-        @? '$.attributes.createrole' THEN
+        @? '$.attributes.createrole'
+    -- A policy says of every role what its attributes are.
+    AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a group role', check_user.username),
@@ -3616,15 +3923,18 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
-      HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+      HINT = 'Have a superuser make the call in this database: only a superuser can create or drop an event trigger.';
   ELSIF check_watch.enable AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-      DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+      MESSAGE = 'the extension''s objects belong to a role that is not a superuser',
+      DETAIL = format('Whoever creates a table, superusers included, would run what that role puts there: %s.',
                       rolecall_internal.untrusted_owners()),
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
+  END IF;
+  IF check_watch.enable THEN
+    PERFORM rolecall_internal.check_coordinator();
   END IF;
   -- On a standby nothing can change.
   IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
@@ -3740,7 +4050,7 @@ BEGIN
     END IF;
     IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
       v_step := rolecall_internal.step_of(
-        v_change, 'ignored', '42710', 'another transaction made it at the same moment'
+        v_change, 'ignored', '42710', 'another transaction created it at the same moment'
       );
     ELSIF v_change.password IS NULL THEN
       v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
@@ -3845,9 +4155,7 @@ BEGIN
                        AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
       FROM found AS f
       LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
-      LEFT JOIN rolecall_internal.left_by_drop_owned(
-        dependencies.role_oid, dependencies.drops OR dependencies.reassigns
-      ) AS l
+      LEFT JOIN rolecall_internal.left_by_drop_owned(dependencies.role_oid) AS l
         ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
            AND (f.is_here OR f.is_shared)
       -- One that the role gave to itself ends with the role.
@@ -4049,6 +4357,82 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.ended_columns(differences jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_columns$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(jsonb_build_object(
+             'kind', 'TABLE', 'objid', d.table_oid::bigint, 'objsubid', d.attnum,
+             'role', to_regrole(quote_ident(d.role))::oid::bigint,
+             'grantor', d.grantor::bigint, 'privilege', d.privilege, 'option', d.action = 'option'
+           ))
+    FROM jsonb_to_recordset(ended_columns.differences) AS d(
+      role text, table_oid oid, attnum smallint, privilege text, action text, grantor oid
+    )
+    JOIN pg_class AS c ON c.oid = d.table_oid
+    WHERE d.action <> 'grant' AND to_regrole(quote_ident(d.role)) IS NOT NULL
+      AND d.grantor = CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN c.relowner
+        ELSE to_regrole(quote_ident(current_user))::oid END
+  );
+END
+$ended_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
+  IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.ended_privileges(
+  groups rolecall_internal.acl_group[],
+  differences rolecall_internal.difference[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_privileges$
+BEGIN
+  RETURN (
+    WITH ending AS MATERIALIZED (
+      SELECT d.*, k.keyword
+      FROM unnest(ended_privileges.differences) AS d
+      JOIN unnest(ended_privileges.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
+        USING (number)
+      JOIN (VALUES
+        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
+        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
+        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
+        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
+        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
+        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
+        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
+        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
+        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
+        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
+      WHERE d.action <> 'grant' AND d.role <> 'public'
+        AND d.grantor = CASE WHEN pg_has_role(g.owner, 'USAGE') THEN g.owner
+          ELSE to_regrole(quote_ident(current_user))::oid END
+    )
+    SELECT jsonb_agg(jsonb_build_object(
+             'kind', e.keyword, 'objid', o.object_oid::bigint, 'objsubid', 0,
+             'role', to_regrole(quote_ident(e.role))::oid::bigint,
+             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', e.action = 'option'
+           ))
+    FROM ending AS e
+    JOIN rolecall_internal.objects_of(
+      ended_privileges.groups, ARRAY(SELECT DISTINCT e.number::integer::oid FROM ending AS e)
+    ) AS o ON o.number::bigint = e.number
+  );
+END
+$ended_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
+  IS 'The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
+  FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.exact_document(roles oid[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4072,35 +4456,61 @@ SET search_path = pg_catalog, pg_temp
 AS $excepted_objects$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE entry AS (
-      SELECT DISTINCT w.scope, w.kind, x.name
-      FROM unnest(excepted_objects.wanted) AS w
+    SELECT x.scope, x.kind, x.object_oid,
+           CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END
+    FROM rolecall_internal.exceptions(excepted_objects.wanted) AS x
+    GROUP BY x.scope, x.kind, x.object_oid;
+END
+$excepted_objects$;
+
+COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
+  IS 'What is excepted of each scope: whole objects, or columns of them';
+REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.exceptions(wanted rolecall_internal.wanted_privilege[])
+RETURNS TABLE (scope jsonb, kind text, entry text, object_oid oid, attnum integer, named boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $exceptions$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE entry AS MATERIALIZED (
+      SELECT DISTINCT w.scope, w.kind, x.name,
+             parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
+      FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
       WHERE w.means = 'all'
     ),
-    -- A name of three parts is that of a column.
-    part AS (
-      SELECT e.*, CASE WHEN e.kind = 'table' AND cardinality(parse_ident(e.name)) = 3
-                         THEN parse_ident(e.name) END AS parts
-      FROM entry AS e
-    ),
     found AS (
-      SELECT p.scope, p.kind, a.attnum::integer::oid AS attnum,
-             rolecall_internal.object_oid(p.kind, 'one', CASE WHEN p.parts IS NULL THEN p.name ELSE format(
-               '%I.%I', p.parts[1], p.parts[2]
-             ) END) AS oid
-      FROM part AS p
-      LEFT JOIN pg_attribute AS a
+      SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,
+             true AS named
+      FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
+      UNION ALL
+      -- A name of three parts is that of a column.
+      SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
+      FROM entry AS e
+      JOIN pg_attribute AS a
         ON a.attrelid = rolecall_internal.object_oid(
-             p.kind, 'one', quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2])
+             e.kind, 'one', quote_ident(e.parts[1]) || '.' || quote_ident(e.parts[2])
            )
-          AND a.attname = p.parts[3]
-      WHERE p.parts IS NULL OR a.attnum IS NOT NULL
+          AND a.attname = e.parts[3]
+      WHERE e.kind = 'table' AND cardinality(e.parts) = 3
+      UNION ALL
+      SELECT e.scope, e.kind, e.name, k.relation::oid, coalesce((
+               SELECT a.attnum::integer FROM pg_attribute AS a
+               WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
+                 SELECT a.attname FROM pg_attribute AS a
+                 WHERE a.attrelid = k.relation
+                   AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                            ELSE a.attname = k.column_name AND NOT a.attisdropped END
+               )
+             ), 0), false
+      FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
     ),
     whole AS (
-      SELECT f.scope, f.kind, f.oid FROM found AS f WHERE f.attnum IS NULL
+      SELECT f.* FROM found AS f
       UNION
-      SELECT w.scope, w.kind, b.oid
+      SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
       FROM whole AS w
       CROSS JOIN LATERAL (
         SELECT i.inhrelid AS oid, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
@@ -4114,19 +4524,16 @@ BEGIN
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
       JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-      WHERE w.kind = 'table'
+      WHERE w.kind = 'table' AND w.attnum = 0
     )
-    SELECT w.scope, w.kind, w.oid, NULL::oid[] FROM whole AS w WHERE w.oid IS NOT NULL
-    UNION ALL
-    SELECT f.scope, f.kind, f.oid, array_agg(f.attnum) FROM found AS f
-    WHERE f.attnum IS NOT NULL AND NOT EXISTS (SELECT FROM whole AS w WHERE w.scope = f.scope AND w.oid = f.oid)
-    GROUP BY f.scope, f.kind, f.oid;
+    SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
 END
-$excepted_objects$;
+$exceptions$;
 
-COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted from privileges on all objects of a schema: whole objects, or columns of them; partitions too';
-REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
+  IS 'What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is '
+     'called now, else that was so once';
+REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
 RETURNS rolecall.step
@@ -4135,6 +4542,7 @@ SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
   v_attempts integer := 0;
+  v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
@@ -4162,7 +4570,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
+      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
+      PERFORM set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
@@ -4218,6 +4628,44 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
      'error or, where lenient, a step that has failed';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $expired_users$
+BEGIN
+  RETURN (
+    SELECT jsonb_build_object(
+             'roles', jsonb_agg(jsonb_build_object(
+               'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
+             ) ORDER BY r.rolname COLLATE "C"),
+             'sessions', jsonb_agg(
+               jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
+             )
+           )
+    FROM pg_roles AS r
+    JOIN (
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'roles'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+    ) AS p ON p.key = jsonb_build_array(r.rolname)
+    WHERE r.rolcanlogin AND r.rolvaliduntil <= now()
+      AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
+        r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL)
+    HAVING count(*) > 0
+  );
+END
+$expired_users$;
+
+COMMENT ON FUNCTION rolecall_internal.expired_users()
+  IS 'The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4258,18 +4706,22 @@ DECLARE
       FROM (
         -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
         -- of arrays a longer one is greater than a shorter one.
-        SELECT p.* FROM rolecall_internal.resource AS p
-        JOIN (
+        SELECT p.*
+        FROM (
           VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
                  (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
                  (jsonb_build_array(forget_earlier.name, NULL, NULL),
                   jsonb_build_array(forget_earlier.name, true, true))
-        ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-        WHERE p.section <> 'roles'
-          AND p.section IN (
-            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-          )
-          AND jsonb_typeof(p.resource) = 'object'
+        ) AS k(least, greatest)
+        CROSS JOIN LATERAL (
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.key BETWEEN k.least AND k.greatest
+            AND p.section IN (
+              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+            ) AND p.section <> 'roles'
+          OFFSET 0 -- By the index, which would else be read as a whole.
+        ) AS p
+        WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p
         WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
@@ -4290,10 +4742,10 @@ BEGIN
     ) AND r.oid <> v_role
   LOOP
     RAISE WARNING USING
-      MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+      MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                        forget_earlier.name #>> '{}', v_renamed),
       DETAIL = 'It keeps its password and its privileges.',
-      HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+      HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
   END LOOP;
   IF cardinality(v_gone) > 0 THEN
     INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
@@ -4402,6 +4854,24 @@ $forgotten_resources$;
 COMMENT ON FUNCTION rolecall_internal.forgotten_resources(jsonb)
   IS 'What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.forgotten_resources(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.found_by_server(kind text, name text) RETURNS oid
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $found_by_server$
+BEGIN
+  RETURN CASE found_by_server.kind WHEN 'function' THEN to_regprocedure(found_by_server.name)::oid
+    ELSE to_regtype(found_by_server.name)::oid END;
+EXCEPTION
+  WHEN SQLSTATE '42000' OR SQLSTATE '22000' OR SQLSTATE '3F000' OR SQLSTATE '0A000' OR SQLSTATE '54000' THEN
+    RETURN NULL;
+END
+$found_by_server$;
+
+COMMENT ON FUNCTION rolecall_internal.found_by_server(text, text)
+  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or '
+     'the caller may not use the schema';
+REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC;
 
 -- What is granted to a role for the objects of somebody who is not among the owners any more stays where no owners are
 -- named.
@@ -4577,8 +5047,10 @@ COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
      'caller may';
 REVOKE ALL ON FUNCTION rolecall_internal.given_memberships(oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.given_privileges(role_oid oid)
-RETURNS TABLE (target text, statement text, may boolean, is_direct boolean)
+-- What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives
+-- ends for its columns too.
+CREATE OR REPLACE FUNCTION rolecall_internal.given_privileges(roles oid[], ended jsonb)
+RETURNS TABLE (target text, statement text, may boolean, is_direct boolean, cause text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $given_privileges$
@@ -4588,9 +5060,21 @@ BEGIN
   SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   RETURN QUERY
     WITH RECURSIVE entry AS MATERIALIZED (
-      SELECT e.* FROM rolecall_internal.acl_entries(given_privileges.role_oid) AS e
+      SELECT DISTINCT ON (e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege)
+             e.*, coalesce(w.ends OR NOT x.option, false) AS ends,
+             e.is_grantable AND NOT w.ends AND x.option IS NULL AS passes_on
+      FROM unnest(given_privileges.roles) AS r(oid)
+      CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+      LEFT JOIN jsonb_to_recordset(given_privileges.ended)
+        AS x(kind text, objid oid, objsubid integer, role oid, grantor oid, privilege text, option boolean)
+        ON x.kind = e.kind AND x.objid = e.objid AND x.objsubid IN (0, e.objsubid) AND x.role = e.grantee
+          AND x.grantor = e.grantor AND x.privilege = e.privilege
+      CROSS JOIN LATERAL (
+        SELECT given_privileges.ended IS NULL AND e.grantee = ANY (given_privileges.roles)
+      ) AS w(ends)
+      ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
     ),
-    -- Who can grant what, beside the role and those who can through it.
+    -- Who can grant what, beside the roles and those who can through them.
     holder AS (
       SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
       UNION
@@ -4598,7 +5082,7 @@ BEGIN
       FROM holder AS h
       JOIN entry AS e ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
       AND h.objsubid IN (0, e.objsubid) AND e.grantor = h.role_oid
-      WHERE e.is_grantable AND e.grantee <> given_privileges.role_oid
+      WHERE e.passes_on
     ),
     judged AS (
       SELECT e.*, EXISTS (
@@ -4607,11 +5091,12 @@ BEGIN
                  AND h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
                  AND h.objsubid IN (0, e.objsubid)
              ) AS stays
-      FROM entry AS e WHERE e.grantee <> given_privileges.role_oid
+      FROM entry AS e WHERE NOT e.ends
     ),
     lost AS (
       SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
-             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = given_privileges.role_oid) AS is_direct,
+             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (given_privileges.roles)) AS is_direct,
+             min(pg_get_userbyid(j.grantor)::text) AS cause,
              -- A member of the owner may be taken for the role itself, whose rights it needs too.
              bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
                SELECT FROM entry AS e
@@ -4628,7 +5113,7 @@ BEGIN
       GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
     ),
     by_object AS (
-      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may,
+      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may, min(l.cause) AS cause,
              string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
       FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
     ),
@@ -4642,16 +5127,205 @@ BEGIN
            format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
                   CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
                   CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
-           b.may, b.is_direct
+           b.may, b.is_direct, min(b.cause)
     FROM batched AS b
     GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
 END
 $given_privileges$;
 
-COMMENT ON FUNCTION rolecall_internal.given_privileges(oid)
-  IS 'The privileges that others have only from a role, or from whom it granted them to, as the statements that grant '
-     'them, and whether the caller may';
-REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
+  IS 'The privileges that others have only from roles, or from whom those granted them to, as the statements that '
+     'grant them, and whether the caller may; cause: one of the roles';
+REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
+
+-- Of these roles, or all that are not predefined; and of those that they are members of.
+CREATE OR REPLACE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph$
+BEGIN
+  RETURN (
+    WITH RECURSIVE member AS (
+      SELECT r.oid FROM pg_roles AS r
+      WHERE r.rolname = ANY (graph.roles)
+        OR graph.roles IS NULL AND NOT starts_with(r.rolname, 'pg_')
+      UNION
+      SELECT e.roleid FROM member AS m JOIN pg_auth_members AS e ON e.member = m.oid
+    ),
+    edge AS (
+      SELECT e.member, e.roleid, bool_or(e.admin_option) AS admin,
+             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit)) AS inherit,
+             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true)) AS set
+      FROM member AS m
+      JOIN pg_auth_members AS e ON e.member = m.oid
+      JOIN pg_roles AS r ON r.oid = e.member
+      GROUP BY e.member, e.roleid
+    ),
+    -- Each ACL once, however many tables share it.
+    acl AS MATERIALIZED (
+      SELECT DISTINCT c.relnamespace, c.relowner, c.relacl FROM pg_class AS c
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+    ),
+    access AS (
+      SELECT x.grantee, n.nspname, bool_or(x.privilege_type = 'SELECT') AS reads,
+             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')) AS writes
+      FROM acl AS a
+      JOIN pg_namespace AS n ON n.oid = a.relnamespace
+      CROSS JOIN LATERAL aclexplode(coalesce(a.relacl, acldefault('r', a.relowner))) AS x
+      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN (
+          'information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch'
+        )
+        AND (x.grantee = 0 OR x.grantee IN (SELECT m.oid FROM member AS m))
+      GROUP BY x.grantee, n.nspname
+    )
+    SELECT jsonb_build_object(
+      'roles', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'name', r.rolname, 'login', r.rolcanlogin, 'superuser', r.rolsuper, 'bypassrls', r.rolbypassrls
+               ) ORDER BY r.rolname COLLATE "C"), '[]')
+        FROM pg_roles AS r JOIN member AS m ON m.oid = r.oid
+      ),
+      'memberships', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'member', n.member, 'role', n.role, 'admin', e.admin, 'inherit', e.inherit, 'set', e.set
+               ) ORDER BY n.member COLLATE "C", n.role COLLATE "C"), '[]')
+        FROM edge AS e
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.member)::text, pg_get_userbyid(e.roleid)::text
+        ) AS n(member, role)
+      ),
+      'access', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'role', n.role, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
+               ) ORDER BY n.role COLLATE "C", a.nspname COLLATE "C"), '[]')
+        FROM access AS a
+        CROSS JOIN LATERAL (
+          SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+        ) AS n(role)
+        WHERE a.reads OR a.writes
+      )
+    )
+  );
+END
+$graph$;
+
+COMMENT ON FUNCTION rolecall_internal.graph(text[])
+  IS 'The graph as data: roles, memberships with their options, and what each role, or PUBLIC, reads and writes per '
+     'schema';
+REVOKE ALL ON FUNCTION rolecall_internal.graph(text[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.graph_dot(data jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_dot$
+BEGIN
+  RETURN E'digraph roles {\n  rankdir=LR;\n' || (
+    SELECT string_agg(CASE
+             WHEN p.name IS NULL AND p.goal LIKE 's%'
+               THEN format('  %s -> %s [label="%s", style=dotted];', p.id, p.goal, p.label)
+             WHEN p.name IS NULL THEN format('  %s -> %s%s;', p.id, p.goal, ' [label="' || p.label || '"]')
+             ELSE format('  %s [label="%s", shape=%s];', p.id,
+                         replace(replace(p.name, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'),
+                         CASE WHEN p.kind = 's' THEN 'cylinder' WHEN p.login THEN 'ellipse' ELSE 'box' END) END,
+             E'\n' ORDER BY p.position)
+    FROM rolecall_internal.graph_parts(graph_dot.data)
+         WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
+  ) || E'\n}';
+END
+$graph_dot$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_dot(jsonb) IS 'A graph in the notation of Graphviz';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_dot(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.graph_label(name text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_label$
+BEGIN
+  RETURN (
+    SELECT string_agg(CASE WHEN strpos('#"<>&' || chr(92) || chr(96), c.letter) > 0 OR ascii(c.letter) < 32
+                             THEN format('#%s;', ascii(c.letter)) ELSE c.letter END, '' ORDER BY c.position)
+    FROM string_to_table(graph_label.name, NULL) WITH ORDINALITY AS c(letter, position)
+  );
+END
+$graph_label$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_label(text)
+  IS 'A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_label(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.graph_mermaid(data jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_mermaid$
+BEGIN
+  RETURN E'flowchart LR\n' || (
+    SELECT string_agg(CASE
+             WHEN p.name IS NULL AND p.goal LIKE 's%' THEN format('  %s -. "%s" .-> %s', p.id, p.label, p.goal)
+             WHEN p.name IS NULL THEN format('  %s -->%s %s', p.id, '|"' || p.label || '"|', p.goal)
+             WHEN p.kind = 's' THEN format('  %s[("%s")]', p.id, n.label)
+             WHEN p.login THEN format('  %s(["%s"])', p.id, n.label)
+             ELSE format('  %s["%s"]', p.id, n.label) END, E'\n' ORDER BY p.position)
+    FROM rolecall_internal.graph_parts(graph_mermaid.data)
+         WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.graph_label(p.name)) AS n(label)
+  );
+END
+$graph_mermaid$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_mermaid(jsonb) IS 'A graph in the notation of Mermaid';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_mermaid(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.graph_parts(data jsonb)
+RETURNS TABLE (id text, kind text, name text, login boolean, goal text, label text)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $graph_parts$
+BEGIN
+  RETURN QUERY
+    WITH access AS MATERIALIZED (
+      SELECT a.*, CASE a.role WHEN 'PUBLIC' THEN 'p' ELSE 'r' END AS kind
+      FROM jsonb_to_recordset(graph_parts.data -> 'access')
+        AS a(role text, schema text, reads boolean, writes boolean)
+    ),
+    named AS (
+      SELECT 'r' AS kind, r.name, r.login
+      FROM jsonb_to_recordset(graph_parts.data -> 'roles') AS r(name text, login boolean)
+      UNION SELECT 'p', 'PUBLIC', false FROM access AS a WHERE a.kind = 'p'
+      UNION SELECT 's', a.schema, false FROM access AS a
+    ),
+    node AS MATERIALIZED (
+      SELECT n.*, row_number() OVER (PARTITION BY n.kind ORDER BY n.name COLLATE "C") AS number FROM named AS n
+    ),
+    arrow AS (
+      SELECT 1 AS part, m.number, r.number AS goal, 'r' AS kind, 'r' AS to_kind,
+             nullif(concat_ws(', ', CASE WHEN NOT e.inherit THEN 'no inherit' END,
+                              CASE WHEN NOT e.set THEN 'no set' END, CASE WHEN e.admin THEN 'admin' END), '') AS label
+      FROM jsonb_to_recordset(graph_parts.data -> 'memberships')
+        AS e(member text, role text, admin boolean, inherit boolean, set boolean)
+      JOIN node AS m ON m.name = e.member AND m.kind = 'r'
+      JOIN node AS r ON r.name = e.role AND r.kind = 'r'
+      UNION ALL
+      SELECT 2, r.number, s.number, a.kind, 's',
+             concat_ws(', ', CASE WHEN a.reads THEN 'reads' END, CASE WHEN a.writes THEN 'writes' END)
+      FROM access AS a
+      JOIN node AS r ON r.name = a.role AND r.kind = a.kind
+      JOIN node AS s ON s.name = a.schema AND s.kind = 's'
+    )
+    SELECT concat(l.kind, l.number), l.kind, l.name, l.login, l.to_kind || l.goal, l.label
+    FROM (
+      SELECT 0 AS part, n.kind, n.number, n.name, n.login, NULL AS to_kind, NULL::bigint AS goal, NULL AS label
+      FROM node AS n
+      UNION ALL
+      SELECT a.part, a.kind, a.number, NULL, NULL, a.to_kind, a.goal, a.label FROM arrow AS a
+    ) AS l
+    ORDER BY l.part, l.kind DESC, l.number, l.goal;
+END
+$graph_parts$;
+
+COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
+  IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
+REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
 
 -- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
 -- are compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query:
@@ -4743,77 +5417,87 @@ CREATE OR REPLACE FUNCTION rolecall_internal.has_recorded_shape(section text, re
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_recorded_shape$
+DECLARE
+  r jsonb := has_recorded_shape.resource;
 BEGIN
-  RETURN EXISTS (
-    SELECT
-    FROM (
-      VALUES ('base_roles', '{key,name}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-       '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,protected}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-       '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
-       '(@."value".type() != "boolean"
-             && !(@.key == "connection_limit" && '
-       '@."value".type() == "number")
-             && !(@.key == "valid_until" && '
-       '@."value".type() == "string")))) && (!exists(@."initial") || '
-       '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
-       '(@."value".type() != "boolean"
-             && !(@.key == "connection_limit" && '
-       '@."value".type() == "number")
-             && !(@.key == "valid_until" && '
-       '@."value".type() == "string")))) && (!exists(@."protected") || '
-       '@."protected".type() == "boolean"))'::jsonpath),
-      ('comments', '{role,comment}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'::jsonpath),
-      ('memberships', '{member,role,admin,inherit,set}'::text[],
-       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-       '"boolean"))'::jsonpath),
-      ('settings', '{role,name,value,here,alone}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-       '(@."value".type() == "string" || @."value".type() == "array" && '
-       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-       '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'::jsonpath),
-      ('declared', '{role,exact,made}'::text[],
-       '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-       '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'::jsonpath),
-      ('schemas', '{name,owner}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-       '== "string"))'::jsonpath),
-      ('privileges', '{role,privilege,target,grantable,revoked,caller}'::text[],
-       '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-       '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-       '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-        '
-       '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-       '!= "string"))
-             && !(@."target"."scope".type() != "object") && '
-       '!(@."target"."scope".*.type() != "array")
-             && '
-       '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-       '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-       '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-       '== "string"))'::jsonpath),
-      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-       '(!exists(@."caller") || @."caller".type() == "string") && '
-       '(!exists(@."search_path") || @."search_path".type() == "array" && '
-       '!(@."search_path"[*].type() != "string")))'::jsonpath),
-      ('watch', '{key,state}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-       '== "string"))'::jsonpath),
-      ('operators', '{role}'::text[],
-       '$ ? ((@."role".type() == "string"))'::jsonpath)
-    ) AS s(section, fields, path)
-    WHERE s.section = has_recorded_shape.section AND has_recorded_shape.resource - s.fields = '{}'
-      AND has_recorded_shape.resource @? s.path
-  );
+  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
+    WHEN 'base_roles'
+      THEN r - '{key,name}'::text[] = '{}'
+           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+           '"string"))'
+    WHEN 'roles'
+      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+           '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
+           '(@."value".type() != "boolean"
+                 && !(@.key == "connection_limit" && '
+           '@."value".type() == "number")
+                 && !(@.key == "valid_until" && '
+           '@."value".type() == "string")))) && (!exists(@."initial") || '
+           '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
+           '(@."value".type() != "boolean"
+                 && !(@.key == "connection_limit" && '
+           '@."value".type() == "number")
+                 && !(@.key == "valid_until" && '
+           '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
+           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
+           '@."valid_until".type() == "string") && (!exists(@."protected") || '
+           '@."protected".type() == "boolean"))'
+    WHEN 'comments'
+      THEN r - '{role,comment}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
+    WHEN 'memberships'
+      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
+           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+           '"boolean"))'
+    WHEN 'settings'
+      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+           '(@."value".type() == "string" || @."value".type() == "array" && '
+           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
+    WHEN 'declared'
+      THEN r - '{role,exact,made}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
+    WHEN 'schemas'
+      THEN r - '{name,owner}'::text[] = '{}'
+           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+           '== "string"))'
+    WHEN 'privileges'
+      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+            '
+           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+           '!= "string"))
+                 && !(@."target"."scope".type() != "object") && '
+           '!(@."target"."scope".*.type() != "array")
+                 && '
+           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+           '== "string"))'
+    WHEN 'read_access'
+      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+           '(!exists(@."caller") || @."caller".type() == "string") && '
+           '(!exists(@."search_path") || @."search_path".type() == "array" && '
+           '!(@."search_path"[*].type() != "string")))'
+    WHEN 'watch'
+      THEN r - '{key,state}'::text[] = '{}'
+           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+           '== "string"))'
+    WHEN 'operators'
+      THEN r - '{role}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string"))'
+    ELSE false END;
 END
 $has_recorded_shape$;
 
@@ -4992,6 +5676,11 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $held_privileges$
+DECLARE
+  v_own oid[] := ARRAY(
+    SELECT n.oid FROM pg_namespace AS n
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+  );
 BEGIN
   RETURN QUERY
     WITH g AS MATERIALIZED (
@@ -5010,8 +5699,9 @@ BEGIN
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one.
-      WHERE g.kind <> 'database' OR g.special IS NOT NULL
+      -- Of the databases this one, and nothing of the extension's own.
+      WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
+        AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
     ),
     have AS (
       SELECT g.number, g.kind, g.schema, g.owner, g.size, x.grantee, x.privilege_type AS privilege,
@@ -5067,7 +5757,8 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_comment 42501', 'set_config 42501') THEN
+    WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
+    'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
@@ -5076,6 +5767,10 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
         'a superuser.'
       END
+    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('grant_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '
@@ -5095,13 +5790,10 @@ BEGIN
         'superuser.'
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+      'The member granted the role to others. Revoke the role from those first.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
-    WHEN v_failure IN ('set_owner 42501') THEN
-      'This requires to own the object, membership in the new owner, and what the new owner would need to create '
-      'it; a superuser needs none.'
-    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
+    WHEN v_failure IN ('set_owner 42501', 'grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN
       'This requires membership in the role that will own the objects; a superuser needs none.'
@@ -5559,6 +6251,28 @@ COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.is_moment(value text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_moment$
+BEGIN
+  IF is_moment.value = 'infinity' OR is_moment.value IS NULL THEN
+    RETURN true;
+  ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
+    || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
+    RETURN false;
+  END IF;
+  RETURN substr(is_moment.value, 9, 2)::integer <= extract(
+    day FROM make_date(substr(is_moment.value, 1, 4)::integer, substr(is_moment.value, 6, 2)::integer, 1)
+             + interval '1 month - 1 day'
+  );
+END
+$is_moment$;
+
+COMMENT ON FUNCTION rolecall_internal.is_moment(text)
+  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity';
+REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
+
 -- Asked only of code points that stringprep_class neither maps nor forbids.
 CREATE OR REPLACE FUNCTION rolecall_internal.is_nfkc_stable(code_point integer) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
@@ -5671,6 +6385,29 @@ $is_rotation_due$;
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
+
+-- How it rounds depends on the unit: 5us, 0.5ms and 0.01d are 0. So it is asked, and the session keeps the timeout it
+-- has.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_rounded_off(statement_timeout text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_rounded_off$
+DECLARE
+  v_kept CONSTANT text := current_setting('statement_timeout');
+  v_read text;
+BEGIN
+  IF is_rounded_off.statement_timeout !~ '[1-9]' THEN
+    RETURN false;
+  END IF;
+  v_read := set_config('statement_timeout', is_rounded_off.statement_timeout, true);
+  PERFORM set_config('statement_timeout', v_kept, true);
+  RETURN v_read = '0';
+END
+$is_rounded_off$;
+
+COMMENT ON FUNCTION rolecall_internal.is_rounded_off(text)
+  IS 'Whether the server makes 0, which is no limit, of a statement_timeout that is more than that';
+REVOKE ALL ON FUNCTION rolecall_internal.is_rounded_off(text) FROM PUBLIC;
 
 -- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
 CREATE OR REPLACE FUNCTION rolecall_internal.is_scram_verifier(verifier text) RETURNS boolean
@@ -5810,6 +6547,10 @@ BEGIN
     -- The statement of a removal can begin with a GRANT to the caller.
     RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
                 THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'terminate_sessions' THEN
+    RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'create_schema' THEN
     RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
   ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
@@ -5818,10 +6559,11 @@ BEGIN
     RETURN NULL;
   END IF;
   -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
-  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
-    SELECT FROM pg_auth_members AS m
-    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-  );
+  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
     WHEN lacking.change.operation IN ('create_role', 'alter_role')
@@ -5867,7 +6609,7 @@ BEGIN
   ELSIF lacking_right.section IN ('watch', 'declared', 'schemas', 'privileges')
     OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
   THEN
-    RETURN 'that is not for the role to ask for';
+    RETURN 'the role may not ask for that';
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
@@ -5882,9 +6624,17 @@ BEGIN
                   THEN 'the predefined role gives more than a record may: grant it by a call'
                 WHEN NOT (
                   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+                  OR EXISTS (
+                    SELECT FROM pg_auth_members AS m
+                    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+                  )
                 ) THEN format('the role may not grant %I', v_name) END;
   ELSIF NOT (v_caller.rolcreaterole AND (
     pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    )
   ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
     RETURN format('the role may not change %I', v_name);
   ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
@@ -5925,8 +6675,8 @@ COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
 -- DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what
--- whoever runs it granted. It is run by the caller, or by somebody who has the rights of every owner.
-CREATE OR REPLACE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid, by_caller boolean)
+-- whoever runs it granted. It is taken to be run by the caller.
+CREATE OR REPLACE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid)
 RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5947,7 +6697,7 @@ BEGIN
              ) AS statement
       FROM entry AS e
       WHERE e.grantee = left_by_drop_owned.role_oid AND e.grantor <> CASE
-          WHEN NOT left_by_drop_owned.by_caller OR pg_has_role(e.owner, 'USAGE') THEN e.owner
+          WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
           ELSE v_caller
         END
         -- On a column, by right of a grant option for the table.
@@ -5962,9 +6712,9 @@ BEGIN
 END
 $left_by_drop_owned$;
 
-COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid, boolean)
+COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid)
   IS 'What DROP OWNED does not revoke, object by object, as the statements that do';
-REVOKE ALL ON FUNCTION rolecall_internal.left_by_drop_owned(oid, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.left_by_drop_owned(oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.left_out(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -6352,9 +7102,7 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF jsonb_typeof(misshape.resource) <> 'object'
-    OR NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource)
-  THEN
+  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
@@ -6382,7 +7130,7 @@ BEGIN
         AND to_regrole(quote_ident(n.name)) IS NOT NULL
       ))
   ) THEN
-    RETURN 'it names a role as no role of yours can be called';
+    RETURN 'it has a role name that no call accepts';
   END IF;
   RETURN NULL;
 END
@@ -6410,17 +7158,23 @@ BEGIN
       SELECT DISTINCT g.number, x.grantee
       FROM unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
       CROSS JOIN LATERAL aclexplode(g.acl) AS x
-      WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p)
+      WHERE x.privilege_type = 'SELECT'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p))
     ),
     held AS MATERIALIZED (
       SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
-             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, r.number IS NOT NULL AS reads,
-             -- Null where the table was dropped since the snapshot.
-             coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
+             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, a.allowed,
+             -- What PUBLIC reads is granted too, as PUBLIC may lose it; but it is not missing where the caller cannot.
+             r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
         ON g.schema = p.schema_oid
+      -- Null where the table was dropped since the snapshot.
+      CROSS JOIN LATERAL (
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+      ) AS a(allowed)
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+      LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
     ),
     missing AS (
       SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed
@@ -6464,8 +7218,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
 )
   FROM PUBLIC;
 
--- Options that it does not ask for stay as they are, where the edges leave a membership that gives something; else
--- they are those of a plain GRANT.
+-- Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives
+-- something; else they are those of a plain GRANT.
 CREATE OR REPLACE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6622,20 +7376,17 @@ DECLARE
 BEGIN
   IF strpos(named_object.name, '(') > 0 THEN
     RETURN QUERY SELECT 'function', o.oid, NULL::integer
-      FROM (SELECT to_regprocedure(named_object.name)::oid) AS o(oid) WHERE o.oid IS NOT NULL;
+      FROM (SELECT rolecall_internal.object_in_schema('function', named_object.name)) AS o(oid) WHERE o.oid IS NOT NULL;
     RETURN;
   END IF;
   v_parts := parse_ident(named_object.name);
   RETURN QUERY
-    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, NULL::integer
-    FROM pg_class AS c
-    WHERE c.oid = CASE WHEN cardinality(v_parts) = 2 THEN to_regclass(named_object.name) END
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, a.attnum::integer
+    FROM pg_namespace AS n
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = v_parts[2]
       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    UNION ALL
-    SELECT 'table', a.attrelid, a.attnum::integer
-    FROM pg_attribute AS a
-    WHERE cardinality(v_parts) = 3 AND a.attname = v_parts[3] AND NOT a.attisdropped
-      AND a.attrelid = to_regclass(quote_ident(v_parts[1]) || '.' || quote_ident(v_parts[2]))
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = v_parts[3] AND NOT a.attisdropped
+    WHERE n.nspname = v_parts[1] AND CASE cardinality(v_parts) WHEN 2 THEN true WHEN 3 THEN a.attnum IS NOT NULL END
     UNION ALL
     SELECT 'schema', n.oid, NULL FROM pg_namespace AS n
     WHERE cardinality(v_parts) = 1 AND n.nspname = v_parts[1]
@@ -6728,7 +7479,11 @@ DECLARE
       ) AS p
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
-    WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+    WHERE p.resource @> '{"made": true}'
+      -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+      AND p.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
       )
@@ -6764,6 +7519,42 @@ COMMENT ON FUNCTION rolecall_internal.no_longer_named(jsonb)
   IS 'The roles that an earlier policy of this database created and this one does not name, as absent';
 REVOKE ALL ON FUNCTION rolecall_internal.no_longer_named(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.note_closed_schemas(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_closed_schemas$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
+    FROM jsonb_array_elements(note_closed_schemas.definitions) AS d
+    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    WHERE NOT d -> 'schemas' ? s.name
+      AND NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+        WHERE x.privilege_type = 'USAGE' AND x.grantee IN (0, to_regrole(quote_ident(d ->> 'role'))::oid)
+      )
+    GROUP BY d ->> 'role'
+    ORDER BY d ->> 'role'
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format(
+        'reporting role "%s" finds nothing in schemas of its search_path: %s', v_found.role, v_found.schemas
+      ),
+      DETAIL = 'It has no USAGE on them.',
+      HINT = format('If it is to call what is there: GRANT USAGE ON SCHEMA %s TO %I', v_found.schemas, v_found.role);
+  END LOOP;
+END
+$note_closed_schemas$;
+
+COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
+  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
+     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
+     'functions in it.';
+REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6793,13 +7584,50 @@ BEGIN
   END LOOP;
   RAISE NOTICE USING
     MESSAGE = format('waiting to drop role "%s", which other transactions use: %s', note_holders.role_name, v_holders),
-    HINT = 'To go on at once, end them by pg_terminate_backend(), or cancel this call.';
+    HINT = 'To go on at once, end them with pg_terminate_backend(), or cancel this call.';
 END
 $note_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.note_holders(text)
   IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
+
+-- Whose CONNECT the call itself has skipped, a WARNING has named.
+CREATE OR REPLACE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $note_no_connect$
+DECLARE
+  v_name text;
+  v_grant text;
+BEGIN
+  IF cardinality(note_no_connect.steps) = 0 OR has_database_privilege('public', current_database(), 'CONNECT') THEN
+    RETURN;
+  END IF;
+  FOR v_name, v_grant IN
+    SELECT DISTINCT r.rolname::text, g.statement
+    FROM unnest(note_no_connect.steps) AS s
+    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(s.target))::oid
+    CROSS JOIN LATERAL (
+      SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.rolname)
+    ) AS g(statement)
+    WHERE s.status = 'applied' AND s.operation IN ('create_role', 'alter_role', 'grant_role') AND r.rolcanlogin
+      AND NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+      AND NOT EXISTS (SELECT FROM unnest(note_no_connect.steps) AS c WHERE c.statement = g.statement)
+    ORDER BY 1
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format('role "%s" cannot connect to database "%s"', v_name, current_database()),
+      DETAIL = 'CONNECT is revoked from PUBLIC, and neither the role nor one that it inherits from has it.',
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_grant;
+  END LOOP;
+END
+$note_no_connect$;
+
+COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
+  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
+     'neither their own nor by membership nor through PUBLIC';
+REVOKE ALL ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6854,14 +7682,14 @@ BEGIN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
       DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
-                    ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                    ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
                          'provisioning run.' END,
       HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
-                  ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+                  ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
   END IF;
   IF v_others IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
+      MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
       HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END
@@ -6876,27 +7704,23 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $object_in_schema$
 DECLARE
-  v_name text := CASE object_in_schema.kind WHEN 'function' THEN split_part(object_in_schema.name, '(', 1)
-                   ELSE object_in_schema.name END;
+  v_name text := CASE object_in_schema.kind WHEN 'function'
+      THEN substring(object_in_schema.name FROM '^((("([^"]|"")+"|[^\W\d][\w$]*)[.]?)+)[(]')
+    ELSE object_in_schema.name END;
   v_parts text[] := CASE
     WHEN v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN parse_ident(v_name)
   END;
   v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
 BEGIN
-  -- As the server writes it what is in pg_catalog has no schema.
-  IF v_parts[2] IS NULL AND object_in_schema.kind = 'type' THEN
-    RETURN to_regtype(object_in_schema.name);
-  ELSIF object_in_schema.kind = 'function' AND (v_parts[2] IS NULL OR has_schema_privilege(v_schema, 'USAGE')) THEN
-    RETURN to_regprocedure(object_in_schema.name);
-  END IF;
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
       SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
     )
-    WHEN 'function' THEN (
-      SELECT p.oid FROM pg_proc AS p
-      WHERE p.pronamespace = v_schema AND p.proname = v_parts[2] AND p.oid::regprocedure::text = object_in_schema.name
-    )
+    WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
+      SELECT o.oid FROM pg_proc AS o
+      WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
+        AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+    ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
@@ -6907,8 +7731,8 @@ END
 $object_in_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server''s own casts fail for who may not '
-     'use the schema';
+  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
+     'not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.object_oid(kind text, means text, name text) RETURNS oid
@@ -6978,12 +7802,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -7202,6 +8026,26 @@ COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
   IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
 
+-- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $patience$
+BEGIN
+  RETURN CASE
+    WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
+      'alter_role', 'set_password', 'set_config', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
+    ) THEN '30s'
+    ELSE current_setting('lock_timeout')
+  END;
+END
+$patience$;
+
+COMMENT ON FUNCTION rolecall_internal.patience(text) IS 'The lock_timeout for a change';
+REVOKE ALL ON FUNCTION rolecall_internal.patience(text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7234,7 +8078,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
 -- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
 -- schemas in which the role creates nothing, temporary objects last.
-CREATE OR REPLACE FUNCTION rolecall_internal.pinned_by(function_oid oid, principals rolecall_internal.principal[]) RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.pinned_by(function_oid oid, audited oid, principals rolecall_internal.principal[])
+RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $pinned_by$
@@ -7257,17 +8102,17 @@ BEGIN
         LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
         WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
           SELECT FROM unnest(pinned_by.principals) AS q
-          WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+          WHERE q.audited = pinned_by.audited AND q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
         ))
       )
   );
 END
 $pinned_by$;
 
-COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[])
   IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
      'is not a superuser could have changed the function';
-REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
 RETURNS rolecall_internal.place[]
@@ -7335,8 +8180,13 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'renames' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;
   IF plan.document ? 'comments' THEN
     v_changes := v_changes || ARRAY(
@@ -7391,6 +8241,11 @@ BEGIN
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
+    );
+  END IF;
+  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
     );
   END IF;
   RETURN v_changes;
@@ -7469,10 +8324,16 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 DECLARE
-  v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
   v_made jsonb := plan_client_timeouts.document -> 'roles';
-  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
+  IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
+                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH asked AS (
       SELECT s.role, s.value
@@ -7499,7 +8360,8 @@ BEGIN
     ),
     member AS (
       SELECT m.role, m.member, m.position
-      FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+      FROM ROWS FROM (jsonb_to_recordset(plan_client_timeouts.document -> 'memberships')
+             AS (role text, member text, state text))
            WITH ORDINALITY AS m(role, member, state, position)
       WHERE m.state IS NULL
       UNION
@@ -7516,10 +8378,12 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
-             i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
-               OR u.rolcreaterole
-                  AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
+        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+          current_setting('server_version_num')::integer / 10000 < 16
+          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
+        )
+      ) AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
@@ -7541,8 +8405,7 @@ BEGIN
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
-    WHERE NOT o.super
-      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+    WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
       AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
       AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
@@ -7563,6 +8426,9 @@ BEGIN
   IF plan_column_changes.differences IS NULL THEN
     RETURN;
   END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+    rolecall_internal.ended_columns(plan_column_changes.differences)
+  );
   RETURN QUERY
     WITH said AS MATERIALIZED (
       SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,
@@ -7937,6 +8803,12 @@ BEGIN
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
+        -- What PUBLIC will read is not missing where the caller cannot set it.
+        AND (pg_has_role(o.owner_oid, 'USAGE') IS NOT FALSE OR NOT EXISTS (
+          SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+          WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
+            AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
       GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
@@ -7953,7 +8825,7 @@ BEGIN
            CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
                 WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('takes membership in %I, which makes the tables', c.owner) END
+                  THEN format('requires membership in %I, which creates the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -8164,6 +9036,94 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
 )
   FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_kept(ended jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_kept$
+BEGIN
+  IF plan_kept.ended IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', g.target, g.statement, NULL::text, array_remove(ARRAY[g.target], 'public'),
+           CASE WHEN NOT g.may THEN '2BP01' END,
+           CASE WHEN g.may THEN format('"%s" granted it', g.cause)
+                ELSE format('this ends with what role "%s" granted, and the caller cannot grant it', g.cause) END
+    FROM rolecall_internal.given_privileges(ARRAY(
+      SELECT DISTINCT x.role FROM jsonb_to_recordset(plan_kept.ended) AS x(role oid)
+    ), plan_kept.ended) AS g
+    WHERE g.is_direct OR NOT g.may
+    ORDER BY g.statement COLLATE "C";
+END
+$plan_kept$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
+  IS 'What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is '
+     'skipped';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_kept(jsonb) FROM PUBLIC;
+
+-- Each membership is one that is to end; without a member, all of the role are.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_left_timeouts$
+BEGIN
+  RETURN QUERY
+    WITH client AS (
+      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
+    ),
+    leaving AS (
+      SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
+      FROM jsonb_to_recordset(plan_left_timeouts.memberships) AS m(role text, member text, state text)
+      JOIN client AS c ON c.role = m.role
+      JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+        AND (m.member IS NULL OR e.member = to_regrole(quote_ident(m.member))::oid)
+      WHERE m.state = 'absent'
+    )
+    SELECT 'set_config', l.member,
+           format('ALTER ROLE %I ', l.member)
+             || coalesce('SET statement_timeout = ' || quote_literal(o.value), 'RESET statement_timeout'),
+           NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
+           CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
+    FROM leaving AS l
+    JOIN pg_roles AS u ON u.rolname = current_user
+    CROSS JOIN LATERAL (SELECT (
+      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+        current_setting('server_version_num')::integer / 10000 < 16
+        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
+      )
+    )) AS a(allowed)
+    LEFT JOIN LATERAL (
+      SELECT min(c.value) AS value
+      FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+      WHERE e.member = l.member_oid AND NOT EXISTS (
+        SELECT FROM leaving AS n WHERE n.role_oid = c.role_oid AND n.member_oid = e.member
+      )
+    ) AS o ON true
+    WHERE EXISTS (
+      SELECT FROM pg_db_role_setting AS p
+      WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
+    )
+      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
+      AND o.value IS DISTINCT FROM l.value
+    ORDER BY l.member;
+END
+$plan_left_timeouts$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb)
+  IS 'The timeouts that members of client roles lose with the membership, or where the client role is dropped: what '
+     'they have of it is replaced by what another client role of theirs has, or ends';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8226,7 +9186,7 @@ BEGIN
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
@@ -8239,6 +9199,12 @@ BEGIN
     CONTINUE WHEN v_wanted ->> 'state' = 'absent';
     v_role := v_wanted ->> 'role';
     v_member := v_wanted ->> 'member';
+    IF v_role = v_member THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_grant_operation',
+        MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
+        HINT = 'A role cannot be a member of itself, directly or through others.';
+    END IF;
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
     v_edges := '{}'::jsonb[];
@@ -8254,6 +9220,12 @@ BEGIN
       v_edges := ARRAY(
         SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
       );
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
+    END IF;
+    IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+      v_wanted := rolecall_internal.with_recorded_options(v_wanted);
     END IF;
     IF cardinality(v_edges) > 0 THEN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
@@ -8287,13 +9259,18 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    WITH partial AS MATERIALIZED (
+    WITH shard AS MATERIALIZED (
+      SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(plan_missing_columns.places) AS r
+    ),
+    partial AS MATERIALIZED (
       SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
              c.relacl,
              has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
              coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
                'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
-             )), false) AS whole
+             )), false) OR EXISTS (
+               SELECT FROM shard AS s WHERE s.number = p.position AND s.table_oid = c.oid
+             ) AS whole
       FROM unnest(plan_missing_columns.places) AS p
       CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
       CROSS JOIN LATERAL (
@@ -8311,6 +9288,10 @@ BEGIN
         OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
       ) AS a
       WHERE NOT p.columns ? a.attname::text
+        -- What PUBLIC reads is not missing where the caller cannot grant it.
+        AND (p.allowed OR NOT EXISTS (
+          SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
         AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
           SELECT FROM aclexplode(a.attacl) AS x
           WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (
@@ -8333,7 +9314,7 @@ BEGIN
                   string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
            NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
            CASE WHEN NOT p.allowed
-                THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+                THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
     FROM part AS p
     GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
     ORDER BY p.position, p.place, min(p.relname COLLATE "C");
@@ -8402,7 +9383,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
@@ -8828,11 +9809,15 @@ BEGIN
   v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
   IF cardinality(v_differences) > 0 THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+      rolecall_internal.ended_privileges(v_groups, v_differences)
+    );
     RETURN QUERY SELECT * FROM rolecall_internal.plan_privilege_excess(v_groups, v_differences);
     RETURN QUERY SELECT * FROM rolecall_internal.plan_grants(
       plan_privileges.document, v_groups, v_differences, v_schemas
     );
   END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(plan_privileges.document, v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
@@ -8863,6 +9848,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
   v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
     v_places, v_groups, v_missing, plan_read_access.singly
@@ -8899,7 +9885,7 @@ BEGIN
       SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(plan_regrants.role_oid) AS m
       UNION ALL
       SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
-      FROM rolecall_internal.given_privileges(plan_regrants.role_oid) AS p
+      FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
     ) AS g
     CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
     -- What was granted on is kept with what it was granted from.
@@ -9021,6 +10007,13 @@ BEGIN
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
     CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF rolecall_internal.newest_record(
+      'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
+    ) IS NOT NULL THEN
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_left_timeouts(
+        jsonb_build_array(jsonb_build_object('role', v_wanted.name, 'state', 'absent'))
+      );
+    END IF;
     RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
       v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
     );
@@ -9074,6 +10067,76 @@ COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
      'means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_renamed_exceptions(wanted rolecall_internal.wanted_privilege[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_renamed_exceptions$
+BEGIN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.withheld AS k WHERE k.role = 'public') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', t.name,
+           format('GRANT %s ON %s TO %s', string_agg(DISTINCT w.privilege, ', '), t.name,
+                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC')),
+           NULL::text, array_remove(ARRAY[w.role], NULL), '55000',
+           format('excepted as %s, which it was, or belonged to: name it among the exceptions, '
+                  'or remove %s from them', min(x.entry), min(x.entry))
+    FROM (
+      SELECT x.scope, x.kind, x.object_oid, min(x.entry) AS entry
+      FROM rolecall_internal.exceptions(plan_renamed_exceptions.wanted) AS x
+      GROUP BY x.scope, x.kind, x.object_oid, x.attnum HAVING NOT bool_or(x.named)
+    ) AS x
+    JOIN pg_class AS c ON c.oid = x.object_oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN unnest(plan_renamed_exceptions.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.oid = c.relnamespace
+    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+    GROUP BY w.role, t.name
+    ORDER BY 2, 3;
+END
+$plan_renamed_exceptions$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[])
+  IS 'What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it '
+     'means';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_renames(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_renames$
+DECLARE
+  v_rename record;
+BEGIN
+  FOR v_rename IN
+    SELECT r.role, r.new_name, to_regrole(quote_ident(r.role)) AS role_oid,
+           to_regrole(quote_ident(r.new_name)) AS new_oid
+    FROM jsonb_to_recordset(plan_renames.resources) AS r(role text, new_name text)
+  LOOP
+    IF v_rename.role_oid IS NULL AND v_rename.new_oid IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_rename.role);
+    ELSIF v_rename.role_oid IS NULL THEN
+      CONTINUE;
+    ELSIF v_rename.new_oid IS NOT NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'duplicate_object',
+        MESSAGE = format('role "%s" exists', v_rename.new_name),
+        HINT = 'Choose another name, or remove one of the two roles.';
+    END IF;
+    PERFORM rolecall_internal.check_protected(v_rename.role);
+    RETURN QUERY SELECT 'rename_role', v_rename.role,
+      format('ALTER ROLE %I RENAME TO %I', v_rename.role, v_rename.new_name),
+      NULL::text, ARRAY[v_rename.role], NULL::text, NULL::text;
+  END LOOP;
+END
+$plan_renames$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_renames(jsonb) IS 'The statements that rename roles';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
+
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
@@ -9093,8 +10156,8 @@ BEGIN
              NULL, ARRAY[w.member, g.role],
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                    THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
-                  WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                  WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
@@ -9130,30 +10193,31 @@ COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
   IS 'Memberships that are to end, and options that are to be taken away';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_roles(resources jsonb) RETURNS rolecall_internal.change[]
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_roles(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_roles$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_resources jsonb := plan_roles.document -> 'roles';
   v_resource jsonb;
   v_name text;
   v_role oid;
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
+  v_note text;
   v_refused rolecall_internal.change;
 BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
-    v_resource := plan_roles.resources -> v_position;
+  FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
+    v_resource := v_resources -> v_position;
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
-    IF (v_resource -> 'protected')::boolean
-      AND (v_name IN (current_user, session_user) OR has_table_privilege(
-        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-      )) THEN
-      PERFORM rolecall_internal.check_protected(v_name);
-    END IF;
+    v_note := CASE WHEN (v_resource -> 'protected')::boolean
+                     AND (v_name IN (current_user, session_user) OR has_table_privilege(
+                       v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+                     ))
+                THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     v_refused := NULL;
@@ -9186,17 +10250,19 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+    IF v_note IS NULL
+      AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
       v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
       IF v_refused.sqlstate IS NOT NULL THEN
         v_wanted := v_wanted - 'bypassrls';
       END IF;
     END IF;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-      || rolecall_internal.attribute_clauses(v_present, v_wanted);
+      || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-      v_changes := v_changes
-        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
+      )::rolecall_internal.change;
     ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
@@ -9335,6 +10401,57 @@ $plan_settings$;
 COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_settings(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_shards(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_shards$
+BEGIN
+  RETURN QUERY
+    WITH excess AS (
+      SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,
+             format('%I.%I', p.schema, c.relname) AS object, c.relowner AS owner, c.relowner AS grantor,
+             'SELECT' AS privileges
+      FROM rolecall_internal.readable_shards(plan_shards.places) AS r
+      JOIN pg_class AS c ON c.oid = r.table_oid
+      JOIN unnest(plan_shards.places) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
+      WHERE c.relowner <> p.role_oid
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
+  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
+     'where the table itself has nothing to revoke';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_table_excess(
   places rolecall_internal.place[],
@@ -9475,7 +10592,7 @@ BEGIN
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL
-                    THEN 'the extension''s objects belong to a role that is no superuser'
+                    THEN 'the extension''s objects belong to a role that is not a superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
       CROSS JOIN (
@@ -9599,10 +10716,8 @@ AS $policy_of$
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', rolecall_internal.role_definitions(policy_of.state),
-    'schemas', (
-      SELECT jsonb_object_agg(s ->> 'name', s - 'name' - 'recorded')
-      FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
-    ),
+    'schemas', rolecall_internal.schema_definitions(policy_of.state),
+    'profiles', policy_of.state -> 'profiles',
     'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
     'base_roles', (
       SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
@@ -9949,20 +11064,21 @@ BEGIN
   '"boolean", "Membership.set": "boolean", "t9.*": "Setting", "Setting[]": "string", "t11.*": '
   '"Schema", "Schema.owner": "string", "Schema.profiles": "t13", "t13.*": "Names", "Names[]": '
   '"string", "t15.*": "Profile", "Profile.schema": "t17", "Profile.tables": "t17", '
-  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "t17[]": '
-  '"Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", "Entry.grant": "t17", '
-  '"Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": "Names", "On.schema": '
-  '"Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", "On.sequence": "Names", '
-  '"On.function": "Names", "On.procedure": "Names", "On.type": "Names", "On.domain": "Names", '
-  '"On.language": "Names", "On.foreign_data_wrapper": "Names", "On.foreign_server": "Names", '
-  '"On.tablespace": "Names", "On.large_object": "Numbers", "On.parameter": "Names", "On.tables_in": '
-  '"Names", "On.sequences_in": "Names", "On.functions_in": "Names", "On.types_in": "Names", '
-  '"On.future_tables": "Names", "On.future_sequences": "Names", "On.future_functions": "Names", '
-  '"On.future_types": "Names", "On.future_schemas": "Names", "On.except": "Names", "On.owners": '
-  '"Names", "Numbers[]": "integer", "BaseRoles.anonymous": "string", "BaseRoles.authenticated": '
-  '"string", "BaseRoles.administrator": "string", "BaseRoles.default": "string", "t24.*": '
-  '"Reporting", "Reporting.schemas": "t26", "Reporting.withheld": "t26", "Reporting.owners": "t26", '
-  '"Reporting.search_path": "t26", "Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
+  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "Profile.owners": '
+  '"Names", "t17[]": "Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", '
+  '"Entry.grant": "t17", "Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": '
+  '"Names", "On.schema": "Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", '
+  '"On.sequence": "Names", "On.function": "Names", "On.procedure": "Names", "On.type": "Names", '
+  '"On.domain": "Names", "On.language": "Names", "On.foreign_data_wrapper": "Names", '
+  '"On.foreign_server": "Names", "On.tablespace": "Names", "On.large_object": "Numbers", '
+  '"On.parameter": "Names", "On.tables_in": "Names", "On.sequences_in": "Names", "On.functions_in": '
+  '"Names", "On.types_in": "Names", "On.future_tables": "Names", "On.future_sequences": "Names", '
+  '"On.future_functions": "Names", "On.future_types": "Names", "On.future_schemas": "Names", '
+  '"On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", "BaseRoles.anonymous": '
+  '"string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": "string", '
+  '"BaseRoles.default": "string", "t24.*": "Reporting", "Reporting.schemas": "t26", '
+  '"Reporting.withheld": "t26", "Reporting.owners": "t26", "Reporting.search_path": "t26", '
+  '"Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
 END
 $policy_shape$;
 
@@ -10011,8 +11127,7 @@ BEGIN
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END,
-               'made', CASE WHEN to_regrole(quote_ident(r.name)) IS NULL THEN true END
+               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END
              )) ORDER BY r.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r
       WHERE NOT r.definition ? 'state'
@@ -10059,11 +11174,15 @@ BEGIN
     UNION ALL
     SELECT p.path, jsonb_build_array(p.name),
            CASE g.target WHEN 'schema' THEN 'schema' ELSE g.target || '_in' END, jsonb_build_array(p.schema),
-           jsonb_build_object('grant', g.privileges)
+           jsonb_build_object('grant', g.privileges) || CASE WHEN d.profile ? 'owners' AND g.target <> 'schema'
+             THEN jsonb_build_object('on', jsonb_build_object('owners', d.profile -> 'owners')) ELSE '{}' END
     FROM rolecall_internal.policy_profiles(policy_targets.policy) AS p
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
-    )) AS g(target, privileges);
+    CROSS JOIN LATERAL (
+      SELECT jsonb_path_query_first(
+        policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
+      )
+    ) AS d(profile)
+    CROSS JOIN LATERAL jsonb_each(d.profile - 'owners') AS g(target, privileges);
 END
 $policy_targets$;
 
@@ -10160,8 +11279,8 @@ COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
      'role, and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 
--- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and not on
--- what belongs to the cluster.
+-- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
+-- on what belongs to the cluster nor on the extension's own.
 CREATE OR REPLACE FUNCTION rolecall_internal.privilege_differences(
   wanted rolecall_internal.wanted_privilege[],
   groups rolecall_internal.acl_group[],
@@ -10173,11 +11292,16 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_own oid[] := ARRAY(
+    SELECT n.oid FROM pg_namespace AS n
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+  );
 BEGIN
   RETURN ARRAY(
     WITH g AS MATERIALIZED (
       SELECT g.*, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
-             k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here AS elsewhere
+             k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here
+               OR g.schema = ANY (v_own) OR g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false) AS elsewhere
       FROM unnest(privilege_differences.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -10333,12 +11457,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -10548,6 +11672,25 @@ COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.pl
   IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.protection_note(resource jsonb, declared jsonb) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $protection_note$
+BEGIN
+  IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
+    protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
+  ) THEN
+    PERFORM rolecall_internal.check_protected(protection_note.resource ->> 'name');
+  END IF;
+  RETURN 'no call changes the role that makes it';
+END
+$protection_note$;
+
+COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
+  IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
+     'else it is refused';
+REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -10563,6 +11706,7 @@ BEGIN
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
   PERFORM rolecall_internal.warn_about_path(provision.definitions);
+  PERFORM rolecall_internal.note_closed_schemas(provision.definitions);
   PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
@@ -10661,6 +11805,24 @@ COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
   IS 'A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict '
      'also where it was encrypted with another key';
 REVOKE ALL ON FUNCTION rolecall_internal.read_secret(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
+RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $readable_shards$
+BEGIN
+  RETURN QUERY
+    SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
+    FROM rolecall_internal.shards() AS s
+    JOIN unnest(readable_shards.places) AS p ON s.table_oid = ANY (p.withheld)
+    WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
+END
+$readable_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[])
+  IS 'The shards that a role reads, of tables that are withheld from it or have columns that are';
+REVOKE ALL ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(definition jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10783,7 +11945,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT CASE
           WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
-            THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+            THEN '{"note": "created without a password, which is not recorded: rolecall.set_password() sets one"}'
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
@@ -10866,18 +12028,22 @@ BEGIN
         CROSS JOIN LATERAL (
           -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
           -- of arrays a longer one is greater than a shorter one.
-          SELECT p.* FROM rolecall_internal.resource AS p
-          JOIN (
+          SELECT p.*
+          FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                    (jsonb_build_array(a.name, NULL, NULL),
                     jsonb_build_array(a.name, true, true))
-          ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-          WHERE p.section <> 'roles'
-            AND p.section IN (
-              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            )
-            AND jsonb_typeof(p.resource) = 'object'
+          ) AS k(least, greatest)
+          CROSS JOIN LATERAL (
+            SELECT p.* FROM rolecall_internal.resource AS p
+            WHERE p.key BETWEEN k.least AND k.greatest
+              AND p.section IN (
+                'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+              ) AND p.section <> 'roles'
+            OFFSET 0 -- By the index, which would else be read as a whole.
+          ) AS p
+          WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'
@@ -10912,68 +12078,101 @@ REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 -- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
 -- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
 -- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+--
+-- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
 CREATE OR REPLACE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 DECLARE
-  v_step rolecall.step;
-  v_names text[];
+  v_names text[] := CASE refusal.entry.section
+    WHEN 'base_roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'comments'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'memberships'
+      THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
+    WHEN 'settings'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'declared'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'schemas'
+      THEN ARRAY[refusal.entry.resource ->> 'owner']
+    WHEN 'privileges'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'read_access'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'operators'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    ELSE '{}'
+  END;
+  v_operation text := 'forget';
+  v_target text;
+  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_code text;
+  v_note text;
   v_was oid;
   v_now oid;
 BEGIN
   IF refusal.entry.resource IS NULL THEN
     RETURN NULL;
   END IF;
-  v_step := ROW(
-    'forget',
-    CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
-      ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-           refusal.entry.section, refusal.entry.key),
-    'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
-  )::rolecall.step;
-  v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
-  IF EXISTS (
-    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN (
-           'base_roles', 'comments', 'settings', 'declared', 'read_access'
-         ) THEN 1
-         WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
-         WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
-    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
-    WHERE r.rolsuper
+  FOR v_position IN CASE WHEN refusal.entry.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'memberships' THEN 2
+       -- There is none.
+       ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
+    IF has_table_privilege(
+      to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    ) THEN
+      v_code := '22023';
+      v_note := 'the role is a superuser, which no record changes or grants';
+    END IF;
+  END LOOP;
+  IF v_code IS NULL AND (
+    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
-    v_step.sqlstate := '22023';
-    v_step.note := 'the role is a superuser, which no record changes or grants';
-    RETURN v_step;
-  ELSIF refusal.entry.sqlstate <> '42501'
-    OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  THEN
-    RETURN v_step;
-  ELSIF refusal.entry.made_in <> (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  ) OR refusal.entry.roles IS NULL THEN
-    RETURN NULL;
+    v_code := refusal.entry.sqlstate;
+    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+    IF refusal.entry.section = 'roles' AND v_code = '42501'
+      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    THEN
+      v_operation := 'alter_role';
+      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+    END IF;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
-    v_step.target := v_names[v_position];
+    EXIT WHEN v_code IS NOT NULL OR refusal.entry.roles IS NULL;
     v_was := refusal.entry.roles[v_position];
-    v_now := to_regrole(quote_ident(v_step.target))::oid;
+    v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
+    CONTINUE WHEN v_now = v_was;
+    EXIT WHEN refusal.entry.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
+    v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
-      v_step.sqlstate := '42710';
-      v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+      v_code := '42710';
+      v_note := 'another role has the name now: to ask for the same for it, make the call again';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
-      v_step.sqlstate := '42704';
-      v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
-      v_step.note := format(
-        'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
-      );
-    ELSE
-      CONTINUE;
+      v_code := '42704';
+      v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
+      v_note := format('the role is now called %I: rename it back, or remove it', pg_get_userbyid(v_was));
     END IF;
-    RETURN v_step;
   END LOOP;
-  RETURN NULL;
+  IF v_code IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN ROW(
+    v_operation,
+    coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
+                         ELSE refusal.entry.key ->> 0 END),
+    v_statement,
+    'skipped', v_code, v_note
+  )::rolecall.step;
 END
 $refusal$;
 
@@ -11089,7 +12288,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT DISTINCT s.*
+    SELECT s.*
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -11107,13 +12306,22 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
       ))
-    ORDER BY s.statement
+      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      AND (s.sqlstate <> '42710' OR NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS o
+        WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+          AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+      ))
+    GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+    ORDER BY min(p.section), min(p.key::text)
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = v_step.sqlstate,
-        MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+        ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'It is recorded, but not acted on. '
+          || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
@@ -11131,7 +12339,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := remember.document;
+  v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -11140,12 +12348,10 @@ BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
-  SELECT array_agg(
-           ROW(
-             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
-         ) AS rows,
+  SELECT array_agg(ROW(
+           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+         )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -11170,15 +12376,11 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
-                      SELECT jsonb_build_object('login', a.rolcanlogin)
-                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                    ), '{}'))
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')))
+                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
                     ELSE a.resource END
                   -- A policy says of all attributes what they are.
                   #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
@@ -11196,7 +12398,9 @@ BEGIN
         r.resource @> '{"state": "existing"}'
         AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        q.refused IN ('42501', '42710', '42704')
+        (q.refused IN ('42501', '42710', '42704')
+         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN
@@ -11216,6 +12420,60 @@ COMMENT ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[])
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.remember_exceptions() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $remember_exceptions$
+DECLARE
+  v_resources jsonb := (
+    SELECT jsonb_agg(p.resource) FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'privileges'
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource @? '$.target.scope.except[*]'
+      AND p.sqlstate IS DISTINCT FROM '22023'
+  );
+  v_present rolecall_internal.withheld[] := ARRAY(
+    SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = 'public'
+  );
+  v_wanted rolecall_internal.withheld[];
+  v_new rolecall_internal.withheld[];
+  v_old rolecall_internal.withheld[];
+BEGIN
+  IF v_resources IS NULL AND v_present = '{}' THEN
+    RETURN;
+  END IF;
+  v_wanted := ARRAY(
+    SELECT DISTINCT ROW(
+             'public', x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
+           )::rolecall_internal.withheld
+    FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
+    LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
+    WHERE x.kind IN ('table', 'sequence')
+  );
+  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+  END IF;
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$remember_exceptions$;
+
+COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
+  IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
+     'list';
+REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -11234,6 +12492,10 @@ DECLARE
   v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
+  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  IF current_setting('transaction_read_only')::boolean THEN
+    RETURN;
+  END IF;
   IF cardinality(v_old) > 0 THEN
     DELETE FROM rolecall_internal.withheld AS k
     USING unnest(v_old) AS o
@@ -11275,24 +12537,165 @@ BEGIN
         WHERE n.section = 'read_access' AND n.resource IS NULL
         FOR UPDATE OF k SKIP LOCKED
       ));
+      DELETE FROM rolecall_internal.withheld AS w
+      WHERE w.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
     END IF;
   END IF;
 END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
+  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
+     'and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- A superuser's call keeps who has recorded each; another caller signs them anew.
-CREATE OR REPLACE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $rename_records$
+DECLARE
+  v_new rolecall_internal.resource[] := ARRAY(
+    SELECT ROW(
+             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             )
+           )::rolecall_internal.resource
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE true
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
+    ) AS r(resource)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
+             rolecall_internal.named_roles(p.section, r.resource)
+      -- Under another key the old record ends.
+      UNION ALL
+      SELECT p.key, NULL, NULL, NULL, NULL, NULL
+      WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
+    ) AS k(key, resource, recorder, sqlstate, note, roles)
+    WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
+      AND r.resource <> p.resource
+  );
+BEGIN
+  IF cardinality(v_new) = 0 THEN
+    RETURN;
+  END IF;
+  PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
+  UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
+  WHERE s.key = 'rolecall.verifier.' || rename_records.old_name;
+  UPDATE rolecall_internal.withheld AS w SET role = rename_records.new_name
+  WHERE w.role = rename_records.old_name;
+  INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
+  PERFORM rolecall_internal.remove_superseded(v_new);
+END
+$rename_records$;
+
+COMMENT ON FUNCTION rolecall_internal.rename_records(text, text)
+  IS 'Writes the new name of a role into what is recorded';
+REVOKE ALL ON FUNCTION rolecall_internal.rename_records(text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.rename_role(old_name text, new_name text, dry_run boolean) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $rename_role$
+DECLARE
+  v_definition jsonb;
+  v_steps rolecall.step[];
+BEGIN
+  IF rolecall_internal.other_database(rename_role.old_name) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', rename_role.old_name),
+      HINT = 'It belongs to another database: rename it there.';
+  END IF;
+  v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
+  v_steps := rolecall_internal.run(jsonb_build_object(
+    'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
+  ), rename_role.dry_run);
+  IF rename_role.dry_run THEN
+    IF v_definition IS NOT NULL THEN
+      v_steps := v_steps || ROW(
+        'set_password', rename_role.new_name, format('ALTER ROLE %I PASSWORD %L', rename_role.new_name, '********'),
+        'planned', NULL, NULL
+      )::rolecall.step;
+    END IF;
+    RETURN v_steps;
+  END IF;
+  PERFORM rolecall_internal.rename_records(rename_role.old_name, rename_role.new_name);
+  IF v_definition IS NOT NULL THEN
+    v_steps := v_steps || rolecall_internal.run_reporting(
+      jsonb_build_array(rolecall_internal.renamed(
+        'read_access', v_definition, rename_role.old_name, rename_role.new_name
+      )), '{}', NULL, true, false
+    );
+  END IF;
+  RETURN v_steps;
+END
+$rename_role$;
+
+COMMENT ON FUNCTION rolecall_internal.rename_role(text, text, boolean)
+  IS 'Renames a role and its records; a reporting role gets the password of its new name';
+REVOKE ALL ON FUNCTION rolecall_internal.rename_role(text, text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.renamed(section text, resource jsonb, old_name text, new_name text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $renamed$
+DECLARE
+  v_resource jsonb := renamed.resource || coalesce((
+    SELECT jsonb_object_agg(f.key, renamed.new_name)
+    FROM jsonb_each_text(renamed.resource) AS f
+    WHERE f.value = renamed.old_name
+      AND (f.key IN ('role', 'member', 'owner', 'caller')
+           OR f.key = 'name' AND renamed.section IN ('roles', 'base_roles'))
+  ), '{}');
+  v_path text[];
+BEGIN
+  FOREACH v_path SLICE 1 IN ARRAY '{{owners,"",""},{target,scope,owners}}'::text[] LOOP
+    v_path := array_remove(v_path, '');
+    IF jsonb_typeof(v_resource #> v_path) = 'array' THEN
+      v_resource := jsonb_set(v_resource, v_path, (
+        SELECT coalesce(jsonb_agg(CASE o.name WHEN renamed.old_name THEN renamed.new_name
+                                              ELSE o.name END ORDER BY o.position), '[]')
+        FROM jsonb_array_elements_text(v_resource #> v_path) WITH ORDINALITY AS o(name, position)
+      ));
+    END IF;
+  END LOOP;
+  RETURN v_resource;
+END
+$renamed$;
+
+COMMENT ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text)
+  IS 'A record with another name in the place of one of a role';
+REVOKE ALL ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text) FROM PUBLIC;
+
+-- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
+-- cluster that a dump was restored into, is none that a policy has created.
+CREATE OR REPLACE FUNCTION rolecall_internal.renew_records(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             p.section, p.key,
+             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
+               SELECT c.target FROM unnest(renew_records.steps) AS c
+               WHERE c.operation = 'create_role' AND c.status = 'applied'
+             )
+                  THEN p.resource ELSE p.resource - 'made' END,
+             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
              )
@@ -11317,9 +12720,9 @@ BEGIN
 END
 $renew_records$;
 
-COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
+COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
-REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -11472,11 +12875,19 @@ BEGIN
   IF v_state ? 'read_access' THEN
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.
-      SELECT jsonb_agg(d.definition || jsonb_build_object('watched', EXISTS (
+      SELECT jsonb_agg(d.definition || o.owners || jsonb_build_object('watched', EXISTS (
         SELECT FROM pg_event_trigger AS t
         WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
       )) ORDER BY d.position)
       FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
+      CROSS JOIN LATERAL (
+        -- An owner that does not exist, nor is to be created, creates no table.
+        SELECT CASE WHEN d.definition ? 'owners' THEN jsonb_build_object('owners', coalesce(jsonb_agg(o.name), '[]'))
+                    ELSE '{}' END
+        FROM jsonb_array_elements_text(d.definition -> 'owners') AS o(name)
+        WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
+          OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
+      ) AS o(owners)
       WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
     );
     v_state := v_state - 'read_access';
@@ -11488,7 +12899,10 @@ BEGIN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
-    PERFORM rolecall_internal.renew_records(v_recorded);
+    PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
+  END IF;
+  IF restore.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_exceptions();
   END IF;
   RETURN v_steps || v_left || v_refused;
 END
@@ -11497,6 +12911,29 @@ $restore$;
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
+
+-- What it could do and no call asked for, such as CREATEDB, it does not get back.
+CREATE OR REPLACE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $restricted$
+BEGIN
+  RETURN restricted.resource || coalesce((
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+             'initial', restricted.resource -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
+                        || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
+             'connection_limit', nullif(a.rolconnlimit, -1),
+             'valid_until', nullif(a.rolvaliduntil, 'infinity')
+           ))
+    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(restricted.resource ->> 'name'))::oid LIMIT 1
+  ), '{}');
+END
+$restricted$;
+
+COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
+  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
+     'created anew with more';
+REVOKE ALL ON FUNCTION rolecall_internal.restricted(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.role_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11651,9 +13088,7 @@ BEGIN
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a
-    WHERE a.definition ->> 'valid_until'
-      !~ ('^(infinity|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0'
-         || '-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?))$')
+    WHERE NOT rolecall_internal.is_moment(a.definition ->> 'valid_until')
     UNION ALL
     SELECT a.path || '.password', '22023', 'a password in a policy must be a SCRAM-SHA-256 verifier',
            'plain passwords are for the argument passwords'
@@ -11700,6 +13135,7 @@ DECLARE
   v_document jsonb := rolecall_internal.masked(run.document);
   v_passwords jsonb;
   v_known text[] := '{}'::text[];
+  v_steps rolecall.step[];
   v_failures integer := 0;
   v_seen text;
   v_detail text;
@@ -11713,7 +13149,9 @@ BEGIN
       IF run.dry_run THEN
         RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      PERFORM rolecall_internal.note_no_connect(v_steps);
+      RETURN v_steps;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
@@ -11762,6 +13200,7 @@ DECLARE
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
@@ -11884,6 +13323,74 @@ $saslprep$;
 
 COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $schema_definitions$
+BEGIN
+  RETURN (
+    WITH part AS (
+      SELECT s ->> 'name' AS name, s - 'name' - 'recorded' AS definition
+      FROM jsonb_array_elements(schema_definitions.state -> 'schemas') AS s
+      UNION ALL
+      SELECT p.schema, jsonb_build_object('profiles', jsonb_object_agg(p.profile, CASE
+               WHEN jsonb_array_length(p.roles) = 1 THEN p.roles -> 0 ELSE p.roles END))
+      FROM (
+        SELECT h.schema, h.profile, jsonb_agg(h.role ORDER BY h.role COLLATE "C") AS roles
+        FROM jsonb_to_recordset(schema_definitions.state -> 'holders') AS h(schema text, profile text, role text)
+        GROUP BY h.schema, h.profile
+      ) AS p
+      GROUP BY p.schema
+    )
+    SELECT jsonb_object_agg(p.name, p.definition)
+    FROM (
+      SELECT p.name, coalesce(min(p.definition::text) FILTER (WHERE NOT p.definition ? 'profiles'), '{}')::jsonb
+             || coalesce(min(p.definition::text) FILTER (WHERE p.definition ? 'profiles'), '{}')::jsonb AS definition
+      FROM part AS p GROUP BY p.name
+    ) AS p
+  );
+END
+$schema_definitions$;
+
+COMMENT ON FUNCTION rolecall_internal.schema_definitions(jsonb)
+  IS 'The schemas of a desired state, as a policy describes them';
+REVOKE ALL ON FUNCTION rolecall_internal.schema_definitions(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.schema_patterns(privileges jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $schema_patterns$
+BEGIN
+  RETURN (
+    WITH said AS (
+      SELECT p.role, t.object AS schema, CASE t.kind WHEN 'schema' THEN t.kind ELSE t.kind || 's' END AS word,
+             t.scope -> 'owners' AS owners, jsonb_agg(p.privilege ORDER BY p.privilege COLLATE "C") AS privileges
+      FROM jsonb_to_recordset(schema_patterns.privileges)
+        AS p(role text, privilege text, target jsonb, grantable boolean, revoked boolean)
+      CROSS JOIN LATERAL jsonb_to_record(p.target) AS t(kind text, means text, object text, scope jsonb)
+      WHERE p.role IS NOT NULL AND p.grantable IS NOT TRUE AND p.revoked IS NOT TRUE
+        AND (t.kind = 'schema' AND t.means = 'one' OR t.means = 'all' AND t.scope ? 'owners' AND NOT t.scope ? 'except')
+      GROUP BY 1, 2, 3, 4
+    ),
+    pattern AS (
+      SELECT s.role, s.schema, jsonb_object_agg(s.word, s.privileges)
+               || jsonb_build_object(
+                    'owners', (jsonb_agg(s.owners) FILTER (WHERE s.owners IS NOT NULL)) -> 0
+                  ) AS profile
+      FROM said AS s GROUP BY s.role, s.schema
+      HAVING count(DISTINCT s.owners) = 1 AND count(*) = count(DISTINCT s.word)
+    )
+    SELECT jsonb_agg(to_jsonb(p)) FROM pattern AS p
+    WHERE p.profile IN (SELECT o.profile FROM pattern AS o GROUP BY o.profile HAVING count(DISTINCT o.schema) > 1)
+  );
+END
+$schema_patterns$;
+
+COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
+  IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
+     'and grant options, for later objects of the same owners';
+REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
@@ -12073,6 +13580,34 @@ COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
   IS 'Keys that are unknown or missing, and values of a wrong type';
 REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.shards() RETURNS TABLE (table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $shards$
+DECLARE
+  v_catalog text;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
+  IF FOUND THEN
+    -- shard_name() puts the schema before the name, or not.
+    RETURN QUERY EXECUTE format(
+      'SELECT c.oid, o.shard '
+      'FROM pg_catalog.%I AS s '
+      'JOIN pg_class AS c ON (c.oid = s.logicalrelid) '
+      'CROSS JOIN LATERAL parse_ident(shard_name(s.logicalrelid, s.shardid)) AS n(parts) '
+      'CROSS JOIN LATERAL ('
+      'SELECT to_regclass(concat(c.relnamespace::regnamespace, ''.'', quote_ident(n.parts[cardinality(n.parts)])))::oid'
+      ') AS o(shard) '
+      'WHERE o.shard IS NOT NULL',
+      v_catalog
+    );
+  END IF;
+END
+$shards$;
+
+COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has, each with its distributed table';
+REVOKE ALL ON FUNCTION rolecall_internal.shards() FROM PUBLIC;
+
 -- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
 -- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
 -- where the writer is not a superuser.
@@ -12093,7 +13628,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL THEN
+  IF NEW.note IS NULL AND NEW.section IN ('roles', 'read_access', 'settings') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -12103,7 +13638,9 @@ BEGIN
   IF NOT v_super OR NEW.section <> 'base_roles' THEN
     NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
   END IF;
-  NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  IF NOT v_super THEN
+    NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  END IF;
   IF NEW.note IS NOT NULL THEN
     NEW.sqlstate := '42501';
   END IF;
@@ -12301,12 +13838,29 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  v_hint text := rolecall_internal.hint_of(
+    change.operation,
+    CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
+  );
   v_role text := rolecall_internal.role_in_question(change);
+  v_oid oid := to_regrole(quote_ident(v_role))::oid;
+  v_members text;
 BEGIN
-  -- Nobody is told to give a superuser away, or a role to itself.
-  IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
-    v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+  IF change.operation = 'revoke_role' AND code = '2BP01' THEN
+    v_members := (
+      SELECT string_agg(quote_ident(pg_get_userbyid(e.member)), ', ' ORDER BY pg_get_userbyid(e.member) COLLATE "C")
+      FROM pg_auth_members AS e
+      WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
+    );
+  END IF;
+  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
+    AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
+  THEN
+    v_hint := 'A role cannot be a member of itself, directly or through others.';
+  ELSIF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+    v_role = current_user OR rolecall_internal.leads_to_superuser(v_oid)
   ) THEN
     v_hint := 'Have a superuser make the call.';
   END IF;
@@ -12314,7 +13868,9 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+    DETAIL = concat_ws(
+      E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
+    ),
     HINT = coalesce(
       format(v_hint, quote_ident(v_role), quote_ident(current_user)),
       nullif(hint, ''),
@@ -12378,6 +13934,8 @@ BEGIN
     SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      -- Where a session sees those of Citus, they are no more than parts of other tables.
+      AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END
@@ -12401,7 +13959,8 @@ BEGIN
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      WHERE g.number = ANY (tables_of.numbers);
+      WHERE g.number = ANY (tables_of.numbers)
+        AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
   END IF;
 END
 $tables_of$;
@@ -12517,7 +14076,8 @@ BEGIN
            format('"%s" is not a name as in SQL, with its schema', n.name), NULL
     FROM name AS n
     WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-               THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
+               THEN NOT n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
+                 || '[(]([^"()]|"([^"]|"")*")*[)]$')
                WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
                THEN true
                ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
@@ -12661,10 +14221,10 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'create_role 42710', 'create_role 23505', 'create_schema 42P06', 'create_schema 23505',
       'create_event_trigger 42710', 'create_event_trigger 23505'
-    ) THEN 'skip: another transaction made it at the same moment'
+    ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
-      'alter_role 23505', 'set_password 23505', 'set_comment 23505', 'set_config 23505',
-      'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
+      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'
@@ -12786,12 +14346,12 @@ BEGIN
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
         UNION ALL
         SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-               o.oid::regprocedure::text AS name
+               concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
         FROM pg_proc AS o
         UNION ALL
         SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-               o.oid::regtype::text AS name
-        FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+               format('%I.%I', n.nspname, o.typname) AS name
+        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
               WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         UNION ALL
         SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -12922,8 +14482,8 @@ BEGIN
       MESSAGE = format(
         'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
       ),
-      DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
-      HINT = 'What is not wanted ends by: ' || v_found.revokes;
+      DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
   END LOOP;
 END
 $warn_about_members$;
@@ -12996,6 +14556,46 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_public()
   IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public_reading(places rolecall_internal.place[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_public_reading$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT p.role, string_agg(DISTINCT concat(c.oid::regclass, '.' || quote_ident(k.column_name)), ', ') AS tables,
+           string_agg(DISTINCT format('REVOKE SELECT ON %s FROM PUBLIC', c.oid::regclass), '; ') AS revokes
+    FROM unnest(warn_about_public_reading.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
+    JOIN pg_class AS c ON c.oid = t.oid
+    WHERE EXISTS (
+      SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+      UNION ALL
+      SELECT FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      WHERE a.attrelid = c.oid AND a.attname = coalesce(k.column_name, a.attname) AND NOT a.attisdropped
+        AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+    )
+    GROUP BY p.role
+    ORDER BY p.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'reporting role "%s" reads what is withheld, because PUBLIC can: %s', v_found.role, v_found.tables
+      ),
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_public_reading$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
+  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13038,6 +14638,7 @@ BEGIN
     RETURN;
   END IF;
   v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  PERFORM rolecall_internal.warn_about_public_reading(v_places);
   FOR v_found IN
     SELECT p.role,
            string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
@@ -13091,6 +14692,101 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
   IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_made$
+BEGIN
+  IF NOT with_made.document ? 'declared' THEN
+    RETURN with_made.document;
+  END IF;
+  RETURN jsonb_set(with_made.document, '{declared}', (
+    SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
+      SELECT c.target FROM unnest(with_made.steps) AS c
+      WHERE c.operation = 'create_role' AND c.status = 'applied'
+    ) THEN d.resource || '{"made": true}'
+                                   ELSE d.resource END ORDER BY d.position), '[]')
+    FROM jsonb_array_elements(with_made.document -> 'declared') WITH ORDINALITY AS d(resource, position)
+  ));
+END
+$with_made$;
+
+COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
+  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
+REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.with_profiles(state jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_profiles$
+DECLARE
+  v_patterns jsonb := rolecall_internal.schema_patterns(with_profiles.state -> 'privileges');
+BEGIN
+  IF v_patterns IS NULL THEN
+    RETURN with_profiles.state;
+  END IF;
+  RETURN (
+    WITH pattern AS MATERIALIZED (
+      SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
+    ),
+    -- Called by what they are for.
+    kind AS (
+      SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
+                             WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word
+      FROM (SELECT DISTINCT p.profile FROM pattern AS p) AS p
+    ),
+    named AS MATERIALIZED (
+      SELECT k.profile, concat(k.word, '_' || nullif(
+               row_number() OVER (PARTITION BY k.word ORDER BY k.profile::text COLLATE "C"), 1
+             )) AS name
+      FROM kind AS k
+    )
+    SELECT with_profiles.state || jsonb_build_object(
+      'profiles', (SELECT jsonb_object_agg(n.name, n.profile) FROM named AS n),
+      'holders', (
+        SELECT jsonb_agg(jsonb_build_object('schema', p.schema, 'profile', n.name, 'role', p.role))
+        FROM pattern AS p JOIN named AS n USING (profile)
+      ),
+      'privileges', (
+        SELECT jsonb_agg(r.resource)
+        FROM jsonb_array_elements(with_profiles.state -> 'privileges') AS r(resource)
+        WHERE NOT EXISTS (
+          SELECT FROM pattern AS p
+          WHERE p.role = r.resource ->> 'role' AND p.schema = r.resource #>> '{target,object}'
+            AND NOT r.resource ?| '{grantable,revoked}'
+            AND (r.resource -> 'target' @> '{"kind": "schema", "means": "one"}'
+                 OR r.resource -> 'target' @> '{"means": "all"}' AND NOT r.resource #> '{target,scope}' ? 'except')
+        )
+      )
+    )
+  );
+END
+$with_profiles$;
+
+COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
+  IS 'A desired state with profiles in the place of the privileges that several schemas share';
+REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.with_recorded_options(membership jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_recorded_options$
+DECLARE
+  v_recorded jsonb := coalesce(rolecall_internal.newest_record(
+    'memberships', rolecall_internal.record_key('memberships', with_recorded_options.membership)
+  ), '{}');
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+    v_recorded := v_recorded - '{inherit,set}'::text[];
+  END IF;
+  RETURN v_recorded || jsonb_strip_nulls(with_recorded_options.membership);
+END
+$with_recorded_options$;
+
+COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
+  IS 'A membership with the options that an earlier call asked for, where it names none itself';
+REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;
 
 -- The number of a column is 0, and its name null, where the whole table is withheld.
 CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
@@ -13155,7 +14851,10 @@ DECLARE
   v_takers record;
 BEGIN
   FOREACH v_change IN ARRAY withhold_powers.changes LOOP
-    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+    -- Nobody can become or administer a member that is yet to be created.
+    IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+      AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
+    THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
         to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
@@ -13308,6 +15007,54 @@ COMMENT ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean)
   IS 'Makes a policy hold: the whole access control of this database as one document';
 REVOKE ALL ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.audit(roles text[] DEFAULT NULL)
+RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $audit$
+DECLARE
+  v_name text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  FOREACH v_name IN ARRAY coalesce(audit.roles, '{}') LOOP
+    IF octet_length(v_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
+      PERFORM rolecall_internal.check_role_name(v_name);
+    ELSIF to_regrole(quote_ident(v_name)) IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', v_name);
+    END IF;
+  END LOOP;
+  RETURN QUERY
+    SELECT f.* FROM rolecall_internal.audit_findings(ARRAY(
+      SELECT r.oid FROM pg_roles AS r
+      WHERE r.rolname = ANY (audit.roles)
+        OR audit.roles IS NULL AND NOT r.rolsuper AND NOT starts_with(r.rolname, 'pg_')
+    )) AS f;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$audit$;
+
+COMMENT ON FUNCTION rolecall.audit(text[])
+  IS 'Lists every way that roles can write, gain power, or read what is withheld from them';
+REVOKE ALL ON FUNCTION rolecall.audit(text[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.audit_role(role_name text)
 RETURNS TABLE (severity text, path text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13320,9 +15067,6 @@ DECLARE
 BEGIN
   DECLARE
     v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
-    v_principals rolecall_internal.principal[];
-    v_schemas oid[];
-    v_withheld jsonb;
   BEGIN
     IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
       PERFORM rolecall_internal.check_role_name(audit_role.role_name);
@@ -13331,28 +15075,9 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', audit_role.role_name);
     END IF;
-    v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
-    v_schemas := rolecall_internal.audit_schemas(v_principals);
-    v_withheld := rolecall_internal.audit_withheld(audit_role.role_name);
     RETURN QUERY
       SELECT f.severity, f.path, f.object, f.detail, f.remedy
-      FROM (
-        SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
-        UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
-        UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
-        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
-        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
-        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
-      ) AS f
-      ORDER BY array_position('{critical,warning,info}', f.severity),
-               f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+      FROM rolecall_internal.audit_findings(ARRAY[v_role]) AS f;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -13484,6 +15209,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -13567,7 +15295,15 @@ BEGIN
         MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                       btrim(create_client_role.statement_timeout));
+    ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format(
+          'statement_timeout %L is rounded to 0, which is no limit', create_client_role.statement_timeout
+        ),
+        HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_name);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -13640,6 +15376,8 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
+    PERFORM rolecall_internal.check_not_reporting(v_user);
+    PERFORM rolecall_internal.check_not_reporting(v_admin);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -13705,6 +15443,7 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
+  PERFORM rolecall_internal.check_not_reporting(create_user.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(
       jsonb_build_object(
@@ -13776,6 +15515,7 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
@@ -13846,6 +15586,46 @@ COMMENT ON FUNCTION rolecall.drift()
   IS 'Lists the steps that would restore everything that the calls of this database have established';
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.expire_users(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $expire_users$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_users jsonb := rolecall_internal.expired_users();
+  BEGIN
+    IF v_users IS NOT NULL THEN
+      FOREACH v_step IN ARRAY rolecall_internal.run(v_users, expire_users.dry_run) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END IF;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$expire_users$;
+
+COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
+REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.forget(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13888,22 +15668,42 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $generate_password$
 DECLARE
-  v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-  v_password text := '';
-  v_bytes bytea;
-  v_byte integer;
+  v_detail text;
+  v_hint text;
 BEGIN
-  WHILE length(v_password) < 24 LOOP
-    v_bytes := rolecall_internal.random_bytes();
-    FOR v_position IN 0 .. 31 LOOP
-      v_byte := get_byte(v_bytes, v_position);
-      -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
-      IF v_byte < 248 THEN
-        v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
-      END IF;
+  DECLARE
+    v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+    v_password text := '';
+    v_bytes bytea;
+    v_byte integer;
+  BEGIN
+    WHILE length(v_password) < 24 LOOP
+      v_bytes := rolecall_internal.random_bytes();
+      FOR v_position IN 0 .. 31 LOOP
+        v_byte := get_byte(v_bytes, v_position);
+        -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
+        IF v_byte < 248 THEN
+          v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
+        END IF;
+      END LOOP;
     END LOOP;
-  END LOOP;
-  RETURN left(v_password, 24);
+    RETURN left(v_password, 24);
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $generate_password$;
 
@@ -13962,6 +15762,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_not_reporting(grant_role.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
@@ -13997,7 +15798,7 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
   IS 'Makes one role a member of another, with the options given';
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL) RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL, suggest_profiles boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -14006,7 +15807,13 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  RETURN rolecall_internal.policy_of(rolecall_internal.inspected_state(inspect.roles));
+  DECLARE
+    v_state jsonb := rolecall_internal.inspected_state(inspect.roles);
+  BEGIN
+    RETURN rolecall_internal.policy_of(
+      CASE WHEN inspect.suggest_profiles THEN rolecall_internal.with_profiles(v_state) ELSE v_state END
+    );
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -14025,10 +15832,10 @@ EXCEPTION
 END
 $inspect$;
 
-COMMENT ON FUNCTION rolecall.inspect(text[])
+COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
   IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
      'them';
-REVOKE ALL ON FUNCTION rolecall.inspect(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.lock_user(
   username text,
@@ -14090,6 +15897,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $orphans$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   RETURN QUERY
     SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
@@ -14110,6 +15920,21 @@ BEGIN
       )
       AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
     ORDER BY n.role COLLATE "C";
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $orphans$;
 
@@ -14235,7 +16060,15 @@ BEGIN
       provision_reporting_roles.raw_role, rolecall_internal.fitted_name(current_database(), '_raw')
     );
   BEGIN
-    IF v_reporting = v_raw THEN
+    IF num_nulls(
+      provision_reporting_roles.reporting_role, provision_reporting_roles.raw_role
+    ) > 0 AND starts_with(current_database(), 'pg_') THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'reserved_name',
+        MESSAGE = format('the default names of the roles would start with "pg_", as database "%s" does',
+                         current_database()),
+        HINT = 'Pass the names of both roles, as reporting_role and raw_role.';
+    ELSIF v_reporting = v_raw THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
@@ -14320,7 +16153,7 @@ EXCEPTION
 END
 $remove_operator$;
 
-COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Takes away again what `add_operator()` grants';
+COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Revokes what `add_operator()` grants';
 REVOKE ALL ON FUNCTION rolecall.remove_operator(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.remove_user(
@@ -14376,8 +16209,48 @@ END
 $remove_user$;
 
 COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
-  IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+  IS 'Drops a role and its memberships, and on request reassigns or drops what it owns';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.rename_user(username text, new_name text, dry_run boolean DEFAULT false)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $rename_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_role_name(rename_user.username);
+  PERFORM rolecall_internal.check_role_name(rename_user.new_name);
+  FOREACH v_step IN ARRAY rolecall_internal.rename_role(
+    rename_user.username, rename_user.new_name, rename_user.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$rename_user$;
+
+COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
+  IS 'Gives a role another name, here and in what is remembered';
+REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.reporting_role_password(role_name text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -14470,6 +16343,50 @@ COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
   IS 'Revokes the membership of one role in another, whoever granted it';
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.role_graph(format text DEFAULT 'mermaid', roles text[] DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $role_graph$
+DECLARE
+  v_graph jsonb;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF role_graph.format IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'format must not be null';
+  ELSIF role_graph.format NOT IN ('mermaid', 'dot', 'json') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('format must be mermaid, dot or json, not %L', role_graph.format);
+  END IF;
+  v_graph := rolecall_internal.graph(role_graph.roles);
+  RETURN CASE role_graph.format
+    WHEN 'mermaid' THEN rolecall_internal.graph_mermaid(v_graph)
+    WHEN 'dot' THEN rolecall_internal.graph_dot(v_graph)
+    ELSE jsonb_pretty(v_graph) END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$role_graph$;
+
+COMMENT ON FUNCTION rolecall.role_graph(text, text[])
+  IS 'Draws roles as a graph: who is a member of what, and what each reads and writes in which schema';
+REVOKE ALL ON FUNCTION rolecall.role_graph(text, text[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall.role_name(key text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -14526,6 +16443,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(true);
   END IF;
@@ -14649,6 +16567,7 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
+  PERFORM rolecall_internal.check_not_reporting(set_password.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(
@@ -14780,7 +16699,7 @@ END
 $set_secret_if_absent$;
 
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
-  IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+  IS 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, role text, object text, detail text, remedy text)
@@ -14876,7 +16795,7 @@ EXCEPTION
 END
 $unlock_user$;
 
-COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user log in again that lock_user() has locked';
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user that lock_user() has locked log in again';
 REVOKE ALL ON FUNCTION rolecall.unlock_user(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.user_dependencies(username text)
@@ -15092,7 +17011,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 7515be7af3bf51786d8a070376a05dee261f094589ebdf053b1119eae9b786bf';
+  COMMENT ON SCHEMA rolecall_internal IS '0.1.0 by the plain script 3feaccbd068753fbd2c654f42a1f80669a2c647033e30f9caa3a235a9122f599';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

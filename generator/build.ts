@@ -66,6 +66,8 @@ async function outputs(): Promise<Outputs> {
   map.set('extension/client/stringprep.ts', stringprepFile(specs));
   const shapes = readShapes(root);
   map.set('extension/client/policy.schema.json', jsonSchema(shapes));
+  const type = readFileSync(join(root, 'generator/model/policy.ts'), 'utf8');
+  map.set('extension/client/policy.ts', `${generatedHeader('//')}\n${type}`);
   map.set('docs/policy-format.md', policyPage(shapes));
   map.set('META.json', metaFile());
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
@@ -96,11 +98,12 @@ function engineFiles(): (readonly [path: string, text: string])[] {
 }
 
 /** The texts of the tests that run on a server. */
-function serverTests(): string[] {
-  return readdirSync(join(root, 'tests'), { recursive: true })
-    .map(String)
-    .filter((path) => /\.(sql|ts)$/.test(path) && !/(^generator\/|node_modules\/)/.test(path))
-    .map((path) => readFileSync(join(root, 'tests', path), 'utf8'));
+function serverTests(folder = join(root, 'tests')): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return ['generator', 'node_modules'].includes(entry.name) ? [] : serverTests(path);
+    return /\.(sql|ts)$/.test(path) ? [readFileSync(path, 'utf8')] : [];
+  });
 }
 
 /** The upgrade scripts in their order: those of released versions, and the one to this version. */

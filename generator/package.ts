@@ -45,6 +45,7 @@ writeFileSync(
   join(target, 'lib/extension/rolecall-tle.sql.gz'),
   compressed(readFileSync(join(root, 'extension/rolecall-tle.sql'))),
 );
+cpSync(join(root, 'extension/client/policy.schema.json'), join(target, 'policy.schema.json'));
 for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(target, name));
 cpSync(join(root, 'package/README.md'), join(target, 'README.md'));
 writeFileSync(join(target, 'package.json'), npmManifest());

@@ -5,10 +5,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { availableParallelism, cpus } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { type Cluster, prepare, root, runDirectory, startCluster, versions } from './support/cluster.ts';
+import { type Failure, inShort } from './support/failures.ts';
 import { type Result, runTap } from './support/tap.ts';
 
 /** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
@@ -24,8 +26,23 @@ interface Job {
 const tests = resolve(process.argv[2] ?? join(root, 'tests'));
 const started = Date.now();
 const seconds = (since: number) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
+/** What the processors have done since the machine was started, in milliseconds. */
+function processorTime(): { idle: number; all: number } {
+  const times = cpus().map(({ times }) => times);
+  const all = times.flatMap((each) => Object.values(each));
+  return { idle: sum(times.map(({ idle }) => idle)), all: sum(all) };
+}
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+const atStart = processorTime();
+/** How long it took, and what tells whether it could be faster: idle processors, a disk. */
+function cost(): string {
+  const { idle, all } = processorTime();
+  const busy = 100 * (1 - (idle - atStart.idle) / (all - atStart.all));
+  return `in ${seconds(started)}, the processors ${busy.toFixed(0)} % busy, the servers in ${dirname(runDirectory())}`;
+}
 const label = (version?: number) => (version === undefined ? 'any version' : `PostgreSQL ${version}`);
-const counts = ({ passed, failed, skipped }: Omit<Result, 'failures'>) =>
+type Counts = Pick<Result, 'passed' | 'failed' | 'skipped'>;
+const counts = ({ passed, failed, skipped }: Counts) =>
   `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 const failure = (error: unknown): Result => {
   return { passed: 0, failed: 1, skipped: 0, failures: [typeof error === 'string' ? error : inspect(error)] };
@@ -57,7 +74,8 @@ const forceExit = major > 20 || minor >= 14 ? ['--test-force-exit'] : [];
 function runNodeTest(file: string, version: number): Promise<Result> {
   const results = join(runDirectory(), `results-${randomUUID()}`);
   const reporter = [`--test-reporter=${join(root, 'tests/support/reporter.ts')}`, '--test-reporter-destination=stdout'];
-  const command = ['--import', 'tsx', ...forceExit, ...reporter, file];
+  const compiler = pathToFileURL(join(root, 'tests/support/typescript.mjs')).href;
+  const command = ['--import', compiler, ...forceExit, ...reporter, file];
   const environment: NodeJS.ProcessEnv = { ...process.env, PG: String(version), RESULTS: results };
   delete environment.NODE_TEST_CONTEXT; // Set where this runner is itself under test; it would silence the inner one.
   const child = spawn(process.execPath, command, { cwd: root, env: environment, detached: true });
@@ -72,16 +90,16 @@ function runNodeTest(file: string, version: number): Promise<Result> {
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       processes.delete(child);
-      const result = readResults(results);
-      if (result.failed === 0 && code !== 0) Object.assign(result, failure(`exit status ${code ?? signal}`));
-      if (result.failed > 0 && output !== '') result.failures.push(`output:\n${output.trimEnd()}`);
+      const result = readResults(results, output);
+      if (result.failed === 0 && code !== 0) Object.assign(result, failure(`exit status ${code ?? signal}\n${output}`));
+      else if (result.failed > 0 && output !== '') result.output = output;
       done(result);
     });
   });
 }
 
 /** Adds up what the reporter wrote. A file without tests writes nothing, one that ends before its tests no last line. */
-function readResults(file: string): Result {
+function readResults(file: string, output: string): Result {
   const result: Result = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const lines = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trimEnd().split('\n') : [];
   for (const line of lines) {
@@ -93,7 +111,7 @@ function readResults(file: string): Result {
   }
   if (lines.length > 0 && lines.at(-1) !== '{}') {
     result.failed++;
-    result.failures.push('the process ended before its tests did');
+    result.failures.push(`the process ended before its tests did\n${output}`);
   }
   return result;
 }
@@ -152,7 +170,8 @@ async function main(): Promise<boolean> {
   const jobs = plan(majors);
   delete process.env.ROLECALL_RUN_DIRECTORY; // Set where this runner is itself under test: it makes its own.
   runDirectory();
-  const totals = new Map<string, Omit<Result, 'failures'>>();
+  const totals = new Map<string, Counts>();
+  const failures: Failure[] = [];
   const prepared = new Map<number, Promise<boolean>>();
 
   const report = async (version: number | undefined, path: string, test: () => Promise<Result>) => {
@@ -160,7 +179,9 @@ async function main(): Promise<boolean> {
     const result = await test().catch(failure);
     if (result.passed + result.failed + result.skipped === 0) Object.assign(result, failure('no test'));
     console.log(`${label(version).padEnd(14)} ${path.padEnd(48)} ${counts(result)}  ${seconds(begun)}`);
-    for (const text of result.failures) console.log(text.replace(/^/gm, '    '));
+    const output = result.output === undefined ? [] : [`output:\n${result.output}`];
+    for (const text of [...result.failures, ...output]) console.log(text.trimEnd().replace(/^/gm, '    '));
+    failures.push(...result.failures.map((text) => ({ where: `${label(version)} ${path}`, text })));
     const total = totals.get(label(version)) ?? { passed: 0, failed: 0, skipped: 0 };
     for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += result[key];
     totals.set(label(version), total);
@@ -184,19 +205,20 @@ async function main(): Promise<boolean> {
       await work(forJob).catch((error: unknown) => report(version, 'the cluster', () => Promise.reject(error)));
     }
   };
-  const lanes = Number(process.env.JOBS || Math.min(availableParallelism(), 4));
+  // One more than there are processors: a file waits for its servers, for locks and for the clock now and then.
+  const lanes = Number(process.env.JOBS || Math.min(availableParallelism() + 1, 4));
   await Promise.all(Array.from({ length: lanes }, lane));
 
-  console.log();
-  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const line of ['', ...inShort(failures)]) console.log(line);
+  const whole = { passed: 0, failed: 0, skipped: 0 };
   for (const [name, total] of [...totals].sort()) {
     console.log(`${name.padEnd(14)} ${counts(total)}`);
-    for (const key of ['passed', 'failed', 'skipped'] as const) sum[key] += total[key];
+    for (const key of ['passed', 'failed', 'skipped'] as const) whole[key] += total[key];
   }
-  console.log(`in ${seconds(started)}`);
+  console.log(cost());
   if (totals.size === 0) console.log(`no test${process.env.ONLY ? ` has ${process.env.ONLY} in its path` : ''}`);
-  console.log(counts(sum));
-  return sum.failed === 0 && sum.passed > 0;
+  console.log(counts(whole));
+  return whole.failed === 0 && whole.passed > 0;
 }
 
 // The servers go with this process (see cluster.ts); the processes that it started have to be told.

@@ -3,6 +3,7 @@
 /** What kind of change a step is. */
 export type Operation =
   | 'create_role'
+  | 'rename_role'
   | 'alter_role'
   | 'set_password'
   | 'set_comment'
@@ -185,9 +186,30 @@ export class Rolecall {
   }
 
   /**
+   * Lists every way that roles can write, gain power, or read what is withheld from them
+   *
+   * audit_role() for many roles at once: each catalog is read once for all of them. It changes nothing, and works in a READ ONLY
+   * transaction and on a standby.
+   *
+   * @returns one row per finding, the most serious first, as audit_role() describes them
+   * @throws null_value_not_allowed - a name is null
+   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws undefined_object - a role does not exist
+   * @throws insufficient_privilege - the caller may not read what is recorded
+   */
+  async audit(
+    values: {
+      /** names of roles; null: every role that is neither a superuser nor predefined */
+      roles?: readonly string[] | null | undefined;
+    } = {},
+  ): Promise<{ role: string | null; severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
+    return (await this.#rows('audit', ['roles'], values)) as { role: string | null; severity: string | null; path: string | null; object: string | null; detail: string | null; remedy: string | null }[];
+  }
+
+  /**
    * Lists every way that a role can write, gain power, or read what is withheld from it
    *
-   * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
+   * Works for any role, also for one that no call here has created; what is withheld from that one is only the table of
    * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
    * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
    * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
@@ -207,8 +229,8 @@ export class Rolecall {
    *
    * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
    * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
-   * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
-   * `"a plain owner"`: one that has no more rights than the old owner. The next
+   * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, replace `"a plain owner"` by a
+   * role that has no more rights than the old owner. The next
    * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
@@ -258,7 +280,7 @@ export class Rolecall {
    *
    * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
    * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
    * @throws serialization_failure - other transactions kept changing the roles, or under REPEATABLE READ changed them since the snapshot
    */
@@ -280,10 +302,10 @@ export class Rolecall {
    *
    * BYPASSRLS is not given to a role that somebody without it could take by membership or ADMIN OPTION, such as the role that
    * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
-   * row that has the statement for who can.
+   * row that has the statement for a role that can.
    *
    * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
-   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is null and the name recorded for it is not acted on
+   * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not acted on
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller may not create or change the roles
@@ -310,13 +332,14 @@ export class Rolecall {
    *
    * The server applies the settings of a role only to sessions that log in as that very role. So a user that
    * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
-   * It keeps that where the membership ends, or another client role follows: end it by ALTER ROLE ... RESET statement_timeout.
+   * That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a group that
+   * is in the role gets none: put it into the role itself.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, or has no unit
+   * @throws invalid_parameter_value - the role is a superuser, the caller or a reporting role, or the timeout is not a time, has no unit, or is rounded to 0
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
    */
   async create_client_role(
@@ -340,7 +363,7 @@ export class Rolecall {
    * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the two names are the same, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
    */
   async create_test_users(
@@ -370,7 +393,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant the two roles
    */
   async create_user(
@@ -397,7 +420,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
-   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
    * @throws invalid_grant_operation - the role would become a member of itself
    */
@@ -425,7 +448,7 @@ export class Rolecall {
    * as the newest call about each left them. It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
    * Where the caller cannot read the stored verifiers, the passwords of reporting roles count as right. The passwords
-   * of users are not recorded, so they are never part of it: a user that is missing would be made without one, which
+   * of users are not recorded, so they are never part of it: a user that is missing would be created without one, which
    * `note` says.
    *
    * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
@@ -433,11 +456,30 @@ export class Rolecall {
    *
    * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
    * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
   async drift(): Promise<Step[]> {
     return (await this.#rows('drift', [], {})) as Step[];
+  }
+
+  /**
+   * Locks every user whose time is over
+   *
+   * VALID UNTIL alone stops the login by password, and no session. This gives NOLOGIN to each role that calls and policies of this
+   * database have made or changed, and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
+   * caller and reporting roles are left out. It is meant to be called at intervals, by pg_cron or the like.
+   *
+   * @returns one row per step; none where nobody's time is over
+   * @throws insufficient_privilege - the caller may not alter one of the roles, or may not end its sessions
+   */
+  async expire_users(
+    values: {
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    } = {},
+  ): Promise<Step[]> {
+    return (await this.#rows('expire_users', ['dry_run'], values)) as Step[];
   }
 
   /**
@@ -466,7 +508,7 @@ export class Rolecall {
   /**
    * Generates a random password of 24 letters and digits
    *
-   * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
+   * It has 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
    * connection string or in a password file.
    *
    * @returns the password; it is not stored anywhere
@@ -478,7 +520,7 @@ export class Rolecall {
   /**
    * Returns a secret that was stored by set_secret() or set_secret_if_absent()
    *
-   * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
+   * A secret that was stored before there was an encryption key is encrypted when it is read by a session that has one, unless
    * the transaction is READ ONLY or the caller may only read.
    *
    * @returns the secret; null where the key has none
@@ -501,10 +543,11 @@ export class Rolecall {
    * Makes one role a member of another, with the options given
    *
    * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
-   * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
-   * the other one is left alone.
+   * and an option that is not wanted is revoked from each of them. A role keeps the ADMIN OPTION that it has because it
+   * created the other one.
    *
    * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+   * @throws invalid_parameter_value - the member is a reporting role
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
@@ -545,17 +588,19 @@ export class Rolecall {
     values: {
       /** names of roles; null: all */
       roles?: readonly string[] | null | undefined;
+      /** true: what roles have alike in several schemas is a profile; it gives nobody more or less */
+      suggest_profiles?: boolean | undefined;
     } = {},
   ): Promise<unknown> {
-    return (await this.#value('inspect', ['roles'], values)) as unknown;
+    return (await this.#value('inspect', ['roles', 'suggest_profiles'], values)) as unknown;
   }
 
   /**
    * Keeps a user from logging in, and ends its sessions
    *
    * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and converge()
-   * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that may SET ROLE to
-   * it still may.
+   * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that could SET ROLE to
+   * it still can.
    *
    * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
    * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.
@@ -584,12 +629,12 @@ export class Rolecall {
   /**
    * Lists the reporting roles of databases of this cluster that no longer exist
    *
-   * DROP DATABASE leaves roles behind: shadow databases and databases for tests leave two each, where they are provisioned.
+   * DROP DATABASE leaves roles behind: a shadow database or a database for tests leaves two if it was provisioned.
    * The record goes with the database, so a reporting role is recognized by what it is: a login without any power that is a
    * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
    * those that go with a database. Any other login of that kind is taken for one, so look before you run a remedy.
    *
-   * Users and base roles are not listed: nothing tells them from roles that somebody else has made.
+   * Users and base roles are not listed: nothing tells them apart from roles that somebody else created.
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
@@ -615,40 +660,39 @@ export class Rolecall {
   /**
    * Creates a read-only role that logs in with a derived password and reads every table of some schemas
    *
-   * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
+   * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are created
    * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
    * foreign table in them that is not withheld, and on every sequence that does not belong to a withheld table, also on
-   * those made later by one of the table owners. It has the settings
+   * those that one of the table owners creates later. It has the settings
    * `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
    *
-   * From a role of that name that is there already everything else is taken away: attributes, memberships, and every
-   * privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
-   * schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
-   * their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
-   * cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
-   * role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
+   * A role of that name that exists already loses everything else: attributes, memberships, and every privilege of its own,
+   * in this database and on what the whole cluster shares. It keeps those that reading may require: USAGE on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
+   * their owner nor are closed to others by the server or an extension; but without the grant option. What the
+   * caller cannot revoke is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
+   * role owns. An attribute or a membership that the caller cannot revoke is an error. A connection limit is left as it is, and
    * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects,
    * the roles, other than superusers, that may create objects in a schema that it searches, and the publications that send
-   * the secret of its password in clear text. A NOTICE counts the tables of which row-level security leaves it nothing.
+   * the secret of its password in clear text. A NOTICE counts the tables of which row-level security shows it no row.
    *
-   * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
+   * A withheld table that a table owner creates, or drops and creates again, is readable until the next run, unless new
    * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
    *
-   * An entry of the list that names a column withholds that alone: the role has SELECT on each of the other columns, and none
+   * An entry of the list that names a column withholds only that column: the role has SELECT on each of the other columns, and none
    * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
    * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
    * in the list too, nothing of it is readable.
    *
-   * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
+   * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is generated once per database.
    *
-   * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
+   * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
    * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
    * @throws invalid_schema_name - schema public does not exist
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
-   * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
+   * @throws insufficient_privilege - the caller may not create roles or schemas, or revoke an attribute or a membership of the role
    */
   async provision_reporting_role(
     values: {
@@ -678,13 +722,13 @@ export class Rolecall {
    *
    * Each role is what provision_reporting_role() creates.
    *
-   * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
+   * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
    * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
    * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
-   * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from a role
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
+   * @throws insufficient_privilege - the caller may not create roles or schemas, or revoke an attribute or a membership of a role
    */
   async provision_reporting_roles(
     values: {
@@ -692,7 +736,7 @@ export class Rolecall {
       reporting_role?: string | null | undefined;
       /** role that reads the raw schema; null: the name of the database followed by `_raw`, likewise */
       raw_role?: string | null | undefined;
-      /** schema of the reporting role, made where it is missing */
+      /** schema of the reporting role, created where it is missing */
       reporting_schema?: string | undefined;
       /** schema of the raw role */
       raw_schema?: string | undefined;
@@ -712,22 +756,22 @@ export class Rolecall {
   }
 
   /**
-   * Takes away again what `add_operator()` grants
+   * Revokes what `add_operator()` grants
    *
-   * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and remembers the role
-   * as an operator no more. What the role is otherwise, and the roles that it has made, stay. An operator knows the secret
-   * that the passwords of the reporting roles are derived from: where it may have kept that, call
+   * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and no longer remembers the role
+   * as an operator. Its other attributes and privileges, and the roles that it has created, stay. An operator knows the secret
+   * that the passwords of the reporting roles are derived from: if it may have kept that, call
    * `rotate_reporting_secret()` too.
    *
    * A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is
-   * skipped with 42501, and says whose it is to revoke.
+   * skipped with 42501, and names the role that can revoke it.
    *
-   * @returns one row per statement; none where the role has none of it, or does not exist
+   * @returns one row per statement; none where the role has no such privilege, or does not exist
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
    * @throws insufficient_privilege - the caller could not have added an operator
-   * @throws dependent_objects_still_exist - the role has added other operators, who would lose their privileges with it
+   * @throws dependent_objects_still_exist - the role has added other operators, which would lose their privileges with it
    */
   async remove_operator(
     values: {
@@ -741,35 +785,33 @@ export class Rolecall {
   }
 
   /**
-   * Drops a role, with its memberships, and what it owns where that is asked for
+   * Drops a role and its memberships, and on request reassigns or drops what it owns
    *
    * A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
-   * that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
-   * drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
+   * that is cleared. reassign_to and drop_owned clear what is in this database, and the databases and tablespaces that the role owns. Anything else is an error before anything is changed: its DETAIL lists each database with
    * what is there and the statement to run there, as user_dependencies() does in rows.
    *
-   * With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. With both
+   * With only reassign_to nothing is dropped: the privileges of the role end, and what it owns goes to the other role. With both
    * arguments everything is reassigned that can be, and the rest dropped.
    *
    * What the role had granted to others ends with it: privileges that it held WITH GRANT OPTION, and from PostgreSQL 16
-   * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, each a row. What
-   * the caller cannot grant is an error that lists it or, with drop_owned, a WARNING and a skipped row with 2BP01. With
-   * drop_owned alone nothing is granted again, and each loss is such a row. It says who loses what, and has the statement
-   * that gives it back.
+   * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, one row each. What
+   * the caller cannot grant is an error that lists it or, with drop_owned, a WARNING and a skipped row with 2BP01. With only drop_owned nothing is granted again, and each loss is such a row. It says who loses what, and has the statement
+   * that grants it again.
    *
-   * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
+   * Where the role owns nothing, a caller that may grant itself the role does so for DROP OWNED, in the same
    * statement. A caller that is not a superuser can revoke what it granted itself and, where it has the rights of the owner,
-   * what the owner granted. Anything else that the role has been granted is in the way: DETAIL has the REVOKE, after SET ROLE,
+   * what the owner granted. Anything else that the role has been granted prevents the removal: DETAIL has the REVOKE, after SET ROLE,
    * for the role that can run it.
    *
    * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
    * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
-   * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, they are
-   * an error whose DETAIL lists each with what to do about it.
+   * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, the call
+   * is an error whose DETAIL lists each of them with what to do about it.
    *
    * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
    * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
-   * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
+   * not bring it back; another database that has created it too still remembers it. The names of the base roles are kept.
    *
    * @returns one row per step, the last with the memberships that end in its note; none where there is no such role
    * @throws null_value_not_allowed - the name is null
@@ -802,6 +844,35 @@ export class Rolecall {
   }
 
   /**
+   * Gives a role another name, here and in what is remembered
+   *
+   * Password, memberships, privileges and settings stay. A reporting role gets the password of its new name, as
+   * reporting_role_password() tells it. Other databases of the cluster that remember the role say so in drift(): rename it there
+   * in the record by the same call, which changes nothing else then. Files with policies have to be changed by hand.
+   *
+   * @returns one row per step; none where the role has the new name already
+   * @throws null_value_not_allowed - a name is null
+   * @throws invalid_name - a name is empty or longer than 63 bytes
+   * @throws reserved_name - a name belongs to PostgreSQL
+   * @throws invalid_parameter_value - the role is a superuser or the caller, or a reporting role of another database
+   * @throws undefined_object - there is no role of either name
+   * @throws duplicate_object - there are roles of both names
+   * @throws insufficient_privilege - the caller may not rename the role, or not change what is recorded
+   */
+  async rename_user(
+    values: {
+      /** name of the role */
+      username: string;
+      /** name that it is to have */
+      new_name: string;
+      /** true: return the steps as planned and change nothing */
+      dry_run?: boolean | undefined;
+    },
+  ): Promise<Step[]> {
+    return (await this.#rows('rename_user', ['username', 'new_name', 'dry_run'], values)) as Step[];
+  }
+
+  /**
    * Returns the derived password that a reporting role logs in with
    *
    * @returns the password: 64 hexadecimal digits
@@ -825,8 +896,8 @@ export class Rolecall {
   /**
    * Revokes the membership of one role in another, whoever granted it
    *
-   * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
-   * because it created the other one is left alone.
+   * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. A role keeps the ADMIN OPTION that it has
+   * because it created the other one.
    *
    * @returns one row per grantor; none where there is no such membership, or no such role
    * @throws null_value_not_allowed - a name is null
@@ -849,6 +920,28 @@ export class Rolecall {
   }
 
   /**
+   * Draws roles as a graph: who is a member of what, and what each reads and writes in which schema
+   *
+   * A membership is an arrow from the member; its options are said where they are not those of a plain GRANT. A dotted arrow leads to a
+   * schema that the role, or PUBLIC, itself reads tables of, or writes. In the drawing a role that can log in is round, one that
+   * cannot a box, and a schema a barrel. The order is fixed, so two graphs can be compared as text.
+   *
+   * @returns the graph in that notation
+   * @throws null_value_not_allowed - the format is null
+   * @throws invalid_parameter_value - the format is none of the three
+   */
+  async role_graph(
+    values: {
+      /** `mermaid`, `dot` for Graphviz, or `json` */
+      format?: string | undefined;
+      /** names of roles; they and what they are members of are drawn; null: all roles that are not predefined */
+      roles?: readonly string[] | null | undefined;
+    } = {},
+  ): Promise<string> {
+    return (await this.#value('role_graph', ['format', 'roles'], values)) as string;
+  }
+
+  /**
    * Returns the name of a base role in this database
    *
    * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
@@ -857,7 +950,7 @@ export class Rolecall {
    *
    * @returns the name of the role; the role need not exist
    * @throws null_value_not_allowed - the key is null
-   * @throws invalid_parameter_value - the key is none of the four
+   * @throws invalid_parameter_value - the key is not one of the four
    */
   async role_name(
     values: {
@@ -871,17 +964,17 @@ export class Rolecall {
   /**
    * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew
    *
-   * All means every role that was provisioned in this database and exists. Sessions that are logged in go on; new logins
+   * That includes every role that was provisioned in this database and still exists. Open sessions continue; new logins
    * need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
    * session has the setting `rolecall.encryption_key`; the old one need not be readable.
    *
-   * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
+   * Provisioning runs and rotations wait for each other. Under REPEATABLE READ it does not see a role that was
    * provisioned since the snapshot; that role's password is set by its next provisioning run.
    *
    * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
-   * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
+   * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of one of the roles; nothing is changed
    * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
-   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+   * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
    * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
    */
   async rotate_reporting_secret(
@@ -897,7 +990,7 @@ export class Rolecall {
    * Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
    *
    * It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
-   * and libpq prepare it (SASLprep), so that it logs in through any of them.
+   * and libpq prepare it (SASLprep), so that it works for logins through any of them.
    *
    * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
    * @throws null_value_not_allowed - an argument is null
@@ -907,7 +1000,7 @@ export class Rolecall {
     values: {
       /** plain text */
       password: string;
-      /** rounds of hashing; more are slower to guess, and slower to log in with */
+      /** rounds of hashing; more make guessing slower, and logging in too */
       iterations?: number | undefined;
     },
   ): Promise<string> {
@@ -918,15 +1011,14 @@ export class Rolecall {
    * Sets the password of a role
    *
    * The password is hashed in the database before any statement is built from it, always by SCRAM-SHA-256. Where the caller
-   * can read the stored verifier and it is of this password already, it stays, and only valid_until is set where that
-   * differs; a verifier of a hundred thousand iterations or more, which would take long to compare, counts as one of
-   * another password.
+   * can read the stored verifier and it is of this password already, the verifier stays, and only valid_until is set if it differs. A verifier of
+   * a hundred thousand iterations or more would take long to compare, and counts as one of another password.
    *
    * @returns one row, or none where all is as asked for
    * @throws null_value_not_allowed - an argument other than valid_until is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws undefined_object - the role does not exist
    * @throws insufficient_privilege - the caller may not alter the role
    */
@@ -936,7 +1028,7 @@ export class Rolecall {
       username: string;
       /** plain text, or a ready-made `SCRAM-SHA-256$...` verifier */
       password: string;
-      /** when the password stops to work for new logins; null: as it is */
+      /** when the password stops working for new logins; null: as it is */
       valid_until?: Date | string | null | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;
@@ -948,10 +1040,9 @@ export class Rolecall {
   /**
    * Stores a secret, in place of the one that the key has
    *
-   * No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
-   * encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
-   * replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
-   * where that has statements.
+   * No reporting role can read it, and no dump contains it. Where the session has the setting `rolecall.encryption_key`, it is
+   * encrypted with pgcrypto (AES-256). If the present secret was encrypted with another key, the new one replaces it and is encrypted with the present key. Pass the value as a bind parameter: a literal would
+   * be in the server's log if statements are logged.
    *
    * @returns one row, or none where that value is stored already
    * @throws null_value_not_allowed - an argument is null
@@ -973,7 +1064,7 @@ export class Rolecall {
   }
 
   /**
-   * Stores a secret unless the key has one already, and returns the one that it has then
+   * Stores a secret unless the key already has one, and returns the secret that the key has afterwards
    *
    * Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
    * is stored as set_secret() stores it.
@@ -1012,10 +1103,10 @@ export class Rolecall {
   }
 
   /**
-   * Lets a user log in again that lock_user() has locked
+   * Lets a user that lock_user() has locked log in again
    *
-   * The role gets LOGIN. It is not remembered that it has to have that: where somebody takes LOGIN from it later by other means,
-   * converge() does not give it back.
+   * The role gets LOGIN. That is not remembered: if somebody later sets NOLOGIN by other means, converge() does not
+   * undo it.
    *
    * @returns one row, or none where the user can log in already
    * @throws null_value_not_allowed - the name is null
@@ -1043,11 +1134,12 @@ export class Rolecall {
    * An operator of the extension is one row. The name of what is in another database is known only there: here `object` is
    * its oid, for which a query such as `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
    *
-   * `remedy` is to be run in that database, by a superuser, or by who has the privileges of the role and of each owner whose
-   * grant it revokes. No remedy drops an object: what the
-   * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
+   * `remedy` is to be run in that database, by a superuser, or by a role that has the privileges of the role and of each owner whose
+   * grant it revokes. Where DROP OWNED would leave a grant in this database if the caller ran it, it is a REVOKE for the role that
+   * made the grant. No remedy drops an object: what the
+   * role owns goes to a role that you choose instead of `"a plain owner"`: a group that owns objects and has no more rights
    * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
-   * What begins with SET ROLE is for that role, or for a superuser: it granted what nobody else can revoke.
+   * A remedy that begins with SET ROLE must be run by that role or a superuser.
    *
    * A remedy revokes what the role had granted to others, too; `remove_user(…, reassign_to => …)` grants it again first.
    *
@@ -1080,10 +1172,10 @@ export class Rolecall {
   /**
    * Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it
    *
-   * Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
-   * provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and
-   * made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
-   * database's reporting roles say, in the transaction that makes the table.
+   * Without it, a new table is readable at once if one of the table owners that a reporting role was provisioned for creates
+   * it, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and created again
+   * is readable until then. With it, an event trigger grants or revokes what the definitions of this database's reporting
+   * roles say, in the transaction that creates the table.
    *
    * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
    * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. A
@@ -1092,18 +1184,18 @@ export class Rolecall {
    * the next provisioning run. The same holds for a column that is renamed. A column that is added to a table of which other
    * columns are withheld is readable at once.
    *
-   * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
+   * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that creates the
    * table. So while tables are watched, everybody has USAGE on the schema `rolecall_watch`, and SELECT on the view there
-   * that shows the definitions of the reporting roles. Nothing else of the extension is opened.
+   * that shows the definitions of the reporting roles. Nobody gets access to anything else of the extension.
    *
-   * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first. It needs
-   * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
+   * A dump carries the event trigger along. DROP EXTENSION requires CASCADE, or `watch_new_tables(false)` first. It also
+   * requires CASCADE if somebody has created a view over `rolecall_watch.reporting_role`, which everybody may read while tables
    * are watched: that view goes as well.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - enable is null
    * @throws insufficient_privilege - the caller is not a superuser
-   * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over
+   * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over; or this is a worker node of Citus
    */
   async watch_new_tables(
     values: {

@@ -65,6 +65,9 @@ function raisingAfresh({ body, returns }: FunctionSpec): string {
   `.text.replace(/^\n/gm, '');
 }
 
+/** A body that reads something or calls one of our functions can fail, if only because it is cancelled. */
+const canFail = /\b(SELECT|rolecall_internal)\b/;
+
 const dedented = (text: string): string => text.replaceAll(/^ {2}/gm, '');
 
 export function functionNode(spec: FunctionSpec): CreateFunction {
@@ -81,7 +84,7 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
       { search_path: 'pg_catalog, pg_temp', ...(spec.probes ? { enable_seqscan: 'off' } : {}) },
       ...(spec.room === null || spec.returns === 'event_trigger' ? [session] : []),
     ],
-    body: spec.room === null && spec.errors.length > 0 ? raisingAfresh(spec) : spec.body,
+    body: spec.room === null && canFail.test(spec.body) ? raisingAfresh(spec) : spec.body,
     comment: spec.summary,
     // What users should know is in the reference; what a reader of the code should know stands above it.
     remarks: spec.room === null ? '' : spec.remarks,

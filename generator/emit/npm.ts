@@ -26,6 +26,7 @@ export function npmManifest(): string {
       '.': entry('package/index'),
       './pglite': entry('package/pglite'),
       './package.json': './package.json',
+      './policy.schema.json': './policy.schema.json',
       './rolecall.tar.gz': './rolecall.tar.gz',
       './*.sql': './lib/extension/*.sql',
       './rolecall-tle.sql.gz': './lib/extension/rolecall-tle.sql.gz',

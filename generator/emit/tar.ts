@@ -3,6 +3,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import { product } from '../model/product.ts';
 
 const block = 512;
 const padded = (size: number): number => Math.ceil(size / block) * block;
@@ -19,10 +20,16 @@ export function tarball(files: ReadonlyMap<string, string>): Buffer {
 
 export const compressed = (data: Buffer): Buffer => gzipSync(data, { level: 9 });
 
-/** The files of the extension, at the place where PGlite looks for them. */
+/**
+ * The files of the extension, at the place where PGlite looks for them: this version, and the way to it from those before,
+ * but not their install scripts.
+ */
 export function extensionArchive(): Buffer {
   const folder = new URL('../../extension/', import.meta.url);
-  const names = readdirSync(folder).filter((name) => /^rolecall(\.control|--.*\.sql)$/.test(name));
+  const install = `${product.name}--${product.version}.sql`;
+  const names = readdirSync(folder).filter(
+    (name) => name === install || /^rolecall(\.control|--.*--.*\.sql)$/.test(name),
+  );
   const files = names.map((name): [string, string] => [
     `share/postgresql/extension/${name}`,
     readFileSync(new URL(name, folder), 'utf8'),

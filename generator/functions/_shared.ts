@@ -3,7 +3,7 @@
  */
 import { desired, type DesiredState } from '../model/resources.ts';
 import type { Bool, Text } from '../model/types.ts';
-import { sql, text, type Sql } from '../sql/template.ts';
+import { raw, Sql, sql, text } from '../sql/template.ts';
 
 /** Returns the name of a base role in this database. */
 export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator' | 'default'): Sql {
@@ -31,9 +31,26 @@ export function establish(state: DesiredState, dryRun: Bool, ...first: readonly 
   `;
 }
 
-/** The statement that returns the steps of establishing a state. */
+/** The statements that return the steps of establishing a state. */
 export function established(state: DesiredState, dryRun: Bool): Sql {
-  return rows(sql`rolecall_internal.run(${desired(state)}, ${dryRun})`);
+  return sql`
+    ${refusingReporting(state)}
+    ${rows(sql`rolecall_internal.run(${desired(state)}, ${dryRun})`)}
+  `;
+}
+
+/** The statements that refuse a state which gives something to a reporting role: it has what provisioning gives it. */
+export function refusingReporting({ roles = [], passwords = [], memberships = [] }: DesiredState): Sql[] {
+  const names = [
+    ...roles.filter(({ state }) => state === undefined).map(({ name }) => name),
+    ...passwords.map(({ role }) => role),
+    ...(memberships instanceof Sql ? [] : memberships)
+      .filter(({ state }) => state === undefined)
+      .map(({ member }) => member),
+  ].filter((name) => name instanceof Sql);
+  return [...new Set(names.map(({ text: name }) => name))].map(
+    (name) => sql`PERFORM rolecall_internal.check_not_reporting(${raw(name)});`,
+  );
 }
 
 /** The statement that returns steps; a loop, as a query would have to be planned. v_step is declared for every function. */

@@ -5,7 +5,7 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists every way that a role can write, gain power, or read what is withheld from it
  *
- * Works for any role, also for one that no call here has made; what is withheld from that one is only the table of
+ * Works for any role, also for one that no call here has created; what is withheld from that one is only the table of
  * secrets. It looks at the attributes of the role and of those that it can become, at memberships however many steps
  * away, at what it owns here and in other databases, at privileges on tables, columns, sequences, schemas, databases,
  * large objects, functions, languages, foreign servers, tablespaces and parameters, its own or through PUBLIC, at
@@ -25,8 +25,8 @@ import { sql } from '../sql/template.ts';
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where the
  * privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to paste. It
- * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, put a role that you choose in the place of
- * `"a plain owner"`: one that has no more rights than the old owner. The next
+ * ends the first membership of the path, or else revokes the right; it is null where nothing can be done. In it, replace `"a plain owner"` by a
+ * role that has no more rights than the old owner. The next
  * provisioning run grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
@@ -51,37 +51,15 @@ export function audit_role(role_name: Text): Table<{
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
-      v_principals rolecall_internal.principal[];
-      v_schemas oid[];
-      v_withheld jsonb;
     BEGIN
       IF octet_length(${role_name}) BETWEEN 1 AND 63 IS NOT TRUE THEN
         PERFORM rolecall_internal.check_role_name(${role_name});
       ELSIF v_role IS NULL THEN
         ${raiseNoRole(role_name)}
       END IF;
-      v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
-      v_schemas := rolecall_internal.audit_schemas(v_principals);
-      v_withheld := rolecall_internal.audit_withheld(${role_name});
       RETURN QUERY
         SELECT f.severity, f.path, f.object, f.detail, f.remedy
-        FROM (
-          SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
-          UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
-          UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
-          UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
-          UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
-          UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
-          UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
-          UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
-          UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
-          UNION ALL SELECT * FROM rolecall_internal.audit_settings(${role_name})
-          UNION ALL SELECT * FROM rolecall_internal.audit_takers(${role_name}, v_role)
-          UNION ALL SELECT * FROM rolecall_internal.audit_search_path(${role_name}, v_role)
-          UNION ALL SELECT * FROM rolecall_internal.audit_publications(${role_name})
-        ) AS f
-        ORDER BY array_position('{critical,warning,info}', f.severity),
-                 f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+        FROM rolecall_internal.audit_findings(ARRAY[v_role]) AS f;
     END
   `;
 }

@@ -1,7 +1,7 @@
-import { desired } from '../model/resources.ts';
+import { desired, type DesiredState } from '../model/resources.ts';
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { raw, type Sql, sql, text } from '../sql/template.ts';
-import { groupRole, rows } from './_shared.ts';
+import { groupRole, refusingReporting, rows } from './_shared.ts';
 
 /**
  * Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database
@@ -12,7 +12,7 @@ import { groupRole, rows } from './_shared.ts';
  *
  * BYPASSRLS is not given to a role that somebody without it could take by membership or ADMIN OPTION, such as the role that
  * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
- * row that has the statement for who can.
+ * row that has the statement for a role that can.
  *
  * @group users
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
@@ -21,7 +21,7 @@ import { groupRole, rows } from './_shared.ts';
  * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
- * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, or one of the first three is null and the name recorded for it is not acted on
+ * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not acted on
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller may not create or change the roles
@@ -41,7 +41,7 @@ export function create_base_roles(
   };
   const recorded = (key: string) => sql`rolecall_internal.recorded_name(${text(key)}, true)`;
   const group = (bypassrls: boolean) => ({ attributes: { ...groupRole, bypassrls }, protected: true }) as const;
-  const state = desired({
+  const state: DesiredState = {
     roles: [
       { name: names.anonymous, ...group(false) },
       { name: names.authenticated, ...group(false) },
@@ -54,7 +54,7 @@ export function create_base_roles(
       // Not named, it is left as it is recorded; never named, it follows the anonymous role.
       { key: 'default', name: default_role as Sql },
     ],
-  });
+  };
   return sql`
     DECLARE
       v_anonymous text := coalesce(
@@ -76,7 +76,8 @@ export function create_base_roles(
         PERFORM rolecall_internal.check_role_name(${default_role});
         PERFORM rolecall_internal.check_protected(${default_role});
       END IF;
-      ${rows(sql`rolecall_internal.run(${state} #- CASE WHEN ${default_role} IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
+      ${refusingReporting(state)}
+      ${rows(sql`rolecall_internal.run(${desired(state)} #- CASE WHEN ${default_role} IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
         ${dry_run})`)}
     END
   `;

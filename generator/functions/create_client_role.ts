@@ -8,7 +8,8 @@ import { baseRole, established, groupRole } from './_shared.ts';
  *
  * The server applies the settings of a role only to sessions that log in as that very role. So a user that
  * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
- * It keeps that where the membership ends, or another client role follows: end it by ALTER ROLE ... RESET statement_timeout.
+ * That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a group that
+ * is in the role gets none: put it into the role itself.
  *
  * @group users
  * @param role_name name of the role; null: `authenticated_client`
@@ -18,7 +19,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a superuser or the caller, or the timeout is not a time, or has no unit
+ * @throws invalid_parameter_value - the role is a superuser, the caller or a reporting role, or the timeout is not a time, has no unit, or is rounded to 0
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
  * @example SELECT operation, statement, status FROM rolecall.create_client_role();
  */
@@ -47,6 +48,13 @@ export function create_client_role(
           MESSAGE = format('statement_timeout %L has no unit', ${statement_timeout}),
           HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                         btrim(${statement_timeout}));
+      ELSIF rolecall_internal.is_rounded_off(${statement_timeout}) THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format(
+            'statement_timeout %L is rounded to 0, which is no limit', ${statement_timeout}
+          ),
+          HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
       END IF;
       ${established(state, dry_run)}
     END

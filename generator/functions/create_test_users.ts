@@ -16,7 +16,7 @@ import { baseRole, established, user } from './_shared.ts';
  * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
- * @throws invalid_parameter_value - the two names are the same, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
  * @example SELECT operation, target, status FROM rolecall.create_test_users();
  */

@@ -16,7 +16,7 @@ import { advisoryLock, baseRole, establish, user } from './_shared.ts';
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the two roles
  * @example SELECT operation, target, status FROM rolecall.create_user('alice', 'correct horse battery staple');
  */

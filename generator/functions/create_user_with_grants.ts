@@ -17,7 +17,7 @@ import { advisoryLock, established, user } from './_shared.ts';
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
- * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
  * @throws invalid_grant_operation - the role would become a member of itself
  * @example SELECT operation, statement, status FROM rolecall.create_user_with_grants('bob', NULL, ARRAY['authenticated']);

@@ -4,7 +4,7 @@ import { sql } from '../sql/template.ts';
 /**
  * Generates a random password of 24 letters and digits
  *
- * It holds 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
+ * It has 142 bits of randomness from the server's strong random source, and needs no quoting in SQL, in a shell, in a
  * connection string or in a password file.
  *
  * @group users

@@ -4,7 +4,7 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns a secret that was stored by set_secret() or set_secret_if_absent()
  *
- * A secret that was stored before there was an encryption key is encrypted in passing where the session has one, unless
+ * A secret that was stored before there was an encryption key is encrypted when it is read by a session that has one, unless
  * the transaction is READ ONLY or the caller may only read.
  *
  * @group secrets

@@ -5,8 +5,8 @@ import { establish } from './_shared.ts';
  * Makes one role a member of another, with the options given
  *
  * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
- * and an option that is not wanted is taken from each of them. The ADMIN OPTION that a role has because it created
- * the other one is left alone.
+ * and an option that is not wanted is revoked from each of them. A role keeps the ADMIN OPTION that it has because it
+ * created the other one.
  *
  * @group users
  * @param role_name role to be a member of; it may be a predefined one, such as `pg_monitor`
@@ -16,6 +16,7 @@ import { establish } from './_shared.ts';
  * @param set_option whether the member may SET ROLE to it; null: as it is, or in a new membership yes
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @throws invalid_parameter_value - the member is a reporting role
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted

@@ -1,4 +1,4 @@
-import type { Jsonb, Returns, Texts } from '../model/types.ts';
+import type { Bool, Jsonb, Returns, Texts } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
@@ -10,15 +10,20 @@ import { sql } from '../sql/template.ts';
  *
  * @group policies
  * @param roles names of roles; null: all
+ * @param suggest_profiles true: what roles have alike in several schemas is a profile; it gives nobody more or less
  * @returns the policy; keys and lists are in one order, so that two can be compared as text
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT jsonb_pretty(rolecall.inspect());
  * @volatility stable
  */
-export function inspect(roles: Texts | null = null): Returns<Jsonb> {
+export function inspect(roles: Texts | null = null, suggest_profiles: Bool = false): Returns<Jsonb> {
   return sql`
+    DECLARE
+      v_state jsonb := rolecall_internal.inspected_state(${roles});
     BEGIN
-      RETURN rolecall_internal.policy_of(rolecall_internal.inspected_state(${roles}));
+      RETURN rolecall_internal.policy_of(
+        CASE WHEN ${suggest_profiles} THEN rolecall_internal.with_profiles(v_state) ELSE v_state END
+      );
     END
   `;
 }

@@ -6,8 +6,8 @@ import { establish } from './_shared.ts';
  * Keeps a user from logging in, and ends its sessions
  *
  * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and converge()
- * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that may SET ROLE to
- * it still may.
+ * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that could SET ROLE to
+ * it still can.
  *
  * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
  * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.

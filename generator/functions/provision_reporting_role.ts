@@ -5,31 +5,30 @@ import { rows } from './_shared.ts';
 /**
  * Creates a read-only role that logs in with a derived password and reads every table of some schemas
  *
- * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are made
+ * The role is a member of no other role and has no powerful attribute. It has USAGE on its schemas (which are created
  * where they are missing, except `public`) and SELECT on every table, partitioned table, view, materialized view and
  * foreign table in them that is not withheld, and on every sequence that does not belong to a withheld table, also on
- * those made later by one of the table owners. It has the settings
+ * those that one of the table owners creates later. It has the settings
  * `default_transaction_read_only = on` and `search_path`, and what it changes about them itself is put back.
  *
- * From a role of that name that is there already everything else is taken away: attributes, memberships, and every
- * privilege of its own, in this database and on what the whole cluster shares, but those that reading may take: USAGE on
- * schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
- * their owner nor are closed to others by the server or an extension; these without the grant option. What the caller
- * cannot take away is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
- * role owns. An attribute or a membership that it cannot take away is an error. A connection limit is left as it is, and
+ * A role of that name that exists already loses everything else: attributes, memberships, and every privilege of its own,
+ * in this database and on what the whole cluster shares. It keeps those that reading may require: USAGE on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and EXECUTE on functions that neither run as
+ * their owner nor are closed to others by the server or an extension; but without the grant option. What the
+ * caller cannot revoke is a WARNING and a skipped row with the statement to run: what somebody else granted, and what the
+ * role owns. An attribute or a membership that the caller cannot revoke is an error. A connection limit is left as it is, and
  * so is what the role may do through PUBLIC; a WARNING names the schemas in which PUBLIC may create objects,
  * the roles, other than superusers, that may create objects in a schema that it searches, and the publications that send
- * the secret of its password in clear text. A NOTICE counts the tables of which row-level security leaves it nothing.
+ * the secret of its password in clear text. A NOTICE counts the tables of which row-level security shows it no row.
  *
- * A withheld table that is made, or dropped and made again, by a table owner is readable until the next run, unless new
+ * A withheld table that a table owner creates, or drops and creates again, is readable until the next run, unless new
  * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
  *
- * An entry of the list that names a column withholds that alone: the role has SELECT on each of the other columns, and none
+ * An entry of the list that names a column withholds only that column: the role has SELECT on each of the other columns, and none
  * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
  * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
  * in the list too, nothing of it is readable.
  *
- * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is made once per database.
+ * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is generated once per database.
  *
  * @group reporting
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
@@ -40,14 +39,14 @@ import { rows } from './_shared.ts';
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right
  * @param search_path schemas that the role's sessions look in; null: its schemas and, after them, those of the installed extensions
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; what the caller may not grant or take away is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
+ * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
  * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
  * @throws invalid_schema_name - schema public does not exist
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
- * @throws insufficient_privilege - the caller may not create roles or schemas, or not take an attribute or a membership from the role
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
+ * @throws insufficient_privilege - the caller may not create roles or schemas, or revoke an attribute or a membership of the role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_role('app_reports', ARRAY['reports']);
  */
 export function provision_reporting_role(

@@ -3,25 +3,25 @@ import { establish } from './_shared.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Takes away again what `add_operator()` grants
+ * Revokes what `add_operator()` grants
  *
- * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and remembers the role
- * as an operator no more. What the role is otherwise, and the roles that it has made, stay. An operator knows the secret
- * that the passwords of the reporting roles are derived from: where it may have kept that, call
+ * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and no longer remembers the role
+ * as an operator. Its other attributes and privileges, and the roles that it has created, stay. An operator knows the secret
+ * that the passwords of the reporting roles are derived from: if it may have kept that, call
  * `rotate_reporting_secret()` too.
  *
  * A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is
- * skipped with 42501, and says whose it is to revoke.
+ * skipped with 42501, and names the role that can revoke it.
  *
  * @group keeping
  * @param role_name name of the role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per statement; none where the role has none of it, or does not exist
+ * @returns one row per statement; none where the role has no such privilege, or does not exist
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller could not have added an operator
- * @throws dependent_objects_still_exist - the role has added other operators, who would lose their privileges with it
+ * @throws dependent_objects_still_exist - the role has added other operators, which would lose their privileges with it
  * @example SELECT operation, statement, status FROM rolecall.remove_operator('alice', dry_run => true);
  */
 export function remove_operator(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {

@@ -2,35 +2,33 @@ import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { advisoryLock, establish } from './_shared.ts';
 
 /**
- * Drops a role, with its memberships, and what it owns where that is asked for
+ * Drops a role and its memberships, and on request reassigns or drops what it owns
  *
  * A role that owns something, or has privileges on something, in any database of the cluster can be dropped only after
- * that is cleared. What is in this database, and the databases and tablespaces that the role owns, reassign_to and
- * drop_owned clear on the way. Anything else is an error before anything is changed: its DETAIL lists each database with
+ * that is cleared. reassign_to and drop_owned clear what is in this database, and the databases and tablespaces that the role owns. Anything else is an error before anything is changed: its DETAIL lists each database with
  * what is there and the statement to run there, as user_dependencies() does in rows.
  *
- * With reassign_to alone nothing is dropped: the privileges of the role end, what it owns becomes the other's. With both
+ * With only reassign_to nothing is dropped: the privileges of the role end, and what it owns goes to the other role. With both
  * arguments everything is reassigned that can be, and the rest dropped.
  *
  * What the role had granted to others ends with it: privileges that it held WITH GRANT OPTION, and from PostgreSQL 16
- * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, each a row. What
- * the caller cannot grant is an error that lists it or, with drop_owned, a WARNING and a skipped row with 2BP01. With
- * drop_owned alone nothing is granted again, and each loss is such a row. It says who loses what, and has the statement
- * that gives it back.
+ * memberships. With reassign_to it is granted again first, as the owner of the object or by the caller, one row each. What
+ * the caller cannot grant is an error that lists it or, with drop_owned, a WARNING and a skipped row with 2BP01. With only drop_owned nothing is granted again, and each loss is such a row. It says who loses what, and has the statement
+ * that grants it again.
  *
- * Where the role owns nothing, a caller that may grant itself the role does so for the moment of DROP OWNED, in the same
+ * Where the role owns nothing, a caller that may grant itself the role does so for DROP OWNED, in the same
  * statement. A caller that is not a superuser can revoke what it granted itself and, where it has the rights of the owner,
- * what the owner granted. Anything else that the role has been granted is in the way: DETAIL has the REVOKE, after SET ROLE,
+ * what the owner granted. Anything else that the role has been granted prevents the removal: DETAIL has the REVOKE, after SET ROLE,
  * for the role that can run it.
  *
  * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
  * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
- * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, they are
- * an error whose DETAIL lists each with what to do about it.
+ * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, the call
+ * is an error whose DETAIL lists each of them with what to do about it.
  *
  * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
  * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
- * not bring it back; another database that has made it, too, still remembers it. The names of the base roles are kept.
+ * not bring it back; another database that has created it too still remembers it. The names of the base roles are kept.
  *
  * @group users
  * @param username name of the role

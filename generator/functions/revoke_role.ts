@@ -4,8 +4,8 @@ import { establish } from './_shared.ts';
 /**
  * Revokes the membership of one role in another, whoever granted it
  *
- * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. The ADMIN OPTION that a role has
- * because it created the other one is left alone.
+ * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. A role keeps the ADMIN OPTION that it has
+ * because it created the other one.
  *
  * @group users
  * @param role_name role that the other is a member of; it may be a predefined one

@@ -13,7 +13,7 @@ import { sql } from '../sql/template.ts';
  * @param key `anonymous`, `authenticated`, `administrator` or `default`
  * @returns the name of the role; the role need not exist
  * @throws null_value_not_allowed - the key is null
- * @throws invalid_parameter_value - the key is none of the four
+ * @throws invalid_parameter_value - the key is not one of the four
  * @example SELECT rolecall.role_name('authenticated');
  * @volatility stable
  */

@@ -6,19 +6,19 @@ import { rows } from './_shared.ts';
 /**
  * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew
  *
- * All means every role that was provisioned in this database and exists. Sessions that are logged in go on; new logins
+ * That includes every role that was provisioned in this database and still exists. Open sessions continue; new logins
  * need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
  * session has the setting `rolecall.encryption_key`; the old one need not be readable.
  *
- * Provisioning runs wait for a rotation, and it for them. Under REPEATABLE READ it does not see a role that was
+ * Provisioning runs and rotations wait for each other. Under REPEATABLE READ it does not see a role that was
  * provisioned since the snapshot; that role's password is set by its next provisioning run.
  *
  * @group reporting
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
- * @throws insufficient_privilege - the caller may not write the secrets, or not set the password of one of the roles: nothing is changed
+ * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of one of the roles; nothing is changed
  * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
  * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
  * @example SELECT operation, target, status FROM rolecall.rotate_reporting_secret();
  */
@@ -30,6 +30,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       v_secret bytea;
       v_passwords jsonb;
     BEGIN
+      PERFORM rolecall_internal.check_coordinator();
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(true);
       END IF;

@@ -8,11 +8,11 @@ import { sql } from '../sql/template.ts';
  * Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it
  *
  * It uses core functions only, and a random salt of 16 bytes. A password that is not ASCII is prepared as the server
- * and libpq prepare it (SASLprep), so that it logs in through any of them.
+ * and libpq prepare it (SASLprep), so that it works for logins through any of them.
  *
  * @group users
  * @param password plain text
- * @param iterations rounds of hashing; more are slower to guess, and slower to log in with
+ * @param iterations rounds of hashing; more make guessing slower, and logging in too
  * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
  * @throws null_value_not_allowed - an argument is null
  * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is less than 1

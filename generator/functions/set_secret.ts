@@ -6,10 +6,9 @@ import { sql } from '../sql/template.ts';
 /**
  * Stores a secret, in place of the one that the key has
  *
- * No reporting role can read it, and no dump has it. Where the session has the setting `rolecall.encryption_key`, it is
- * encrypted with pgcrypto (AES-256). Under another encryption key than the present secret was encrypted with, it is
- * replaced and encrypted with the new one. Pass the value as a bind parameter: a literal would be in the server's log
- * where that has statements.
+ * No reporting role can read it, and no dump contains it. Where the session has the setting `rolecall.encryption_key`, it is
+ * encrypted with pgcrypto (AES-256). If the present secret was encrypted with another key, the new one replaces it and is encrypted with the present key. Pass the value as a bind parameter: a literal would
+ * be in the server's log if statements are logged.
  *
  * @group secrets
  * @param key name of the secret

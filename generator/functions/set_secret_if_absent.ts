@@ -3,7 +3,7 @@ import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Stores a secret unless the key has one already, and returns the one that it has then
+ * Stores a secret unless the key already has one, and returns the secret that the key has afterwards
  *
  * Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
  * is stored as set_secret() stores it.

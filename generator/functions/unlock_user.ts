@@ -3,10 +3,10 @@ import { sql } from '../sql/template.ts';
 import { establish } from './_shared.ts';
 
 /**
- * Lets a user log in again that lock_user() has locked
+ * Lets a user that lock_user() has locked log in again
  *
- * The role gets LOGIN. It is not remembered that it has to have that: where somebody takes LOGIN from it later by other means,
- * converge() does not give it back.
+ * The role gets LOGIN. That is not remembered: if somebody later sets NOLOGIN by other means, converge() does not
+ * undo it.
  *
  * @group users
  * @param username name of the role

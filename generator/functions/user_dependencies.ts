@@ -9,11 +9,12 @@ import { sql } from '../sql/template.ts';
  * An operator of the extension is one row. The name of what is in another database is known only there: here `object` is
  * its oid, for which a query such as `SELECT 16384::regclass` gives the name there, and privileges are one row for each kind. Databases, tablespaces and the like belong to no database: they are cleared from any.
  *
- * `remedy` is to be run in that database, by a superuser, or by who has the privileges of the role and of each owner whose
- * grant it revokes. No remedy drops an object: what the
- * role owns goes to a role that you put in the place of `"a plain owner"`, a group that owns objects and has no more rights
+ * `remedy` is to be run in that database, by a superuser, or by a role that has the privileges of the role and of each owner whose
+ * grant it revokes. Where DROP OWNED would leave a grant in this database if the caller ran it, it is a REVOKE for the role that
+ * made the grant. No remedy drops an object: what the
+ * role owns goes to a role that you choose instead of `"a plain owner"`: a group that owns objects and has no more rights
  * than the old owner, since functions, views and the like may act as their owner. One statement may clear several rows.
- * What begins with SET ROLE is for that role, or for a superuser: it granted what nobody else can revoke.
+ * A remedy that begins with SET ROLE must be run by that role or a superuser.
  *
  * A remedy revokes what the role had granted to others, too; `remove_user(…, reassign_to => …)` grants it again first.
  *

@@ -5,10 +5,10 @@ import { sql } from '../sql/template.ts';
 /**
  * Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it
  *
- * Without it, a table is readable at once where it is made by one of the table owners that a reporting role was
- * provisioned for, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and
- * made again is readable until then. With it, an event trigger grants or takes away what the definitions of this
- * database's reporting roles say, in the transaction that makes the table.
+ * Without it, a new table is readable at once if one of the table owners that a reporting role was provisioned for creates
+ * it, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and created again
+ * is readable until then. With it, an event trigger grants or revokes what the definitions of this database's reporting
+ * roles say, in the transaction that creates the table.
  *
  * That is done for tables, partitioned tables and partitions, views, materialized views and foreign tables, whatever
  * command or extension makes them, and for those that are moved by SET SCHEMA or with their schema. A
@@ -17,12 +17,12 @@ import { sql } from '../sql/template.ts';
  * the next provisioning run. The same holds for a column that is renamed. A column that is added to a table of which other
  * columns are withheld is readable at once.
  *
- * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that makes the
+ * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that creates the
  * table. So while tables are watched, everybody has USAGE on the schema `rolecall_watch`, and SELECT on the view there
- * that shows the definitions of the reporting roles. Nothing else of the extension is opened.
+ * that shows the definitions of the reporting roles. Nobody gets access to anything else of the extension.
  *
- * A dump carries the event trigger along. DROP EXTENSION needs CASCADE, or `watch_new_tables(false)` first. It needs
- * CASCADE, too, where somebody has made a view over `rolecall_watch.reporting_role`, which everybody may read while tables
+ * A dump carries the event trigger along. DROP EXTENSION requires CASCADE, or `watch_new_tables(false)` first. It also
+ * requires CASCADE if somebody has created a view over `rolecall_watch.reporting_role`, which everybody may read while tables
  * are watched: that view goes as well.
  *
  * @group reporting
@@ -31,7 +31,7 @@ import { sql } from '../sql/template.ts';
  * @returns one row per change; none where all is as asked for
  * @throws null_value_not_allowed - enable is null
  * @throws insufficient_privilege - the caller is not a superuser
- * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over
+ * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, and could make superusers run its code; the hint says how to take them over; or this is a worker node of Citus
  * @example SELECT operation, statement, status FROM rolecall.watch_new_tables(dry_run => true);
  */
 export function watch_new_tables(enable: Bool = true, dry_run: Bool = false): SetOf<StepRow> {

@@ -104,7 +104,8 @@ export const kinds = {
     schema: 'o.pronamespace',
     owner: 'o.proowner',
     acl: 'o.proacl',
-    name: 'o.oid::regprocedure::text',
+    // The server leaves out the schema of its own.
+    name: `concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)`,
   },
   type: {
     keyword: 'TYPE',
@@ -112,13 +113,13 @@ export const kinds = {
     privileges: { USAGE: always },
     letter: 'T',
     qualified: true,
-    from: `pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+    from: `pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'`,
     oid: 'o.oid',
     schema: 'o.typnamespace',
     owner: 'o.typowner',
     acl: 'o.typacl',
-    name: 'o.oid::regtype::text',
+    name: `format('%I.%I', n.nspname, o.typname)`,
   },
   language: {
     keyword: 'LANGUAGE',

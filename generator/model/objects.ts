@@ -69,6 +69,8 @@ export const objects: readonly Node[] = [
         comment: 'options of the last membership of the path; null: the role itself, or PUBLIC',
       },
       { name: 'remedy', type: 'text', comment: 'the statement that ends the path; null where it has no membership' },
+      { name: 'audited', type: 'oid', comment: 'oid of the audited role' },
+      { name: 'usable', type: 'oid[]', comment: 'oids of the schemas in which the audited role can name objects' },
     ],
   },
   {

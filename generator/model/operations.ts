@@ -32,6 +32,19 @@ export interface Operation {
 /** One for all versions, or one for those that ask for ADMIN OPTION and one for those before. */
 export type Hint = string | { readonly since16: string; readonly before16: string };
 
+/** Where a role would become a member of itself. */
+export const circular = 'A role cannot be a member of itself, directly or through others.';
+
+/**
+ * How long a change waits, where lock_timeout does not say otherwise, for what a role can lock that may not change it: any
+ * login a role or an event trigger, by pg_get_object_address(); every role its own row; a reader or an owner a table.
+ */
+export const patience = '30s';
+const held = {
+  condition: 'lock_not_available',
+  hint: 'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.',
+} as const;
+
 /** In place of a hint that would have a superuser, or a role itself, granted to the caller. */
 export const superuserAlone = 'Have a superuser make the call.';
 
@@ -48,7 +61,7 @@ export const retriedMessages = [
   'could not open relation with OID %',
 ] as const;
 
-export const madeByAnother = 'another transaction made it at the same moment';
+export const madeByAnother = 'another transaction created it at the same moment';
 const lostCreateRace: Ignored = {
   conditions: ['duplicate_object', 'unique_violation'],
   then: 'skip',
@@ -111,15 +124,20 @@ export const operations = {
       },
     ],
   },
+  rename_role: {
+    summary: 'ALTER ROLE ... RENAME TO',
+    retried: ['unique_violation'],
+    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+  },
   alter_role: {
     summary: 'ALTER ROLE with the attributes that differ',
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   set_password: {
     summary: 'ALTER ROLE ... PASSWORD with a verifier',
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   set_comment: {
     summary: 'COMMENT ON ROLE',
@@ -136,7 +154,7 @@ export const operations = {
       },
     ],
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   grant_role: {
     summary: 'GRANT of a role to a role',
@@ -154,7 +172,7 @@ export const operations = {
       { condition: 'insufficient_privilege', hint: grantHint },
       {
         condition: 'invalid_grant_operation',
-        hint: 'A role cannot be a member of itself, directly or through others.',
+        hint: circular,
       },
     ],
   },
@@ -165,7 +183,7 @@ export const operations = {
       { condition: 'insufficient_privilege', hint: revokeHint },
       {
         condition: 'dependent_objects_still_exist',
-        hint: 'The member granted the role on. Revoke those memberships first; DETAIL names them.',
+        hint: 'The member granted the role to others. Revoke the role from those first.',
       },
     ],
   },
@@ -177,30 +195,26 @@ export const operations = {
   set_owner: {
     summary: 'ALTER ... OWNER TO',
     ignored: [objectDropped],
-    surfaced: [
-      {
-        condition: 'insufficient_privilege',
-        hint: 'This requires to own the object, membership in the new owner, and what the new owner would need to create it; a superuser needs none.',
-      },
-    ],
+    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
   },
   grant_privilege: {
     summary: 'GRANT of privileges on objects',
     ignored: [objectDropped],
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: ownerHint }],
   },
   revoke_privilege: {
     summary: 'REVOKE of privileges on objects',
     ignored: [objectDropped],
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: ownerHint }],
   },
   default_privilege: {
     summary: 'ALTER DEFAULT PRIVILEGES',
     ignored: [objectDropped],
     retried: ['unique_violation'],
     surfaced: [
+      held,
       {
         condition: 'insufficient_privilege',
         hint: 'This requires membership in the role that will own the objects; a superuser needs none.',
@@ -215,7 +229,7 @@ export const operations = {
   drop_event_trigger: {
     summary: 'DROP EVENT TRIGGER',
     ignored: [alreadyGone],
-    surfaced: [{ condition: 'insufficient_privilege', hint: superuserHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: superuserHint }],
   },
   terminate_sessions: {
     summary: 'pg_terminate_backend() for each session of a role',
@@ -232,12 +246,13 @@ export const operations = {
   reassign_owned: {
     summary: 'REASSIGN OWNED: what a role owns in this database, and shared objects',
     ignored: [roleDropped],
-    surfaced: [{ condition: 'insufficient_privilege', hint: ownedHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: ownedHint }],
   },
   drop_owned: {
     summary: 'DROP OWNED: what a role owns in this database, and its privileges',
     ignored: [alreadyGone],
     surfaced: [
+      held,
       { condition: 'insufficient_privilege', hint: ownedHint },
       {
         condition: 'dependent_objects_still_exist',
@@ -254,6 +269,7 @@ export const operations = {
       { conditions: ['dependent_objects_still_exist'], then: 'again', note: 'the role was given something meanwhile' },
     ],
     surfaced: [
+      held,
       {
         condition: 'insufficient_privilege',
         hint: dropHint,

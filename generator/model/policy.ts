@@ -96,6 +96,8 @@ export interface Profile {
   readonly functions?: readonly Privilege[];
   /** on types and domains */
   readonly types?: readonly Privilege[];
+  /** whose objects are meant of those made later; left out: as in an entry of `privileges` */
+  readonly owners?: Names;
 }
 
 /** Privileges of one or several roles on one or several objects */

@@ -13,7 +13,7 @@ interface Input {
 }
 
 /** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list, `target` what a privilege is on. */
-type FieldKind = 'text' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
+type FieldKind = 'text' | 'number' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
 
 export interface Section {
   /**
@@ -49,6 +49,10 @@ const rows = (planner: Sql) => sql`
 `;
 
 export const sections = {
+  renames: {
+    names: ['role', 'new_name'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_renames(${document} -> 'renames')`),
+  },
   base_roles: {
     key: ['key'],
     fields: { key: 'text', 'name?': 'text' },
@@ -60,13 +64,15 @@ export const sections = {
       name: 'text',
       'attributes?': 'attributes',
       'initial?': 'attributes',
+      'connection_limit?': 'number',
+      'valid_until?': 'text',
       'protected?': 'boolean',
     },
     names: ['name', 'reassign_to?'],
     forgets: ['password', 'note', 'state'],
     merged: ['attributes', 'initial'],
     derived: true,
-    plan: ({ document }) => sql`rolecall_internal.plan_roles(${document} -> 'roles')`,
+    plan: ({ document }) => sql`rolecall_internal.plan_roles(${document})`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_removals(${document} -> 'roles')`),
   },
   comments: {
@@ -88,6 +94,7 @@ export const sections = {
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(${document}))
         || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
+    planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_left_timeouts(${document} -> 'memberships')`),
   },
   settings: {
     key: ['role', 'name', 'here?'],
@@ -264,6 +271,7 @@ export function namedIn(section: Sql, resource: Sql): Sql {
 /** What holds for a field of that kind, in a jsonpath. */
 const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   text: (field) => `${field}.type() == "string"`,
+  number: (field) => `${field}.type() == "number"`,
   boolean: (field) => `${field}.type() == "boolean"`,
   attributes: (field) =>
     `${field}.type() == "object" && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
@@ -278,9 +286,9 @@ const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
       && !(${field}."scope".*[*].type() != "string")`,
 };
 
-/** Rows of a section that is remembered, its fields, and a jsonpath that a record of it matches. */
-export const recordShapes: Sql = join(
-  entries.flatMap(([name, { key, fields = {} }]) => {
+/** Whether a resource is an object with the fields of its section, which hold what they can hold. */
+export function hasShape(section: Sql, resource: Sql): Sql {
+  const cases = entries.flatMap(([name, { key, fields = {} }]) => {
     if (key === undefined) return [];
     const conditions = Object.entries(fields).map(([field, kind]) => {
       const path = `@."${bare(field)}"`;
@@ -288,13 +296,18 @@ export const recordShapes: Sql = join(
     });
     return [
       sql`
-        (${text(name)}, ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[],
-         ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}::jsonpath)
+        WHEN ${text(name)}
+          THEN ${resource} - ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[] = '{}'
+               AND ${resource} @? ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}
       `,
     ];
-  }),
-  ',\n',
-);
+  });
+  return sql`
+    jsonb_typeof(${resource}) = 'object' AND CASE ${section}
+      ${cases}
+      ELSE false END
+  `;
+}
 
 /**
  * A resource together with what is recorded of it; that is null where nothing is. That a role may log in again only ends a
@@ -302,9 +315,13 @@ export const recordShapes: Sql = join(
  */
 export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
   const fields = [...new Set(entries.flatMap(([, { merged = [] }]) => merged))];
-  const parts = fields.map(
-    (field) => sql`${text(field)}, (${recorded} -> ${text(field)}) || (${resource} -> ${text(field)})`,
-  );
+  const parts = fields.map((field) => {
+    const [earlier, later] = [sql`(${recorded} -> ${text(field)})`, sql`(${resource} -> ${text(field)})`];
+    // What a role was like at first, a call that finds it there does not change.
+    return field === 'initial'
+      ? sql`${text(field)}, ${later} || ${earlier}`
+      : sql`${text(field)}, ${earlier} || ${later}`;
+  });
   return sql`
     CASE WHEN ${section} IN (${named(({ merged }) => merged !== undefined)}) AND ${recorded} IS NOT NULL
       THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(

@@ -5,14 +5,18 @@ import { join, sql, text, type Sql } from './template.ts';
 export const raiseNull = (what: string): Sql =>
   sql`RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = ${text(`${what} must not be null`)};`;
 
-export const raiseEmpty = (what: string, hint?: string): Sql => {
-  const hints = hint === undefined ? [] : [sql`HINT = ${text(hint)}`];
-  const options = [sql`ERRCODE = 'invalid_parameter_value'`, sql`MESSAGE = ${text(`${what} must not be empty`)}`, ...hints];
+export const raiseEmpty = (what: string, hint?: string, detail?: string): Sql => {
+  const options = [sql`ERRCODE = 'invalid_parameter_value'`, sql`MESSAGE = ${text(`${what} must not be empty`)}`];
+  if (detail !== undefined) options.push(sql`DETAIL = ${text(detail)}`);
+  if (hint !== undefined) options.push(sql`HINT = ${text(hint)}`);
   return sql`
     RAISE EXCEPTION USING
       ${join(options, ',\n')};
   `;
 };
+
+/** The hint of an empty password. */
+export const noPassword = 'Use null for a role without a password.';
 
 /** The server would cut a longer name without an error. */
 export const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;

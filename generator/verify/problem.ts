@@ -10,15 +10,18 @@ export interface Problem {
 export type Tree = Readonly<Record<string, unknown>>;
 
 /** Every object below a value, itself included, outermost first. */
-export function* objectsIn(value: unknown): Generator<Tree> {
-  if (typeof value !== 'object' || value === null) return;
-  if (!Array.isArray(value)) yield value as Tree;
-  for (const inner of Object.values(value)) yield* objectsIn(inner);
+export function objectsIn(value: unknown, found: Tree[] = []): Tree[] {
+  if (typeof value !== 'object' || value === null) return found;
+  if (!Array.isArray(value)) found.push(value as Tree);
+  for (const inner of Object.values(value)) objectsIn(inner, found);
+  return found;
 }
 
 /** Every node of one kind below a value. */
 export function nodesIn(value: unknown, kind: string): Tree[] {
-  return [...objectsIn(value)].map((one) => one[kind] as Tree).filter((node) => node !== undefined);
+  return objectsIn(value)
+    .map((one) => one[kind] as Tree)
+    .filter((node) => node !== undefined);
 }
 
 /** The parts of a qualified name: a list of String nodes. */

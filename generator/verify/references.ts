@@ -25,7 +25,7 @@ const expressionMode = 2;
 const assignmentMode = 3;
 
 export function references(tree: unknown): Reference[] {
-  return [...objectsIn(tree)].flatMap((entry) => [
+  return objectsIn(tree).flatMap((entry) => [
     ...calls(entry.FuncCall as Tree | undefined),
     ...relations(entry.RangeVar as Tree | undefined),
     ...types((entry.TypeName ?? entry.typeName ?? entry.argType ?? entry.returnType) as Tree | undefined),
@@ -64,8 +64,9 @@ function types(node: Tree | undefined): Reference[] {
 const textOf = (constant: Tree | undefined) => String((constant?.sval as Tree | undefined)?.sval ?? '');
 
 function literals(constant: Tree | undefined): Reference[] {
+  if (constant === undefined) return [];
   const named = (kind: Reference['kind'], pattern: RegExp) =>
-    [...textOf(constant).matchAll(pattern)].flatMap((match) => reference(kind, match.slice(1), constant?.location));
+    [...textOf(constant).matchAll(pattern)].flatMap((match) => reference(kind, match.slice(1), constant.location));
   return [
     ...named('mention', /(?<![\w%])(\w+)\.(\w+)\(/g),
     // Statements that are put together by format(), and privileges as they are shown.
@@ -74,8 +75,9 @@ function literals(constant: Tree | undefined): Reference[] {
 }
 
 function regclasses(node: Tree | undefined): Reference[] {
-  const constant = (node?.arg as Tree | undefined)?.A_Const as Tree | undefined;
-  const isRegclass = nameParts((node?.typeName as Tree | undefined)?.names).at(-1) === 'regclass';
+  if (node === undefined) return [];
+  const constant = (node.arg as Tree | undefined)?.A_Const as Tree | undefined;
+  const isRegclass = nameParts((node.typeName as Tree | undefined)?.names).at(-1) === 'regclass';
   return isRegclass ? reference('relation', textOf(constant).split('.'), constant?.location) : [];
 }
 
@@ -103,7 +105,7 @@ function declarations(statement: string, body: string): string[] {
 }
 
 function declaredTypes(tree: unknown): BodyReference[] {
-  return [...objectsIn(tree)].flatMap((entry) => {
+  return objectsIn(tree).flatMap((entry) => {
     const node = (entry.PLpgSQL_var ?? entry.PLpgSQL_rec) as Tree | undefined;
     const type = ((node?.datatype as Tree | undefined)?.PLpgSQL_type as Tree | undefined)?.typname;
     const [, schema, name] = /^(\w+)\.(\w+)(?:\[\]|%rowtype)?$/.exec(String(type)) ?? [];

@@ -6,7 +6,9 @@ CREATE TYPE rolecall_internal.principal AS (
   path text,
   becomes boolean,
   options text,
-  remedy text
+  remedy text,
+  audited oid,
+  usable oid[]
 );
 
 COMMENT ON TYPE rolecall_internal.principal
@@ -21,3 +23,6 @@ COMMENT ON COLUMN rolecall_internal.principal.options
   IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
 COMMENT ON COLUMN rolecall_internal.principal.remedy
   IS 'the statement that ends the path; null where it has no membership';
+COMMENT ON COLUMN rolecall_internal.principal.audited IS 'oid of the audited role';
+COMMENT ON COLUMN rolecall_internal.principal.usable
+  IS 'oids of the schemas in which the audited role can name objects';

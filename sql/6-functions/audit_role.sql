@@ -12,9 +12,6 @@ DECLARE
 BEGIN
   DECLARE
     v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
-    v_principals rolecall_internal.principal[];
-    v_schemas oid[];
-    v_withheld jsonb;
   BEGIN
     IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
       PERFORM rolecall_internal.check_role_name(audit_role.role_name);
@@ -23,28 +20,9 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', audit_role.role_name);
     END IF;
-    v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
-    v_schemas := rolecall_internal.audit_schemas(v_principals);
-    v_withheld := rolecall_internal.audit_withheld(audit_role.role_name);
     RETURN QUERY
       SELECT f.severity, f.path, f.object, f.detail, f.remedy
-      FROM (
-        SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
-        UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
-        UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
-        UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
-        UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
-        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
-        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
-        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
-      ) AS f
-      ORDER BY array_position('{critical,warning,info}', f.severity),
-               f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+      FROM rolecall_internal.audit_findings(ARRAY[v_role]) AS f;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

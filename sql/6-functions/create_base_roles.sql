@@ -37,6 +37,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(

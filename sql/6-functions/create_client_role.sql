@@ -28,7 +28,15 @@ BEGIN
         MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
                       btrim(create_client_role.statement_timeout));
+    ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format(
+          'statement_timeout %L is rounded to 0, which is no limit', create_client_role.statement_timeout
+        ),
+        HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_name);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(

@@ -27,6 +27,8 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
+    PERFORM rolecall_internal.check_not_reporting(v_user);
+    PERFORM rolecall_internal.check_not_reporting(v_admin);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(

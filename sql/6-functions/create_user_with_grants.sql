@@ -34,6 +34,7 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(

@@ -6,22 +6,42 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $generate_password$
 DECLARE
-  v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-  v_password text := '';
-  v_bytes bytea;
-  v_byte integer;
+  v_detail text;
+  v_hint text;
 BEGIN
-  WHILE length(v_password) < 24 LOOP
-    v_bytes := rolecall_internal.random_bytes();
-    FOR v_position IN 0 .. 31 LOOP
-      v_byte := get_byte(v_bytes, v_position);
-      -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
-      IF v_byte < 248 THEN
-        v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
-      END IF;
+  DECLARE
+    v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+    v_password text := '';
+    v_bytes bytea;
+    v_byte integer;
+  BEGIN
+    WHILE length(v_password) < 24 LOOP
+      v_bytes := rolecall_internal.random_bytes();
+      FOR v_position IN 0 .. 31 LOOP
+        v_byte := get_byte(v_bytes, v_position);
+        -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
+        IF v_byte < 248 THEN
+          v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
+        END IF;
+      END LOOP;
     END LOOP;
-  END LOOP;
-  RETURN left(v_password, 24);
+    RETURN left(v_password, 24);
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $generate_password$;
 

@@ -5,6 +5,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $orphans$
+DECLARE
+  v_detail text;
+  v_hint text;
 BEGIN
   RETURN QUERY
     SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
@@ -25,6 +28,21 @@ BEGIN
       )
       AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
     ORDER BY n.role COLLATE "C";
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
 END
 $orphans$;
 

@@ -29,7 +29,15 @@ BEGIN
       provision_reporting_roles.raw_role, rolecall_internal.fitted_name(current_database(), '_raw')
     );
   BEGIN
-    IF v_reporting = v_raw THEN
+    IF num_nulls(
+      provision_reporting_roles.reporting_role, provision_reporting_roles.raw_role
+    ) > 0 AND starts_with(current_database(), 'pg_') THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'reserved_name',
+        MESSAGE = format('the default names of the roles would start with "pg_", as database "%s" does',
+                         current_database()),
+        HINT = 'Pass the names of both roles, as reporting_role and raw_role.';
+    ELSIF v_reporting = v_raw THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';

@@ -36,5 +36,5 @@ EXCEPTION
 END
 $remove_operator$;
 
-COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Takes away again what `add_operator()` grants';
+COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Revokes what `add_operator()` grants';
 REVOKE ALL ON FUNCTION rolecall.remove_operator(text, boolean) FROM PUBLIC;

@@ -53,5 +53,5 @@ END
 $remove_user$;
 
 COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
-  IS 'Drops a role, with its memberships, and what it owns where that is asked for';
+  IS 'Drops a role and its memberships, and on request reassigns or drops what it owns';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;

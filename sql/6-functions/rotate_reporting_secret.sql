@@ -14,6 +14,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(true);
   END IF;

@@ -48,5 +48,5 @@ END
 $set_secret_if_absent$;
 
 COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
-  IS 'Stores a secret unless the key has one already, and returns the one that it has then';
+  IS 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;

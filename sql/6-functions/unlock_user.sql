@@ -41,5 +41,5 @@ EXCEPTION
 END
 $unlock_user$;
 
-COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user log in again that lock_user() has locked';
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user that lock_user() has locked log in again';
 REVOKE ALL ON FUNCTION rolecall.unlock_user(text, boolean) FROM PUBLIC;

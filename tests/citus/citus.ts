@@ -66,3 +66,35 @@ test('a withheld table is withheld, its shards on the workers too', async () => 
   assert.deepEqual(rows, [{ result: 'f' }]);
   assert.equal((await admin.query('SELECT FROM rolecall.drift()')).rowCount, 0);
 });
+
+test('a shard of a withheld table on the coordinator is found and closed, and on a worker nothing is provisioned', async () => {
+  await admin.query('CREATE TABLE citus_test_reference (id int PRIMARY KEY)');
+  const provision = `SELECT rolecall.provision_reporting_role('citus_test_reports', ARRAY['public'],
+    ARRAY['citus_test_token', 'citus_test_reference'])`;
+  await admin.query(provision);
+  await admin.query("SELECT create_reference_table('citus_test_reference')");
+  const shards = async () =>
+    (
+      await admin.query(`SELECT has_table_privilege('citus_test_reports', s.shard, 'SELECT') AS reads
+        FROM rolecall_internal.shards() AS s WHERE s.table_oid = 'citus_test_reference'::regclass`)
+    ).rows as unknown[];
+  assert.deepEqual(await shards(), [{ reads: true }]);
+  await admin.query('SELECT rolecall.converge()');
+  assert.deepEqual(await shards(), [{ reads: false }]);
+  for (const visible of ['off', 'on']) {
+    await admin.query(`SET citus.override_table_visibility = ${visible}`);
+    assert.equal((await admin.query('SELECT FROM rolecall.drift()')).rowCount, 0);
+  }
+  await admin.query('DROP TABLE citus_test_reference');
+
+  const { rows } = await admin.query<{ nodename: string; nodeport: number }>(
+    'SELECT nodename, nodeport FROM pg_dist_node WHERE groupid <> 0 LIMIT 1',
+  );
+  const address = new URL(url);
+  address.hostname = rows[0]?.nodename ?? '';
+  address.port = String(rows[0]?.nodeport);
+  const worker = new pg.Client(address.href);
+  await worker.connect();
+  await assert.rejects(worker.query(provision), { code: '55000' });
+  await worker.end();
+});

@@ -165,6 +165,32 @@ test('40P01: where something is held from before the call, it is raised', async 
   }
 });
 
+test('40P01: what a call has granted is not undone because a role was dropped after it had been looked at', async () => {
+  const fresh = await cluster.createDatabase();
+  const connect = () => cluster.connect({ database: fresh });
+  const [converging, granting, altering] = [await connect(), await connect(), await connect()];
+  await granting.query(`CREATE SCHEMA granted; CREATE TABLE granted.one (); CREATE SCHEMA waited; CREATE TABLE waited.two ();
+    CREATE TABLE waited.hidden ();
+    SELECT rolecall.create_user_with_grants('passer', NULL, '{}');
+    SELECT rolecall.provision_reporting_role('waited_reports', '{granted, waited}', '{hidden}');
+    REVOKE SELECT ON granted.one, waited.two FROM waited_reports; CREATE ROLE third_party`);
+  await granting.query(`SET deadlock_timeout = '1h'`);
+  await converging.query(`SET deadlock_timeout = '10ms'`);
+  await altering.query('BEGIN; ALTER TABLE waited.two SET (fillfactor = 50)');
+  const call = outcome(converging.query('SELECT * FROM rolecall.converge()'));
+  await waits(converging, 'the call');
+  // Who waits for what a subtransaction has written waits to the end of the transaction, and keeps others from the row.
+  const granted = outcome(granting.query('GRANT SELECT ON granted.one TO third_party'));
+  await waits(granting, 'the other one');
+  await observer.query('DROP ROLE passer');
+  await altering.query('COMMIT');
+  assert.deepEqual(await steps(call), ['grant_privilege granted applied', 'grant_privilege waited applied']);
+  await Promise.allSettled([granted]); // It is no call of ours, and ends in XX000.
+  await granting.query(`DROP SCHEMA granted, waited CASCADE; DROP ROLE third_party;
+    SELECT rolecall.remove_user('waited_reports', drop_owned => true)`);
+  for (const client of [converging, granting, altering]) await client.end();
+});
+
 test('what is given to a role between the plan and DROP ROLE is cleared too', async () => {
   for (const [option, operation] of [
     [`reassign_to => 'heir'`, 'reassign_owned'],
@@ -241,3 +267,42 @@ test('a membership is not granted in a role that is being dropped', async () => 
   assert.deepEqual(rows, []);
   await other.query('DROP ROLE member');
 });
+
+/** From 16 on a caller without SUPERUSER drops only roles of which the server knows that it has ADMIN OPTION on them. */
+const hasMembershipCache = Number(process.env.PG || 18) >= 16;
+test(
+  '42501: a role that the membership cache does not know yet',
+  { skip: !hasMembershipCache && 'from PostgreSQL 16' },
+  async () => {
+    await other.query(`CREATE ROLE maker CREATEROLE LOGIN PASSWORD 'maker'`);
+    await caller.query(`SELECT rolecall.add_operator('maker')`);
+    const maker = { database, user: 'maker', password: 'maker' };
+    const [stale, rival] = [await cluster.connect(maker), await cluster.connect(maker)];
+    const drop = (name: string) => `
+    SELECT status FROM rolecall_internal.execute_change(
+      ROW('drop_role', '${name}', 'DROP ROLE ${name}', NULL, '{${name}}', NULL, NULL)::rolecall_internal.change, false, false
+    )`;
+    // Whoever needs nothing but catalogs that it has locked already is told of no change to its caches.
+    const settle = async () => {
+      await stale.query('BEGIN; CREATE ROLE known; SELECT FROM pg_roles; SELECT FROM pg_auth_members');
+      await stale.query(drop('known'));
+      await stale.query(
+        `CREATE ROLE known; DROP ROLE known; SELECT pg_has_role('pg_monitor', 'MEMBER WITH ADMIN OPTION')`,
+      );
+    };
+    await settle();
+    await stale.query('COMMIT');
+    await settle();
+    await rival.query('CREATE ROLE brief');
+    await assert.rejects(stale.query('DROP ROLE brief'), { code: '42501' });
+    await stale.query('ROLLBACK');
+    await rival.query('DROP ROLE brief');
+    await settle();
+    await rival.query('CREATE ROLE brief');
+    assert.deepEqual((await stale.query(drop('brief'))).rows, [{ status: 'applied' }]);
+    await stale.query('COMMIT');
+    await Promise.all([stale.end(), rival.end()]);
+    await caller.query(`SELECT rolecall.remove_operator('maker')`);
+    await other.query('DROP ROLE maker');
+  },
+);

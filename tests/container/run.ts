@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { inspect } from 'node:util';
 import { until } from '../support/cluster.ts';
+import { type Failure, inShort } from '../support/failures.ts';
 import { attempt, Container, docker, type Output, password, prefix, root, run, withVolume } from './docker.ts';
 import { testUpgrade } from './upgrade.ts';
 
@@ -22,6 +23,7 @@ const volumePath = '/var/lib/postgresql';
 // What is counted.
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
+const failures: Failure[] = [];
 
 function report(where: string, what: string, counts: Partial<typeof sum>, started: number, details = ''): void {
   const { passed = 0, failed = 0, skipped = 0 } = counts;
@@ -33,6 +35,7 @@ function report(where: string, what: string, counts: Partial<typeof sum>, starte
     `${where.padEnd(14)} ${what.padEnd(62)} ${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`,
   );
   if (details) console.log(details.trimEnd().replace(/^/gm, '    '));
+  if (failed) failures.push({ where, text: `${what}\n${details}` });
 }
 
 /** The ends of the logs of whatever containers there are: a test that passes removes its own. */
@@ -468,7 +471,8 @@ process.on('exit', cleanUp);
 
 try {
   await main();
-  console.log(`\n${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`);
+  for (const line of ['', ...inShort(failures)]) console.log(line);
+  console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`);
   process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -1,5 +1,5 @@
 /**
- * The plain script: by a database owner that is no superuser, again, over an older version, by many at once, in the
+ * The plain script: by a database owner that is not a superuser, again, over an older version, by many at once, in the
  * transaction of somebody else, and the ways in which it refuses; and that it makes what CREATE EXTENSION makes.
  */
 import assert from 'node:assert/strict';
@@ -30,7 +30,7 @@ const code = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error as { code: string }).code,
   );
 
-test('a database owner that is no superuser installs what CREATE EXTENSION makes, and uses it', async () => {
+test('a database owner that is not a superuser installs what CREATE EXTENSION makes, and uses it', async () => {
   const owner = await connect(await database());
   await owner.query(script);
   assert.deepEqual((await owner.query('SHOW search_path')).rows, [{ search_path: '"$user", public' }]);

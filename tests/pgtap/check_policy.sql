@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(33);
+SELECT plan(41);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -89,6 +89,17 @@ SELECT is(
     THEN '$.roles.a.member_of[0] the INHERIT and SET options of a membership need PostgreSQL 16 or newer (0A000)' END,
   'options of memberships are of 16'
 );
+
+-- Moments, and names as in SQL, that look right.
+
+SELECT is(
+  pg_temp.problems(jsonb_build_object('roles', jsonb_build_object('a', jsonb_build_object('valid_until', moment)))),
+  CASE WHEN NOT fine THEN '$.roles.a.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023)' END, moment
+) FROM (VALUES ('2027-02-30T00:00:00Z', false), ('2027-02-28T00:00:00+99', false), ('2028-02-29 23:59:59.5+05:30', true), ('0000-01-01T00:00:00Z', false)) AS v(moment, fine);
+SELECT is(
+  pg_temp.problems(jsonb_build_object('privileges', jsonb_build_array(jsonb_build_object('to', 'a', 'on', jsonb_build_object(kind, name), 'grant', jsonb_build_array(privilege))))),
+  CASE WHEN NOT fine THEN format('$.privileges[0].on.%s "%s" is not a name as in SQL, with its schema (42602)', kind, name) END, name
+) FROM (VALUES ('function', 's s.f(integer)', 'EXECUTE', false), ('function', 's.f(int int)', 'EXECUTE', true), ('function', 's."f(x"(s."a)")', 'EXECUTE', true), ('type', 'integer', 'USAGE', false)) AS v(kind, name, privilege, fine);
 
 SELECT * FROM finish();
 ROLLBACK;

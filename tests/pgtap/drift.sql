@@ -92,9 +92,11 @@ REVOKE CREATE ON SCHEMA t_app FROM t_report;
 GRANT t_admin TO t_report;
 SELECT matches((SELECT statement FROM rolecall.drift()), '^REVOKE t_admin FROM t_report', 'a membership that it must not have');
 REVOKE t_admin FROM t_report;
-SELECT count(*) FROM rolecall.grant_role('t_client', 't_report');
-SELECT count(*) FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'], ARRAY['token']);
-SELECT is_empty('SELECT * FROM rolecall.drift()', 'also where a call asked for it once');
+CREATE ROLE t_late;
+SELECT count(*) FROM rolecall.grant_role('t_client', 't_late');
+SELECT count(*) FROM rolecall.provision_reporting_role('t_late', ARRAY['t_app'], ARRAY['token']);
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'also where a call asked for it before');
+SELECT count(*) FROM rolecall.remove_user('t_late', drop_owned => true);
 ALTER DEFAULT PRIVILEGES FOR ROLE t_owner IN SCHEMA t_app REVOKE SELECT ON TABLES FROM t_report;
 SELECT results_eq(
   'SELECT * FROM pg_temp.drift()',
@@ -130,7 +132,7 @@ DROP ROLE t_alice;
 SELECT results_eq(
   'SELECT operation, statement, note FROM rolecall.drift()',
   $$VALUES ('create_role', 'CREATE ROLE t_alice LOGIN',
-            'made without a password, as passwords are not recorded: rolecall.set_password() sets one'),
+            'created without a password, which is not recorded: rolecall.set_password() sets one'),
            ('grant_role', 'GRANT t_anon TO t_alice', NULL), ('grant_role', 'GRANT t_auth TO t_alice', NULL)$$,
   'a user that is gone, whose password nobody knows'
 );

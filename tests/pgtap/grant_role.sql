@@ -1,6 +1,6 @@
 -- grant_role: one membership, with its options.
 BEGIN;
-SELECT plan(101);
+SELECT plan(102);
 
 -- The rows of a membership, with the options that they have: from 16 one for each grantor.
 CREATE FUNCTION pg_temp.edges(role text, username text) RETURNS text LANGUAGE sql AS $$
@@ -88,7 +88,7 @@ END
 $$;
 CREATE ROLE t_carol;
 SELECT CASE WHEN test.is_16() THEN pass(s.options) ELSE throws_ok(
-  format('SELECT pg_temp.granted(%L)', s.options), '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer',
+  format('SELECT pg_temp.granted(%L)', s.options), '0A000', 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer',
   'before 16' || s.options
 ) END
 FROM unnest(ARRAY[
@@ -109,17 +109,26 @@ INSERT INTO option_step (options, statements, edges, description) VALUES
   (', true, set_option => false', 'GRANT "t group" TO t_carol WITH ADMIN OPTION, INHERIT TRUE, SET FALSE', 'superuser admin inherit', 'ADMIN is added to that'),
   (', set_option => true, inherit_option => false', 'REVOKE ADMIN OPTION FOR "t group" FROM t_carol GRANTED BY {10}; '
    'REVOKE INHERIT OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT FALSE, SET TRUE', 'superuser set', 'all three are changed'),
-  (', set_option => false', 'REVOKE SET OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT TRUE, SET FALSE',
-   'superuser inherit', 'where no membership would be left it is one as GRANT makes it'),
-  (', set_option => false', NULL, 'superuser inherit', 'once'),
-  (', inherit_option => false', 'REVOKE INHERIT OPTION FOR "t group" FROM t_carol GRANTED BY {10}; GRANT "t group" TO t_carol WITH INHERIT FALSE, SET TRUE',
-   'superuser set', 'the other way round'),
+  (', set_option => false', 'REVOKE SET OPTION FOR "t group" FROM t_carol GRANTED BY {10}', 'superuser',
+   'INHERIT stays away, as it was asked for before'),
+  (', set_option => false', NULL, 'superuser', 'once'),
+  ('', NULL, 'superuser', 'null leaves both away'),
   (', inherit_option => true, set_option => true', 'GRANT "t group" TO t_carol WITH INHERIT TRUE, SET TRUE', 'superuser inherit set', 'INHERIT is given again');
 SELECT CASE WHEN test.is_16() THEN is(
   concat_ws(' => ', pg_temp.granted(s.options), pg_temp.edges('t group', 't_carol')),
   concat_ws(' => ', replace(s.statements, '{10}', test.superuser()), s.edges), s.description || s.options
 ) ELSE pass(s.description) END
 FROM option_step AS s ORDER BY s.position;
+
+CREATE ROLE t_erin;
+DO $$ BEGIN
+  IF test.is_16() THEN EXECUTE 'GRANT "t group" TO t_erin WITH INHERIT TRUE, SET FALSE'; END IF;
+END $$;
+SELECT CASE WHEN test.is_16() THEN is(
+  (SELECT string_agg(s.statement, '; ') FROM rolecall.grant_role('t group', 't_erin', inherit_option => false) AS s),
+  replace('REVOKE INHERIT OPTION FOR "t group" FROM t_erin GRANTED BY {10}; GRANT "t group" TO t_erin WITH INHERIT FALSE, SET TRUE', '{10}', test.superuser()),
+  'where no call has asked for the other option, a membership that would give nothing is one as GRANT makes it'
+) ELSE pass('where no call has asked for the other option') END;
 
 CREATE ROLE t_apart NOINHERIT;
 SELECT results_eq(

@@ -47,6 +47,19 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
+-- The first line of the detail of a call's error.
+CREATE FUNCTION test.detail(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_detail text;
+BEGIN
+  EXECUTE call;
+  RETURN 'none';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+  RETURN split_part(v_detail, E'\n', 1);
+END
+$$;
+
 -- How many rows a call returns.
 CREATE FUNCTION test.rows(call text) RETURNS bigint LANGUAGE plpgsql AS
 $$DECLARE v_rows bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || call INTO v_rows; RETURN v_rows; END$$;

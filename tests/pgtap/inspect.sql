@@ -1,6 +1,6 @@
 -- policy and inspect: what was established, and what is there, as policies that have no steps.
 BEGIN;
-SELECT plan(19);
+SELECT plan(25);
 
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 SELECT count(*) FROM rolecall.create_client_role('t_client');
@@ -70,6 +70,31 @@ SELECT is((SELECT string_agg(k, ' ') FROM jsonb_object_keys(rolecall.inspect('{t
 SELECT count(*) FROM rolecall.apply('{"roles": {"t_user": {"state": "absent", "drop_owned": true}, "t_reader": {"state": "absent", "drop_owned": true}, "t_client": {"state": "absent", "drop_owned": true}}}');
 SELECT count(*) FROM said, rolecall.apply(policy);
 SELECT is(rolecall.inspect()::text, policy::text, 'of roles that are gone it makes the same') FROM said;
+
+-- Profiles, where schemas share a pattern.
+
+CREATE ROLE t_own;
+CREATE SCHEMA t_1 AUTHORIZATION t_own;
+CREATE SCHEMA t_2 AUTHORIZATION t_own;
+CREATE SCHEMA t_3 AUTHORIZATION t_own;
+SET LOCAL ROLE t_own;
+CREATE TABLE t_1.a ();
+CREATE TABLE t_2.a ();
+CREATE TABLE t_3.a ();
+RESET ROLE;
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_p": {}, "t_q": {}, "t_r": {}},
+  "profiles": {"r": {"schema": ["USAGE"], "tables": ["SELECT"], "owners": "t_own"}, "w": {"schema": ["USAGE"], "tables": ["SELECT", "INSERT"], "owners": ["t_own"]}},
+  "schemas": {"t_1": {"profiles": {"r": ["t_p", "t_q"], "w": "t_r"}}, "t_2": {"profiles": {"r": "t_p", "w": "t_r"}}, "t_3": {"profiles": {"r": "t_p"}}},
+  "privileges": [{"to": "t_r", "on": {"table": "t_3.a"}, "grant": ["SELECT"]}]}');
+CREATE TEMPORARY TABLE suggested AS SELECT rolecall.inspect('{t_p,t_q,t_r}', suggest_profiles => true) AS policy;
+SELECT is(policy -> 'profiles', '{"reader": {"schema": ["USAGE"], "tables": ["SELECT"], "owners": ["t_own"]}, "writer": {"schema": ["USAGE"], "tables": ["INSERT", "SELECT"], "owners": ["t_own"]}}', 'profiles are called by what they are for') FROM suggested;
+SELECT is(policy #> '{schemas,t_1}', '{"profiles": {"reader": ["t_p", "t_q"], "writer": "t_r"}}', 'and given in the schemas') FROM suggested;
+SELECT is(policy -> 'privileges', '[{"to": "t_r", "on": {"table": "t_3.a"}, "grant": ["SELECT"]}]', 'all else is said as it was') FROM suggested;
+SELECT is_empty('SELECT s.* FROM suggested, rolecall.apply(policy) AS s', 'that has no steps');
+SELECT is_empty('SELECT s.* FROM rolecall.apply(rolecall.inspect(suggest_profiles => true)) AS s', 'nor has that of all roles');
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO t_p;
+GRANT USAGE ON TYPE int4 TO t_p;
+SELECT is_empty('SELECT s.* FROM rolecall.apply(rolecall.inspect()) AS s', 'nor what is granted of the server''s own');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- What is remembered of a policy, and who acts on it: rows of the record can have come from anybody who may write there.
 BEGIN;
-SELECT plan(15);
+SELECT plan(35);
 
 CREATE SCHEMA t_shop;
 CREATE TABLE t_shop.item (id integer);
@@ -111,6 +111,96 @@ SELECT results_eq(
   'SELECT DISTINCT operation, status, sqlstate FROM pg_temp.said()', $$VALUES ('forget', 'skipped', '22023')$$, 'and said'
 );
 SELECT lives_ok('SELECT count(*) FROM rolecall.converge()', 'it ends no call');
+
+-- What an exception named stays excepted under another name.
+
+CREATE SCHEMA t_depot;
+CREATE TABLE t_depot.card (id integer, number text, holder text);
+CREATE TABLE t_depot.people (id integer, ssn text);
+CREATE TABLE t_depot.log (id integer) PARTITION BY RANGE (id);
+CREATE TABLE t_depot.log_1 PARTITION OF t_depot.log FOR VALUES FROM (1) TO (9);
+CREATE SEQUENCE t_depot.counter;
+CREATE TEMPORARY TABLE depot AS SELECT '{"roles": {"t_clerk": {}}, "privileges": [
+  {"to": "t_clerk", "on": {"tables_in": "t_depot", "except": ["t_depot.card", "t_depot.people.ssn", "t_depot.log"]}, "grant": ["SELECT"]},
+  {"to": "t_clerk", "on": {"sequences_in": "t_depot", "except": "t_depot.counter"}, "grant": ["USAGE"]}]}'::jsonb AS policy;
+SELECT count(*) FROM rolecall.apply((SELECT policy FROM depot));
+SELECT is(test.least_wal('SELECT FROM rolecall.apply((SELECT policy FROM depot))'), 0::numeric, 'what is excepted is remembered once');
+ALTER TABLE t_depot.card RENAME TO archive;
+ALTER TABLE t_depot.people RENAME COLUMN ssn TO "Tax id";
+ALTER TABLE t_depot.log DETACH PARTITION t_depot.log_1;
+ALTER SEQUENCE t_depot.counter RENAME TO tally;
+CREATE TABLE t_depot.other (id integer);
+SELECT bag_eq(
+  'SELECT statement, status, sqlstate FROM rolecall.apply((SELECT policy FROM depot))',
+  $$VALUES ('GRANT SELECT ON t_depot.archive TO t_clerk', 'skipped', '55000'), ('GRANT SELECT ON t_depot.log_1 TO t_clerk', 'skipped', '55000'),
+           ('GRANT SELECT ON t_depot.people TO t_clerk', 'skipped', '55000'), ('GRANT USAGE ON t_depot.tally TO t_clerk', 'skipped', '55000')$$,
+  'a row says of each what it was'
+);
+SELECT is(has_table_privilege('t_clerk', t, 'SELECT'), t = 't_depot.other', t || ' is as it was') FROM unnest('{t_depot.archive,t_depot.log_1,t_depot.people,t_depot.other}'::text[]) AS t;
+SELECT ok(has_column_privilege('t_clerk', 't_depot.people', 'id', 'SELECT') AND NOT has_column_privilege('t_clerk', 't_depot.people', 'Tax id', 'SELECT'), 'so are columns');
+SELECT ok(NOT has_sequence_privilege('t_clerk', 't_depot.tally', 'USAGE'), 'and sequences');
+UPDATE depot SET policy = replace(policy::text, '"t_depot.card", ', '')::jsonb;
+SELECT count(*) FROM rolecall.apply((SELECT policy FROM depot));
+SELECT ok(has_table_privilege('t_clerk', 't_depot.archive', 'SELECT'), 'until the name is no longer in the list');
+SELECT is_empty($$SELECT FROM rolecall_internal.withheld WHERE name = 't_depot.card'$$, 'which is forgotten then');
+
+-- What others have from a role that loses it they are granted first.
+
+CREATE ROLE t_owner;
+CREATE ROLE t_giver;
+CREATE ROLE t_friend;
+GRANT ALL ON SCHEMA t_depot TO t_owner, t_giver, t_friend;
+SET LOCAL ROLE t_owner;
+CREATE TABLE t_depot.gift (id integer, name text);
+GRANT SELECT, INSERT ON t_depot.gift TO t_giver WITH GRANT OPTION;
+GRANT UPDATE (id) ON t_depot.gift TO t_giver WITH GRANT OPTION;
+SET LOCAL ROLE t_giver;
+GRANT SELECT ON t_depot.gift TO t_friend WITH GRANT OPTION;
+GRANT INSERT (id), UPDATE (id) ON t_depot.gift TO t_friend;
+SET LOCAL ROLE t_friend;
+GRANT SELECT ON t_depot.gift TO PUBLIC;
+RESET ROLE;
+CREATE TEMPORARY TABLE given AS SELECT s.* FROM rolecall.apply('{"roles": {"t_giver": {}}, "privileges": [
+  {"to": "t_giver", "on": {"schema": "t_depot"}, "grant": ["ALL"]}, {"to": "t_giver", "on": {"table": "t_depot.gift"}, "grant": ["INSERT"]}]}') AS s;
+SELECT results_eq('SELECT statement, status, note FROM given', $$VALUES
+  ('GRANT INSERT (id) ON TABLE t_depot.gift TO t_friend', 'applied', '"t_giver" granted it'),
+  ('GRANT SELECT ON TABLE t_depot.gift TO t_friend WITH GRANT OPTION', 'applied', '"t_giver" granted it'),
+  ('REVOKE GRANT OPTION FOR INSERT ON TABLE t_depot.gift FROM t_giver CASCADE', 'applied', NULL), ('REVOKE SELECT ON TABLE t_depot.gift FROM t_giver CASCADE', 'applied', NULL),
+  ('GRANT UPDATE (id) ON TABLE t_depot.gift TO t_friend', 'applied', '"t_giver" granted it'), ('REVOKE UPDATE (id) ON t_depot.gift FROM t_giver CASCADE', 'applied', NULL)$$,
+  'each is a row, before the loss');
+SELECT ok(has_table_privilege('t_friend', 't_depot.gift', 'SELECT') AND has_column_privilege('t_friend', 't_depot.gift', 'id', 'INSERT')
+  AND has_column_privilege('t_friend', 't_depot.gift', 'id', 'UPDATE'), 'nobody else loses anything');
+SELECT ok(has_table_privilege('t_clerk', 't_depot.gift', 'SELECT'), 'nor PUBLIC');
+SELECT is_empty($$SELECT * FROM rolecall.drift() WHERE operation <> 'forget' AND statement !~ 't_clerk'$$, 'which is all');
+
+-- Whose creation a role is.
+
+SELECT results_eq(
+  $$SELECT key ->> 0, coalesce(resource ? 'made', false) FROM rolecall_internal.resource WHERE section = 'declared' AND key ->> 0 IN ('t_clerk', 't_giver') AND resource IS NOT NULL ORDER BY 1$$,
+  $$VALUES ('t_clerk', true), ('t_giver', false)$$, 'a policy has made what it has created'
+);
+UPDATE rolecall_internal.resource SET made_in = 1, roles = '{1}' WHERE section = 'declared' AND key ->> 0 = 't_clerk';
+SELECT is_empty(
+  $$SELECT FROM rolecall.apply('{"roles": {"t_app": {"exact": false}, "t_team": {"exact": false}}}', 'authoritative', dry_run => true) AS s WHERE s.target = 't_clerk'$$, 'in a copy of the database that is none of its own'
+);
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_gone": {}}}');
+DROP ROLE t_gone;
+SELECT count(*) FROM rolecall.converge();
+SELECT is_empty($$SELECT FROM rolecall_internal.resource WHERE section = 'declared' AND key ->> 0 = 't_clerk' AND resource ? 'made'$$, 'nor where the roles were before a dump was restored');
+
+-- An operator that a policy describes.
+
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_op": {"createrole": true}}}');
+SELECT count(*) FROM rolecall.add_operator('t_op');
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_op": {"createrole": true}}}')$$, 'keeps what add_operator() gave it');
+SELECT ok(NOT rolecall.inspect('{t_op}')::text ~ 'rolecall', 'which is none of its privileges');
+ALTER ROLE t_op CONNECTION LIMIT 4;
+SET LOCAL ROLE t_op;
+SELECT results_eq(
+  $$SELECT statement, status, sqlstate, note FROM rolecall.drift() WHERE operation = 'alter_role'$$,
+  $$VALUES ('ALTER ROLE t_op CONNECTION LIMIT -1', 'skipped', '22023', 'no call changes the role that makes it')$$, 'it sees what differs about itself, and leaves it'
+);
+RESET ROLE;
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- remove_user: what goes, what stays, what is in the way. Other databases and sessions are in concurrency/remove.test.ts.
 BEGIN;
-SELECT plan(67);
+SELECT plan(68);
 
 -- How a call fails.
 CREATE FUNCTION pg_temp.failure(call text, OUT code text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
@@ -60,9 +60,13 @@ SELECT count(*) FROM rolecall.grant_role('t_auth', 't_carol');
 CREATE ROLE t_op;
 SELECT count(*) FROM rolecall.add_operator('t_op');
 CREATE SCHEMA t_app;
-SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_app}');
+CREATE TABLE t_app.token ();
+SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_app}', '{token}');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'a client role, a member of it, an operator and a reporting role');
-SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_client')), 1, 'the client role is removed');
+SELECT results_eq(
+  $$SELECT statement FROM rolecall.remove_user('t_client')$$,
+  $$VALUES ('ALTER ROLE t_carol RESET statement_timeout'), ('DROP ROLE t_client')$$, 'the client role is removed, and what its member had of it'
+);
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'its settings and the memberships in it are forgotten');
 SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t_op')$$)), '2BP01', 'an operator has privileges');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_op', drop_owned => true)), 2, 'with which it is removed');
@@ -71,6 +75,7 @@ SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_report', drop_o
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'which is forgotten');
 SELECT throws_ok($$SELECT rolecall.reporting_role_password('t_report')$$, '42704', NULL, 'it has no password any more');
 SELECT is_empty($$SELECT FROM rolecall_internal.secret WHERE key LIKE '%t\_report'$$, 'nor a verifier');
+SELECT is_empty('SELECT FROM rolecall_internal.withheld', 'nor is anything withheld from the next role of that name');
 DROP ROLE t_carol;
 SELECT results_eq(
   'SELECT statement FROM rolecall.drift()',

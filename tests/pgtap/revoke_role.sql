@@ -1,6 +1,6 @@
 -- revoke_role: the end of a membership, whoever granted it.
 BEGIN;
-SELECT plan(61);
+SELECT plan(62);
 
 -- Only from 16 a membership is one grantor's.
 CREATE FUNCTION pg_temp.granted_by(grantor text) RETURNS text LANGUAGE sql AS $$
@@ -87,8 +87,12 @@ SELECT is(
 );
 SELECT is(
   test.error($$SELECT FROM rolecall.revoke_role('t group', 't_alice')$$),
-  CASE WHEN test.is_16() THEN '2BP01 The member granted the role on. Revoke those memberships first; DETAIL names them.' ELSE 'none' END,
+  CASE WHEN test.is_16() THEN '2BP01 The member granted the role to others. Revoke the role from those first.' ELSE 'none' END,
   'what it granted is not taken from others'
+);
+SELECT is(
+  test.detail($$SELECT FROM rolecall.revoke_role('t group', 't_alice')$$),
+  CASE WHEN test.is_16() THEN 'It granted the role to: t_carol' ELSE 'none' END, 'and who has it is named'
 );
 SELECT is(pg_temp.grantors('t group', 't_carol'), 't_alice', 'the other membership stays');
 SELECT count(*) FROM rolecall.revoke_role('t group', 't_carol');

@@ -363,7 +363,7 @@ SET LOCAL ROLE t_operator;
 SELECT set_eq(
   $$SELECT operation, status, sqlstate, note FROM rolecall.drift() WHERE target = 'rolecall_watch_new_tables'$$,
   $$VALUES ('create_event_trigger', 'skipped', '42501', 'takes a superuser')$$,
-  'for who is no superuser it is skipped'
+  'it is skipped unless the caller is a superuser'
 );
 RESET ROLE;
 
@@ -372,7 +372,7 @@ SELECT count(*) FROM rolecall.watch_new_tables();
 ALTER VIEW rolecall_watch.reporting_role OWNER TO t_operator;
 ALTER SCHEMA rolecall_internal OWNER TO t_operator;
 SELECT throws_ok(
-  'SELECT * FROM rolecall.watch_new_tables()', '55000', 'the extension''s objects belong to a role that is no superuser', 'so it must not be others'''
+  'SELECT * FROM rolecall.watch_new_tables()', '55000', 'the extension''s objects belong to a role that is not a superuser', 'so it must not be others'''
 );
 SELECT is(
   rolecall_internal.untrusted_owners(), 'SCHEMA rolecall_internal of t_operator, VIEW rolecall_watch.reporting_role of t_operator',

@@ -18,4 +18,13 @@ report('the three roles are created, and what is missing is a row', async (place
     steps.filter(({ status }) => status === 'skipped'),
     [{ status: 'skipped', sqlstate: '42501' }],
   );
+
+  // What ends the refusal of that record later keeps the record, so that the role comes back.
+  const [left] = await rows<{ statement: string }>('SELECT statement FROM rolecall.drift()');
+  assert.equal(left?.statement, 'SELECT * FROM rolecall.create_base_roles()');
+  await admin.query(left.statement);
+  await admin.query('DROP ROLE administrator; SELECT rolecall.converge()');
+  assert.deepEqual(await rows(`SELECT rolbypassrls AS it FROM pg_roles WHERE rolname = 'administrator'`), [
+    { it: true },
+  ]);
 });

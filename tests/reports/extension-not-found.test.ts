@@ -20,3 +20,25 @@ report('the search_path of a reporting role ends with the schemas of extensions'
     { search_path: 'mart, pg_temp' },
   ]);
 });
+
+report('a schema of an extension without USAGE for the role is a NOTICE', async (place) => {
+  const { admin } = place;
+  const heard: string[] = [];
+  admin.on('notice', ({ message, hint }) => heard.push(`${message}: ${hint}`));
+  await admin.query(
+    'REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE SCHEMA tools; CREATE EXTENSION unaccent SCHEMA tools; CREATE SCHEMA mart',
+  );
+  const provision = `SELECT rolecall.provision_reporting_role('mart_reports', '{mart}')`;
+  await admin.query(provision);
+  assert.deepEqual(heard, [
+    'reporting role "mart_reports" finds nothing in schemas of its search_path: tools: ' +
+      'If it is to call what is there: GRANT USAGE ON SCHEMA tools TO mart_reports',
+  ]);
+  for (const user of ['PUBLIC', 'mart_reports']) {
+    heard.length = 0;
+    await admin.query(`GRANT USAGE ON SCHEMA tools TO ${user}`);
+    await admin.query(provision);
+    await admin.query(`REVOKE USAGE ON SCHEMA tools FROM PUBLIC`);
+    assert.deepEqual(heard, [], user);
+  }
+});

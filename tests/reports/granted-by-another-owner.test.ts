@@ -18,4 +18,10 @@ report('the error has the REVOKE, and the role that can run it', async (place) =
     assert.match(failure.detail ?? '', /SET ROLE owner; REVOKE SELECT ON TABLE public\.t FROM u; RESET ROLE/);
   }
   assert.deepEqual(notices, []);
+  // So has the list, for a caller whose DROP OWNED would leave the grant; a superuser's would not.
+  const remedies = `SELECT remedy FROM rolecall.user_dependencies('u')`;
+  assert.deepEqual(await place.rows(remedies, op), [
+    { remedy: 'SET ROLE owner; REVOKE SELECT ON TABLE public.t FROM u; RESET ROLE' },
+  ]);
+  assert.deepEqual(await place.rows(remedies), [{ remedy: 'DROP OWNED BY u' }]);
 });

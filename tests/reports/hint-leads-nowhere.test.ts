@@ -28,3 +28,35 @@ report('no hint grants a role to itself, or gives a superuser away', async (plac
     assert.match(failure.hint ?? '', /GRANT other TO op/);
   }
 });
+
+report('no hint asks for rights where nobody may grant it', async (place) => {
+  const { admin, error } = place;
+  await admin.query(`CREATE ROLE op LOGIN CREATEROLE PASSWORD 'op'; SELECT rolecall.add_operator('op');
+    CREATE ROLE team; CREATE ROLE u; GRANT team TO u; GRANT team TO op WITH ADMIN OPTION`);
+  const op = await place.login('op');
+  for (const caller of [op, admin]) {
+    for (const dryRun of [true, false]) {
+      const itself = await error(`SELECT rolecall.grant_role('op', 'op', dry_run => ${dryRun})`, caller);
+      assert.equal(itself.code, '0LP01');
+      assert.equal(itself.message, 'role "op" is a member of role "op"');
+      assert.equal(itself.hint, 'A role cannot be a member of itself, directly or through others.');
+    }
+    const circular = await error(`SELECT rolecall.grant_role('u', 'team')`, caller);
+    assert.match(circular.hint ?? '', /^A role cannot be a member of itself, directly or through others/);
+  }
+});
+
+report('the error of a grantor that the server does not find says who could be one', async (place) => {
+  if (place.cluster.version < 16) return;
+  const { admin, error } = place;
+  await admin.query(`CREATE ROLE op LOGIN CREATEROLE PASSWORD 'op'; SELECT rolecall.add_operator('op');
+    CREATE ROLE team; CREATE ROLE lead; CREATE ROLE u; GRANT team TO lead WITH ADMIN OPTION;
+    GRANT lead TO op WITH INHERIT FALSE, SET TRUE`);
+  const op = await place.login('op');
+  const failure = await error(`SELECT rolecall.grant_role('team', 'u')`, op);
+  assert.equal(`${failure.code} ${failure.message}`, 'XX000 no possible grantors');
+  assert.match(
+    failure.hint ?? '',
+    /^This requires ADMIN OPTION on the granted role: .* GRANT team TO op WITH ADMIN OPTION/,
+  );
+});

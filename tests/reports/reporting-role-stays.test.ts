@@ -1,11 +1,11 @@
 /**
- * Who created a role, and is no superuser, cannot drop it from 16 on.
+ * From 16 on a non-superuser that created a role cannot drop it.
  * tenancy/multi-tenant#614
  */
 import assert from 'node:assert/strict';
 import { report } from '../support/report.ts';
 
-report('a caller that is no superuser removes the reporting role that it provisioned', async (place) => {
+report('a caller that is not a superuser removes the reporting role that it provisioned', async (place) => {
   const { admin, database, rows } = place;
   await admin.query(`
     CREATE ROLE maker LOGIN CREATEROLE PASSWORD 'maker'; ALTER DATABASE ${database} OWNER TO maker;

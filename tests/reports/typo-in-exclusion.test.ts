@@ -20,3 +20,27 @@ report('a withheld name that matches nothing is a NOTICE, watched or not', async
     );
   }
 });
+
+report('what is withheld and PUBLIC reads is a WARNING with the REVOKE', async (place) => {
+  const { admin, rows } = place;
+  await admin.query(`CREATE SCHEMA s; CREATE TABLE s.cards (id int); CREATE TABLE s.people (id int, ssn text, pin text); CREATE VIEW s.v AS SELECT 1 AS a;
+    GRANT SELECT ON s.cards, s.v TO PUBLIC; GRANT SELECT (ssn, id) ON s.people TO PUBLIC`);
+  const heard: string[] = [];
+  admin.on('notice', ({ severity, message, hint }) => heard.push(`${severity}: ${message}; ${hint}`));
+  const provision = `SELECT rolecall.provision_reporting_role('r', '{s}', '{cards, people.ssn, people.pin}')`;
+  await admin.query(provision);
+  const [warning] = heard.filter((text) => /PUBLIC can:/.test(text));
+  assert.equal(
+    warning,
+    'WARNING: reporting role "r" reads what is withheld, because PUBLIC can: s.cards, s.people.ssn; ' +
+      'Ask the owner, or a superuser, to run: REVOKE SELECT ON s.cards FROM PUBLIC; REVOKE SELECT ON s.people FROM PUBLIC',
+  );
+  await admin.query(warning.replace(/.*to run: /, ''));
+  heard.length = 0;
+  await admin.query(provision);
+  assert.deepEqual(
+    heard.filter((text) => /PUBLIC can:/.test(text)),
+    [],
+  );
+  assert.deepEqual(await rows(`SELECT has_table_privilege('r', 's.cards', 'SELECT') AS it`), [{ it: false }]);
+});

@@ -241,7 +241,7 @@ test('a name that matches nothing is said, and so is a column that is read throu
   );
   assert.deepEqual(said, [
     'withheld tables or columns that do not exist yet: app.patients.tax, patients.ssn',
-    'withheld tables or columns that exist in another case alone: patients.ssn is "ssn" of "patients", not "Ssn" of "patients"',
+    'withheld tables or columns that exist only in a different case: patients.ssn is "ssn" of "patients", not "Ssn" of "patients"',
     `reporting role "${role}" reads withheld tables through their parent: app.child.pin through app.parent`,
   ]);
   said.length = 0;

@@ -75,3 +75,15 @@ test('a caller that may not end the sessions locks nobody, unless they are to go
   await until('the session is gone', async () => (await operations("lock_user('bob')", operator)).length === 0);
   await operator.end();
 });
+
+test('a user that has the settings of a reporting role of another database is locked all the same', async () => {
+  const other = await cluster.createDatabase('other');
+  const client = await cluster.connect({ database: other });
+  await client.query('CREATE SCHEMA s; GRANT USAGE ON SCHEMA s TO alice');
+  await client.end();
+  const alice = await login();
+  await alice.query('ALTER ROLE alice IN DATABASE other SET default_transaction_read_only = on');
+  await alice.end();
+  assert.deepEqual(await operations("lock_user('alice')"), ['alter_role applied']);
+  await operations("unlock_user('alice')");
+});

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Client } from 'pg';
+import type { Client, DatabaseError } from 'pg';
 import { startCluster, until, type Cluster } from '../support/cluster.ts';
 
 let cluster: Cluster;
@@ -28,7 +28,7 @@ after(async () => {
   await cluster.stop();
 });
 
-/** Keys of 0.1.0, those of today, and what else pg_locks has ever shown of a call. */
+/** Keys of an earlier state, those of today, and what else pg_locks has ever shown of a call. */
 const keys = `
   SELECT pg_advisory_lock(1919904099, 0);
   SELECT pg_advisory_lock((1919904099::bigint << 32) | r.oid::bigint) FROM pg_roles AS r;
@@ -85,4 +85,63 @@ test('remove_user says who it waits for', async () => {
     (await removed).rows.map(({ operation }) => operation),
     ['drop_role'],
   );
+});
+
+test('no call waits without end for what a role can lock that may not change it', async () => {
+  const impatient = await cluster.createDatabase();
+  const client = await cluster.connect({ database: impatient });
+  await client.query(`SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('mallory', 'mallory');
+    CREATE ROLE leaving; CREATE SCHEMA ours; GRANT USAGE, CREATE ON SCHEMA ours TO mallory;
+    SELECT rolecall.provision_reporting_role('slow_reader', '{ours}');
+    SELECT rolecall.watch_new_tables()`);
+  // The same, but that it waits for a shorter time.
+  await client.query(`DO $do$ BEGIN
+      EXECUTE replace(pg_get_functiondef('rolecall_internal.patience(text)'::regprocedure), '30s', '100ms');
+    END $do$`);
+  await client.query(`SET statement_timeout = '60s'`);
+  const mallory = await cluster.connect({ database: impatient, user: 'mallory', password: 'mallory' });
+  const password = `SELECT rolecall.reporting_role_password('slow_reader') AS password`;
+  const reader = await cluster.connect({
+    database: impatient,
+    user: 'slow_reader',
+    password: (await client.query<{ password: string }>(password)).rows[0]?.password ?? '',
+    options: '-c default_transaction_read_only=off',
+  });
+  await mallory.query('CREATE TABLE ours.owned ()');
+  await client.query('GRANT SELECT ON ours.owned TO leaving');
+
+  const address = (type: string, name: string) => `SELECT pg_get_object_address('${type}', '{${name}}', '{}')`;
+  const fails = [
+    [mallory, address('role', 'leaving'), `remove_user('leaving', drop_owned => true)`],
+    [mallory, 'GRANT SELECT ON ours.owned TO PUBLIC', `remove_user('leaving', drop_owned => true)`],
+    [mallory, address('event trigger', 'rolecall_watch_new_tables'), 'watch_new_tables(false)'],
+    [mallory, `ALTER ROLE mallory PASSWORD 'mallory'`, `lock_user('mallory')`],
+    [mallory, `ALTER ROLE mallory PASSWORD 'mallory'`, `set_password('mallory', 'another')`],
+    [reader, `ALTER ROLE slow_reader PASSWORD 'mine'`, 'rotate_reporting_secret()'],
+  ] as const;
+  for (const [login, held, call] of fails) {
+    await login.query(`BEGIN; ${held}`);
+    await assert.rejects(
+      client.query(`SELECT * FROM rolecall.${call}`),
+      ({ code, hint }: DatabaseError) =>
+        code === '55P03' && /pg_terminate_backend\(\), or set lock_timeout/.test(hint ?? ''),
+      call,
+    );
+    await login.query('ROLLBACK');
+  }
+  // One table is skipped, and the others are not.
+  await client.query('CREATE TABLE ours.other ()');
+  await client.query('REVOKE SELECT ON ours.owned, ours.other FROM slow_reader');
+  await mallory.query('BEGIN; GRANT SELECT ON ours.owned TO PUBLIC');
+  const { rows } = await client.query(
+    `SELECT target, status, sqlstate FROM rolecall.provision_reporting_role('slow_reader', '{ours}')
+     WHERE operation = 'grant_privilege' ORDER BY 1`,
+  );
+  assert.deepEqual(rows, [
+    { target: 'ours.other', status: 'applied', sqlstate: null },
+    { target: 'ours.owned', status: 'skipped', sqlstate: '55P03' },
+  ]);
+  await mallory.query('ROLLBACK');
+  assert.equal((await client.query('SHOW lock_timeout')).rows[0].lock_timeout, '0');
+  await Promise.all([client.end(), mallory.end(), reader.end()]);
 });

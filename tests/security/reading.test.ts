@@ -263,7 +263,7 @@ test('a provisioning run says which names match nothing, what is read through a 
   assert.deepEqual(await said('{token,parted,closed}'), []);
   assert.deepEqual(await said('{token,closed,ApiToken,app.nothing}'), [
     'NOTICE: withheld tables or columns that do not exist yet: ApiToken, app.nothing',
-    'NOTICE: withheld tables or columns that exist in another case alone: ApiToken is "apitoken", not "ApiToken"',
+    'NOTICE: withheld tables or columns that exist only in a different case: ApiToken is "apitoken", not "ApiToken"',
   ]);
   // Also where new tables are watched, as it may be a mistake.
   await admin.query('SELECT FROM rolecall.watch_new_tables()');

@@ -114,7 +114,7 @@ test('a record does not do for an operator what it could not do itself', async (
   });
   await record(mallory, 'watch', ['new_tables'], { key: 'new_tables', state: 'present' });
   await record(mallory, 'base_roles', ['anonymous'], { key: 'anonymous', name: 'mallory_too' });
-  // Below 16 who has CREATEROLE may change and grant every role that is no superuser.
+  // Below 16 who has CREATEROLE may change and grant every role that is not a superuser.
   if (cluster.version >= 16) {
     await record(mallory, 'memberships', ['mallory', 'treasurer'], { role: 'treasurer', member: 'mallory' });
     await record(mallory, 'settings', ['treasurer', 'statement_timeout'], {
@@ -259,7 +259,9 @@ test('a reporting role that was renamed is named by every run, and by the one th
   await assert.rejects(admin.query(`SELECT rolecall.reporting_role_password('ledger')`), { code: '42704' });
   await admin.query(`SELECT rolecall.provision_reporting_role('ledger', '{clinic}')`);
   assert.ok(
-    notices.includes('the earlier role "ledger" is called "old_ledger" by now, and nothing is remembered of it'),
+    notices.includes(
+      'the earlier role "ledger" is now called "old_ledger", and what was recorded about it is forgotten',
+    ),
     notices.join('\n'),
   );
   assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
@@ -280,6 +282,49 @@ test('a removal under an older snapshot does not leave a grant for the next role
   assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
   await admin.query(`SELECT rolecall.remove_user('tom'); DROP ROLE club`);
   await other.end();
+});
+
+test('a role that is created under an older snapshot gets nothing, and no row, of an earlier one of its name', async () => {
+  await admin.query(`SELECT rolecall.create_client_role('club'); SELECT rolecall.create_user('tom')`);
+  const other = await cluster.connect({ database });
+  await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+  await admin.query(`SELECT rolecall.grant_role('club', 'tom', true); DROP ROLE club`);
+  await other.query(`SELECT rolecall.create_client_role('club'); COMMIT`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+  await admin.query(`SELECT rolecall.remove_user('tom'); SELECT rolecall.remove_user('club')`);
+  await other.end();
+});
+
+test('the statement that ends a refused record is about that row alone', async () => {
+  await admin.query(`CREATE ROLE team; SELECT rolecall.create_user('una'); SELECT rolecall.grant_role('team', 'una')`);
+  const key = ['una', 'team'];
+  await record(mallory, 'memberships', key, { role: 'team', member: 'una', admin: true });
+  const { rows } = await admin.query<{ statement: string }>(`SELECT statement FROM rolecall.drift()`);
+  assert.equal(rows.length, 1);
+  await admin.query(rows[0]?.statement ?? '');
+  // What was asked for before counts again.
+  await admin.query('REVOKE team FROM una');
+  assert.deepEqual((await admin.query(`SELECT operation, target FROM rolecall.converge()`)).rows, [
+    { operation: 'grant_role', target: 'una' },
+  ]);
+  await admin.query(`SELECT rolecall.remove_user('una'); DROP ROLE team`);
+});
+
+test('what an operator may do by now is acted on for others once it makes the call again', async () => {
+  const call = `SELECT * FROM rolecall.create_user_with_grants('zed', NULL, '{}')`;
+  const ids = async () =>
+    (await admin.query(`SELECT id FROM rolecall_internal.resource WHERE key ->> 0 = 'zed' ORDER BY 1`)).rows;
+  await mallory.query(call);
+  // As where somebody drops the role before the call has recorded it.
+  await mallory.query(`DROP ROLE zed; INSERT INTO rolecall_internal.resource (section, key, resource)
+    SELECT r.section, r.key, r.resource FROM rolecall_internal.resource AS r WHERE r.key ->> 0 = 'zed'; CREATE ROLE zed LOGIN`);
+  assert.deepEqual(await skipped(), [{ target: 'zed', sqlstate: '42501' }]);
+  assert.deepEqual((await mallory.query(call)).rows, []);
+  assert.deepEqual(await skipped(), []);
+  const before = await ids();
+  assert.deepEqual((await mallory.query(call)).rows, []);
+  assert.deepEqual(await ids(), before);
+  await mallory.query(`SELECT rolecall.remove_user('zed')`);
 });
 
 test('drift() and converge() of one transaction see one record', async () => {
@@ -315,6 +360,16 @@ test('logical replication of all tables breaks no call', async () => {
     { object: 'everything', remedy: 'DROP PUBLICATION everything' },
   ]);
   await admin.query('DROP PUBLICATION "one of them"');
+  await admin.query('BEGIN; UPDATE rolecall_internal.secret SET encrypted = true');
+  assert.deepEqual((await admin.query(found)).rows, []);
+  await admin.query('ROLLBACK');
+  if (cluster.version >= 15) {
+    await admin.query('CREATE PUBLICATION schemas FOR TABLES IN SCHEMA rolecall_internal');
+    const [, remedy] = (await admin.query<{ remedy: string }>(found)).rows.map((row) => row.remedy);
+    await admin.query(remedy ?? '');
+    assert.equal((await admin.query(found)).rows.length, 1);
+    await admin.query('DROP PUBLICATION schemas');
+  }
   await admin.query(`SELECT rolecall.grant_role('anonymous', 'ann'); SELECT rolecall.revoke_role('anonymous', 'ann')`);
   await admin.query('DROP PUBLICATION everything');
   await Promise.all([mallory.end(), admin.end()]);

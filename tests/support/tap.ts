@@ -9,6 +9,8 @@ export interface Result {
   failed: number;
   skipped: number;
   failures: string[];
+  /** What a process with a failed test has printed besides. */
+  output?: string;
 }
 
 export interface Statement {

@@ -12,12 +12,21 @@ import { PgpmMigrate } from '@pgpmjs/core';
 import * as graphile from 'graphile-migrate';
 import knexOf from 'knex';
 import { runner } from 'node-pg-migrate';
+import { getConnections } from 'pgsql-test';
 import { migrate as postgresMigrations } from 'postgres-migrations';
 import { Sequelize } from 'sequelize';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { SequelizeStorage, Umzug } from 'umzug';
-import { fromKnex, fromSequelize, fromTypeOrm, install, type Queryable, type Way } from '../../package/index.ts';
-import { root, startCluster } from '../support/cluster.ts';
+import {
+  fromKnex,
+  fromSequelize,
+  fromTypeOrm,
+  install,
+  Rolecall,
+  type Queryable,
+  type Way,
+} from '../../package/index.ts';
+import { password, root, startCluster } from '../support/cluster.ts';
 
 /** One database, and what its migrations do: the first installs rolecall, the second calls it. */
 interface Target {
@@ -171,6 +180,9 @@ async function sqitch(target: Target, ...command: string[]): Promise<unknown> {
 
 const bin = join(import.meta.dirname, 'node_modules/.bin');
 
+/** What drizzle-kit has generated, and takes seconds for: migrations to be filled in, the same for every target. */
+let generated: string | undefined;
+
 const tools: Readonly<Record<string, Tool>> = {
   'node-pg-migrate': {
     up: (target) => nodePgMigrate(target, 'up'),
@@ -220,10 +232,12 @@ const tools: Readonly<Record<string, Tool>> = {
           'schema.js': '',
           'package.json': '{ "type": "module" }',
         });
-        for (const [index, name] of ['install', 'roles'].entries()) {
-          await kit('generate', '--custom', `--name=${name}`);
-          fs.writeFileSync(join(target.folder, `drizzle/000${index}_${name}.sql`), target.sql[index]?.[0] ?? '');
-        }
+        const names = ['install', 'roles'];
+        if (generated !== undefined) fs.cpSync(generated, join(target.folder, 'drizzle'), { recursive: true });
+        else for (const name of names) await kit('generate', '--custom', `--name=${name}`);
+        generated = join(target.folder, 'drizzle');
+        for (const [index, name] of names.entries())
+          fs.writeFileSync(join(generated, `000${index}_${name}.sql`), target.sql[index]?.[0] ?? '');
       }
       await kit('migrate');
     },
@@ -316,3 +330,52 @@ for (const [name, { up, down, skip = false }] of Object.entries(tools)) {
     });
   }
 }
+
+const superuser = { host: cluster.host, port: cluster.port, user: 'postgres', password };
+const noClient = spawnSync('createdb', ['--version']).status !== 0 && 'there is no createdb here';
+
+test("pgsql-test's getConnections() on a database that rolecall has prepared", { skip: noClient }, async () => {
+  const { login } = await prepare('extension');
+  const owner = await cluster.connect({ database: login.database });
+  await install(owner);
+  await owner.query(`SELECT rolecall.create_base_roles(); SELECT rolecall.create_test_users();
+    CREATE TABLE note (id int); GRANT SELECT ON note TO authenticated`);
+  await owner.end();
+
+  const { pg, db, teardown } = await getConnections(
+    { pg: { ...superuser, database: 'copied_by_pgsql_test' }, db: { template: login.database } },
+    [],
+  );
+  assert.deepEqual((await pg.query('SELECT * FROM rolecall.drift()')).rows, []);
+  assert.deepEqual((await pg.query('SELECT * FROM rolecall.create_test_users()')).rows, []);
+  assert.deepEqual((await db.query('SELECT session_user AS login')).rows, [{ login: 'app_user' }]);
+  await db.beforeEach();
+  await assert.rejects(db.query('TABLE note'), { code: '42501' });
+  await db.afterEach();
+  db.setContext({ role: 'authenticated' });
+  await db.beforeEach();
+  assert.deepEqual((await db.query('SELECT current_user AS role, count(*)::int FROM note')).rows, [
+    { role: 'authenticated', count: 0 },
+  ]);
+  await db.afterEach();
+  await teardown();
+});
+
+test("rolecall's calls on a database that pgsql-test has prepared", { skip: noClient }, async () => {
+  const { pg, teardown } = await getConnections({ pg: { ...superuser, database: 'made_by_pgsql_test' }, db: {} }, []);
+  assert.equal((await install(pg)).changed, true);
+  const rolecall = new Rolecall(pg);
+  await rolecall.create_base_roles();
+  assert.deepEqual(
+    await rolecall.create_user_with_grants({
+      username: 'app_user',
+      password: 'app_password',
+      roles_to_grant: ['anonymous', 'authenticated', 'administrator'],
+    }),
+    [],
+  );
+  await rolecall.provision_reporting_role({ role_name: 'pgsql_test_reports', schemas: ['public'] });
+  assert.deepEqual(await rolecall.drift(), []);
+  await pg.query('DROP OWNED BY pgsql_test_reports; DROP ROLE pgsql_test_reports');
+  await teardown();
+});

@@ -6,9 +6,10 @@
  * its index on roles.
  */
 import { accepted } from '../../model/record.ts';
-import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import type { FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
+import { reportingSecret } from '../secrets/reporting.ts';
 import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
 import { publishingSecrets } from '../catalogs/server.ts';
 
@@ -41,7 +42,7 @@ const initial = (entry: Sql, catalog: Sql, object: Sql, column: Sql) => sql`
  * Powerful attributes, memberships, and what the server lets any login do to itself
  * @volatility stable
  */
-export function audit_roles(principals: Principals, withholds: Bool): SetOf<FindingRow> {
+export function audit_roles(principals: Principals, withholding: Oids): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -65,12 +66,12 @@ export function audit_roles(principals: Principals, withholds: Bool): SetOf<Find
         FROM unnest(${principals}) AS p
         JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
       RETURN QUERY
-        SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
+        SELECT CASE WHEN k.grantee = 'pg_read_all_data' AND p.audited = ANY (${withholding}) THEN 'critical'
+                    ELSE coalesce(k.severity, 'warning') END, p.path || ' -> membership', p.grantee,
                concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
         FROM unnest(${principals}) AS p
         LEFT JOIN (
-          VALUES ('pg_read_all_data', CASE WHEN ${withholds} THEN 'critical' ELSE 'warning' END,
-                  'reads every table, also one that is withheld'),
+          VALUES ('pg_read_all_data', 'warning', 'reads every table, also one that is withheld'),
                  ('pg_write_all_data', 'critical', 'writes every table'),
                  ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
                  ('pg_write_server_files', 'critical', 'writes files of the server'),
@@ -167,7 +168,7 @@ const tableSeverity = (privilege: Sql, isSequence?: Sql) => {
  * Privileges on tables and sequences beyond reading them
  * @volatility stable
  */
-export function audit_tables(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+export function audit_tables(principals: Principals): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -203,7 +204,7 @@ export function audit_tables(principals: Principals, usable_schemas: Oids): SetO
           GROUP BY 1, 2, 3
         ) AS h
         JOIN unnest(${principals}) AS p ON p.role_oid = h.grantee
-        CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (${usable_schemas})) AS u(usable)
+        CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (p.usable)) AS u(usable)
         CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
         JOIN pg_class AS c ON c.oid = t.oid
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -216,7 +217,7 @@ export function audit_tables(principals: Principals, usable_schemas: Oids): SetO
  * Privileges on columns beyond reading them
  * @volatility stable
  */
-export function audit_columns(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+export function audit_columns(principals: Principals): SetOf<FindingRow> {
   return sql`
     DECLARE
       -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
@@ -246,7 +247,7 @@ export function audit_columns(principals: Principals, usable_schemas: Oids): Set
         JOIN unnest(${principals}) AS p ON p.role_oid = h.grantee
         JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (${usable_schemas})) AS u(usable)
+        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
         CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
     END
   `;
@@ -291,7 +292,7 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
  * owner could read. One of which columns are withheld counts by itself.
  * @volatility stable
  */
-export function audit_reading(principals: Principals, usable_schemas: Oids, withheld: Jsonb): SetOf<FindingRow> {
+export function audit_reading(principals: Principals, withheld: Jsonb): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -368,7 +369,7 @@ export function audit_reading(principals: Principals, usable_schemas: Oids, with
         LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
         CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
-        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (${usable_schemas})) AS u(usable)
+        CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
         CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
         WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
     END
@@ -409,7 +410,7 @@ const function_ = sql`f.oid::regprocedure::text`;
  * Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database
  * @volatility stable
  */
-export function audit_functions(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+export function audit_functions(principals: Principals): SetOf<FindingRow> {
   const privilege = executable(principals);
   const what = sql`
     'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
@@ -440,14 +441,16 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
         CROSS JOIN LATERAL (
           -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
           SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                      THEN rolecall_internal.pinned_by(f.oid, ${principals}) END
+                      THEN rolecall_internal.pinned_by(f.oid, p.audited, ${principals}) END
         ) AS m(extension)
         WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
           AND f.pronamespace NOT IN ${systemSchemas}
-          AND f.pronamespace = ANY (${usable_schemas})
+          AND f.pronamespace = ANY (p.usable)
           AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
           -- What a role may do anyway it may also do through a function of its own.
-          AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(${principals}) AS o);
+          AND NOT EXISTS (
+            SELECT FROM unnest(${principals}) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
+          );
       RETURN QUERY
         SELECT 'critical', p.path || ' -> function grant', ${function_},
                'is for superusers alone unless somebody grants it',
@@ -461,7 +464,7 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
             WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
           )
           AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
-      RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals}, ${usable_schemas});
+      RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals});
     END
   `;
 }
@@ -470,7 +473,7 @@ export function audit_functions(principals: Principals, usable_schemas: Oids): S
  * What dblink lets a role do, in one row for all of its functions
  * @volatility stable
  */
-export function audit_dblink(principals: Principals, usable_schemas: Oids): SetOf<FindingRow> {
+export function audit_dblink(principals: Principals): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -490,7 +493,7 @@ export function audit_dblink(principals: Principals, usable_schemas: Oids): SetO
         JOIN pg_proc AS f ON f.oid = d.objid
         ${executable(principals)}
         WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-          AND f.pronamespace = ANY (${usable_schemas})
+          AND f.pronamespace = ANY (p.usable)
         GROUP BY p.path, p.grantee, p.remedy;
     END
   `;
@@ -504,7 +507,7 @@ export function audit_dblink(principals: Principals, usable_schemas: Oids): SetO
  * creates nothing, temporary objects last.
  * @volatility stable
  */
-export function pinned_by(function_oid: Oid, principals: Principals): Returns<Text> {
+export function pinned_by(function_oid: Oid, audited: Oid, principals: Principals): Returns<Text> {
   return sql`
     BEGIN
       RETURN (
@@ -525,7 +528,7 @@ export function pinned_by(function_oid: Oid, principals: Principals): Returns<Te
             LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
             WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
               SELECT FROM unnest(${principals}) AS q
-              WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+              WHERE q.audited = pinned_by.audited AND q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
             ))
           )
       );
@@ -670,21 +673,55 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
 }
 
 /**
- * Publications that send what the password of a reporting role is derived from
+ * Publications that send what the password of a reporting role is derived from, in clear text
  * @volatility stable
  */
 export function audit_publications(role_name: Text): SetOf<FindingRow> {
   return sql`
     BEGIN
-      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL THEN
+      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL
+        OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret} AND s.encrypted)
+      THEN
         RETURN;
       END IF;
       RETURN QUERY
         SELECT 'warning', quote_ident(${role_name}) || ' -> publication', quote_ident(p.pubname),
                'sends the secret that the password is derived from to subscribers',
-               CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
-                 ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+               CASE
+                 WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+                 WHEN EXISTS (
+                   SELECT FROM pg_publication_rel AS r
+                   WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+                 ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+                 ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+               END
         FROM ${publishingSecrets};
+    END
+  `;
+}
+
+/**
+ * Shards of Citus that a role reads, of tables that are withheld from it
+ * @volatility stable
+ */
+export function audit_shards(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+  return sql`
+    DECLARE
+      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
+    BEGIN
+      IF v_definition IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'critical', quote_ident(${role_name}) || ' -> table grant', min(s.shard::regclass::text),
+               format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                      s.table_oid::regclass),
+               format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, ${role_name})
+        FROM rolecall_internal.shards() AS s
+        WHERE has_table_privilege(${role_oid}, s.shard, 'SELECT') AND s.table_oid IN (
+          SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+        )
+        GROUP BY s.table_oid;
     END
   `;
 }

@@ -1,7 +1,7 @@
 /**
  * Whose privileges an audited role has, or can take.
  */
-import type { Oid, Oids, PrincipalRow, Principals, Returns, SetOf } from '../../model/types.ts';
+import type { Oid, Oids, PrincipalRow, Principals, SetOf, Table } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { plainOwner } from '../catalogs/grantable.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -14,7 +14,7 @@ import { serverVersion } from '../catalogs/server.ts';
  * INHERIT by its own attribute.
  * @volatility stable
  */
-export function audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
+export function audit_principals(roles: Oids): SetOf<PrincipalRow> {
   return sql`
     DECLARE
       v_granted_by text := CASE
@@ -25,8 +25,10 @@ export function audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
       v_found rolecall_internal.principal[];
     BEGIN
       v_next := ARRAY(
-        SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
-        FROM pg_roles AS r WHERE r.oid = ${role_oid}
+        SELECT ROW(
+                 r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL, r.oid, NULL
+               )::rolecall_internal.principal
+        FROM pg_roles AS r WHERE r.oid = ANY (${roles})
       );
       v_found := v_next;
       WHILE cardinality(v_next) > 0 LOOP
@@ -39,12 +41,12 @@ export function audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
                    n.admin OR (n.becomes AND n.sets),
                    concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
                              CASE WHEN n.admin THEN 'ADMIN' END),
-                   coalesce(n.remedy, n.revoke)
+                   coalesce(n.remedy, n.revoke), n.audited, NULL
                  )::rolecall_internal.principal
           FROM (
-            SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+            SELECT DISTINCT ON (m.audited, m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
             FROM (
-              SELECT e.roleid, p.path, p.becomes, p.remedy,
+              SELECT e.roleid, p.audited, p.path, p.becomes, p.remedy,
                      bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
                      string_agg(
                        format('REVOKE %1$I FROM %2$s' || v_granted_by,
@@ -59,10 +61,10 @@ export function audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
                 SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                        coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
               ) AS o(inherit, set)
-              GROUP BY e.roleid, p.path, p.becomes, p.remedy
+              GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
               UNION ALL
               -- Who owns the database is a member of this one without any row that says so.
-              SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
+              SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                      format('ALTER DATABASE %I OWNER TO ${plainOwner}', d.datname)
               FROM unnest(v_next) AS p
               JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
@@ -70,34 +72,49 @@ export function audit_principals(role_oid: Oid): SetOf<PrincipalRow> {
             WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
               AND NOT EXISTS (
                 SELECT FROM unnest(v_found) AS f
-                WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+                WHERE f.audited = m.audited AND f.role_oid = m.roleid
+                  AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
               )
-            ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+            ORDER BY m.audited, m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
           ) AS n
         );
         v_found := v_found || v_next;
       END LOOP;
-      RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
-      RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
+      v_found := ARRAY(
+        SELECT DISTINCT ON (f.audited, f.role_oid) f FROM unnest(v_found) AS f
+        ORDER BY f.audited, f.role_oid, f.becomes DESC
+      ) || ARRAY(
+        SELECT ROW(0, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL, f.audited, NULL)::rolecall_internal.principal
+        FROM unnest(v_found) AS f WHERE f.options IS NULL
+      );
+      RETURN QUERY
+        SELECT f.role_oid, f.grantee, f.path, f.becomes, f.options, f.remedy, f.audited, u.usable
+        FROM unnest(v_found) AS f
+        JOIN rolecall_internal.audit_schemas(v_found) AS u USING (audited);
     END
   `;
 }
 
 /**
- * The schemas in which the principals can name objects
+ * The schemas in which each audited role can name objects
  * @volatility stable
  */
-export function audit_schemas(principals: Principals): Returns<Oids> {
+export function audit_schemas(principals: Principals): Table<{ audited: Oid; usable: Oids }> {
   return sql`
     BEGIN
-      RETURN ARRAY(
-        SELECT DISTINCT n.oid
-        FROM pg_namespace AS n
-        CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
-        JOIN unnest(${principals}) AS p
-          ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
-        WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
-      );
+      RETURN QUERY
+        SELECT p.audited, coalesce(array_agg(DISTINCT u.schema) FILTER (WHERE u.schema IS NOT NULL), '{}')
+        FROM unnest(${principals}) AS p
+        LEFT JOIN (
+          SELECT n.oid, x.grantee FROM pg_namespace AS n
+          CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+          WHERE x.privilege_type = 'USAGE'
+          UNION ALL SELECT n.oid, n.nspowner FROM pg_namespace AS n
+          UNION ALL
+          SELECT n.oid, r.oid FROM pg_namespace AS n
+          JOIN pg_roles AS r ON r.rolname IN ('pg_read_all_data', 'pg_write_all_data')
+        ) AS u(schema, role) ON u.role = p.role_oid
+        GROUP BY p.audited;
     END
   `;
 }

@@ -63,3 +63,9 @@ export const isAskedFor = (membership: Sql) => sql`NOT ${membership}.admin_optio
     AND r.key = jsonb_build_array(pg_get_userbyid(${membership}.member), pg_get_userbyid(${membership}.roleid))
   `)} AS w
 )`;
+
+/** Whether the catalogs say that the caller has ADMIN OPTION on a role. */
+export const isAdministered = (role: Sql) => sql`EXISTS (
+  SELECT FROM pg_auth_members AS m
+  WHERE m.roleid = ${role} AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+)`;

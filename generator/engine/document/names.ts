@@ -3,12 +3,20 @@
  */
 import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
-import { isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
+import { noPassword, isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
 
 /** A name as in SQL: one or more identifiers with dots between. */
 const identifier = `("([^"]|"")+"|[^\\W\\d][\\w$]*)`;
 export const isName = (value: Sql): Sql => sql`${value} ~ '^${raw(identifier)}([.]${raw(identifier)})*$'`;
+
+/** The name of a function, as in SQL with its schema, and the types of its arguments in parentheses. */
+export const isRoutine = (value: Sql): Sql => sql`
+  ${value} ~ ('^${raw(identifier)}[.]${raw(identifier)}'
+    || '[(]([^"()]|"([^"]|"")*")*[)]$')
+`;
+/** Of a function the name without the arguments. */
+export const routineName = (value: Sql): Sql => sql`substring(${value} FROM '^((${raw(identifier)}[.]?)+)[(]')`;
 
 /**
  * Refuses a desired state that names a role as no role can be named, or that has an empty password
@@ -26,7 +34,7 @@ export function check_document(document: Jsonb): Nothing {
       FROM jsonb_array_elements_text(v_grantable) AS n(name)
       WHERE ${isImpossible(sql`n.name`)} AND NOT coalesce(${isPredefined(sql`n.name`)}, false);
       IF ${document} @? '$.*[*] ? (@.password == "")' THEN
-        ${raiseEmpty('password', 'Use null for a role without a password.')}
+        ${raiseEmpty('password', noPassword)}
       END IF;
     END
   `;
@@ -96,7 +104,7 @@ export function check_protected(role_name: Text): Nothing {
 const isCaller = (name: Text) => sql`${name} IN (current_user, session_user)`;
 
 /** A superuser passes every privilege check, which also tells of one that the snapshot does not show. */
-const isSuperuser = (oid: Sql) => sql`
+export const isSuperuser = (oid: Sql) => sql`
   has_table_privilege(
     ${oid}, 'pg_catalog.pg_authid', 'TRUNCATE'
   )

@@ -9,8 +9,10 @@ import {
   type Operation,
   hintFormat,
   operations,
+  patience as longest,
   privileges,
   retriedMessages,
+  circular,
   superuserAlone,
 } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
@@ -21,6 +23,29 @@ import { wrapped } from '../../sql/quote.ts';
 import { warnOfSkipped } from '../../sql/raise.ts';
 import { Sql, join, raw, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+
+const bounded = Object.entries(operations as Readonly<Record<string, Operation>>).flatMap(([name, { surfaced }]) =>
+  surfaced?.some(({ condition }) => condition === 'lock_not_available') ? [name] : [],
+);
+
+/**
+ * The lock_timeout for a change
+ *
+ * It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+ * @volatility stable
+ */
+export function patience(operation: Text): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN CASE
+        WHEN current_setting('lock_timeout') = '0' AND ${operation} IN (
+          ${lines(bounded)}
+        ) THEN ${text(longest)}
+        ELSE current_setting('lock_timeout')
+      END;
+    END
+  `;
+}
 
 /** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
 const attempts = 1000;
@@ -90,7 +115,7 @@ function hintOf(): FunctionSpec {
   const format = (hint: string) => raw(wrapped(hintFormat(hint), 110));
   const hints = [...cases.values()].map(
     ({ hint, failures }) => sql`
-      WHEN v_failure IN (${join(failures.map(text))}) THEN
+      WHEN v_failure IN (${lines(failures)}) THEN
         ${
           typeof hint === 'string'
             ? format(hint)
@@ -117,6 +142,7 @@ function hintOf(): FunctionSpec {
       END
     `,
     {
+      long: 'a case for each hint',
       volatility: 'STABLE',
       arguments: [
         { name: 'operation', type: 'text', text: '' },
@@ -133,12 +159,29 @@ function surface(): FunctionSpec {
     'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
     sql`
       DECLARE
-        v_hint text := rolecall_internal.hint_of(change.operation, code);
+        -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+        v_hint text := rolecall_internal.hint_of(
+          change.operation,
+          CASE WHEN message = 'no possible grantors' THEN ${text(sqlstates.insufficient_privilege)} ELSE code END
+        );
         v_role text := rolecall_internal.role_in_question(change);
+        v_oid oid := to_regrole(quote_ident(v_role))::oid;
+        v_members text;
       BEGIN
-        -- Nobody is told to give a superuser away, or a role to itself.
-        IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
-          v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+        IF change.operation = 'revoke_role' AND code = ${text(sqlstates.dependent_objects_still_exist)} THEN
+          v_members := (
+            SELECT string_agg(quote_ident(pg_get_userbyid(e.member)), ', ' ORDER BY pg_get_userbyid(e.member) COLLATE "C")
+            FROM pg_auth_members AS e
+            WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
+          );
+        END IF;
+        -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+        IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
+          AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
+        THEN
+          v_hint := ${text(circular)};
+        ELSIF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+          v_role = current_user OR rolecall_internal.leads_to_superuser(v_oid)
         ) THEN
           v_hint := ${text(superuserAlone)};
         END IF;
@@ -146,7 +189,9 @@ function surface(): FunctionSpec {
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
-          DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+          DETAIL = concat_ws(
+            E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
+          ),
           HINT = coalesce(
             format(v_hint, quote_ident(v_role), quote_ident(current_user)),
             nullif(hint, ''),
@@ -232,6 +277,7 @@ function execute(): FunctionSpec {
     sql`
       DECLARE
         v_attempts integer := 0;
+        v_timeout text := current_setting('lock_timeout');
         v_verdict text;
         v_message text;
         v_detail text;
@@ -256,7 +302,9 @@ function execute(): FunctionSpec {
               ${before}
               ELSE NULL;
             END CASE;
+            PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
             EXECUTE rolecall_internal.statement_of(change);
+            PERFORM set_config('lock_timeout', v_timeout, true);
             EXIT;
           EXCEPTION
             -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.

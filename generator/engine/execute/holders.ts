@@ -34,7 +34,7 @@ export function note_holders(role_name: Text): Nothing {
       END LOOP;
       RAISE NOTICE USING
         MESSAGE = format('waiting to drop role "%s", which other transactions use: %s', ${role_name}, v_holders),
-        HINT = 'To go on at once, end them by pg_terminate_backend(), or cancel this call.';
+        HINT = 'To go on at once, end them with pg_terminate_backend(), or cancel this call.';
     END
   `;
 }

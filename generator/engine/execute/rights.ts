@@ -4,6 +4,7 @@
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Oid, Returns, Text } from '../../model/types.ts';
 import { join, sql, text } from '../../sql/template.ts';
+import { isAdministered } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -61,6 +62,10 @@ export function lacking(change: Change): Returns<Text> {
         -- The statement of a removal can begin with a GRANT to the caller.
         RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(${change}.statement, 'GRANT ')
                     THEN 'the privileges of role ' || quote_ident(v_name) END;
+      ELSIF ${change}.operation = 'terminate_sessions' THEN
+        RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                    WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                    THEN 'the privileges of role ' || quote_ident(v_name) END;
       ELSIF ${change}.operation = 'create_schema' THEN
         RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
       ELSIF NOT rolecall_internal.is_about_roles(${change}.operation)
@@ -69,10 +74,8 @@ export function lacking(change: Change): Returns<Text> {
         RETURN NULL;
       END IF;
       -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
-      v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR EXISTS (
-        SELECT FROM pg_auth_members AS m
-        WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-      );
+      v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+        OR ${isAdministered(sql`v_role`)};
       RETURN CASE
         WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
         WHEN ${change}.operation IN ('create_role', 'alter_role')

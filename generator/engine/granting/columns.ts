@@ -1,11 +1,20 @@
 /**
  * What differs about privileges on columns and on configuration parameters, which no catalog of objects has.
  */
-import type { AclGroups, ChangeRow, Differences, Jsonb, Oids, SetOf, WantedPrivileges } from '../../model/types.ts';
+import type {
+  AclGroups,
+  ChangeRow,
+  Differences,
+  Jsonb,
+  Oids,
+  Returns,
+  SetOf,
+  WantedPrivileges,
+} from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
 import { numbered, ofColumns } from './groups.ts';
-import { grantee } from './privileges.ts';
+import { grantee, isRevocable } from './privileges.ts';
 
 /**
  * Privileges on columns that roles are missing or must not have
@@ -93,6 +102,30 @@ export function plan_columns(
 }
 
 /**
+ * The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none
+ * @volatility stable
+ */
+export function ended_columns(differences: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_agg(jsonb_build_object(
+                 'kind', 'TABLE', 'objid', d.table_oid::bigint, 'objsubid', d.attnum,
+                 'role', to_regrole(quote_ident(d.role))::oid::bigint,
+                 'grantor', d.grantor::bigint, 'privilege', d.privilege, 'option', d.action = 'option'
+               ))
+        FROM jsonb_to_recordset(${differences}) AS d(
+          role text, table_oid oid, attnum smallint, privilege text, action text, grantor oid
+        )
+        JOIN pg_class AS c ON c.oid = d.table_oid
+        WHERE d.action <> 'grant' AND to_regrole(quote_ident(d.role)) IS NOT NULL
+          AND ${isRevocable(sql`d.grantor`, sql`c.relowner`)}
+      );
+    END
+  `;
+}
+
+/**
  * The statements about privileges on columns, one for each table and role
  * @volatility stable
  */
@@ -102,6 +135,9 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
       IF ${differences} IS NULL THEN
         RETURN;
       END IF;
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+        rolecall_internal.ended_columns(${differences})
+      );
       RETURN QUERY
         WITH said AS MATERIALIZED (
           SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,

@@ -15,17 +15,26 @@ import type {
   Texts,
   WantedPrivileges,
 } from '../../model/types.ts';
-import { type Sql, sql, text } from '../../sql/template.ts';
+import { schemas } from '../../model/objects.ts';
+import { join, type Sql, sql, text } from '../../sql/template.ts';
 
 /** The groups, g, with their numbers. */
 export const numbered = (groups: Sql) =>
   sql`unnest(${groups}) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)`;
 
+/** The schemas of the extension: who has privileges there is said by add_operator(). */
+export const ownSchemas = sql`
+  ARRAY(
+    SELECT n.oid FROM pg_namespace AS n
+    WHERE n.nspname IN (${join(Object.values(schemas).map(text))})
+  )
+`;
+
 /** Of a column too. */
 export const ofColumns = text(`{${Object.keys(columnPrivileges).join()}}`);
 
 /**
- * The objects that have an ACL, those of the schemas, and the special ones, in groups
+ * The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own schemas too
  * @volatility stable
  */
 export function acl_groups(schemas: Oids, special_kinds: Texts, specials: Oids): Returns<AclGroups> {
@@ -37,7 +46,8 @@ export function acl_groups(schemas: Oids, special_kinds: Texts, specials: Oids):
           ${everyObject}
         ) AS o
         LEFT JOIN (
-          SELECT DISTINCT u.kind, u.oid FROM unnest(${special_kinds}, ${specials}) AS u(kind, oid)
+          SELECT u.kind, u.oid FROM unnest(${special_kinds}, ${specials}) AS u(kind, oid)
+          UNION SELECT 'schema', unnest(${ownSchemas})
         ) AS s ON s.kind = o.kind AND s.oid = o.oid
         WHERE o.acl IS NOT NULL OR o.schema = ANY (${schemas}) OR s.oid IS NOT NULL
         GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
@@ -71,19 +81,21 @@ export function objects_of(groups: AclGroups, numbers: Oids): Table<{ number: Oi
 /**
  * What differs between the privileges that are wanted and those that the groups have
  *
- * What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and not on what
- * belongs to the cluster.
+ * What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither on what
+ * belongs to the cluster nor on the extension's own.
  * @volatility stable
  */
 export function privilege_differences(wanted: WantedPrivileges, groups: AclGroups, exact: Oids): Returns<Differences> {
   return sql`
     DECLARE
       v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+      v_own oid[] := ${ownSchemas};
     BEGIN
       RETURN ARRAY(
         WITH g AS MATERIALIZED (
           SELECT g.*, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
-                 k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here AS elsewhere
+                 k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here
+                   OR g.schema = ANY (v_own) OR g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false) AS elsewhere
           FROM ${numbered(groups)}
           JOIN ${kindRows} USING (kind)
         ),

@@ -54,11 +54,15 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
       v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
       v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
       IF cardinality(v_differences) > 0 THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+          rolecall_internal.ended_privileges(v_groups, v_differences)
+        );
         RETURN QUERY SELECT * FROM rolecall_internal.plan_privilege_excess(v_groups, v_differences);
         RETURN QUERY SELECT * FROM rolecall_internal.plan_grants(
           ${document}, v_groups, v_differences, v_schemas
         );
       END IF;
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(${document}, v_wanted);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
         ${document}, v_wanted, v_groups, v_differences, v_exact
@@ -104,6 +108,43 @@ export function plan_privilege_excess(groups: AclGroups, differences: Difference
                CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
         FROM revoked AS r
         ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
+    END
+  `;
+}
+
+/** Whether a REVOKE takes what that grantor gave: in the name of the owner, by who has its rights, else in the caller's own. */
+export const isRevocable = (grantor: Sql, owner: Sql): Sql => sql`
+  ${grantor} = CASE WHEN pg_has_role(${owner}, 'USAGE') THEN ${owner}
+    ELSE to_regrole(quote_ident(current_user))::oid END
+`;
+
+/**
+ * The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none
+ * @volatility stable
+ */
+export function ended_privileges(groups: AclGroups, differences: Differences): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH ending AS MATERIALIZED (
+          SELECT d.*, k.keyword
+          FROM unnest(${differences}) AS d
+          JOIN ${numbered(groups)}
+            USING (number)
+          JOIN ${kindRows} USING (kind)
+          WHERE d.action <> 'grant' AND d.role <> 'public'
+            AND ${isRevocable(sql`d.grantor`, sql`g.owner`)}
+        )
+        SELECT jsonb_agg(jsonb_build_object(
+                 'kind', e.keyword, 'objid', o.object_oid::bigint, 'objsubid', 0,
+                 'role', to_regrole(quote_ident(e.role))::oid::bigint,
+                 'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', e.action = 'option'
+               ))
+        FROM ending AS e
+        JOIN rolecall_internal.objects_of(
+          ${groups}, ARRAY(SELECT DISTINCT e.number::integer::oid FROM ending AS e)
+        ) AS o ON o.number::bigint = e.number
+      );
     END
   `;
 }

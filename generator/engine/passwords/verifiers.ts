@@ -3,6 +3,7 @@
  * stand for the empty password, and whether one stands for a given password.
  */
 import type { Bool, Integer, Nothing, Returns, Text, Texts } from '../../model/types.ts';
+import { noPassword, raiseEmpty } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
@@ -175,11 +176,7 @@ export function password_matches(password: Text, verifier: Text): Returns<Bool> 
 export function refuse_empty_verifier(): Nothing {
   return sql`
     BEGIN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = 'password must not be empty',
-        DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
-        HINT = 'Use null for a role without a password.';
+      ${raiseEmpty('password', noPassword, 'It is a verifier of the empty password, for which the server stores none.')}
     END
   `;
 }

@@ -107,12 +107,11 @@ export function depending(role_oid: Oid): Table<{
  * What DROP OWNED does not revoke, object by object, as the statements that do
  *
  * DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what whoever runs
- * it granted. It is run by the caller, or by somebody who has the rights of every owner.
+ * it granted. It is taken to be run by the caller.
  * @volatility stable
  */
 export function left_by_drop_owned(
   role_oid: Oid,
-  by_caller: Bool,
 ): Table<{ classid: Oid; objid: Oid; objsubid: Integer; remedy: Text }> {
   return sql`
     DECLARE
@@ -131,7 +130,7 @@ export function left_by_drop_owned(
                  ) AS statement
           FROM entry AS e
           WHERE e.grantee = ${role_oid} AND e.grantor <> CASE
-              WHEN NOT ${by_caller} OR pg_has_role(e.owner, 'USAGE') THEN e.owner
+              WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
               ELSE v_caller
             END
             -- On a column, by right of a grant option for the table.
@@ -190,9 +189,7 @@ export function dependencies(
                            AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
           FROM found AS f
           LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
-          LEFT JOIN rolecall_internal.left_by_drop_owned(
-            ${role_oid}, ${drops} OR ${reassigns}
-          ) AS l
+          LEFT JOIN rolecall_internal.left_by_drop_owned(${role_oid}) AS l
             ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
                AND (f.is_here OR f.is_shared)
           -- One that the role gave to itself ends with the role.

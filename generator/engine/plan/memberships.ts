@@ -2,6 +2,7 @@
  * What differs about memberships. PostgreSQL 16 and newer keep one row per grantor, with INHERIT and SET options;
  * older servers one row, which inherits as the member's own attribute says.
  */
+import { circular } from '../../model/operations.ts';
 import type { Changes, Jsonb, Oid, Returns } from '../../model/types.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -30,7 +31,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       THEN
         RAISE EXCEPTION USING
           ERRCODE = 'feature_not_supported',
-          MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+          MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
       END IF;
       -- Most calls ask for nothing to be taken away.
       IF jsonb_path_exists(
@@ -43,6 +44,12 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
         CONTINUE WHEN v_wanted ->> 'state' = 'absent';
         v_role := v_wanted ->> 'role';
         v_member := v_wanted ->> 'member';
+        IF v_role = v_member THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_grant_operation',
+            MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
+            HINT = ${text(circular)};
+        END IF;
         v_role_oid := to_regrole(quote_ident(v_role))::oid;
         v_member_oid := to_regrole(quote_ident(v_member))::oid;
         v_edges := '{}'::jsonb[];
@@ -58,6 +65,12 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
           v_edges := ARRAY(
             SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
           );
+        END IF;
+        IF cardinality(v_edges) > 0 THEN
+          CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
+        END IF;
+        IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+          v_wanted := rolecall_internal.with_recorded_options(v_wanted);
         END IF;
         IF cardinality(v_edges) > 0 THEN
           v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
@@ -81,7 +94,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
 /**
  * A membership with what the edges that are there lack of it, and who is to grant that; null where they lack nothing
  *
- * Options that it does not ask for stay as they are, where the edges leave a membership that gives something; else they
+ * Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives something; else they
  * are those of a plain GRANT.
  * @volatility stable
  * @probes
@@ -125,6 +138,25 @@ export function missing_options(membership: Jsonb, edges: Jsonb, member: Oid): R
   `;
 }
 
+/**
+ * A membership with the options that an earlier call asked for, where it names none itself
+ * @volatility stable
+ */
+export function with_recorded_options(membership: Jsonb): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_recorded jsonb := coalesce(rolecall_internal.newest_record(
+        'memberships', rolecall_internal.record_key('memberships', ${membership})
+      ), '{}');
+    BEGIN
+      IF ${serverVersion} < 16 THEN
+        v_recorded := v_recorded - '{inherit,set}'::text[];
+      END IF;
+      RETURN v_recorded || jsonb_strip_nulls(${membership});
+    END
+  `;
+}
+
 /** Whether one of the edges has the option. */
 const having = (edges: Sql, option: 'admin' | 'inherit' | 'set') =>
   sql`${edges} @> ${text(`[{"${option}_option": true}]`)}`;
@@ -152,8 +184,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
                  CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                        THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
-                      WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
+                        THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                      WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
                AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))

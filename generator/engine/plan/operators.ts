@@ -194,7 +194,7 @@ export function check_operator(role_name: Text): Nothing {
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',
           MESSAGE = format('the rights of operator "%s" could be taken by %s', ${role_name}, v_takers.names),
-          DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+          DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
           HINT = 'Have a superuser run: ' || v_takers.revokes;
       END IF;
     END

@@ -20,7 +20,10 @@ export function withhold_powers(changes: Changes): Returns<Changes> {
       v_takers record;
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
-        IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL THEN
+        -- Nobody can become or administer a member that is yet to be created.
+        IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+          AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
+        THEN
           SELECT t.* INTO v_takers
           FROM rolecall_internal.power_takers(
             to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid

@@ -32,6 +32,13 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
             MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
         END IF;
         CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+        IF rolecall_internal.newest_record(
+          'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
+        ) IS NOT NULL THEN
+          RETURN QUERY SELECT * FROM rolecall_internal.plan_left_timeouts(
+            jsonb_build_array(jsonb_build_object('role', v_wanted.name, 'state', 'absent'))
+          );
+        END IF;
         RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
           v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
         );

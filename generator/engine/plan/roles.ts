@@ -6,6 +6,7 @@
  * transaction has replaced meanwhile, and the one by which this transaction replaced that.
  */
 import { mask } from '../../model/resources.ts';
+import { recordedMark } from '../../model/sections.ts';
 import type { Change, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
@@ -18,26 +19,27 @@ import { isProtected } from '../document/names.ts';
  * @volatility stable
  * @probes
  */
-export function plan_roles(resources: Jsonb): Returns<Changes> {
+export function plan_roles(document: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_resources jsonb := ${document} -> 'roles';
       v_resource jsonb;
       v_name text;
       v_role oid;
       v_wanted jsonb;
       v_present jsonb;
       v_statement text;
+      v_note text;
       v_refused rolecall_internal.change;
     BEGIN
-      FOR v_position IN 0 .. jsonb_array_length(${resources}) - 1 LOOP
-        v_resource := ${resources} -> v_position;
+      FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
+        v_resource := v_resources -> v_position;
         v_name := v_resource ->> 'name';
         v_role := to_regrole(quote_ident(v_name))::oid;
-        IF (v_resource -> 'protected')::boolean
-          AND ${isProtected(sql`v_name`, sql`v_role`)} THEN
-          PERFORM rolecall_internal.check_protected(v_name);
-        END IF;
+        v_note := CASE WHEN (v_resource -> 'protected')::boolean
+                         AND ${isProtected(sql`v_name`, sql`v_role`)}
+                    THEN rolecall_internal.protection_note(v_resource, ${document} -> 'declared') END;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
         v_refused := NULL;
@@ -65,17 +67,19 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
         ELSE
           CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
         END IF;
-        IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+        IF v_note IS NULL
+          AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
           v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
           IF v_refused.sqlstate IS NOT NULL THEN
             v_wanted := v_wanted - 'bypassrls';
           END IF;
         END IF;
         v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-          || rolecall_internal.attribute_clauses(v_present, v_wanted);
+          || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
         IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-          v_changes := v_changes
-            || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
+          v_changes := v_changes || ROW(
+            'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
+          )::rolecall_internal.change;
         ELSIF v_role IS NULL THEN
           v_changes := v_changes || ROW(
             'create_role', v_name,
@@ -94,12 +98,34 @@ export function plan_roles(resources: Jsonb): Returns<Changes> {
 }
 
 /**
- * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each
+ * Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; else it is refused
+ * @volatility stable
+ */
+export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text> {
+  return sql`
+    BEGIN
+      IF NOT ${resource} ? ${text(recordedMark)} OR NOT coalesce(
+        ${declared} @> jsonb_build_array(jsonb_build_object('role', ${resource} -> 'name')), false
+      ) THEN
+        PERFORM rolecall_internal.check_protected(${resource} ->> 'name');
+      END IF;
+      RETURN 'no call changes the role that makes it';
+    END
+  `;
+}
+
+/**
+ * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a role that
+ * is to be created also the limits that it had when it was recorded
  * @volatility immutable
  */
-export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> {
+export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb): Returns<Text> {
   return sql`
     DECLARE
+      v_wanted jsonb := CASE WHEN ${present} = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
+          'connection_limit', ${resource} -> 'connection_limit',
+          'valid_until', ${resource} -> 'valid_until'
+        )) ELSE '{}' END || ${wanted};
       v_clauses text := '';
       v_word text;
     BEGIN
@@ -109,16 +135,16 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb): Returns<Text> 
         v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
           || upper(v_word COLLATE "C");
       END LOOP;
-      IF ${wanted} ? 'connection_limit'
-        AND ${wanted} -> 'connection_limit'
+      IF v_wanted ? 'connection_limit'
+        AND v_wanted -> 'connection_limit'
             <> coalesce(${present} -> 'connection_limit', '-1')
       THEN
-        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', ${wanted} -> 'connection_limit');
+        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
       END IF;
-      IF ${wanted} ? 'valid_until'
-        AND ${wanted} ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')
+      IF v_wanted ? 'valid_until'
+        AND v_wanted ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')
       THEN
-        v_clauses := v_clauses || format(' VALID UNTIL %L', ${wanted} ->> 'valid_until');
+        v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
       END IF;
       RETURN v_clauses;
     END

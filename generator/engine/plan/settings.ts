@@ -69,16 +69,18 @@ export function plan_settings(resources: Jsonb): SetOf<ChangeRow> {
  *
  * The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own keeps it;
  * one that has what the client role had before gets what it is to have now.
+ * @long one query, and a short one that spares most calls the long one
  * @volatility stable
  * @probes
  */
 export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      v_memberships jsonb := ${document} -> 'memberships';
       v_made jsonb := ${document} -> 'roles';
-      v_by_admin boolean := ${serverVersion} >= 16;
     BEGIN
+      IF NOT ${document} ? 'settings' AND NOT ${namesClientRole(sql`${document} -> 'memberships'`)} THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         WITH asked AS (
           SELECT s.role, s.value
@@ -97,7 +99,8 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
         ),
         member AS (
           SELECT m.role, m.member, m.position
-          FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+          FROM ROWS FROM (jsonb_to_recordset(${document} -> 'memberships')
+                 AS (role text, member text, state text))
                WITH ORDINALITY AS m(role, member, state, position)
           WHERE m.state IS NULL
           UNION
@@ -114,10 +117,7 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
         FROM member AS m
         JOIN client AS c ON c.role = m.role
         CROSS JOIN LATERAL (
-          SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
-                 i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
-                   OR u.rolcreaterole
-                      AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+          SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, ${mayAlter('m.member', 'i.member_oid')} AS allowed
           FROM (
             SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
           ) AS i
@@ -127,8 +127,7 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
         CROSS JOIN LATERAL (
           SELECT ${timeoutOf('o.member_oid')} AS own, ${timeoutOf('o.role_oid')} AS former
         ) AS t
-        WHERE NOT o.super
-          AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+        WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
           AND (o.role_oid IS NOT NULL OR ${isMade('m.role')})
           AND (o.member_oid IS NOT NULL OR ${isMade('m.member')})
           AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
@@ -136,6 +135,72 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
     END
   `;
 }
+
+/**
+ * The timeouts that members of client roles lose with the membership, or where the client role is dropped: what they have of
+ * it is replaced by what another client role of theirs has, or ends
+ *
+ * Each membership is one that is to end; without a member, all of the role are.
+ * @volatility stable
+ * @probes
+ */
+export function plan_left_timeouts(memberships: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH client AS (
+          SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+          FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
+        ),
+        leaving AS (
+          SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
+          FROM jsonb_to_recordset(${memberships}) AS m(role text, member text, state text)
+          JOIN client AS c ON c.role = m.role
+          JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+            AND (m.member IS NULL OR e.member = to_regrole(quote_ident(m.member))::oid)
+          WHERE m.state = 'absent'
+        )
+        SELECT 'set_config', l.member,
+               format('ALTER ROLE %I ', l.member)
+                 || coalesce('SET statement_timeout = ' || quote_literal(o.value), 'RESET statement_timeout'),
+               NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
+               CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
+        FROM leaving AS l
+        JOIN pg_roles AS u ON u.rolname = current_user
+        CROSS JOIN LATERAL (SELECT ${mayAlter('l.member', 'l.member_oid')}) AS a(allowed)
+        LEFT JOIN LATERAL (
+          SELECT min(c.value) AS value
+          FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+          WHERE e.member = l.member_oid AND NOT EXISTS (
+            SELECT FROM leaving AS n WHERE n.role_oid = c.role_oid AND n.member_oid = e.member
+          )
+        ) AS o ON true
+        WHERE EXISTS (
+          SELECT FROM pg_db_role_setting AS p
+          WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
+        )
+          AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
+          AND o.value IS DISTINCT FROM l.value
+        ORDER BY l.member;
+    END
+  `;
+}
+
+/** Whether the caller, u, may change settings of a role. */
+const mayAlter = (role: string, oid: string) => sql`(
+  ${raw(oid)} IS NULL OR ${raw(role)} = current_user OR u.rolsuper OR u.rolcreaterole AND (
+    ${serverVersion} < 16
+    OR pg_has_role(${raw(oid)}, 'MEMBER WITH ADMIN OPTION')
+  )
+)`;
+
+/** Whether a timeout is recorded for a role that memberships are in; few roles are client roles. */
+const namesClientRole = (memberships: Jsonb) => sql`EXISTS (
+  SELECT FROM jsonb_array_elements(${memberships}) AS m(membership)
+  JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+    AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
+                  jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+)`;
 
 /** What the role has for another database does not hold here. */
 const timeoutOf = (role: string) => sql`(

@@ -1,9 +1,11 @@
 /**
  * Users that are locked and unlocked, and their sessions.
  */
-import type { ChangeRow, Jsonb, Nothing, SetOf, Text } from '../../model/types.ts';
-import { raiseReporting } from '../../sql/raise.ts';
+import { accepted } from '../../model/record.ts';
+import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
+import { raiseNoRole, raiseReporting } from '../../sql/raise.ts';
 import { type Sql, sql } from '../../sql/template.ts';
+import { isProtected } from '../document/names.ts';
 
 /** Whether a role has sessions, other than the one that asks. */
 export const hasSessions = (role: Sql) => sql`EXISTS (
@@ -51,7 +53,9 @@ export function check_user(username: Text): Nothing {
         `,
         )}
       ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(${username}))
-            @? '$.attributes.createrole' THEN
+            @? '$.attributes.createrole'
+        -- A policy says of every role what its attributes are.
+        AND rolecall_internal.newest_record('declared', jsonb_build_array(${username})) IS NULL THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('role "%s" is a group role', ${username}),
@@ -61,8 +65,87 @@ export function check_user(username: Text): Nothing {
   `;
 }
 
-/** A reporting role of this database or of another one. */
+/** A reporting role of this database. A role can look like one of another database by its own settings: that is not asked. */
 export const isReporting = (role: Text) => sql`
   rolecall_internal.newest_record('read_access', jsonb_build_array(${role})) IS NOT NULL
-  OR rolecall_internal.other_database(${role}) IS NOT NULL
 `;
+
+/**
+ * The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none
+ * @volatility stable
+ */
+export function expired_users(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_build_object(
+                 'roles', jsonb_agg(jsonb_build_object(
+                   'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
+                 ) ORDER BY r.rolname COLLATE "C"),
+                 'sessions', jsonb_agg(
+                   jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
+                 )
+               )
+        FROM pg_roles AS r
+        JOIN ${accepted(sql`r.section = 'roles'`)} AS p ON p.key = jsonb_build_array(r.rolname)
+        WHERE r.rolcanlogin AND r.rolvaliduntil <= now()
+          AND NOT ${isProtected(sql`r.rolname::text`, sql`r.oid`)}
+          AND NOT (${isReporting(sql`r.rolname::text`)})
+        HAVING count(*) > 0
+      );
+    END
+  `;
+}
+
+/**
+ * The statements that rename roles
+ * @volatility stable
+ * @probes
+ */
+export function plan_renames(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_rename record;
+    BEGIN
+      FOR v_rename IN
+        SELECT r.role, r.new_name, to_regrole(quote_ident(r.role)) AS role_oid,
+               to_regrole(quote_ident(r.new_name)) AS new_oid
+        FROM jsonb_to_recordset(${resources}) AS r(role text, new_name text)
+      LOOP
+        IF v_rename.role_oid IS NULL AND v_rename.new_oid IS NULL THEN
+          ${raiseNoRole(sql`v_rename.role`)}
+        ELSIF v_rename.role_oid IS NULL THEN
+          CONTINUE;
+        ELSIF v_rename.new_oid IS NOT NULL THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('role "%s" exists', v_rename.new_name),
+            HINT = 'Choose another name, or remove one of the two roles.';
+        END IF;
+        PERFORM rolecall_internal.check_protected(v_rename.role);
+        RETURN QUERY SELECT 'rename_role', v_rename.role,
+          format('ALTER ROLE %I RENAME TO %I', v_rename.role, v_rename.new_name),
+          NULL::text, ARRAY[v_rename.role], NULL::text, NULL::text;
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * Refuses to give a reporting role what the next provisioning run would take from it
+ * @volatility stable
+ */
+export function check_not_reporting(role_name: Text): Nothing {
+  return sql`
+    BEGIN
+      IF ${isReporting(role_name)} THEN
+        ${raiseReporting(
+          role_name,
+          sql`
+          'It reads, and nothing else. Choose another name, or remove the role first by rolecall.remove_user().'
+        `,
+        )}
+      END IF;
+    END
+  `;
+}

@@ -5,6 +5,7 @@ import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { owned } from '../catalogs/grantable.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { object } from './shape.ts';
 
 /**
@@ -16,6 +17,7 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
       v_state jsonb;
       v_reports jsonb := rolecall_internal.policy_reports(${policy});
       v_rotate_after interval;
+      v_steps rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.refuse_policy(${policy});
       v_state := coalesce(
@@ -30,14 +32,25 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
         );
       END IF;
       IF v_reports IS NULL THEN
-        RETURN rolecall_internal.run(v_state, ${dry_run});
+        v_steps := rolecall_internal.run(v_state, ${dry_run});
+      ELSE
+        PERFORM rolecall_internal.check_read_access(v_reports);
+        v_rotate_after := (
+          SELECT min((r.definition ->> 'rotate_after')::interval)
+          FROM jsonb_each(${object(sql`${policy} -> 'reporting'`)}) AS r(name, definition)
+        );
+        IF ${dry_run} IS NOT TRUE THEN
+          -- Before any role is locked.
+          PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
+        END IF;
+        -- Owners of what the reporting roles read can be roles of the policy.
+        v_steps := rolecall_internal.run(v_state, ${dry_run})
+          || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, ${dry_run});
       END IF;
-      PERFORM rolecall_internal.check_read_access(v_reports);
-      v_rotate_after := (
-        SELECT min((r.definition ->> 'rotate_after')::interval)
-        FROM jsonb_each(${object(sql`${policy} -> 'reporting'`)}) AS r(name, definition)
-      );
-      RETURN rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, ${dry_run});
+      IF ${dry_run} IS NOT TRUE THEN
+        PERFORM rolecall_internal.remember_exceptions();
+      END IF;
+      RETURN v_steps;
     END
   `;
 }
@@ -74,7 +87,9 @@ export function no_longer_named(policy: Jsonb): Returns<Jsonb> {
       v_names text[] := ARRAY(
         SELECT (p.key ->> 0) COLLATE "C"
         FROM ${accepted(sql`r.section = 'declared'`)} AS p
-        WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+        WHERE p.resource @> '{"made": true}'
+          -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+          AND p.made_in = ${thisDatabase} AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
           AND NOT EXISTS (
             SELECT FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.name = p.key ->> 0
           )

@@ -15,10 +15,8 @@ export function policy_of(state: Jsonb): Returns<Jsonb> {
     BEGIN
       RETURN jsonb_strip_nulls(jsonb_build_object(
         'roles', rolecall_internal.role_definitions(${state}),
-        'schemas', (
-          SELECT jsonb_object_agg(s ->> 'name', s - 'name' - ${text(recordedMark)})
-          FROM jsonb_array_elements(${state} -> 'schemas') AS s
-        ),
+        'schemas', rolecall_internal.schema_definitions(${state}),
+        'profiles', ${state} -> 'profiles',
         'privileges', rolecall_internal.privilege_entries(${state} -> 'privileges'),
         'base_roles', (
           SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
@@ -32,6 +30,38 @@ export function policy_of(state: Jsonb): Returns<Jsonb> {
           FROM jsonb_array_elements(${state} -> 'read_access') AS r
         )
       ));
+    END
+  `;
+}
+
+/**
+ * The schemas of a desired state, as a policy describes them
+ * @volatility stable
+ */
+export function schema_definitions(state: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH part AS (
+          SELECT s ->> 'name' AS name, s - 'name' - ${text(recordedMark)} AS definition
+          FROM jsonb_array_elements(${state} -> 'schemas') AS s
+          UNION ALL
+          SELECT p.schema, jsonb_build_object('profiles', jsonb_object_agg(p.profile, CASE
+                   WHEN jsonb_array_length(p.roles) = 1 THEN p.roles -> 0 ELSE p.roles END))
+          FROM (
+            SELECT h.schema, h.profile, jsonb_agg(h.role ORDER BY h.role COLLATE "C") AS roles
+            FROM jsonb_to_recordset(${state} -> 'holders') AS h(schema text, profile text, role text)
+            GROUP BY h.schema, h.profile
+          ) AS p
+          GROUP BY p.schema
+        )
+        SELECT jsonb_object_agg(p.name, p.definition)
+        FROM (
+          SELECT p.name, coalesce(min(p.definition::text) FILTER (WHERE NOT p.definition ? 'profiles'), '{}')::jsonb
+                 || coalesce(min(p.definition::text) FILTER (WHERE p.definition ? 'profiles'), '{}')::jsonb AS definition
+          FROM part AS p GROUP BY p.name
+        ) AS p
+      );
     END
   `;
 }

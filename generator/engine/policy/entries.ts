@@ -1,9 +1,9 @@
 /**
  * What a policy says, in rows: roles, memberships, privileges. The checks read them, and the desired state is made of them.
  */
-import { jsonLiteral, privilegesOfKinds, targets } from '../../model/kinds.ts';
+import { jsonLiteral, kinds, privilegesOfKinds, targets } from '../../model/kinds.ts';
 import type { Bool, Jsonb, Returns, Table, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { raw, sql } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isName } from '../document/names.ts';
 import { list, object, step } from './shape.ts';
@@ -83,9 +83,13 @@ export function policy_targets(
         UNION ALL
         SELECT p.path, jsonb_build_array(p.name),
                CASE g.target WHEN 'schema' THEN 'schema' ELSE g.target || '_in' END, jsonb_build_array(p.schema),
-               jsonb_build_object('grant', g.privileges)
+               jsonb_build_object('grant', g.privileges) || CASE WHEN d.profile ? 'owners' AND g.target <> 'schema'
+                 THEN jsonb_build_object('on', jsonb_build_object('owners', d.profile -> 'owners')) ELSE '{}' END
         FROM rolecall_internal.policy_profiles(${policy}) AS p
-        CROSS JOIN LATERAL jsonb_each(${object(sql`${policy} -> 'profiles' -> p.profile`)}) AS g(target, privileges);
+        CROSS JOIN LATERAL (
+          SELECT ${object(sql`${policy} -> 'profiles' -> p.profile`)}
+        ) AS d(profile)
+        CROSS JOIN LATERAL jsonb_each(d.profile - 'owners') AS g(target, privileges);
     END
   `;
 }
@@ -161,20 +165,32 @@ export function policy_privileges(policy: Jsonb): Table<{
  */
 export function canonical_name(kind: Text, means: Text, name: Text): Returns<Text> {
   return sql`
+    DECLARE
+      v_name text := ${name};
+      v_oid oid;
     BEGIN
       IF ${means} <> 'one'
         OR ${kind} NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
-        RETURN ${name};
-      ELSIF ${kind} = 'function' AND ${name} ~ '^[^()]+[(][^()]*[)]$' THEN
-        RETURN coalesce(to_regprocedure(${name})::text, ${name});
-      ELSIF NOT ${isName(sql`${name}`)} THEN
-        RETURN ${name};
-      ELSIF ${kind} = 'type' THEN
-        RETURN coalesce(to_regtype(${name})::text, ${name});
+        RETURN v_name;
+      ELSIF ${kind} IN ('function', 'type') THEN
+        v_oid := coalesce(
+          rolecall_internal.object_in_schema(${kind}, v_name),
+          rolecall_internal.found_by_server(${kind}, v_name)
+        );
+        RETURN coalesce((
+          SELECT ${raw(kinds.function.name)}
+          FROM pg_proc AS o WHERE ${kind} = 'function' AND o.oid = v_oid
+          UNION ALL
+          SELECT ${raw(kinds.type.name)}
+          FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+          WHERE ${kind} = 'type' AND o.oid = v_oid
+        ), v_name);
+      ELSIF NOT ${isName(sql`v_name`)} THEN
+        RETURN v_name;
       END IF;
       RETURN (
         SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.position)
-        FROM unnest(parse_ident(${name})) WITH ORDINALITY AS p(part, position)
+        FROM unnest(parse_ident(v_name)) WITH ORDINALITY AS p(part, position)
       );
     END
   `;

@@ -19,7 +19,7 @@ import type {
 import { join, sql, text } from '../../sql/template.ts';
 import { parameterPrivileges } from '../catalogs/grantable.ts';
 import { isProtected } from '../document/names.ts';
-import { numbered } from '../granting/groups.ts';
+import { numbered, ownSchemas } from '../granting/groups.ts';
 
 /** Schemas of which nothing is said to PUBLIC, nor who owns them. */
 const systemSchemas = sql`
@@ -260,14 +260,17 @@ export function held_privileges(
   revoked: Bool;
 }> {
   return sql`
+    DECLARE
+      v_own oid[] := ${ownSchemas};
     BEGIN
       RETURN QUERY
         WITH g AS MATERIALIZED (
           SELECT g.*, acldefault(k.letter, g.owner) AS usual
           FROM ${numbered(groups)}
           JOIN ${kindRows} USING (kind)
-          -- Of the databases this one.
-          WHERE g.kind <> 'database' OR g.special IS NOT NULL
+          -- Of the databases this one, and nothing of the extension's own.
+          WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
+            AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
         ),
         have AS (
           SELECT g.number, g.kind, g.schema, g.owner, g.size, x.grantee, x.privilege_type AS privilege,

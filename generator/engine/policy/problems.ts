@@ -3,10 +3,10 @@
  */
 import { parameter, privilegesOfKinds } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Jsonb, Nothing, Table, Text } from '../../model/types.ts';
+import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
-import { isName, isProtected } from '../document/names.ts';
+import { isName, isProtected, isRoutine } from '../document/names.ts';
 import { targetData } from './entries.ts';
 import { list, object, plainPath, step } from './shape.ts';
 
@@ -131,9 +131,7 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         UNION ALL
         SELECT a.path || '.valid_until', ${invalid}, 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
         FROM about AS a
-        WHERE a.definition ->> 'valid_until'
-          !~ (${text(timePattern.slice(0, 90))}
-             || ${text(timePattern.slice(90))})
+        WHERE NOT rolecall_internal.is_moment(a.definition ->> 'valid_until')
         UNION ALL
         SELECT a.path || '.password', ${invalid}, 'a password in a policy must be a SCRAM-SHA-256 verifier',
                'plain passwords are for the argument passwords'
@@ -148,8 +146,30 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
 }
 
 /** ISO 8601, as far as it says a moment: else the zone would be that of the session. */
-const timePattern =
-  '^(infinity|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?))$';
+const date = '[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])';
+const timeOfDay = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?';
+const zone = '(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)';
+
+/**
+ * Whether a text is a moment that the server knows, and the same in every session; or infinity
+ * @volatility immutable
+ */
+export function is_moment(value: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      IF ${value} = 'infinity' OR ${value} IS NULL THEN
+        RETURN true;
+      ELSIF ${value} !~ (${text(`^${date}[T ]`)}
+        || ${text(`${timeOfDay}${zone}$`)}) THEN
+        RETURN false;
+      END IF;
+      RETURN substr(${value}, 9, 2)::integer <= extract(
+        day FROM make_date(substr(${value}, 1, 4)::integer, substr(${value}, 6, 2)::integer, 1)
+                 + interval '1 month - 1 day'
+      );
+    END
+  `;
+}
 
 /**
  * Memberships that the server does not have, or that lead back to where they begin
@@ -249,7 +269,7 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
                format('"%s" is not a name as in SQL, with its schema', n.name), NULL
         FROM name AS n
         WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-                   THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
+                   THEN NOT ${isRoutine(sql`n.name`)}
                    WHEN NOT ${isName(sql`n.name`)}
                    THEN true
                    ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;

@@ -23,13 +23,18 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
         RETURN;
       END IF;
       RETURN QUERY
-        WITH partial AS MATERIALIZED (
+        WITH shard AS MATERIALIZED (
+          SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(${places}) AS r
+        ),
+        partial AS MATERIALIZED (
           SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
                  c.relacl,
                  has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
                  coalesce(${missing} @> jsonb_build_array(jsonb_build_object(
                    'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
-                 )), false) AS whole
+                 )), false) OR EXISTS (
+                   SELECT FROM shard AS s WHERE s.number = p.position AND s.table_oid = c.oid
+                 ) AS whole
           FROM unnest(${places}) AS p
           CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
           CROSS JOIN LATERAL (
@@ -47,6 +52,10 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
             OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
           ) AS a
           WHERE NOT p.columns ? a.attname::text
+            -- What PUBLIC reads is not missing where the caller cannot grant it.
+            AND (p.allowed OR NOT EXISTS (
+              SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+            ))
             AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
               SELECT FROM aclexplode(a.attacl) AS x
               WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (
@@ -69,7 +78,7 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
                       string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
                NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
                CASE WHEN NOT p.allowed
-                    THEN format('owned by %I, whose grant it is', pg_get_userbyid(min(p.relowner))) END
+                    THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
         FROM part AS p
         GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
         ORDER BY p.position, p.place, min(p.relname COLLATE "C");

@@ -27,6 +27,7 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
       RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
       v_missing := rolecall_internal.missing_groups(v_places, v_groups, ${singly});
       RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
         v_places, v_groups, v_missing, ${singly}

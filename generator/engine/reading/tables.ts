@@ -59,6 +59,8 @@ export function table_groups(): Returns<TableGroups> {
         SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
         FROM pg_class AS c
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          -- Where a session sees those of Citus, they are no more than parts of other tables.
+          AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
         GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
       );
     END
@@ -82,7 +84,8 @@ export function tables_of(
           JOIN ${numbered(groups, sql`g`)} ON (
             ${isOfGroup(sql`c`, sql`g`)}
           )
-          WHERE g.number = ANY (${numbers});
+          WHERE g.number = ANY (${numbers})
+            AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
       END IF;
     END
   `;
@@ -147,7 +150,7 @@ export function plan_missing_tables(
           UNION ALL
           SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
                  format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-                 format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+                 format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
           FROM named AS n
           WHERE NOT n.allowed
           UNION ALL
@@ -184,17 +187,23 @@ export function missing_groups(places: Places, groups: TableGroups, singly: Bool
           SELECT DISTINCT g.number, x.grantee
           FROM ${numbered(groups, sql`g`)}
           CROSS JOIN LATERAL aclexplode(g.acl) AS x
-          WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p)
+          WHERE x.privilege_type = 'SELECT'
+            AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(${places}) AS p))
         ),
         held AS MATERIALIZED (
           SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
-                 ${kindOf(sql`g`)} AS kind, r.number IS NOT NULL AS reads,
-                 -- Null where the table was dropped since the snapshot.
-                 coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
+                 ${kindOf(sql`g`)} AS kind, a.allowed,
+                 -- What PUBLIC reads is granted too, as PUBLIC may lose it; but it is not missing where the caller cannot.
+                 r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
           FROM unnest(${places}) AS p
           JOIN ${numbered(groups, sql`g`)}
             ON g.schema = p.schema_oid
+          -- Null where the table was dropped since the snapshot.
+          CROSS JOIN LATERAL (
+            SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+          ) AS a(allowed)
           LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+          LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
         ),
         missing AS (
           SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed

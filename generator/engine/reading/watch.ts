@@ -171,7 +171,8 @@ const examinedTables = sql`
   known AS (
     SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
            pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
-           n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+           NOT v_shards AND n.nspname = ANY (s.schemas)
+             AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
            coalesce(w.columns, '{}') AS hidden,
            CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                   SELECT FROM aclexplode(n.nspacl) AS x
@@ -288,10 +289,13 @@ export function apply_to_new_tables(): EventTrigger {
       v_alone boolean := false;
       v_attempts integer := 0;
       v_transaction xid := pg_current_xact_id_if_assigned()::xid;
+      -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+      v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
+        AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
     BEGIN
       BEGIN
         -- Temporary tables are many, and nobody else's.
-        IF NOT EXISTS (
+        IF v_shards AND tg_tag <> 'CREATE TABLE' OR NOT EXISTS (
           SELECT FROM pg_event_trigger_ddl_commands() AS k
           WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
         ) THEN
@@ -400,7 +404,7 @@ export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
                  ),
                  CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
                  CASE WHEN v_untrusted IS NOT NULL
-                        THEN 'the extension''s objects belong to a role that is no superuser'
+                        THEN 'the extension''s objects belong to a role that is not a superuser'
                       WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
           FROM wanted AS w
           CROSS JOIN (
@@ -487,15 +491,18 @@ export function check_watch(enable: Bool, dry_run: Bool): Nothing {
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',
           MESSAGE = 'only a superuser can have new tables watched',
-          HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+          HINT = 'Have a superuser make the call in this database: only a superuser can create or drop an event trigger.';
       ELSIF ${enable} AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
         RAISE EXCEPTION USING
           ERRCODE = 'object_not_in_prerequisite_state',
-          MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-          DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+          MESSAGE = 'the extension''s objects belong to a role that is not a superuser',
+          DETAIL = format('Whoever creates a table, superusers included, would run what that role puts there: %s.',
                           rolecall_internal.untrusted_owners()),
           -- Not to take them over: what is in them may be that role's already.
           HINT = 'Have a superuser remove rolecall from this database and install it again.';
+      END IF;
+      IF ${enable} THEN
+        PERFORM rolecall_internal.check_coordinator();
       END IF;
       -- On a standby nothing can change.
       IF ${dry_run} IS NOT TRUE AND NOT pg_is_in_recovery() THEN

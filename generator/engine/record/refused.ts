@@ -4,13 +4,15 @@
  * name another role has by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
  */
 import { newest } from '../../model/record.ts';
-import { derivedSections, keyOf, namedIn, recordShapes } from '../../model/sections.ts';
+import { derivedSections, hasShape, keyOf, namedIn } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
 import { wrapped } from '../../sql/quote.ts';
+import { warnOfSkipped } from '../../sql/raise.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
-import { isImpossible, isPredefined } from '../document/names.ts';
+import { isAdministered } from '../catalogs/edges.ts';
+import { isImpossible, isPredefined, isSuperuser } from '../document/names.ts';
 
 const malformed = text(sqlstates.invalid_parameter_value);
 const beyondRights = text(sqlstates.insufficient_privilege);
@@ -33,13 +35,15 @@ const harmless = raw(
   ),
 );
 
-/** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. Null: there is none. */
+/** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. */
 const firstChanged = (entry: Recorded) => sql`
   CASE WHEN ${entry}.section IN (
          'base_roles', 'comments', 'settings', 'declared', 'read_access'
        ) THEN 1
        WHEN ${entry}.section = 'roles' AND ${entry}.resource ? 'attributes' THEN 1
-       WHEN ${entry}.section = 'memberships' THEN 2 END
+       WHEN ${entry}.section = 'memberships' THEN 2
+       -- There is none.
+       ELSE cardinality(v_names) + 1 END
 `;
 
 /** The attributes that a record can give. */
@@ -81,18 +85,14 @@ export function record_names(section: Text, resource: Jsonb): Returns<Texts> {
 /**
  * Whether a resource has the fields that calls write in that section, with what they hold
  * @volatility immutable
+ * @long a case for each section
  */
 export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool> {
   return sql`
+    DECLARE
+      r jsonb := ${resource};
     BEGIN
-      RETURN EXISTS (
-        SELECT
-        FROM (
-          VALUES ${recordShapes}
-        ) AS s(section, fields, path)
-        WHERE s.section = ${section} AND ${resource} - s.fields = '{}'
-          AND ${resource} @? s.path
-      );
+      RETURN ${hasShape(section as Sql, sql`r`)};
     END
   `;
 }
@@ -109,9 +109,7 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
     BEGIN
       IF ${resource} IS NULL THEN
         RETURN NULL;
-      ELSIF jsonb_typeof(${resource}) <> 'object'
-        OR NOT rolecall_internal.has_recorded_shape(${section}, ${resource})
-      THEN
+      ELSIF NOT rolecall_internal.has_recorded_shape(${section}, ${resource}) THEN
         RETURN 'no call records such a row';
       ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
         RETURN 'its key is that of another row';
@@ -130,7 +128,7 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
         WHERE ${isImpossible(sql`n.name`)}
           AND NOT (${section} = 'memberships' AND n.name = ${resource} ->> 'role' AND ${isPredefined(sql`n.name`)})
       ) THEN
-        RETURN 'it names a role as no role of yours can be called';
+        RETURN 'it has a role name that no call accepts';
       END IF;
       RETURN NULL;
     END
@@ -185,7 +183,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       ELSIF ${section} IN ('watch', 'declared', 'schemas', 'privileges')
         OR ${section} = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
       THEN
-        RETURN 'that is not for the role to ask for';
+        RETURN 'the role may not ask for that';
       ELSIF ${section} = 'operators' OR v_name IS NULL THEN
         RETURN NULL;
       ELSIF array_position(
@@ -218,9 +216,13 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
   `;
 }
 
-/** Whether the caller may grant the role, and change it where it has CREATEROLE. */
+/**
+ * Whether the caller may grant the role, and change it where it has CREATEROLE; from the rows of the catalogs too, as what
+ * the server keeps about memberships can be older than a role.
+ */
 const administers = sql`(
   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+  OR ${isAdministered(sql`v_role`)}
 )`;
 
 /**
@@ -229,63 +231,71 @@ const administers = sql`(
  * Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had the
  * names when it was written: not to one that somebody has created since, nor to one that has another name by now. A record
  * that comes from another database, as in a dump, belongs to whatever roles have the names.
+ *
+ * Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
  * @volatility stable
  * @probes
+ * @long one reason after the other, each of a few lines
  */
 export function refusal(entry: Recorded): Returns<StepRow | null> {
   return sql`
     DECLARE
-      v_step rolecall.step;
-      v_names text[];
+      v_names text[] := ${namedIn(sql`${entry}.section`, sql`${entry}.resource`)};
+      v_operation text := 'forget';
+      v_target text;
+      v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', ${entry}.id);
+      v_code text;
+      v_note text;
       v_was oid;
       v_now oid;
     BEGIN
       IF ${entry}.resource IS NULL THEN
         RETURN NULL;
       END IF;
-      v_step := ROW(
-        'forget',
-        CASE ${entry}.section WHEN 'base_roles' THEN ${entry}.resource ->> 'name'
-          ELSE ${entry}.key ->> 0 END,
-        format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-               ${entry}.section, ${entry}.key),
-        'skipped', ${entry}.sqlstate, format('recorded by %I: %s', ${entry}.recorder, ${entry}.note)
-      )::rolecall.step;
-      v_names := rolecall_internal.record_names(${entry}.section, ${entry}.resource);
-      IF EXISTS (
-        SELECT FROM unnest(v_names[${firstChanged(entry)}:]) AS n(name)
-        JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
-        WHERE r.rolsuper
+      FOR v_position IN ${firstChanged(entry)} .. cardinality(v_names) LOOP
+        IF ${isSuperuser(sql`to_regrole(quote_ident(v_names[v_position]))::oid`)} THEN
+          v_code := ${malformed};
+          v_note := 'the role is a superuser, which no record changes or grants';
+        END IF;
+      END LOOP;
+      IF v_code IS NULL AND (
+        ${entry}.sqlstate <> ${beyondRights} OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
       ) THEN
-        v_step.sqlstate := ${malformed};
-        v_step.note := 'the role is a superuser, which no record changes or grants';
-        RETURN v_step;
-      ELSIF ${entry}.sqlstate <> ${beyondRights}
-        OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
-      THEN
-        RETURN v_step;
-      ELSIF ${entry}.made_in <> ${thisDatabase} OR ${entry}.roles IS NULL THEN
-        RETURN NULL;
+        v_code := ${entry}.sqlstate;
+        v_note := format('recorded by %I: %s', ${entry}.recorder, ${entry}.note);
+        IF ${entry}.section = 'roles' AND v_code = ${beyondRights}
+          AND ${entry}.resource @> '{"attributes": {"bypassrls": true}}'
+        THEN
+          v_operation := 'alter_role';
+          v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+        END IF;
       END IF;
       FOR v_position IN 1 .. cardinality(v_names) LOOP
-        v_step.target := v_names[v_position];
+        EXIT WHEN v_code IS NOT NULL OR ${entry}.roles IS NULL;
         v_was := ${entry}.roles[v_position];
-        v_now := to_regrole(quote_ident(v_step.target))::oid;
+        v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
+        CONTINUE WHEN v_now = v_was;
+        EXIT WHEN ${entry}.made_in <> ${thisDatabase};
+        v_target := v_names[v_position];
         IF v_now <> v_was AND NOT (${entry}.section = 'base_roles' AND ${entry}.recorder = current_user) THEN
-          v_step.sqlstate := ${anotherRole};
-          v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+          v_code := ${anotherRole};
+          v_note := 'another role has the name now: to ask for the same for it, make the call again';
         ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
-          v_step.sqlstate := ${renamedRole};
-          v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
-          v_step.note := format(
-            'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
-          );
-        ELSE
-          CONTINUE;
+          v_code := ${renamedRole};
+          v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
+          v_note := format('the role is now called %I: rename it back, or remove it', pg_get_userbyid(v_was));
         END IF;
-        RETURN v_step;
       END LOOP;
-      RETURN NULL;
+      IF v_code IS NULL THEN
+        RETURN NULL;
+      END IF;
+      RETURN ROW(
+        v_operation,
+        coalesce(v_target, CASE ${entry}.section WHEN 'base_roles' THEN ${entry}.resource ->> 'name'
+                             ELSE ${entry}.key ->> 0 END),
+        v_statement,
+        'skipped', v_code, v_note
+      )::rolecall.step;
     END
   `;
 }
@@ -306,7 +316,7 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOR v_step IN
-        SELECT DISTINCT s.*
+        SELECT s.*
         FROM ${newest(sql`r.section = coalesce(${section as Text}, r.section)`)} AS p
         CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
         WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(${but}) AS b WHERE b.target = s.target)
@@ -314,13 +324,27 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
             SELECT FROM ${newest(sql`r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)`)} AS o
             WHERE ${isDefinition(sql`o`)}
           ))
-        ORDER BY s.statement
+          -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+          AND (s.sqlstate <> ${anotherRole} OR NOT EXISTS (
+            SELECT FROM rolecall_internal.resource AS o
+            WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+              AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+          ))
+        GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+        ORDER BY min(p.section), min(p.key::text)
       LOOP
         IF ${dry_run} IS NOT TRUE THEN
-          RAISE WARNING USING
-            ERRCODE = v_step.sqlstate,
-            MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-            HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+          ${warnOfSkipped(
+            sql`v_step.sqlstate`,
+            sql`v_step.target`,
+            sql`v_step.note`,
+            sql`
+              'It is recorded, but not acted on. '
+                || CASE WHEN v_step.sqlstate = ${beyondRights} AND v_step.operation = 'forget'
+                        THEN 'Have a role that may do it make the call again, or forget it: '
+                        ELSE 'To end that: ' END || v_step.statement
+            `,
+          )}
         END IF;
         v_steps := v_steps || v_step;
       END LOOP;

@@ -16,7 +16,7 @@ import { verifierPrefix } from '../secrets/reporting.ts';
 export function remember(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
-      v_document jsonb := ${document};
+      v_document jsonb := rolecall_internal.with_made(${document}, ${steps});
       v_new record;
       -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
       v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -25,12 +25,10 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
-      SELECT array_agg(
-               ROW(
-                 s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-               )::rolecall_internal.resource
-             ) AS rows,
+      SELECT array_agg(ROW(
+               s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+               gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+             )::rolecall_internal.resource) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
@@ -49,7 +47,7 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
           SELECT a.key,
                  CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                       WHEN q.resource IS NULL AND a.resource ? 'initial'
-                        THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || ${restrictions(sql`r.resource ->> 'name'`)})
+                        THEN rolecall_internal.restricted(a.resource)
                       ELSE ${mergedWith(sql`s.section`, sql`q.resource`, sql`a.resource`)}
                  END
           OFFSET 0
@@ -71,26 +69,62 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
   `;
 }
 
-/** Whether a record was not acted on and will be, because the call asks for the same. Where nothing can be written, the call goes on without. */
+/**
+ * Whether a record was not acted on and will be, because the call asks for the same; also one that only its recorder's calls
+ * have acted on, who may do by now what it asks for. Where nothing can be written, the call goes on without.
+ */
 const isHealed = sql`(
-  q.refused IN (${join(
+  (q.refused IN (${join(
     (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
   )})
+   OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+      AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
   AND NOT current_setting('transaction_read_only')::boolean
 )`;
 
 /**
+ * A document that says of the roles of a policy which of them this call has created: of those alone that is known
+ * @volatility immutable
+ */
+export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      IF NOT ${document} ? 'declared' THEN
+        RETURN ${document};
+      END IF;
+      RETURN jsonb_set(${document}, '{declared}', (
+        SELECT coalesce(jsonb_agg(CASE WHEN ${isMade(sql`d.resource`, steps)} THEN d.resource || '{"made": true}'
+                                       ELSE d.resource END ORDER BY d.position), '[]')
+        FROM jsonb_array_elements(${document} -> 'declared') WITH ORDINALITY AS d(resource, position)
+      ));
+    END
+  `;
+}
+
+/** Whether this call has created the role that a resource is about. */
+const isMade = (resource: Sql, steps: Steps) => sql`
+  ${resource} ->> 'role' IN (
+    SELECT c.target FROM unnest(${steps}) AS c
+    WHERE c.operation = 'create_role' AND c.status = 'applied'
+  )
+`;
+
+/**
  * Where converge() has created roles anew, writes their new oids into the records about them
  *
- * A superuser's call keeps who has recorded each; another caller signs them anew.
+ * A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a cluster
+ * that a dump was restored into, is none that a policy has created.
  * @probes
  */
-export function renew_records(document: Jsonb): Nothing {
+export function renew_records(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
       v_new rolecall_internal.resource[] := ARRAY(
         SELECT ROW(
-                 p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+                 p.section, p.key,
+                 CASE WHEN p.section <> 'declared' OR ${isMade(sql`p.resource`, steps)}
+                      THEN p.resource ELSE p.resource - 'made' END,
+                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
                  gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, ${thisDatabase}
                )::rolecall_internal.resource
         FROM jsonb_each(${document}) AS s(section, resources)
@@ -139,10 +173,10 @@ export function forget_earlier(name: Jsonb): Nothing {
         WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase} AND r.oid <> v_role
       LOOP
         RAISE WARNING USING
-          MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+          MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                            ${name} #>> '{}', v_renamed),
           DETAIL = 'It keeps its password and its privileges.',
-          HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+          HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
       END LOOP;
       IF cardinality(v_gone) > 0 THEN
         INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
@@ -153,7 +187,8 @@ export function forget_earlier(name: Jsonb): Nothing {
 }
 
 /**
- * Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone
+ * Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers and the
+ * tables that were withheld from them
  * @probes
  */
 export function remove_superseded(records: Records): Nothing {
@@ -177,6 +212,13 @@ export function remove_superseded(records: Records): Nothing {
             WHERE n.section = 'read_access' AND n.resource IS NULL
             FOR UPDATE OF k SKIP LOCKED
           ));
+          DELETE FROM rolecall_internal.withheld AS w
+          WHERE w.ctid = ANY (ARRAY(
+            SELECT k.ctid FROM unnest(${records}) AS n
+            JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+            WHERE n.section = 'read_access' AND n.resource IS NULL
+            FOR UPDATE OF k SKIP LOCKED
+          ));
         END IF;
       END IF;
     END
@@ -191,31 +233,50 @@ const isOfNobody = (section: Sql, resource: Sql) => sql`(
     to_regrole(quote_ident(${resource} ->> 'role')), to_regrole(quote_ident(${resource} ->> 'member')))
 )`;
 
-/** What a role that was there before it was asked for could not do, so that it is not made anew with more. */
-const restrictions = (name: Sql) => sql`
-  coalesce((
-    SELECT jsonb_build_object('login', a.rolcanlogin)
-           || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${name}))::oid LIMIT 1
-  ), '{}')
-`;
+/**
+ * A role as it is recorded at first: with what it could not do where it was there before, so that it is not created anew
+ * with more
+ *
+ * What it could do and no call asked for, such as CREATEDB, it does not get back.
+ * @volatility stable
+ * @probes
+ */
+export function restricted(resource: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN ${resource} || coalesce((
+        SELECT jsonb_strip_nulls(jsonb_build_object(
+                 'initial', ${resource} -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
+                            || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
+                 'connection_limit', nullif(a.rolconnlimit, -1),
+                 'valid_until', nullif(a.rolvaliduntil, 'infinity')
+               ))
+        FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${resource} ->> 'name'))::oid LIMIT 1
+      ), '{}');
+    END
+  `;
+}
 
 /** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them. */
 const recordsAbout = (name: Sql): Sql => sql`
   -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
   -- of arrays a longer one is greater than a shorter one.
-  SELECT p.* FROM rolecall_internal.resource AS p
-  JOIN (
+  SELECT p.*
+  FROM (
     VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
            (jsonb_build_array(${name}, NULL), jsonb_build_array(${name}, true)),
            (jsonb_build_array(${name}, NULL, NULL),
             jsonb_build_array(${name}, true, true))
-  ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-  WHERE p.section <> 'roles'
-    AND p.section IN (
-      ${sectionsOfRole(0)}
-    )
-    AND jsonb_typeof(p.resource) = 'object'
+  ) AS k(least, greatest)
+  CROSS JOIN LATERAL (
+    SELECT p.* FROM rolecall_internal.resource AS p
+    WHERE p.key BETWEEN k.least AND k.greatest
+      AND p.section IN (
+        ${sectionsOfRole(0)}
+      ) AND p.section <> 'roles'
+    OFFSET 0 -- By the index, which would else be read as a whole.
+  ) AS p
+  WHERE jsonb_typeof(p.resource) = 'object'
   UNION ALL
   SELECT p.* FROM rolecall_internal.resource AS p
   WHERE p.section = 'memberships' AND p.key -> 1 = ${name} AND jsonb_typeof(p.resource) = 'object'

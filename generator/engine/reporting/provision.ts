@@ -88,6 +88,7 @@ export function provision(definitions: Jsonb, rotate_after: Interval, realign: B
       PERFORM rolecall_internal.warn_about_members(${definitions});
       PERFORM rolecall_internal.note_unmatched(${definitions});
       PERFORM rolecall_internal.warn_about_path(${definitions});
+      PERFORM rolecall_internal.note_closed_schemas(${definitions});
       PERFORM rolecall_internal.warn_about_rows(${definitions});
       v_steps := rolecall_internal.run_reporting(
         ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}
@@ -121,6 +122,7 @@ export function run_reporting(
       v_passwords jsonb;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
+      PERFORM rolecall_internal.check_coordinator();
       PERFORM rolecall_internal.check_provisioned_here(${definitions});
       v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
       IF ${dry_run} IS NOT TRUE THEN

@@ -28,7 +28,7 @@ export function sign_record(): Trigger {
       NEW.roles := NULL;
       NEW.made_in := ${thisDatabase};
       NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-      IF NEW.note IS NULL THEN
+      IF NEW.note IS NULL AND NEW.section IN ('roles', 'read_access', 'settings') THEN
         NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
       END IF;
       IF NEW.note IS NOT NULL THEN
@@ -38,7 +38,9 @@ export function sign_record(): Trigger {
       IF NOT v_super OR NEW.section <> 'base_roles' THEN
         NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
       END IF;
-      NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+      IF NOT v_super THEN
+        NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+      END IF;
       IF NEW.note IS NOT NULL THEN
         NEW.sqlstate := ${text(sqlstates.insufficient_privilege)};
       END IF;

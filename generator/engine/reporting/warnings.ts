@@ -1,7 +1,7 @@
 /**
  * What a provisioning run says without being able to change it.
  */
-import type { Jsonb, Nothing } from '../../model/types.ts';
+import type { Jsonb, Nothing, Places } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { isWatching } from '../reading/watch.ts';
@@ -54,8 +54,8 @@ export function warn_about_members(definitions: Jsonb): Nothing {
           MESSAGE = format(
             'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
           ),
-          DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
-          HINT = 'What is not wanted ends by: ' || v_found.revokes;
+          DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+          HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
       END LOOP;
     END
   `;
@@ -109,14 +109,14 @@ export function note_unmatched(definitions: Jsonb): Nothing {
         RAISE NOTICE USING
           MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
           DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
-                        ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                        ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
                              'provisioning run.' END,
           HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
-                      ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+                      ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
       END IF;
       IF v_others IS NOT NULL THEN
         RAISE NOTICE USING
-          MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
+          MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
           HINT = 'Put double quotes around a name with capital letters, as in SQL.';
       END IF;
     END
@@ -163,6 +163,39 @@ export function warn_about_path(definitions: Jsonb): Nothing {
   `;
 }
 
+/**
+ * Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them is not
+ * found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the functions in it.
+ */
+export function note_closed_schemas(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_found record;
+    BEGIN
+      FOR v_found IN
+        SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
+        FROM jsonb_array_elements(${definitions}) AS d
+        CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+        JOIN pg_namespace AS n ON n.nspname = s.name
+        WHERE NOT d -> 'schemas' ? s.name
+          AND NOT EXISTS (
+            SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+            WHERE x.privilege_type = 'USAGE' AND x.grantee IN (0, to_regrole(quote_ident(d ->> 'role'))::oid)
+          )
+        GROUP BY d ->> 'role'
+        ORDER BY d ->> 'role'
+      LOOP
+        RAISE NOTICE USING
+          MESSAGE = format(
+            'reporting role "%s" finds nothing in schemas of its search_path: %s', v_found.role, v_found.schemas
+          ),
+          DETAIL = 'It has no USAGE on them.',
+          HINT = format('If it is to call what is there: GRANT USAGE ON SCHEMA %s TO %I', v_found.schemas, v_found.role);
+      END LOOP;
+    END
+  `;
+}
+
 /** Whether a table, c, or some of its columns, is read by the role of a place. */
 const readsSome = (place: Sql) => sql`(c.oid <> ALL (${place}.withheld) OR ${place}.partial ? c.oid::text)`;
 
@@ -183,6 +216,7 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
         RETURN;
       END IF;
       v_places := rolecall_internal.places(${definitions}, rolecall_internal.table_groups());
+      PERFORM rolecall_internal.warn_about_public_reading(v_places);
       FOR v_found IN
         SELECT p.role,
                string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
@@ -228,6 +262,44 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
           DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
           HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
                         v_found.role);
+      END LOOP;
+    END
+  `;
+}
+
+/**
+ * Says which withheld tables and columns everybody reads, and so the role too: that is their owner's to change
+ */
+export function warn_about_public_reading(places: Places): Nothing {
+  return sql`
+    DECLARE
+      v_found record;
+    BEGIN
+      FOR v_found IN
+        SELECT p.role, string_agg(DISTINCT concat(c.oid::regclass, '.' || quote_ident(k.column_name)), ', ') AS tables,
+               string_agg(DISTINCT format('REVOKE SELECT ON %s FROM PUBLIC', c.oid::regclass), '; ') AS revokes
+        FROM unnest(${places}) AS p
+        CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+        CROSS JOIN LATERAL (
+          SELECT NULL WHERE NOT p.partial ? t.oid::text
+          UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+        ) AS k(column_name)
+        JOIN pg_class AS c ON c.oid = t.oid
+        WHERE EXISTS (
+          SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+          UNION ALL
+          SELECT FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+          WHERE a.attrelid = c.oid AND a.attname = coalesce(k.column_name, a.attname) AND NOT a.attisdropped
+            AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+        )
+        GROUP BY p.role
+        ORDER BY p.role
+      LOOP
+        RAISE WARNING USING
+          MESSAGE = format(
+            'reporting role "%s" reads what is withheld, because PUBLIC can: %s', v_found.role, v_found.tables
+          ),
+          HINT = 'Ask the owner, or a superuser, to run: ' || v_found.revokes;
       END LOOP;
     END
   `;

@@ -259,14 +259,24 @@ export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
   `;
 }
 
+/** Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error. */
+export const rounds = 1000;
+
 /**
- * Refuses to make changes in a transaction that cannot; and waits a moment before a round that repeats another
+ * Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that repeats
+ * another
  */
-export function check_changes(changes: Changes, repeated: Integer): Nothing {
+export function check_changes(changes: Changes, repeated: Integer, round: Integer): Nothing {
   return sql`
     DECLARE
       v_change rolecall_internal.change;
     BEGIN
+      IF ${round} = ${rounds} THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'serialization_failure',
+          MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+          HINT = 'Try again.';
+      END IF;
       FOREACH v_change IN ARRAY ${changes} LOOP
         IF v_change.sqlstate IS NULL THEN
           PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);

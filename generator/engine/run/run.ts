@@ -5,6 +5,7 @@ import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseAgain } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
+import { rounds } from './changes.ts';
 
 /** A call that another transaction makes fail is started over this often; mostly once is enough. */
 const starts = 10;
@@ -23,6 +24,7 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
       v_document jsonb := rolecall_internal.masked(${document});
       v_passwords jsonb;
       v_known text[] := '{}'::text[];
+      v_steps rolecall.step[];
       v_failures integer := 0;
       v_seen text;
       v_detail text;
@@ -36,7 +38,9 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
           IF ${dry_run} THEN
             RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
           END IF;
-          RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+          v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+          PERFORM rolecall_internal.note_no_connect(v_steps);
+          RETURN v_steps;
         EXCEPTION
           WHEN SQLSTATE 'RC002' THEN
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
@@ -76,25 +80,25 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
       v_locked text[] := '{}'::text[];
       v_again boolean;
       v_is_ignored boolean := false;
+      v_is_whole boolean := false;
       v_repeated integer := 0;
       v_seen text;
       v_left text;
     BEGIN
-      -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
-      FOR v_round IN 1 .. 1000 LOOP
+      FOR v_round IN 1 .. ${rounds} LOOP
         v_seen := pg_current_snapshot()::text;
         v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
         v_changes := rolecall_internal.plan(v_document, ${passwords});
         v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
-        IF cardinality(v_changes) = 0 THEN
-          PERFORM rolecall_internal.remember(${document}, v_steps);
-          RETURN v_steps;
-        END IF;
-        PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
+        EXIT WHEN cardinality(v_changes) = 0;
+        PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
         v_missing := rolecall_internal.missing_roles(v_changes);
         -- In a later round a role can be missing that was there before.
         IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+          -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
+          -- would be undone keeps it from being done again.
+          EXIT WHEN v_is_whole;
           PERFORM rolecall_internal.start_over(${known} || v_locked);
         END IF;
         v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
@@ -129,18 +133,12 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
           v_done := v_done || v_step.statement;
         END LOOP;
         v_left := pg_current_snapshot()::text;
+        v_is_whole := NOT (v_again OR v_is_ignored);
         -- Nothing can be left where nobody else has committed anything since the plan.
-        IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
-          AND current_setting('transaction_isolation') = 'read committed'
-        THEN
-          PERFORM rolecall_internal.remember(${document}, v_steps);
-          RETURN v_steps;
-        END IF;
+        EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
       END LOOP;
-      RAISE EXCEPTION USING
-        ERRCODE = 'serialization_failure',
-        MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-        HINT = 'Try again.';
+      PERFORM rolecall_internal.remember(${document}, v_steps);
+      RETURN v_steps;
     END
   `;
 }

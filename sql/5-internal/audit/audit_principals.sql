@@ -3,7 +3,7 @@
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE FUNCTION rolecall_internal.audit_principals(role_oid oid) RETURNS SETOF rolecall_internal.principal
+CREATE FUNCTION rolecall_internal.audit_principals(roles oid[]) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_principals$
@@ -16,8 +16,10 @@ DECLARE
   v_found rolecall_internal.principal[];
 BEGIN
   v_next := ARRAY(
-    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
-    FROM pg_roles AS r WHERE r.oid = audit_principals.role_oid
+    SELECT ROW(
+             r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL, r.oid, NULL
+           )::rolecall_internal.principal
+    FROM pg_roles AS r WHERE r.oid = ANY (audit_principals.roles)
   );
   v_found := v_next;
   WHILE cardinality(v_next) > 0 LOOP
@@ -30,12 +32,12 @@ BEGIN
                n.admin OR (n.becomes AND n.sets),
                concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
                          CASE WHEN n.admin THEN 'ADMIN' END),
-               coalesce(n.remedy, n.revoke)
+               coalesce(n.remedy, n.revoke), n.audited, NULL
              )::rolecall_internal.principal
       FROM (
-        SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+        SELECT DISTINCT ON (m.audited, m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
         FROM (
-          SELECT e.roleid, p.path, p.becomes, p.remedy,
+          SELECT e.roleid, p.audited, p.path, p.becomes, p.remedy,
                  bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
                  string_agg(
                    format('REVOKE %1$I FROM %2$s' || v_granted_by,
@@ -50,10 +52,10 @@ BEGIN
             SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                    coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
           ) AS o(inherit, set)
-          GROUP BY e.roleid, p.path, p.becomes, p.remedy
+          GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
-          SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
+          SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                  format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
@@ -61,18 +63,28 @@ BEGIN
         WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
           AND NOT EXISTS (
             SELECT FROM unnest(v_found) AS f
-            WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+            WHERE f.audited = m.audited AND f.role_oid = m.roleid
+              AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
           )
-        ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+        ORDER BY m.audited, m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
       ) AS n
     );
     v_found := v_found || v_next;
   END LOOP;
-  RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
-  RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
+  v_found := ARRAY(
+    SELECT DISTINCT ON (f.audited, f.role_oid) f FROM unnest(v_found) AS f
+    ORDER BY f.audited, f.role_oid, f.becomes DESC
+  ) || ARRAY(
+    SELECT ROW(0, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL, f.audited, NULL)::rolecall_internal.principal
+    FROM unnest(v_found) AS f WHERE f.options IS NULL
+  );
+  RETURN QUERY
+    SELECT f.role_oid, f.grantee, f.path, f.becomes, f.options, f.remedy, f.audited, u.usable
+    FROM unnest(v_found) AS f
+    JOIN rolecall_internal.audit_schemas(v_found) AS u USING (audited);
 END
 $audit_principals$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
+COMMENT ON FUNCTION rolecall_internal.audit_principals(oid[])
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid[]) FROM PUBLIC;

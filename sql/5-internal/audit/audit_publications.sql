@@ -5,14 +5,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_publications$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' AND s.encrypted)
+  THEN
     RETURN;
   END IF;
   RETURN QUERY
     SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
            'sends the secret that the password is derived from to subscribers',
-           CASE WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
-             ELSE format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname) END
+           CASE
+             WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             WHEN EXISTS (
+               SELECT FROM pg_publication_rel AS r
+               WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+             ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+           END
     FROM pg_publication AS p
     WHERE p.puballtables OR EXISTS (
       SELECT FROM pg_publication_tables AS t
@@ -22,5 +30,5 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from';
+  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;

@@ -2,11 +2,7 @@
 
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read. One of which columns are withheld counts by itself.
-CREATE FUNCTION rolecall_internal.audit_reading(
-  principals rolecall_internal.principal[],
-  usable_schemas oid[],
-  withheld jsonb
-)
+CREATE FUNCTION rolecall_internal.audit_reading(principals rolecall_internal.principal[], withheld jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -87,13 +83,13 @@ BEGIN
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
     CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
     JOIN unnest(audit_reading.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_reading.usable_schemas)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
 $audit_reading$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb)
+COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb)
   IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
      'and views over them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb) FROM PUBLIC;

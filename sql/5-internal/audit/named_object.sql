@@ -9,20 +9,17 @@ DECLARE
 BEGIN
   IF strpos(named_object.name, '(') > 0 THEN
     RETURN QUERY SELECT 'function', o.oid, NULL::integer
-      FROM (SELECT to_regprocedure(named_object.name)::oid) AS o(oid) WHERE o.oid IS NOT NULL;
+      FROM (SELECT rolecall_internal.object_in_schema('function', named_object.name)) AS o(oid) WHERE o.oid IS NOT NULL;
     RETURN;
   END IF;
   v_parts := parse_ident(named_object.name);
   RETURN QUERY
-    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, NULL::integer
-    FROM pg_class AS c
-    WHERE c.oid = CASE WHEN cardinality(v_parts) = 2 THEN to_regclass(named_object.name) END
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, a.attnum::integer
+    FROM pg_namespace AS n
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = v_parts[2]
       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    UNION ALL
-    SELECT 'table', a.attrelid, a.attnum::integer
-    FROM pg_attribute AS a
-    WHERE cardinality(v_parts) = 3 AND a.attname = v_parts[3] AND NOT a.attisdropped
-      AND a.attrelid = to_regclass(quote_ident(v_parts[1]) || '.' || quote_ident(v_parts[2]))
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = v_parts[3] AND NOT a.attisdropped
+    WHERE n.nspname = v_parts[1] AND CASE cardinality(v_parts) WHEN 2 THEN true WHEN 3 THEN a.attnum IS NOT NULL END
     UNION ALL
     SELECT 'schema', n.oid, NULL FROM pg_namespace AS n
     WHERE cardinality(v_parts) = 1 AND n.nspname = v_parts[1]

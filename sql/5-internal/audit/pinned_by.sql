@@ -2,7 +2,8 @@
 
 -- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
 -- schemas in which the role creates nothing, temporary objects last.
-CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, principals rolecall_internal.principal[]) RETURNS text
+CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, audited oid, principals rolecall_internal.principal[])
+RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $pinned_by$
@@ -25,14 +26,14 @@ BEGIN
         LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
         WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
           SELECT FROM unnest(pinned_by.principals) AS q
-          WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+          WHERE q.audited = pinned_by.audited AND q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
         ))
       )
   );
 END
 $pinned_by$;
 
-COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[])
   IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
      'is not a superuser could have changed the function';
-REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;

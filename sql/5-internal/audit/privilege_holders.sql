@@ -26,12 +26,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,

@@ -5,7 +5,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
+  || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
+  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.comments[*].role')

@@ -7,6 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
   v_attempts integer := 0;
+  v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
@@ -34,7 +35,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
+      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
+      PERFORM set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.

@@ -14,7 +14,8 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_comment 42501', 'set_config 42501') THEN
+    WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
+    'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
@@ -23,6 +24,10 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
         'a superuser.'
       END
+    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('grant_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '
@@ -42,13 +47,10 @@ BEGIN
         'superuser.'
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
-      'The member granted the role on. Revoke those memberships first; DETAIL names them.'
+      'The member granted the role to others. Revoke the role from those first.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
-    WHEN v_failure IN ('set_owner 42501') THEN
-      'This requires to own the object, membership in the new owner, and what the new owner would need to create '
-      'it; a superuser needs none.'
-    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
+    WHEN v_failure IN ('set_owner 42501', 'grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN
       'This requires membership in the role that will own the objects; a superuser needs none.'

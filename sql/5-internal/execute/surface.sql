@@ -12,12 +12,29 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  v_hint text := rolecall_internal.hint_of(change.operation, code);
+  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  v_hint text := rolecall_internal.hint_of(
+    change.operation,
+    CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
+  );
   v_role text := rolecall_internal.role_in_question(change);
+  v_oid oid := to_regrole(quote_ident(v_role))::oid;
+  v_members text;
 BEGIN
-  -- Nobody is told to give a superuser away, or a role to itself.
-  IF strpos(v_hint, 'GRANT %1$s') > 0 AND (
-    v_role = current_user OR rolecall_internal.leads_to_superuser(to_regrole(quote_ident(v_role))::oid)
+  IF change.operation = 'revoke_role' AND code = '2BP01' THEN
+    v_members := (
+      SELECT string_agg(quote_ident(pg_get_userbyid(e.member)), ', ' ORDER BY pg_get_userbyid(e.member) COLLATE "C")
+      FROM pg_auth_members AS e
+      WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
+    );
+  END IF;
+  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
+    AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
+  THEN
+    v_hint := 'A role cannot be a member of itself, directly or through others.';
+  ELSIF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+    v_role = current_user OR rolecall_internal.leads_to_superuser(v_oid)
   ) THEN
     v_hint := 'Have a superuser make the call.';
   END IF;
@@ -25,7 +42,9 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The statement was: ' || change.statement),
+    DETAIL = concat_ws(
+      E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
+    ),
     HINT = coalesce(
       format(v_hint, quote_ident(v_role), quote_ident(current_user)),
       nullif(hint, ''),

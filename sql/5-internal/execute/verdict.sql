@@ -16,10 +16,10 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'create_role 42710', 'create_role 23505', 'create_schema 42P06', 'create_schema 23505',
       'create_event_trigger 42710', 'create_event_trigger 23505'
-    ) THEN 'skip: another transaction made it at the same moment'
+    ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
-      'alter_role 23505', 'set_password 23505', 'set_comment 23505', 'set_config 23505',
-      'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
+      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'

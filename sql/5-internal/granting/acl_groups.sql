@@ -26,12 +26,12 @@ BEGIN
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             o.oid::regprocedure::text AS name
+             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             o.oid::regtype::text AS name
-      FROM pg_type AS o LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%I.%I', n.nspname, o.typname) AS name
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
             WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
@@ -55,7 +55,11 @@ BEGIN
       FROM pg_largeobject_metadata AS o
     ) AS o
     LEFT JOIN (
-      SELECT DISTINCT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
+      SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
+      UNION SELECT 'schema', unnest(ARRAY(
+        SELECT n.oid FROM pg_namespace AS n
+        WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+      ))
     ) AS s ON s.kind = o.kind AND s.oid = o.oid
     WHERE o.acl IS NOT NULL OR o.schema = ANY (acl_groups.schemas) OR s.oid IS NOT NULL
     GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
@@ -64,5 +68,6 @@ END
 $acl_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups';
+  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
+     'schemas too';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;

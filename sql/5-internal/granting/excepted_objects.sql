@@ -7,58 +7,13 @@ SET search_path = pg_catalog, pg_temp
 AS $excepted_objects$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE entry AS (
-      SELECT DISTINCT w.scope, w.kind, x.name
-      FROM unnest(excepted_objects.wanted) AS w
-      CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      WHERE w.means = 'all'
-    ),
-    -- A name of three parts is that of a column.
-    part AS (
-      SELECT e.*, CASE WHEN e.kind = 'table' AND cardinality(parse_ident(e.name)) = 3
-                         THEN parse_ident(e.name) END AS parts
-      FROM entry AS e
-    ),
-    found AS (
-      SELECT p.scope, p.kind, a.attnum::integer::oid AS attnum,
-             rolecall_internal.object_oid(p.kind, 'one', CASE WHEN p.parts IS NULL THEN p.name ELSE format(
-               '%I.%I', p.parts[1], p.parts[2]
-             ) END) AS oid
-      FROM part AS p
-      LEFT JOIN pg_attribute AS a
-        ON a.attrelid = rolecall_internal.object_oid(
-             p.kind, 'one', quote_ident(p.parts[1]) || '.' || quote_ident(p.parts[2])
-           )
-          AND a.attname = p.parts[3]
-      WHERE p.parts IS NULL OR a.attnum IS NOT NULL
-    ),
-    whole AS (
-      SELECT f.scope, f.kind, f.oid FROM found AS f WHERE f.attnum IS NULL
-      UNION
-      SELECT w.scope, w.kind, b.oid
-      FROM whole AS w
-      CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
-        UNION ALL
-        SELECT d.objid, NULL
-        FROM pg_depend AS d
-        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR NULL::name = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        ))
-          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-      ) AS b
-      JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-      WHERE w.kind = 'table'
-    )
-    SELECT w.scope, w.kind, w.oid, NULL::oid[] FROM whole AS w WHERE w.oid IS NOT NULL
-    UNION ALL
-    SELECT f.scope, f.kind, f.oid, array_agg(f.attnum) FROM found AS f
-    WHERE f.attnum IS NOT NULL AND NOT EXISTS (SELECT FROM whole AS w WHERE w.scope = f.scope AND w.oid = f.oid)
-    GROUP BY f.scope, f.kind, f.oid;
+    SELECT x.scope, x.kind, x.object_oid,
+           CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END
+    FROM rolecall_internal.exceptions(excepted_objects.wanted) AS x
+    GROUP BY x.scope, x.kind, x.object_oid;
 END
 $excepted_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted from privileges on all objects of a schema: whole objects, or columns of them; partitions too';
+  IS 'What is excepted of each scope: whole objects, or columns of them';
 REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;

@@ -5,27 +5,23 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $object_in_schema$
 DECLARE
-  v_name text := CASE object_in_schema.kind WHEN 'function' THEN split_part(object_in_schema.name, '(', 1)
-                   ELSE object_in_schema.name END;
+  v_name text := CASE object_in_schema.kind WHEN 'function'
+      THEN substring(object_in_schema.name FROM '^((("([^"]|"")+"|[^\W\d][\w$]*)[.]?)+)[(]')
+    ELSE object_in_schema.name END;
   v_parts text[] := CASE
     WHEN v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN parse_ident(v_name)
   END;
   v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
 BEGIN
-  -- As the server writes it what is in pg_catalog has no schema.
-  IF v_parts[2] IS NULL AND object_in_schema.kind = 'type' THEN
-    RETURN to_regtype(object_in_schema.name);
-  ELSIF object_in_schema.kind = 'function' AND (v_parts[2] IS NULL OR has_schema_privilege(v_schema, 'USAGE')) THEN
-    RETURN to_regprocedure(object_in_schema.name);
-  END IF;
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
       SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
     )
-    WHEN 'function' THEN (
-      SELECT p.oid FROM pg_proc AS p
-      WHERE p.pronamespace = v_schema AND p.proname = v_parts[2] AND p.oid::regprocedure::text = object_in_schema.name
-    )
+    WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
+      SELECT o.oid FROM pg_proc AS o
+      WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
+        AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+    ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
@@ -36,6 +32,6 @@ END
 $object_in_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server''s own casts fail for who may not '
-     'use the schema';
+  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
+     'not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;

@@ -9,6 +9,9 @@ BEGIN
   IF plan_column_changes.differences IS NULL THEN
     RETURN;
   END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+    rolecall_internal.ended_columns(plan_column_changes.differences)
+  );
   RETURN QUERY
     WITH said AS MATERIALIZED (
       SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,

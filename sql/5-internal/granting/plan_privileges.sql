@@ -29,11 +29,15 @@ BEGIN
   v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
   IF cardinality(v_differences) > 0 THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+      rolecall_internal.ended_privileges(v_groups, v_differences)
+    );
     RETURN QUERY SELECT * FROM rolecall_internal.plan_privilege_excess(v_groups, v_differences);
     RETURN QUERY SELECT * FROM rolecall_internal.plan_grants(
       plan_privileges.document, v_groups, v_differences, v_schemas
     );
   END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(plan_privileges.document, v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact

@@ -11,8 +11,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
-  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL
-  OR rolecall_internal.other_database(check_operator.role_name) IS NOT NULL THEN
+  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
@@ -25,7 +24,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
-      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are no operators.',
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
       HINT = 'Have a superuser run: ' || v_takers.revokes;
   END IF;
 END

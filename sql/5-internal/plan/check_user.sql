@@ -5,14 +5,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL
-  OR rolecall_internal.other_database(check_user.username) IS NOT NULL THEN
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
-        @? '$.attributes.createrole' THEN
+        @? '$.attributes.createrole'
+    -- A policy says of every role what its attributes are.
+    AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a group role', check_user.username),

@@ -36,9 +36,7 @@ BEGIN
                        AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
       FROM found AS f
       LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
-      LEFT JOIN rolecall_internal.left_by_drop_owned(
-        dependencies.role_oid, dependencies.drops OR dependencies.reassigns
-      ) AS l
+      LEFT JOIN rolecall_internal.left_by_drop_owned(dependencies.role_oid) AS l
         ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
            AND (f.is_here OR f.is_shared)
       -- One that the role gave to itself ends with the role.

@@ -9,8 +9,13 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
+  IF plan.document ? 'renames' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+    );
+  END IF;
   IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
   END IF;
   IF plan.document ? 'comments' THEN
     v_changes := v_changes || ARRAY(
@@ -65,6 +70,11 @@ BEGIN
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
+    );
+  END IF;
+  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
     );
   END IF;
   RETURN v_changes;

@@ -7,10 +7,16 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 DECLARE
-  v_memberships jsonb := plan_client_timeouts.document -> 'memberships';
   v_made jsonb := plan_client_timeouts.document -> 'roles';
-  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
+  IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
+                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH asked AS (
       SELECT s.role, s.value
@@ -37,7 +43,8 @@ BEGIN
     ),
     member AS (
       SELECT m.role, m.member, m.position
-      FROM ROWS FROM (jsonb_to_recordset(v_memberships) AS (role text, member text, state text))
+      FROM ROWS FROM (jsonb_to_recordset(plan_client_timeouts.document -> 'memberships')
+             AS (role text, member text, state text))
            WITH ORDINALITY AS m(role, member, state, position)
       WHERE m.state IS NULL
       UNION
@@ -54,10 +61,12 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, coalesce(r.rolsuper, false) AS super,
-             i.member_oid IS NULL OR m.member = current_user OR u.rolsuper
-               OR u.rolcreaterole
-                  AND (NOT v_by_admin OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
+        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+          current_setting('server_version_num')::integer / 10000 < 16
+          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
+        )
+      ) AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
@@ -79,8 +88,7 @@ BEGIN
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
-    WHERE NOT o.super
-      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+    WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
       AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
       AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)

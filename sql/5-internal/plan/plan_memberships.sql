@@ -21,7 +21,7 @@ BEGIN
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer';
+      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
   -- Most calls ask for nothing to be taken away.
   IF jsonb_path_exists(
@@ -34,6 +34,12 @@ BEGIN
     CONTINUE WHEN v_wanted ->> 'state' = 'absent';
     v_role := v_wanted ->> 'role';
     v_member := v_wanted ->> 'member';
+    IF v_role = v_member THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_grant_operation',
+        MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
+        HINT = 'A role cannot be a member of itself, directly or through others.';
+    END IF;
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
     v_edges := '{}'::jsonb[];
@@ -49,6 +55,12 @@ BEGIN
       v_edges := ARRAY(
         SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
       );
+    END IF;
+    IF cardinality(v_edges) > 0 THEN
+      CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
+    END IF;
+    IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+      v_wanted := rolecall_internal.with_recorded_options(v_wanted);
     END IF;
     IF cardinality(v_edges) > 0 THEN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);

@@ -19,7 +19,7 @@ BEGIN
       SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(plan_regrants.role_oid) AS m
       UNION ALL
       SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
-      FROM rolecall_internal.given_privileges(plan_regrants.role_oid) AS p
+      FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
     ) AS g
     CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
     -- What was granted on is kept with what it was granted from.

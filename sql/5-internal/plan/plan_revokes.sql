@@ -19,8 +19,8 @@ BEGIN
              NULL, ARRAY[w.member, g.role],
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
              CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                    THEN 'the role made the other one, and a superuser alone can take its ADMIN OPTION'
-                  WHEN c.is_creator THEN 'with what the role granted: it made the other one' END
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                  WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))

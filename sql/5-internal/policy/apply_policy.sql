@@ -9,6 +9,7 @@ DECLARE
   v_state jsonb;
   v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
   v_rotate_after interval;
+  v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
   v_state := coalesce(
@@ -23,16 +24,27 @@ BEGIN
     );
   END IF;
   IF v_reports IS NULL THEN
-    RETURN rolecall_internal.run(v_state, apply_policy.dry_run);
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
+  ELSE
+    PERFORM rolecall_internal.check_read_access(v_reports);
+    v_rotate_after := (
+      SELECT min((r.definition ->> 'rotate_after')::interval)
+      FROM jsonb_each(jsonb_path_query_first(
+        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+      )) AS r(name, definition)
+    );
+    IF apply_policy.dry_run IS NOT TRUE THEN
+      -- Before any role is locked.
+      PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
+    END IF;
+    -- Owners of what the reporting roles read can be roles of the policy.
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
+      || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
-  PERFORM rolecall_internal.check_read_access(v_reports);
-  v_rotate_after := (
-    SELECT min((r.definition ->> 'rotate_after')::interval)
-    FROM jsonb_each(jsonb_path_query_first(
-      apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
-  );
-  RETURN rolecall_internal.run_reporting(v_reports, v_state, v_rotate_after, false, apply_policy.dry_run);
+  IF apply_policy.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_exceptions();
+  END IF;
+  RETURN v_steps;
 END
 $apply_policy$;
 

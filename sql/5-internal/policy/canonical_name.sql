@@ -4,20 +4,32 @@ CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name tex
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $canonical_name$
+DECLARE
+  v_name text := canonical_name.name;
+  v_oid oid;
 BEGIN
   IF canonical_name.means <> 'one'
     OR canonical_name.kind NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
-    RETURN canonical_name.name;
-  ELSIF canonical_name.kind = 'function' AND canonical_name.name ~ '^[^()]+[(][^()]*[)]$' THEN
-    RETURN coalesce(to_regprocedure(canonical_name.name)::text, canonical_name.name);
-  ELSIF NOT canonical_name.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
-    RETURN canonical_name.name;
-  ELSIF canonical_name.kind = 'type' THEN
-    RETURN coalesce(to_regtype(canonical_name.name)::text, canonical_name.name);
+    RETURN v_name;
+  ELSIF canonical_name.kind IN ('function', 'type') THEN
+    v_oid := coalesce(
+      rolecall_internal.object_in_schema(canonical_name.kind, v_name),
+      rolecall_internal.found_by_server(canonical_name.kind, v_name)
+    );
+    RETURN coalesce((
+      SELECT concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)
+      FROM pg_proc AS o WHERE canonical_name.kind = 'function' AND o.oid = v_oid
+      UNION ALL
+      SELECT format('%I.%I', n.nspname, o.typname)
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      WHERE canonical_name.kind = 'type' AND o.oid = v_oid
+    ), v_name);
+  ELSIF NOT v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
+    RETURN v_name;
   END IF;
   RETURN (
     SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.position)
-    FROM unnest(parse_ident(canonical_name.name)) WITH ORDINALITY AS p(part, position)
+    FROM unnest(parse_ident(v_name)) WITH ORDINALITY AS p(part, position)
   );
 END
 $canonical_name$;

@@ -15,6 +15,11 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $held_privileges$
+DECLARE
+  v_own oid[] := ARRAY(
+    SELECT n.oid FROM pg_namespace AS n
+    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+  );
 BEGIN
   RETURN QUERY
     WITH g AS MATERIALIZED (
@@ -33,8 +38,9 @@ BEGIN
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one.
-      WHERE g.kind <> 'database' OR g.special IS NOT NULL
+      -- Of the databases this one, and nothing of the extension's own.
+      WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
+        AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
     ),
     have AS (
       SELECT g.number, g.kind, g.schema, g.owner, g.size, x.grantee, x.privilege_type AS privilege,

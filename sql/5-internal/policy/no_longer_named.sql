@@ -17,7 +17,11 @@ DECLARE
       ) AS p
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
-    WHERE p.resource @> '{"made": true}' AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+    WHERE p.resource @> '{"made": true}'
+      -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+      AND p.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
       )

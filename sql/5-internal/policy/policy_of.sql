@@ -7,10 +7,8 @@ AS $policy_of$
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', rolecall_internal.role_definitions(policy_of.state),
-    'schemas', (
-      SELECT jsonb_object_agg(s ->> 'name', s - 'name' - 'recorded')
-      FROM jsonb_array_elements(policy_of.state -> 'schemas') AS s
-    ),
+    'schemas', rolecall_internal.schema_definitions(policy_of.state),
+    'profiles', policy_of.state -> 'profiles',
     'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
     'base_roles', (
       SELECT jsonb_object_agg(b ->> 'key', b -> 'name')

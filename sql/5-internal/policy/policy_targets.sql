@@ -23,11 +23,15 @@ BEGIN
     UNION ALL
     SELECT p.path, jsonb_build_array(p.name),
            CASE g.target WHEN 'schema' THEN 'schema' ELSE g.target || '_in' END, jsonb_build_array(p.schema),
-           jsonb_build_object('grant', g.privileges)
+           jsonb_build_object('grant', g.privileges) || CASE WHEN d.profile ? 'owners' AND g.target <> 'schema'
+             THEN jsonb_build_object('on', jsonb_build_object('owners', d.profile -> 'owners')) ELSE '{}' END
     FROM rolecall_internal.policy_profiles(policy_targets.policy) AS p
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
-    )) AS g(target, privileges);
+    CROSS JOIN LATERAL (
+      SELECT jsonb_path_query_first(
+        policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
+      )
+    ) AS d(profile)
+    CROSS JOIN LATERAL jsonb_each(d.profile - 'owners') AS g(target, privileges);
 END
 $policy_targets$;
 

@@ -54,9 +54,7 @@ BEGIN
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a
-    WHERE a.definition ->> 'valid_until'
-      !~ ('^(infinity|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0'
-         || '-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?))$')
+    WHERE NOT rolecall_internal.is_moment(a.definition ->> 'valid_until')
     UNION ALL
     SELECT a.path || '.password', '22023', 'a password in a policy must be a SCRAM-SHA-256 verifier',
            'plain passwords are for the argument passwords'

@@ -78,7 +78,8 @@ BEGIN
            format('"%s" is not a name as in SQL, with its schema', n.name), NULL
     FROM name AS n
     WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-               THEN n.name !~ '^[^()]+[.][^()]+[(][^()]*[)]$'
+               THEN NOT n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
+                 || '[(]([^"()]|"([^"]|"")*")*[)]$')
                WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
                THEN true
                ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;

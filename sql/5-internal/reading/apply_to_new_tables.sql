@@ -16,10 +16,13 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
+    AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN
   BEGIN
     -- Temporary tables are many, and nobody else's.
-    IF NOT EXISTS (
+    IF v_shards AND tg_tag <> 'CREATE TABLE' OR NOT EXISTS (
       SELECT FROM pg_event_trigger_ddl_commands() AS k
       WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
     ) THEN
@@ -139,7 +142,8 @@ BEGIN
       known AS (
         SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
                pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
-               n.nspname = ANY (s.schemas) AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               NOT v_shards AND n.nspname = ANY (s.schemas)
+                 AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
                coalesce(w.columns, '{}') AS hidden,
                CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
                       SELECT FROM aclexplode(n.nspacl) AS x

@@ -13,15 +13,18 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
-      HINT = 'Have a superuser make the call in this database: event triggers are a superuser''s.';
+      HINT = 'Have a superuser make the call in this database: only a superuser can create or drop an event trigger.';
   ELSIF check_watch.enable AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = 'the extension''s objects belong to a role that is no superuser',
-      DETAIL = format('Whoever makes a table, superusers included, would run what that role puts there: %s.',
+      MESSAGE = 'the extension''s objects belong to a role that is not a superuser',
+      DETAIL = format('Whoever creates a table, superusers included, would run what that role puts there: %s.',
                       rolecall_internal.untrusted_owners()),
       -- Not to take them over: what is in them may be that role's already.
       HINT = 'Have a superuser remove rolecall from this database and install it again.';
+  END IF;
+  IF check_watch.enable THEN
+    PERFORM rolecall_internal.check_coordinator();
   END IF;
   -- On a standby nothing can change.
   IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN

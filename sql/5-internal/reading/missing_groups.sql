@@ -18,17 +18,23 @@ BEGIN
       SELECT DISTINCT g.number, x.grantee
       FROM unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
       CROSS JOIN LATERAL aclexplode(g.acl) AS x
-      WHERE x.privilege_type = 'SELECT' AND x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p)
+      WHERE x.privilege_type = 'SELECT'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p))
     ),
     held AS MATERIALIZED (
       SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
-             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, r.number IS NOT NULL AS reads,
-             -- Null where the table was dropped since the snapshot.
-             coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AS allowed
+             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, a.allowed,
+             -- What PUBLIC reads is granted too, as PUBLIC may lose it; but it is not missing where the caller cannot.
+             r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
         ON g.schema = p.schema_oid
+      -- Null where the table was dropped since the snapshot.
+      CROSS JOIN LATERAL (
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+      ) AS a(allowed)
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+      LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
     ),
     missing AS (
       SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed

@@ -46,6 +46,12 @@ BEGIN
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
+        -- What PUBLIC will read is not missing where the caller cannot set it.
+        AND (pg_has_role(o.owner_oid, 'USAGE') IS NOT FALSE OR NOT EXISTS (
+          SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+          WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
+            AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
       GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
@@ -62,7 +68,7 @@ BEGIN
            CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
                 WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('takes membership in %I, which makes the tables', c.owner) END
+                  THEN format('requires membership in %I, which creates the tables', c.owner) END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END

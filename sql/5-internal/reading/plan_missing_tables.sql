@@ -58,7 +58,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, whose grant it is', pg_get_userbyid(n.owner))
+             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL

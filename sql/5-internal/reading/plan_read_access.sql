@@ -16,6 +16,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
   v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
     v_places, v_groups, v_missing, plan_read_access.singly

@@ -66,7 +66,7 @@ BEGIN
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL
-                    THEN 'the extension''s objects belong to a role that is no superuser'
+                    THEN 'the extension''s objects belong to a role that is not a superuser'
                   WHEN o.taken THEN 'another event trigger has that name: rename or drop it' END
       FROM wanted AS w
       CROSS JOIN (

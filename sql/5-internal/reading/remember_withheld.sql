@@ -18,6 +18,10 @@ DECLARE
   v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
   v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
 BEGIN
+  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  IF current_setting('transaction_read_only')::boolean THEN
+    RETURN;
+  END IF;
   IF cardinality(v_old) > 0 THEN
     DELETE FROM rolecall_internal.withheld AS k
     USING unnest(v_old) AS o

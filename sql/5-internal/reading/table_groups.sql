@@ -9,6 +9,8 @@ BEGIN
     SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      -- Where a session sees those of Citus, they are no more than parts of other tables.
+      AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END

@@ -15,7 +15,8 @@ BEGIN
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      WHERE g.number = ANY (tables_of.numbers);
+      WHERE g.number = ANY (tables_of.numbers)
+        AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
   END IF;
 END
 $tables_of$;

@@ -16,18 +16,22 @@ DECLARE
       FROM (
         -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
         -- of arrays a longer one is greater than a shorter one.
-        SELECT p.* FROM rolecall_internal.resource AS p
-        JOIN (
+        SELECT p.*
+        FROM (
           VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
                  (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
                  (jsonb_build_array(forget_earlier.name, NULL, NULL),
                   jsonb_build_array(forget_earlier.name, true, true))
-        ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-        WHERE p.section <> 'roles'
-          AND p.section IN (
-            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-          )
-          AND jsonb_typeof(p.resource) = 'object'
+        ) AS k(least, greatest)
+        CROSS JOIN LATERAL (
+          SELECT p.* FROM rolecall_internal.resource AS p
+          WHERE p.key BETWEEN k.least AND k.greatest
+            AND p.section IN (
+              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+            ) AND p.section <> 'roles'
+          OFFSET 0 -- By the index, which would else be read as a whole.
+        ) AS p
+        WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p
         WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
@@ -48,10 +52,10 @@ BEGIN
     ) AND r.oid <> v_role
   LOOP
     RAISE WARNING USING
-      MESSAGE = format('the earlier role "%s" is called "%s" by now, and nothing is remembered of it',
+      MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
                        forget_earlier.name #>> '{}', v_renamed),
       DETAIL = 'It keeps its password and its privileges.',
-      HINT = format('Where it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
+      HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
   END LOOP;
   IF cardinality(v_gone) > 0 THEN
     INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;

@@ -4,77 +4,87 @@ CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource json
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_recorded_shape$
+DECLARE
+  r jsonb := has_recorded_shape.resource;
 BEGIN
-  RETURN EXISTS (
-    SELECT
-    FROM (
-      VALUES ('base_roles', '{key,name}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-       '"string"))'::jsonpath),
-      ('roles', '{name,attributes,initial,protected}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-       '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
-       '(@."value".type() != "boolean"
-             && !(@.key == "connection_limit" && '
-       '@."value".type() == "number")
-             && !(@.key == "valid_until" && '
-       '@."value".type() == "string")))) && (!exists(@."initial") || '
-       '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
-       '(@."value".type() != "boolean"
-             && !(@.key == "connection_limit" && '
-       '@."value".type() == "number")
-             && !(@.key == "valid_until" && '
-       '@."value".type() == "string")))) && (!exists(@."protected") || '
-       '@."protected".type() == "boolean"))'::jsonpath),
-      ('comments', '{role,comment}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'::jsonpath),
-      ('memberships', '{member,role,admin,inherit,set}'::text[],
-       '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-       '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-       '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-       '"boolean"))'::jsonpath),
-      ('settings', '{role,name,value,here,alone}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-       '(@."value".type() == "string" || @."value".type() == "array" && '
-       '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-       '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'::jsonpath),
-      ('declared', '{role,exact,made}'::text[],
-       '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-       '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'::jsonpath),
-      ('schemas', '{name,owner}'::text[],
-       '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-       '== "string"))'::jsonpath),
-      ('privileges', '{role,privilege,target,grantable,revoked,caller}'::text[],
-       '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-       '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-       '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-        '
-       '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-       '!= "string"))
-             && !(@."target"."scope".type() != "object") && '
-       '!(@."target"."scope".*.type() != "array")
-             && '
-       '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-       '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-       '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-       '== "string"))'::jsonpath),
-      ('read_access', '{role,schemas,withheld,owners,caller,search_path}'::text[],
-       '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-       '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-       '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-       '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-       '(!exists(@."caller") || @."caller".type() == "string") && '
-       '(!exists(@."search_path") || @."search_path".type() == "array" && '
-       '!(@."search_path"[*].type() != "string")))'::jsonpath),
-      ('watch', '{key,state}'::text[],
-       '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-       '== "string"))'::jsonpath),
-      ('operators', '{role}'::text[],
-       '$ ? ((@."role".type() == "string"))'::jsonpath)
-    ) AS s(section, fields, path)
-    WHERE s.section = has_recorded_shape.section AND has_recorded_shape.resource - s.fields = '{}'
-      AND has_recorded_shape.resource @? s.path
-  );
+  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
+    WHEN 'base_roles'
+      THEN r - '{key,name}'::text[] = '{}'
+           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+           '"string"))'
+    WHEN 'roles'
+      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+           '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
+           '(@."value".type() != "boolean"
+                 && !(@.key == "connection_limit" && '
+           '@."value".type() == "number")
+                 && !(@.key == "valid_until" && '
+           '@."value".type() == "string")))) && (!exists(@."initial") || '
+           '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
+           '(@."value".type() != "boolean"
+                 && !(@.key == "connection_limit" && '
+           '@."value".type() == "number")
+                 && !(@.key == "valid_until" && '
+           '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
+           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
+           '@."valid_until".type() == "string") && (!exists(@."protected") || '
+           '@."protected".type() == "boolean"))'
+    WHEN 'comments'
+      THEN r - '{role,comment}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
+    WHEN 'memberships'
+      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
+           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+           '"boolean"))'
+    WHEN 'settings'
+      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+           '(@."value".type() == "string" || @."value".type() == "array" && '
+           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
+    WHEN 'declared'
+      THEN r - '{role,exact,made}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
+    WHEN 'schemas'
+      THEN r - '{name,owner}'::text[] = '{}'
+           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+           '== "string"))'
+    WHEN 'privileges'
+      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+            '
+           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+           '!= "string"))
+                 && !(@."target"."scope".type() != "object") && '
+           '!(@."target"."scope".*.type() != "array")
+                 && '
+           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+           '== "string"))'
+    WHEN 'read_access'
+      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+           '(!exists(@."caller") || @."caller".type() == "string") && '
+           '(!exists(@."search_path") || @."search_path".type() == "array" && '
+           '!(@."search_path"[*].type() != "string")))'
+    WHEN 'watch'
+      THEN r - '{key,state}'::text[] = '{}'
+           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+           '== "string"))'
+    WHEN 'operators'
+      THEN r - '{role}'::text[] = '{}'
+           AND r @? '$ ? ((@."role".type() == "string"))'
+    ELSE false END;
 END
 $has_recorded_shape$;
 

@@ -27,7 +27,7 @@ BEGIN
   ELSIF lacking_right.section IN ('watch', 'declared', 'schemas', 'privileges')
     OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
   THEN
-    RETURN 'that is not for the role to ask for';
+    RETURN 'the role may not ask for that';
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
@@ -42,9 +42,17 @@ BEGIN
                   THEN 'the predefined role gives more than a record may: grant it by a call'
                 WHEN NOT (
                   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+                  OR EXISTS (
+                    SELECT FROM pg_auth_members AS m
+                    WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+                  )
                 ) THEN format('the role may not grant %I', v_name) END;
   ELSIF NOT (v_caller.rolcreaterole AND (
     pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    )
   ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
     RETURN format('the role may not change %I', v_name);
   ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)

@@ -10,9 +10,7 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF jsonb_typeof(misshape.resource) <> 'object'
-    OR NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource)
-  THEN
+  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
@@ -40,7 +38,7 @@ BEGIN
         AND to_regrole(quote_ident(n.name)) IS NOT NULL
       ))
   ) THEN
-    RETURN 'it names a role as no role of yours can be called';
+    RETURN 'it has a role name that no call accepts';
   END IF;
   RETURN NULL;
 END

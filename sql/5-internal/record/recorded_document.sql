@@ -33,7 +33,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT CASE
           WHEN n.section = 'roles' AND n.resource @? '$.*.login ? (@ == true)'
-            THEN '{"note": "made without a password, as passwords are not recorded: rolecall.set_password() sets one"}'
+            THEN '{"note": "created without a password, which is not recorded: rolecall.set_password() sets one"}'
           ELSE '{}'
         END::jsonb
       ) AS w(warning)

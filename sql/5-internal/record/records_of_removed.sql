@@ -17,18 +17,22 @@ BEGIN
         CROSS JOIN LATERAL (
           -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
           -- of arrays a longer one is greater than a shorter one.
-          SELECT p.* FROM rolecall_internal.resource AS p
-          JOIN (
+          SELECT p.*
+          FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
                    (jsonb_build_array(a.name, NULL), jsonb_build_array(a.name, true)),
                    (jsonb_build_array(a.name, NULL, NULL),
                     jsonb_build_array(a.name, true, true))
-          ) AS k(least, greatest) ON p.key BETWEEN k.least AND k.greatest
-          WHERE p.section <> 'roles'
-            AND p.section IN (
-              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            )
-            AND jsonb_typeof(p.resource) = 'object'
+          ) AS k(least, greatest)
+          CROSS JOIN LATERAL (
+            SELECT p.* FROM rolecall_internal.resource AS p
+            WHERE p.key BETWEEN k.least AND k.greatest
+              AND p.section IN (
+                'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+              ) AND p.section <> 'roles'
+            OFFSET 0 -- By the index, which would else be read as a whole.
+          ) AS p
+          WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.section = 'memberships' AND p.key -> 1 = a.name AND jsonb_typeof(p.resource) = 'object'

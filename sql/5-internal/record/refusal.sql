@@ -3,68 +3,101 @@
 -- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
 -- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
 -- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+--
+-- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
 CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 DECLARE
-  v_step rolecall.step;
-  v_names text[];
+  v_names text[] := CASE refusal.entry.section
+    WHEN 'base_roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'roles'
+      THEN ARRAY[refusal.entry.resource ->> 'name']
+    WHEN 'comments'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'memberships'
+      THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
+    WHEN 'settings'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'declared'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'schemas'
+      THEN ARRAY[refusal.entry.resource ->> 'owner']
+    WHEN 'privileges'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'read_access'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    WHEN 'operators'
+      THEN ARRAY[refusal.entry.resource ->> 'role']
+    ELSE '{}'
+  END;
+  v_operation text := 'forget';
+  v_target text;
+  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_code text;
+  v_note text;
   v_was oid;
   v_now oid;
 BEGIN
   IF refusal.entry.resource IS NULL THEN
     RETURN NULL;
   END IF;
-  v_step := ROW(
-    'forget',
-    CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
-      ELSE refusal.entry.key ->> 0 END,
-    format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L',
-           refusal.entry.section, refusal.entry.key),
-    'skipped', refusal.entry.sqlstate, format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note)
-  )::rolecall.step;
-  v_names := rolecall_internal.record_names(refusal.entry.section, refusal.entry.resource);
-  IF EXISTS (
-    SELECT FROM unnest(v_names[CASE WHEN refusal.entry.section IN (
-           'base_roles', 'comments', 'settings', 'declared', 'read_access'
-         ) THEN 1
-         WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
-         WHEN refusal.entry.section = 'memberships' THEN 2 END:]) AS n(name)
-    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(n.name))::oid
-    WHERE r.rolsuper
+  FOR v_position IN CASE WHEN refusal.entry.section IN (
+         'base_roles', 'comments', 'settings', 'declared', 'read_access'
+       ) THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'memberships' THEN 2
+       -- There is none.
+       ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
+    IF has_table_privilege(
+      to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    ) THEN
+      v_code := '22023';
+      v_note := 'the role is a superuser, which no record changes or grants';
+    END IF;
+  END LOOP;
+  IF v_code IS NULL AND (
+    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
-    v_step.sqlstate := '22023';
-    v_step.note := 'the role is a superuser, which no record changes or grants';
-    RETURN v_step;
-  ELSIF refusal.entry.sqlstate <> '42501'
-    OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  THEN
-    RETURN v_step;
-  ELSIF refusal.entry.made_in <> (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  ) OR refusal.entry.roles IS NULL THEN
-    RETURN NULL;
+    v_code := refusal.entry.sqlstate;
+    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+    IF refusal.entry.section = 'roles' AND v_code = '42501'
+      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    THEN
+      v_operation := 'alter_role';
+      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+    END IF;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
-    v_step.target := v_names[v_position];
+    EXIT WHEN v_code IS NOT NULL OR refusal.entry.roles IS NULL;
     v_was := refusal.entry.roles[v_position];
-    v_now := to_regrole(quote_ident(v_step.target))::oid;
+    v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
+    CONTINUE WHEN v_now = v_was;
+    EXIT WHEN refusal.entry.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    );
+    v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
-      v_step.sqlstate := '42710';
-      v_step.note := 'another role has the name by now: to ask for the same for it, make the call again';
+      v_code := '42710';
+      v_note := 'another role has the name now: to ask for the same for it, make the call again';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
-      v_step.sqlstate := '42704';
-      v_step.statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_step.target);
-      v_step.note := format(
-        'the role is called %I by now: rename it back, or remove it', pg_get_userbyid(v_was)
-      );
-    ELSE
-      CONTINUE;
+      v_code := '42704';
+      v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
+      v_note := format('the role is now called %I: rename it back, or remove it', pg_get_userbyid(v_was));
     END IF;
-    RETURN v_step;
   END LOOP;
-  RETURN NULL;
+  IF v_code IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN ROW(
+    v_operation,
+    coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
+                         ELSE refusal.entry.key ->> 0 END),
+    v_statement,
+    'skipped', v_code, v_note
+  )::rolecall.step;
 END
 $refusal$;
 

@@ -10,7 +10,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOR v_step IN
-    SELECT DISTINCT s.*
+    SELECT s.*
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -28,13 +28,22 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
       ))
-    ORDER BY s.statement
+      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      AND (s.sqlstate <> '42710' OR NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS o
+        WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+          AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+      ))
+    GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+    ORDER BY min(p.section), min(p.key::text)
   LOOP
     IF refused_steps.dry_run IS NOT TRUE THEN
       RAISE WARNING USING
-        ERRCODE = v_step.sqlstate,
-        MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
-        HINT = 'It is recorded, and not acted on. What ends that: ' || v_step.statement;
+        ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'It is recorded, but not acted on. '
+          || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;

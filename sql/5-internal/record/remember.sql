@@ -5,7 +5,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := remember.document;
+  v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -14,12 +14,10 @@ BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
-  SELECT array_agg(
-           ROW(
-             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
-         ) AS rows,
+  SELECT array_agg(ROW(
+           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+         )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -44,15 +42,11 @@ BEGIN
       SELECT a.key,
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN jsonb_set(a.resource, '{initial}', a.resource -> 'initial' || coalesce((
-                      SELECT jsonb_build_object('login', a.rolcanlogin)
-                             || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb
-                      FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(r.resource ->> 'name'))::oid LIMIT 1
-                    ), '{}'))
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (q.resource -> 'initial') || (a.resource -> 'initial')))
+                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
                     ELSE a.resource END
                   -- A policy says of all attributes what they are.
                   #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
@@ -70,7 +64,9 @@ BEGIN
         r.resource @> '{"state": "existing"}'
         AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        q.refused IN ('42501', '42710', '42704')
+        (q.refused IN ('42501', '42710', '42704')
+         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN

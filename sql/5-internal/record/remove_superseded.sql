@@ -23,11 +23,19 @@ BEGIN
         WHERE n.section = 'read_access' AND n.resource IS NULL
         FOR UPDATE OF k SKIP LOCKED
       ));
+      DELETE FROM rolecall_internal.withheld AS w
+      WHERE w.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
     END IF;
   END IF;
 END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and the verifiers of reporting roles that are gone';
+  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
+     'and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;

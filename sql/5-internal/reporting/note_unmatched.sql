@@ -53,14 +53,14 @@ BEGIN
     RAISE NOTICE USING
       MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
       DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
-                    ELSE 'Where a table owner makes one of them, or makes it again, it is readable until the next '
+                    ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
                          'provisioning run.' END,
       HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
-                  ELSE 'A superuser can close that gap by rolecall.watch_new_tables().' END;
+                  ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
   END IF;
   IF v_others IS NOT NULL THEN
     RAISE NOTICE USING
-      MESSAGE = format('withheld tables or columns that exist in another case alone: %s', v_others),
+      MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
       HINT = 'Put double quotes around a name with capital letters, as in SQL.';
   END IF;
 END

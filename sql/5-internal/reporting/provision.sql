@@ -15,6 +15,7 @@ BEGIN
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
   PERFORM rolecall_internal.warn_about_path(provision.definitions);
+  PERFORM rolecall_internal.note_closed_schemas(provision.definitions);
   PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run

@@ -21,6 +21,7 @@ DECLARE
   v_passwords jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
+  PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN

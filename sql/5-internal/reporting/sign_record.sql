@@ -20,7 +20,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL THEN
+  IF NEW.note IS NULL AND NEW.section IN ('roles', 'read_access', 'settings') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -30,7 +30,9 @@ BEGIN
   IF NOT v_super OR NEW.section <> 'base_roles' THEN
     NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
   END IF;
-  NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  IF NOT v_super THEN
+    NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+  END IF;
   IF NEW.note IS NOT NULL THEN
     NEW.sqlstate := '42501';
   END IF;

@@ -43,8 +43,8 @@ BEGIN
       MESSAGE = format(
         'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
       ),
-      DETAIL = 'So can who has ADMIN OPTION on it, as the role that created it has from PostgreSQL 16 on.',
-      HINT = 'What is not wanted ends by: ' || v_found.revokes;
+      DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
   END LOOP;
 END
 $warn_about_members$;

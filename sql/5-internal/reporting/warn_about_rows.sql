@@ -14,6 +14,7 @@ BEGIN
     RETURN;
   END IF;
   v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  PERFORM rolecall_internal.warn_about_public_reading(v_places);
   FOR v_found IN
     SELECT p.role,
            string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),

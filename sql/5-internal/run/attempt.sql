@@ -20,25 +20,25 @@ DECLARE
   v_locked text[] := '{}'::text[];
   v_again boolean;
   v_is_ignored boolean := false;
+  v_is_whole boolean := false;
   v_repeated integer := 0;
   v_seen text;
   v_left text;
 BEGIN
-  -- Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error.
   FOR v_round IN 1 .. 1000 LOOP
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
-    IF cardinality(v_changes) = 0 THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
-    PERFORM rolecall_internal.check_changes(v_changes, v_repeated);
+    EXIT WHEN cardinality(v_changes) = 0;
+    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
     v_missing := rolecall_internal.missing_roles(v_changes);
     -- In a later round a role can be missing that was there before.
     IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
+      -- would be undone keeps it from being done again.
+      EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
@@ -73,18 +73,12 @@ BEGIN
       v_done := v_done || v_step.statement;
     END LOOP;
     v_left := pg_current_snapshot()::text;
+    v_is_whole := NOT (v_again OR v_is_ignored);
     -- Nothing can be left where nobody else has committed anything since the plan.
-    IF NOT (v_again OR v_is_ignored) AND v_left = v_seen
-      AND current_setting('transaction_isolation') = 'read committed'
-    THEN
-      PERFORM rolecall_internal.remember(attempt.document, v_steps);
-      RETURN v_steps;
-    END IF;
+    EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
-  RAISE EXCEPTION USING
-    ERRCODE = 'serialization_failure',
-    MESSAGE = 'could not reach the desired state because other transactions kept changing it',
-    HINT = 'Try again.';
+  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  RETURN v_steps;
 END
 $attempt$;
 

@@ -26,7 +26,7 @@ BEGIN
     END IF;
     IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
       v_step := rolecall_internal.step_of(
-        v_change, 'ignored', '42710', 'another transaction made it at the same moment'
+        v_change, 'ignored', '42710', 'another transaction created it at the same moment'
       );
     ELSIF v_change.password IS NULL THEN
       v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);

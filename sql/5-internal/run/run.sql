@@ -9,6 +9,7 @@ DECLARE
   v_document jsonb := rolecall_internal.masked(run.document);
   v_passwords jsonb;
   v_known text[] := '{}'::text[];
+  v_steps rolecall.step[];
   v_failures integer := 0;
   v_seen text;
   v_detail text;
@@ -22,7 +23,9 @@ BEGIN
       IF run.dry_run THEN
         RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      RETURN rolecall_internal.attempt(v_document, v_passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      PERFORM rolecall_internal.note_no_connect(v_steps);
+      RETURN v_steps;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;

@@ -1,0 +1,83 @@
+/**
+ * The audit of several roles at once: each catalog is read once for all of them.
+ */
+import type { Bool, Jsonb, Oid, Oids, Table, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * What is withheld from each role, and whether it has settings, here or by record
+ * @volatility stable
+ */
+export function audited_roles(roles: Oids): Table<{ role_oid: Oid; name: Text; withheld: Jsonb; has_settings: Bool }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH recorded AS MATERIALIZED (
+          SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+        )
+        SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
+               r.rolname IN (SELECT d.name FROM recorded AS d)
+               OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
+        FROM pg_roles AS r WHERE r.oid = ANY (${roles});
+    END
+  `;
+}
+
+/**
+ * What there is to find of roles, the most serious first
+ *
+ * A path begins with the role, so it tells whose it is.
+ * @volatility stable
+ */
+export function audit_findings(
+  roles: Oids,
+): Table<{ role: Text; severity: Text; path: Text; object: Text; detail: Text; remedy: Text }> {
+  return sql`
+    DECLARE
+      v_principals rolecall_internal.principal[] := ARRAY(
+        SELECT p FROM rolecall_internal.audit_principals(${roles}) AS p
+      );
+      v_withholding oid[] := ARRAY(
+        SELECT r.role_oid FROM rolecall_internal.audited_roles(${roles}) AS r
+        WHERE jsonb_array_length(r.withheld) > 1
+      );
+    BEGIN
+      RETURN QUERY
+        WITH audited AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.audited_roles(${roles})
+        ),
+        alike AS (
+          SELECT a.withheld, array_agg(p) AS principals
+          FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
+          GROUP BY a.withheld
+        )
+        SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
+        FROM (
+          SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+          UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+          UNION ALL
+          SELECT r.* FROM alike AS k CROSS JOIN LATERAL rolecall_internal.audit_reading(k.principals, k.withheld) AS r
+          UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+          UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+          UNION ALL
+          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
+          WHERE a.has_settings
+          UNION ALL
+          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+          UNION ALL
+          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
+          UNION ALL
+          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
+          UNION ALL
+          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
+        ) AS f
+        JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
+        ORDER BY array_position('{critical,warning,info}', f.severity),
+                 f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
+    END
+  `;
+}

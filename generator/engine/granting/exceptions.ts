@@ -1,0 +1,180 @@
+/**
+ * What is excepted from privileges on all objects of a schema. Tables, columns and sequences stay so under other names, as long
+ * as the name that they were excepted by is in the list.
+ */
+import { newest } from '../../model/record.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type {
+  Bool,
+  ChangeRow,
+  Integer,
+  Jsonb,
+  Nothing,
+  Oid,
+  Oids,
+  SetOf,
+  Table,
+  Text,
+  WantedPrivileges,
+} from '../../model/types.ts';
+import { conditions } from '../../sql/conditions.ts';
+import { sql, text } from '../../sql/template.ts';
+import { belongings, rememberedColumn } from '../reading/withheld.ts';
+import { grantee } from './privileges.ts';
+
+/** In the table of what is withheld exceptions are PUBLIC's, which is no reporting role: a name means the same for every role. */
+const ofExceptions = text('public');
+
+/**
+ * What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is called now,
+ * else that was so once
+ * @volatility stable
+ */
+export function exceptions(
+  wanted: WantedPrivileges,
+): Table<{ scope: Jsonb; kind: Text; entry: Text; object_oid: Oid; attnum: Integer; named: Bool }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH RECURSIVE entry AS MATERIALIZED (
+          SELECT DISTINCT w.scope, w.kind, x.name,
+                 parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
+          FROM unnest(${wanted}) AS w
+          CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
+          WHERE w.means = 'all'
+        ),
+        found AS (
+          SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,
+                 true AS named
+          FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
+          UNION ALL
+          -- A name of three parts is that of a column.
+          SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
+          FROM entry AS e
+          JOIN pg_attribute AS a
+            ON a.attrelid = rolecall_internal.object_oid(
+                 e.kind, 'one', quote_ident(e.parts[1]) || '.' || quote_ident(e.parts[2])
+               )
+              AND a.attname = e.parts[3]
+          WHERE e.kind = 'table' AND cardinality(e.parts) = 3
+          UNION ALL
+          SELECT e.scope, e.kind, e.name, k.relation::oid, coalesce((
+                   SELECT a.attnum::integer FROM pg_attribute AS a
+                   WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
+                     ${rememberedColumn(sql`k`)}
+                   )
+                 ), 0), false
+          FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = ${ofExceptions} AND k.name = e.name
+        ),
+        whole AS (
+          SELECT f.* FROM found AS f
+          UNION
+          SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
+          FROM whole AS w
+          CROSS JOIN LATERAL (
+            ${belongings(sql`w.oid`, sql`NULL::name`)}
+          ) AS b
+          JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
+          WHERE w.kind = 'table' AND w.attnum = 0
+        )
+        SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
+    END
+  `;
+}
+
+/**
+ * What is excepted of each scope: whole objects, or columns of them
+ * @volatility stable
+ */
+export function excepted_objects(
+  wanted: WantedPrivileges,
+): Table<{ scope: Jsonb; kind: Text; object_oid: Oid; columns: Oids }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT x.scope, x.kind, x.object_oid,
+               CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END
+        FROM rolecall_internal.exceptions(${wanted}) AS x
+        GROUP BY x.scope, x.kind, x.object_oid;
+    END
+  `;
+}
+
+/**
+ * What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it means
+ * @volatility stable
+ */
+export function plan_renamed_exceptions(wanted: WantedPrivileges): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      IF NOT EXISTS (SELECT FROM rolecall_internal.withheld AS k WHERE k.role = ${ofExceptions}) THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'grant_privilege', t.name,
+               format('GRANT %s ON %s TO %s', string_agg(DISTINCT w.privilege, ', '), t.name,
+                      ${grantee(sql`w.role`)}),
+               NULL::text, array_remove(ARRAY[w.role], NULL), ${text(sqlstates.object_not_in_prerequisite_state)},
+               format('excepted as %s, which it was, or belonged to: name it among the exceptions, '
+                      'or remove %s from them', min(x.entry), min(x.entry))
+        FROM (
+          SELECT x.scope, x.kind, x.object_oid, min(x.entry) AS entry
+          FROM rolecall_internal.exceptions(${wanted}) AS x
+          GROUP BY x.scope, x.kind, x.object_oid, x.attnum HAVING NOT bool_or(x.named)
+        ) AS x
+        JOIN pg_class AS c ON c.oid = x.object_oid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        JOIN unnest(${wanted}) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.oid = c.relnamespace
+        CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
+        GROUP BY w.role, t.name
+        ORDER BY 2, 3;
+    END
+  `;
+}
+
+/**
+ * Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the list
+ * @probes
+ */
+export function remember_exceptions(): Nothing {
+  return sql`
+    DECLARE
+      v_resources jsonb := (
+        SELECT jsonb_agg(p.resource) FROM ${newest(sql`r.section = 'privileges'`)} AS p
+        WHERE p.resource @? '$.target.scope.except[*]'
+          AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
+      );
+      v_present rolecall_internal.withheld[] := ARRAY(
+        SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = ${ofExceptions}
+      );
+      v_wanted rolecall_internal.withheld[];
+      v_new rolecall_internal.withheld[];
+      v_old rolecall_internal.withheld[];
+    BEGIN
+      IF v_resources IS NULL AND v_present = '{}' THEN
+        RETURN;
+      END IF;
+      v_wanted := ARRAY(
+        SELECT DISTINCT ROW(
+                 ${ofExceptions}, x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
+               )::rolecall_internal.withheld
+        FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
+        LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
+        WHERE x.kind IN ('table', 'sequence')
+      );
+      v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+      v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+      IF cardinality(v_old) > 0 THEN
+        DELETE FROM rolecall_internal.withheld AS k
+        USING unnest(v_old) AS o
+        WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+      END IF;
+      IF cardinality(v_new) > 0 THEN
+        INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+      END IF;
+    EXCEPTION
+      WHEN ${conditions('serialization_failure')} THEN
+        NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+    END
+  `;
+}

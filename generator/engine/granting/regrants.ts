@@ -1,0 +1,126 @@
+/**
+ * What others have only because a role granted it: it ends with what the role has, unless somebody else grants it again first.
+ */
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Bool, ChangeRow, Jsonb, Oids, SetOf, Table, Text } from '../../model/types.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
+import { batch } from '../catalogs/grantable.ts';
+
+/** Whether two entries are about the same privilege; a grant option for a table is also one for its columns. */
+const covers = (wide: Sql, narrow: Sql) => sql`
+  ${wide}.classid = ${narrow}.classid AND ${wide}.objid = ${narrow}.objid AND ${wide}.privilege = ${narrow}.privilege
+  AND ${wide}.objsubid IN (0, ${narrow}.objsubid)
+`;
+
+/**
+ * The privileges that others have only from roles, or from whom those granted them to, as the statements that grant them,
+ * and whether the caller may; cause: one of the roles
+ *
+ * What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives ends for
+ * its columns too.
+ * @volatility stable
+ */
+export function given_privileges(
+  roles: Oids,
+  ended: Jsonb | null,
+): Table<{ target: Text; statement: Text; may: Bool; is_direct: Bool; cause: Text }> {
+  return sql`
+    DECLARE
+      v_caller record;
+    BEGIN
+      SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+      RETURN QUERY
+        WITH RECURSIVE entry AS MATERIALIZED (
+          SELECT DISTINCT ON (e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege)
+                 e.*, coalesce(w.ends OR NOT x.option, false) AS ends,
+                 e.is_grantable AND NOT w.ends AND x.option IS NULL AS passes_on
+          FROM unnest(${roles}) AS r(oid)
+          CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+          LEFT JOIN jsonb_to_recordset(${ended})
+            AS x(kind text, objid oid, objsubid integer, role oid, grantor oid, privilege text, option boolean)
+            ON x.kind = e.kind AND x.objid = e.objid AND x.objsubid IN (0, e.objsubid) AND x.role = e.grantee
+              AND x.grantor = e.grantor AND x.privilege = e.privilege
+          CROSS JOIN LATERAL (
+            SELECT ${ended} IS NULL AND e.grantee = ANY (${roles})
+          ) AS w(ends)
+          ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
+        ),
+        -- Who can grant what, beside the roles and those who can through them.
+        holder AS (
+          SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
+          UNION
+          SELECT e.classid, e.objid, e.objsubid, e.privilege, e.grantee
+          FROM holder AS h
+          JOIN entry AS e ON ${covers(sql`h`, sql`e`)} AND e.grantor = h.role_oid
+          WHERE e.passes_on
+        ),
+        judged AS (
+          SELECT e.*, EXISTS (
+                   SELECT FROM holder AS h
+                   WHERE h.role_oid = e.grantor
+                     AND ${covers(sql`h`, sql`e`)}
+                 ) AS stays
+          FROM entry AS e WHERE NOT e.ends
+        ),
+        lost AS (
+          SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
+                 bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (${roles})) AS is_direct,
+                 min(pg_get_userbyid(j.grantor)::text) AS cause,
+                 -- A member of the owner may be taken for the role itself, whose rights it needs too.
+                 bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
+                   SELECT FROM entry AS e
+                   WHERE ${covers(sql`e`, sql`j`)} AND e.grantor = e.owner AND e.grantee = v_caller.oid
+                     AND e.is_grantable
+                 )) AS may
+          FROM judged AS j
+          WHERE NOT j.stays AND NOT EXISTS (
+            SELECT FROM judged AS k
+            WHERE k.stays AND ${covers(sql`k`, sql`j`)} AND k.grantee = j.grantee AND k.is_grantable >= j.is_grantable
+          )
+          GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
+        ),
+        by_object AS (
+          SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may, min(l.cause) AS cause,
+                 string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
+          FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
+        ),
+        batched AS (
+          SELECT b.*, (row_number() OVER (
+                   PARTITION BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may ORDER BY b.object
+                 ) - 1) / ${batch} AS part
+          FROM by_object AS b
+        )
+        SELECT CASE b.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(b.grantee)::text END,
+               format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
+                      CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
+                      CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
+               b.may, b.is_direct, min(b.cause)
+        FROM batched AS b
+        GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
+    END
+  `;
+}
+
+/**
+ * What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is skipped
+ * @volatility stable
+ */
+export function plan_kept(ended: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      IF ${ended} IS NULL THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        SELECT 'grant_privilege', g.target, g.statement, NULL::text, array_remove(ARRAY[g.target], 'public'),
+               CASE WHEN NOT g.may THEN ${text(sqlstates.dependent_objects_still_exist)} END,
+               CASE WHEN g.may THEN format('"%s" granted it', g.cause)
+                    ELSE format('this ends with what role "%s" granted, and the caller cannot grant it', g.cause) END
+        FROM rolecall_internal.given_privileges(ARRAY(
+          SELECT DISTINCT x.role FROM jsonb_to_recordset(${ended}) AS x(role oid)
+        ), ${ended}) AS g
+        WHERE g.is_direct OR NOT g.may
+        ORDER BY g.statement COLLATE "C";
+    END
+  `;
+}

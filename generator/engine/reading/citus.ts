@@ -1,0 +1,109 @@
+/**
+ * Citus: a distributed table has its rows in shards, tables of the same schema, which the coordinator can have too. Citus
+ * hides them from queries on pg_class, not from who names one; and the default privileges of the schema hold for a shard
+ * that is created there. So they are found by their names, and only one function of the server tells who reads them.
+ *
+ * Its catalogs and functions are not there on other servers. Only a superuser could put something in their place.
+ */
+import type { ChangeRow, Integer, Nothing, Oid, Places, SetOf, Table } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+import { revocations } from '../catalogs/grantable.ts';
+
+/**
+ * The shards that this node has, each with its distributed table
+ * @volatility stable
+ */
+export function shards(): Table<{ table_oid: Oid; shard: Oid }> {
+  return sql`
+    DECLARE
+      v_catalog text;
+    BEGIN
+      SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
+      IF FOUND THEN
+        -- shard_name() puts the schema before the name, or not.
+        RETURN QUERY EXECUTE format(
+          'SELECT c.oid, o.shard '
+          'FROM pg_catalog.%I AS s '
+          'JOIN pg_class AS c ON (c.oid = s.logicalrelid) '
+          'CROSS JOIN LATERAL parse_ident(shard_name(s.logicalrelid, s.shardid)) AS n(parts) '
+          'CROSS JOIN LATERAL ('
+          'SELECT to_regclass(concat(c.relnamespace::regnamespace, ''.'', quote_ident(n.parts[cardinality(n.parts)])))::oid'
+          ') AS o(shard) '
+          'WHERE o.shard IS NOT NULL',
+          v_catalog
+        );
+      END IF;
+    END
+  `;
+}
+
+/**
+ * The shards that a role reads, of tables that are withheld from it or have columns that are
+ * @volatility stable
+ */
+export function readable_shards(places: Places): Table<{ number: Integer; role_oid: Oid; table_oid: Oid; shard: Oid }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
+        FROM rolecall_internal.shards() AS s
+        JOIN unnest(${places}) AS p ON s.table_oid = ANY (p.withheld)
+        WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
+    END
+  `;
+}
+
+/**
+ * The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also where
+ * the table itself has nothing to revoke
+ * @volatility stable
+ */
+export function plan_shards(places: Places): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH excess AS (
+          SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,
+                 format('%I.%I', p.schema, c.relname) AS object, c.relowner AS owner, c.relowner AS grantor,
+                 'SELECT' AS privileges
+          FROM rolecall_internal.readable_shards(${places}) AS r
+          JOIN pg_class AS c ON c.oid = r.table_oid
+          JOIN unnest(${places}) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
+          WHERE c.relowner <> p.role_oid
+        ),
+        revoked AS (
+          ${revocations(sql`excess`)}
+        )
+        SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+        FROM revoked AS r
+        ORDER BY r.position, r.part, r.statement;
+    END
+  `;
+}
+
+/**
+ * Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would be
+ * changed on all nodes, and the coordinator would not know it
+ * @volatility stable
+ */
+export function check_coordinator(): Nothing {
+  return sql`
+    DECLARE
+      v_catalog text;
+      v_worker boolean;
+    BEGIN
+      SELECT c.relname::text INTO v_catalog FROM pg_class AS c
+      WHERE c.oid = to_regclass('pg_catalog.pg_dist_local_group');
+      IF FOUND THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM pg_catalog.%I AS g WHERE g.groupid <> 0)', v_catalog) INTO v_worker;
+      END IF;
+      IF v_worker THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'object_not_in_prerequisite_state',
+          MESSAGE = 'this is a worker node of Citus, and reporting roles are provisioned on the coordinator',
+          HINT = 'Connect to the coordinator, and make the call there.';
+      END IF;
+    END
+  `;
+}

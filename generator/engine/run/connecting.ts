@@ -1,0 +1,42 @@
+/**
+ * What a call has changed about users that cannot connect to this database.
+ */
+import type { Nothing, Steps } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
+
+/**
+ * Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, neither
+ * their own nor by membership nor through PUBLIC
+ *
+ * Whose CONNECT the call itself has skipped, a WARNING has named.
+ * @probes
+ */
+export function note_no_connect(steps: Steps): Nothing {
+  return sql`
+    DECLARE
+      v_name text;
+      v_grant text;
+    BEGIN
+      IF cardinality(${steps}) = 0 OR has_database_privilege('public', current_database(), 'CONNECT') THEN
+        RETURN;
+      END IF;
+      FOR v_name, v_grant IN
+        SELECT DISTINCT r.rolname::text, g.statement
+        FROM unnest(${steps}) AS s
+        JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(s.target))::oid
+        CROSS JOIN LATERAL (
+          SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.rolname)
+        ) AS g(statement)
+        WHERE s.status = 'applied' AND s.operation IN ('create_role', 'alter_role', 'grant_role') AND r.rolcanlogin
+          AND NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+          AND NOT EXISTS (SELECT FROM unnest(${steps}) AS c WHERE c.statement = g.statement)
+        ORDER BY 1
+      LOOP
+        RAISE NOTICE USING
+          MESSAGE = format('role "%s" cannot connect to database "%s"', v_name, current_database()),
+          DETAIL = 'CONNECT is revoked from PUBLIC, and neither the role nor one that it inherits from has it.',
+          HINT = 'Ask the owner, or a superuser, to run: ' || v_grant;
+      END LOOP;
+    END
+  `;
+}
