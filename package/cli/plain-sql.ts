@@ -6,16 +6,15 @@
 import { dollarQuoted, literal } from '../../generator/sql/quote.ts';
 import { UsageError } from './command.ts';
 
-/** A statement, and the query that tells whether it is needed. */
-export interface Needed {
-  /** A condition in SQL that holds where there is nothing to do. */
-  readonly done: string;
-  readonly statement: string;
+/** A statement with the condition that holds where there is nothing to do, or a query that gives the next statement. */
+export type Needed = (
+  { readonly done: string; readonly statement: string } | { readonly missing: string; readonly statement?: never }
+) & {
   /** Whether a caller without the rights for it does the rest all the same. */
   readonly optional?: true;
-}
+};
 
-const name = (role: string): string => `"${role.replaceAll('"', '""')}"`;
+export const name = (role: string): string => `"${role.replaceAll('"', '""')}"`;
 
 /** The name of a role, where it can be one. */
 export function checkName(role: string): string {
@@ -27,12 +26,12 @@ export function checkName(role: string): string {
   return role;
 }
 
-const isRole = (role: string, condition = ''): string =>
+export const isRole = (role: string, condition = ''): string =>
   `EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ${literal(role)}${condition})`;
-const oid = (role: string): string => `pg_catalog.to_regrole(${literal(name(role))})`;
-const schemaOid = (schema: string): string => `pg_catalog.to_regnamespace(${literal(name(schema))})`;
+export const oid = (role: string): string => `pg_catalog.to_regrole(${literal(name(role))})`;
+export const schemaOid = (schema: string): string => `pg_catalog.to_regnamespace(${literal(name(schema))})`;
 
-const create = (role: string, attribute: 'LOGIN' | 'NOLOGIN'): Needed => ({
+export const create = (role: string, attribute: 'LOGIN' | 'NOLOGIN'): Needed => ({
   done: isRole(role),
   statement: `CREATE ROLE ${name(role)} ${attribute}`,
 });
@@ -69,10 +68,21 @@ export const user = (role: string, groups: readonly string[]): Needed[] => [
   ...groups.map((each) => grant(each, role)),
 ];
 
-const setting = (role: string, parameter: string, value: string, stored: string): Needed => ({
-  done: `EXISTS (SELECT FROM pg_catalog.pg_db_role_setting WHERE setrole = ${oid(role)} AND setdatabase = 0 AND ${literal(`${parameter}=${stored}`)} = ANY (setconfig))`,
-  statement: `ALTER ROLE ${name(role)} SET ${parameter} = ${value}`,
-});
+/** A setting of a role: a text, or a list of names, in every database or in this one alone. */
+export function setting(role: string, parameter: string, value: string | readonly string[], here = false): Needed {
+  const kept = typeof value === 'string' ? value : value.map(stored).join(', ');
+  const given = typeof value === 'string' ? literal(value) : value.map(name).join(', ');
+  const database = here
+    ? '(SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())'
+    : '0';
+  const done = `EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS s WHERE s.setrole = ${oid(role)} AND s.setdatabase = ${database} AND ${literal(`${parameter}=${kept}`)} = ANY (s.setconfig))`;
+  const set = `SET ${parameter.split('.').map(name).join('.')} = ${given}`;
+  return here
+    ? {
+        missing: `SELECT pg_catalog.format(${literal('ALTER ROLE %I IN DATABASE %I ')}, ${literal(role)}, pg_catalog.current_database()) || ${literal(set)} WHERE NOT ${done}`,
+      }
+    : { done, statement: `ALTER ROLE ${name(role)} ${set}` };
+}
 
 /** A role that reads the tables of some schemas, and those that `owners` make later. */
 export function reporting(
@@ -93,8 +103,8 @@ export function reporting(
   });
   return [
     create(role, 'LOGIN'),
-    setting(role, 'default_transaction_read_only', 'on', 'on'),
-    setting(role, 'search_path', schemas.map(name).join(', '), schemas.map(stored).join(', ')),
+    setting(role, 'default_transaction_read_only', 'on'),
+    setting(role, 'search_path', schemas),
     ...schemas.map((schema) => ({
       done: `pg_catalog.has_schema_privilege(${oid(role)}, ${schemaOid(schema)}, 'USAGE')`,
       statement: `GRANT USAGE ON SCHEMA ${name(schema)} TO ${name(role)}`,
@@ -118,33 +128,45 @@ function qualified(table: string): string {
   return table;
 }
 
+/** A text of several lines or with quotes in it, as it can be read. */
+function readable(text: string): string {
+  return /['\n]/.test(text) && !text.includes('$q$') && !text.endsWith('$') ? `$q$${text}$q$` : literal(text);
+}
+
 /** One block that does what is missing. */
 export function script(command: string, steps: readonly Needed[]): string {
-  const rows = steps.map(
-    ({ done, statement, optional }) =>
-      `      (${literal(done)},\n       ${literal(statement)}, ${String(optional === true)})`,
-  );
+  const rows = steps.map((step) => {
+    const [query, statement] = 'missing' in step ? [step.missing, 'NULL'] : [step.done, readable(step.statement)];
+    return `      (${readable(query)},\n       ${statement}, ${String(step.optional === true)})`;
+  });
+  const none = '      (NULL, NULL, NULL)';
   const body = `DECLARE
-  v_done text;
-  v_statement text;
+  v_path text := pg_catalog.current_setting('search_path');
+  v_query text;
+  v_fixed text;
   v_optional boolean;
-  v_is_done boolean;
+  v_statement text;
+  v_before text;
 BEGIN
-  FOR v_done, v_statement, v_optional IN
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  -- Each row is a condition and the statement that is needed where it does not hold, or a query for the next statement.
+  FOR v_query, v_fixed, v_optional IN
     VALUES
-${rows.join(',\n')}
+${rows.join(',\n') || none}
   LOOP
+    v_before := NULL;
     FOR v_attempt IN 1..100 LOOP
-      EXECUTE 'SELECT ' || v_done INTO v_is_done;
-      EXIT WHEN v_is_done;
+      EXECUTE CASE WHEN v_fixed IS NULL THEN v_query
+        ELSE pg_catalog.format('SELECT %L WHERE (%s) IS NOT TRUE', v_fixed, v_query) END INTO v_statement;
+      EXIT WHEN v_statement IS NULL OR v_statement = v_before;
       BEGIN
         EXECUTE v_statement;
-        EXIT;
+        v_before := v_statement;
       EXCEPTION
         -- Another transaction made it at the same moment, or changes it now: look again.
-        WHEN duplicate_object OR unique_violation OR internal_error OR undefined_object THEN
+        WHEN duplicate_object OR duplicate_schema OR unique_violation OR internal_error OR undefined_object THEN
           IF v_attempt = 100 OR SQLSTATE = 'XX000' AND SQLERRM NOT LIKE 'tuple concurrently %' THEN
-            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_statement;
           END IF;
           PERFORM pg_catalog.pg_sleep(0.01);
         WHEN insufficient_privilege THEN
@@ -156,6 +178,7 @@ ${rows.join(',\n')}
       END;
     END LOOP;
   END LOOP;
+  PERFORM pg_catalog.set_config('search_path', v_path, true);
 END`;
   let tag = 'rolecall';
   while (body.includes(`$${tag}$`)) tag += '_';

@@ -99,6 +99,9 @@ export async function readPolicy(file: string): Promise<PolicyFile> {
   return { name, value, problems: (await structure(value)).map(place).sort(byPlace), place };
 }
 
+export const printProblems = (problems: readonly Row[]): string =>
+  problems.map((one) => `${one['file']}:${one['line']}:${one['column']}: ${one['path']}: ${one['problem']}`).join('\n');
+
 const byPlace = (one: Row, other: Row): number =>
   Number(one['line']) - Number(other['line']) || Number(one['column']) - Number(other['column']);
 

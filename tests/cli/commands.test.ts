@@ -80,6 +80,20 @@ test('user add --grant gives those roles in place of the base roles', async () =
   assert.deepEqual(found, [{ role: 'c_user' }, { role: 'pg_monitor' }]);
 });
 
+test('user rename and expire', async () => {
+  await expectStatus(0, ['user', 'add', 'zoe', '--password-stdin'], { env, input: 'of zoe' });
+  assert.deepEqual(statuses(await rows(0, 'user', 'rename', 'zoe', 'zoe b', '--dry-run')), ['planned']);
+  await run(0, 'user', 'rename', 'zoe', 'zoe b');
+  assert.ok(await canLogIn('zoe b', 'of zoe'));
+  assert.deepEqual(await rows(0, 'user', 'rename', 'zoe', 'zoe b'), []);
+  assert.deepEqual(await rows(0, 'user', 'expire'), []);
+  await admin.query(`ALTER ROLE "zoe b" VALID UNTIL '2020-01-01'`);
+  assert.deepEqual(statuses(await rows(0, 'user', 'expire', '-n')), ['planned']);
+  const { stdout } = await run(0, 'user', 'expire');
+  assert.match(stdout, /^applied\talter_role\tzoe b\t.*NOLOGIN/m);
+  await run(0, 'user', 'remove', 'zoe b');
+});
+
 test('a password that is none is a mistake of usage, and never repeated', async () => {
   const cases: [string[], string, NodeJS.ProcessEnv, RegExp][] = [
     [['user', 'password', 'bob'], '', {}, /--ask-password needs a terminal/],
@@ -163,6 +177,21 @@ test('audit, who-can and undeclared', async () => {
   assert.match(stderr, /^error: .*SQLSTATE 42704/);
 
   assert.ok((await rows(3, 'undeclared')).some(({ role }) => role === 'a_writer'));
+});
+
+test('graph and orphans', async () => {
+  const { stdout } = await run(0, 'graph', '--role', 'a_writer');
+  assert.match(stdout, /a_writer/);
+  assert.ok(!stdout.includes('t_admin'));
+  const { stdout: json } = await run(0, 'graph', '--format', 'json');
+  assert.ok((JSON.parse(json) as { roles: { name: string }[] }).roles.some(({ name }) => name === 't_admin'));
+  await run(2, 'graph', '--format', 'svg');
+  assert.deepEqual(await rows(0, 'orphans'), []);
+  await admin.query(
+    "CREATE ROLE gone_raw LOGIN; ALTER ROLE gone_raw SET default_transaction_read_only = on; ALTER ROLE gone_raw SET search_path = 'x'",
+  );
+  assert.deepEqual(await rows(3, 'orphans'), [{ role: 'gone_raw', database: 'gone', remedy: 'DROP ROLE gone_raw' }]);
+  await admin.query('DROP ROLE gone_raw');
 });
 
 const hostile = [

@@ -132,6 +132,8 @@ test('inspect and export print policies that have nothing left to do', async () 
   assert.ok('shop_app' in (JSON.parse(exported) as { roles: object }).roles);
   await run(0, 'diff', file('exported.json', exported));
   await run(2, 'inspect', '--all-databases');
+  const suggested = await run(0, 'inspect', '--suggest-profiles');
+  await run(0, 'diff', file('suggested.yaml', suggested.stdout));
 });
 
 test('--update keeps the comments of a file', async () => {

@@ -1,6 +1,7 @@
 /**
  * generate: plain SQL with the names baked in.
  */
+import type { Policy } from '../../../generator/model/policy.ts';
 import { type Command, nowhere, UsageError } from '../command.ts';
 
 const details =
@@ -56,6 +57,23 @@ export const generate: readonly Command[] = [
       const { checkName, reporting, script } = await import('../plain-sql.ts');
       if (schema.length === 0) throw new UsageError('a reporting role needs --schema');
       return { status: 0, text: script('reporting', reporting(checkName(role), schema, withhold, owner)) };
+    },
+  }),
+  nowhere({
+    name: 'generate policy',
+    summary: 'Print SQL that adds what a policy says',
+    details: `${details} Roles keep what the policy does not mention. Its passwords are left out, and columns that reporting roles do not read are not known here.`,
+    arguments: { file: { about: 'the policy, as YAML or JSON; - for standard input' } },
+    examples: { 'generate policy policy.yaml > roles.sql': 'for a migration' },
+    async run({ file }) {
+      const [{ readPolicy, printProblems }, { policySteps }, { script }] = await Promise.all([
+        import('../policy-file.ts'),
+        import('../plain-policy.ts'),
+        import('../plain-sql.ts'),
+      ]);
+      const { value, problems } = await readPolicy(file);
+      if (problems.length > 0) throw new Error(printProblems(problems));
+      return { status: 0, text: script('policy', policySteps(value as Policy)) };
     },
   }),
 ];

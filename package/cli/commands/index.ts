@@ -20,7 +20,7 @@ export const commands: Readonly<Record<string, readonly Command[]>> = {
 
 /** What the first words of two are for. */
 export const groups: Readonly<Record<string, string>> = {
-  user: 'add, remove, lock and unlock users, and set their passwords',
-  generate: 'print plain SQL for a repository: base-roles, user, reporting',
+  user: 'add, remove, rename, lock and unlock users, and set their passwords',
+  generate: 'print plain SQL for a repository: base-roles, user, reporting, policy',
   reporting: 'roles that read, and nothing else',
 };

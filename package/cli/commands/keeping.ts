@@ -5,11 +5,7 @@ import { type Command, inDatabases, inOneDatabase, type Row, stepColumns, stepRo
 
 const severities = ['info', 'warning', 'critical'] as const;
 
-/** One role, or all that are no superusers and not of the server. */
-const audit = `SELECT r.rolname AS role, a.severity, a.path, a.object, a.detail, a.remedy
-FROM pg_catalog.pg_roles AS r CROSS JOIN LATERAL rolecall.audit_role(r.rolname) AS a
-WHERE CASE WHEN $1::text[] IS NULL THEN NOT r.rolsuper AND r.rolname !~ '^pg_' ELSE r.rolname = ANY ($1::text[]) END
-ORDER BY array_position('{critical,warning,info}', a.severity), r.rolname, a.path, a.object, a.detail`;
+const formats = ['mermaid', 'dot', 'json'] as const;
 
 export const keeping: readonly Command[] = [
   inDatabases({
@@ -50,10 +46,10 @@ export const keeping: readonly Command[] = [
       remedy: 'the statement that ends it, or null',
     },
     differs: ({ severity }, { failOn }) => failOn !== undefined && isAtLeast(severity, failOn),
-    async run({ query }, { role, severity = 'info' }) {
-      const { rows } = await query(audit, [role.length > 0 ? role : null]);
-      return (rows as Row[]).filter((row) => isAtLeast(row['severity'], severity));
-    },
+    run: async ({ rolecall }, { role, severity = 'info' }) =>
+      ((await rolecall.audit({ roles: role.length > 0 ? role : null })) as Row[]).filter((row) =>
+        isAtLeast(row['severity'], severity),
+      ),
   }),
   inDatabases({
     name: 'who-can',
@@ -86,6 +82,29 @@ export const keeping: readonly Command[] = [
     differs: () => true,
     run: async ({ rolecall }) => (await rolecall.undeclared()) as Row[],
   }),
+  inDatabases({
+    name: 'orphans',
+    summary: 'List the reporting roles of databases that no longer exist',
+    details: 'Exit status 3 where there are some. Look before you run a remedy: they are recognized by what they are.',
+    examples: { orphans: 'in one database: roles belong to the cluster' },
+    columns: { role: 'the role', database: 'what its name says', remedy: 'the statement that drops it' },
+    differs: () => true,
+    run: async ({ rolecall }) => (await rolecall.orphans()) as Row[],
+  }),
+  inOneDatabase({
+    name: 'graph',
+    summary: 'Print roles, memberships, and what each reads and writes, as a graph',
+    options: {
+      format: { about: 'its notation', takes: 'FORMAT', choices: formats, otherwise: 'mermaid' },
+      role: { about: 'a role', takes: 'ROLE', many: true, otherwise: 'all that are not of the server' },
+    },
+    examples: {
+      'graph > roles.mmd': 'for a page in Markdown',
+      'graph --format dot --role app | dot -Tsvg > app.svg': 'one role, by Graphviz',
+    },
+    run: async ({ rolecall }, { format, role }) =>
+      (await rolecall.role_graph({ format, roles: role.length > 0 ? role : null })) ?? '',
+  }),
   inOneDatabase({
     name: 'report',
     summary: 'Write a page that shows who can do what',
@@ -100,7 +119,7 @@ export const keeping: readonly Command[] = [
         import('../../report/script.ts'),
         import('node:fs/promises'),
       ]);
-      const page = printReport(await readReport(database, audit), readScript());
+      const page = printReport(await readReport(database), readScript());
       if (out === undefined) return page;
       await writeFile(out, page);
       return '';

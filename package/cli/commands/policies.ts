@@ -28,7 +28,7 @@ interface Prepared {
 }
 
 async function prepare(values: { readonly file: string; readonly passwords: string | undefined }): Promise<Prepared> {
-  const { readPolicy } = await import('../policy-file.ts');
+  const { readPolicy, printProblems } = await import('../policy-file.ts');
   const policy = await readPolicy(values.file);
   if (policy.problems.length > 0) throw new Error(printProblems(policy.problems));
   return { policy, passwords: values.passwords === undefined ? null : await readPasswords(values.passwords) };
@@ -42,13 +42,11 @@ async function readPasswords(file: string): Promise<Record<string, string>> {
   );
 }
 
-const printProblems = (problems: readonly Row[]): string =>
-  problems.map((one) => `${one['file']}:${one['line']}:${one['column']}: ${one['path']}: ${one['problem']}`).join('\n');
-
 async function apply(database: Database, mode: string | undefined, { policy, passwords }: Prepared): Promise<Row[]> {
   const { rolecall, dryRun } = database;
   const document = policy.value as object;
   const problems = await rolecall.check_policy({ policy: document });
+  const { printProblems } = await import('../policy-file.ts');
   if (problems.length > 0)
     throw new Error(
       printProblems(problems.map(({ path, problem }) => policy.place({ path: path ?? '$', problem: problem ?? '' }))),
@@ -111,7 +109,7 @@ export const policies: readonly Command[] = [
       problem: 'what it is',
     },
     async run(values) {
-      const { readPolicy } = await import('../policy-file.ts');
+      const { readPolicy, printProblems } = await import('../policy-file.ts');
       const { problems } = await readPolicy(values.file);
       return { status: problems.length > 0 ? 1 : 0, rows: problems, text: lines(printProblems(problems)) };
     },
@@ -155,9 +153,16 @@ export const policies: readonly Command[] = [
   inOneDatabase({
     name: 'inspect',
     summary: 'Print the roles as they are, whoever made them, as a policy',
-    options: { role: { about: 'a role', takes: 'ROLE', many: true, otherwise: 'all' }, ...output },
-    examples: { 'inspect > policy.yaml': 'to begin with', 'inspect --role app --json': 'one role' },
-    run: async ({ rolecall }, { role, ...values }) =>
-      give(await rolecall.inspect({ roles: role.length > 0 ? role : null }), values),
+    options: {
+      role: { about: 'a role', takes: 'ROLE', many: true, otherwise: 'all' },
+      suggestProfiles: { about: 'write what roles have alike in several schemas as profiles' },
+      ...output,
+    },
+    examples: {
+      'inspect --suggest-profiles > policy.yaml': 'to begin with',
+      'inspect --role app --json': 'one role',
+    },
+    run: async ({ rolecall }, { role, suggestProfiles: suggest_profiles, ...values }) =>
+      give(await rolecall.inspect({ roles: role.length > 0 ? role : null, suggest_profiles }), values),
   }),
 ];

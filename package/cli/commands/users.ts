@@ -121,6 +121,24 @@ export const users: readonly Command[] = [
       stepRows(await rolecall.unlock_user({ username, dry_run: dryRun })),
   }),
   inDatabases({
+    name: 'user rename',
+    summary: 'Give a user another name, in what is remembered too',
+    details: 'A reporting role gets the password of its new name. Policies in files have to be changed by hand.',
+    arguments: { ...user, newName: { about: 'name that it is to have' } },
+    examples: { 'user rename alice alice_smith': 'password, memberships and privileges stay' },
+    ...steps,
+    run: async ({ rolecall, dryRun }, { name: username, newName: new_name }) =>
+      stepRows(await rolecall.rename_user({ username, new_name, dry_run: dryRun })),
+  }),
+  inDatabases({
+    name: 'user expire',
+    summary: 'Lock every user whose time is over, and end its sessions',
+    details: 'The end of a password (--valid-until) alone stops no session. Run this at intervals.',
+    examples: { 'user expire --all-databases --quiet': 'in a job' },
+    ...steps,
+    run: async ({ rolecall, dryRun }) => stepRows(await rolecall.expire_users({ dry_run: dryRun })),
+  }),
+  inDatabases({
     name: 'test-users',
     summary: 'Create a user and an administrator for local development',
     details: 'Without an environment variable their passwords are app_password and admin_password.',
