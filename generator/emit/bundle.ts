@@ -61,7 +61,20 @@ export async function bundleCommandLine(target: string): Promise<void> {
     metafile: true,
     logLevel: 'warning',
   });
-  const page = await build({
+  const page = await reportScript();
+  writeFileSync(join(target, 'report.js.gz'), compressed(Buffer.from(page.text)));
+  const main = join(target, 'main.js');
+  writeFileSync(main, `#!/usr/bin/env node\n${readFileSync(main, 'utf8')}`);
+  chmodSync(main, 0o755);
+  writeFileSync(
+    join(target, 'LICENSES.txt'),
+    licences([...Object.keys(metafile.inputs), ...page.inputs]),
+  );
+}
+
+/** What the page of "rolecall report" has for a script, and the files that it is made of. */
+export async function reportScript(): Promise<{ text: string; inputs: readonly string[] }> {
+  const { outputFiles, metafile } = await build({
     entryPoints: [join(root, 'package/report/browser.ts')],
     absWorkingDir: root,
     bundle: true,
@@ -74,14 +87,7 @@ export async function bundleCommandLine(target: string): Promise<void> {
     metafile: true,
     logLevel: 'warning',
   });
-  writeFileSync(join(target, 'report.js.gz'), compressed(Buffer.from(page.outputFiles[0]?.contents ?? [])));
-  const main = join(target, 'main.js');
-  writeFileSync(main, `#!/usr/bin/env node\n${readFileSync(main, 'utf8')}`);
-  chmodSync(main, 0o755);
-  writeFileSync(
-    join(target, 'LICENSES.txt'),
-    licences([...Object.keys(metafile.inputs), ...Object.keys(page.metafile.inputs)]),
-  );
+  return { text: outputFiles[0]?.text ?? '', inputs: Object.keys(metafile.inputs) };
 }
 
 /** The licence of each library that something was taken from. */

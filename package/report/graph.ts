@@ -8,7 +8,6 @@ import { byId, element, rowsOf } from './dom.ts';
 
 /** So many roles are drawn folded at first. */
 const many = 60;
-const perLine = 12;
 
 const css = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -22,6 +21,8 @@ const style = (): cytoscape.StylesheetJson => [
       'font-size': 11,
       'text-valign': 'bottom',
       'text-margin-y': 3,
+      'text-wrap': 'ellipsis',
+      'text-max-width': '120px',
       'background-color': css('--accent'),
       width: 18,
       height: 18,
@@ -87,6 +88,7 @@ export function drawGraph(): void {
       depths.set(name, found);
       return found;
     };
+    const perLine = Math.max(12, Math.ceil(Math.sqrt(visible.size * 1.5)));
     const levels: string[][] = [];
     for (const name of visible) (levels[depth(name)] ??= []).push(name);
     const lines = levels.flatMap((level) =>
@@ -128,7 +130,10 @@ export function drawGraph(): void {
     graph.fit(undefined, 30);
     if (graph.zoom() > 1.4) graph.zoom({ level: 1.4, position: { x: 0, y: 0 } });
     graph.center();
-    if (selected !== undefined) graph.getElementById(id(selected)).select();
+    const node = graph.getElementById(id(selected ?? ''));
+    node.select();
+    // Among very many roles the one that was asked for is to be seen.
+    if (node.nonempty() && graph.zoom() < 0.5) graph.zoom(0.9).center(node);
     tell();
   };
   const button = (text: string, work: () => void): HTMLButtonElement =>

@@ -159,3 +159,61 @@ test('on a terminal there are tables, and colours unless NO_COLOR is set', { ski
   const several = onTerminal('drift -d one -d bare', '');
   assert.match(several.stdout, /bare[^\n]*failed/);
 });
+
+test(
+  '200 databases, of which some fail: progress, a table at the end, and the others are done',
+  { skip: !isLinux },
+  async (t) => {
+    const begun = performance.now();
+    const names = Array.from({ length: 197 }, (_, at) => `many_${at}`);
+    for (const name of names) await cluster.createDatabase(name);
+    await cluster.createDatabase('many_bare', 'template1');
+    const broken = await cluster.connect({ database: 'many_7' });
+    await broken.query(`CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not here''; END';
+    CREATE TRIGGER refuse BEFORE INSERT ON rolecall_internal.resource EXECUTE FUNCTION public.refuse()`);
+    await broken.end();
+    t.diagnostic(`made in ${(performance.now() - begun).toFixed(0)} ms`);
+    const file = join(folder, 'many');
+    const unreachable = ['postgresql://u:hunter2@127.0.0.1:1/gone', 'postgresql://u:hunter2@127.0.0.1:1/lost'];
+    writeFileSync(file, [...names.map(url), url('many_bare'), ...unreachable].join('\n'));
+
+    const started = performance.now();
+    const { stdout, status } = onTerminal(`user add nearly --urls ${file} --concurrency 6`, '', {
+      ...env,
+      NO_COLOR: '1',
+    });
+    t.diagnostic(`run in ${(performance.now() - started).toFixed(0)} ms`);
+    assert.equal(status, 1, stdout.slice(-3000));
+    const lines = stdout.split(/\r?\n/);
+    const at = (name: string) => `127.0.0.1:${cluster.port}/${name}`;
+    // Each database is told once it is done, and has its line in the table at the end.
+    const table = lines.findIndex((line) => /│ database +│ result +│ rows +│/.test(line));
+    const inTable = new Map(
+      lines.slice(table).flatMap((line) => {
+        const [, name = '', result = ''] = /^│ (\S+) +│ (\w+) +│ \d+ +│$/.exec(line) ?? [];
+        return name === '' ? [] : [[name, result] as const];
+      }),
+    );
+    const failed = [at('many_7'), at('many_bare'), '127.0.0.1:1/gone', '127.0.0.1:1/lost'];
+    assert.equal(inTable.size, 200, stdout.slice(-3000));
+    for (const [name, result] of inTable) assert.equal(result, failed.includes(name) ? 'failed' : 'done', name);
+    const progress = lines.slice(0, table).filter((line) => /^\S+ 127\.0\.0\.1:\d+\/\S+$/.test(line));
+    assert.ok(new Set(progress.map((line) => line.split(' ')[1])).size >= 200, lines.slice(0, 20).join('\n'));
+    assert.match(stdout, /error: 127\.0\.0\.1:1\/gone: .*ECONNREFUSED/);
+    assert.match(stdout, /many_bare: rolecall is not installed in this database \(SQLSTATE 3F000\)/);
+    assert.match(stdout, /many_7: not here/);
+    assert.ok(!stdout.includes('hunter2'));
+    for (const [name, count] of [
+      ['many_0', 1],
+      ['many_196', 1],
+      ['many_7', 0],
+    ] as const) {
+      const client = await cluster.connect({ database: name });
+      const { rowCount } = await client.query(
+        "SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'roles' AND r.resource ->> 'name' = 'nearly'",
+      );
+      await client.end();
+      assert.equal(Number((rowCount ?? 0) > 0), count, name);
+    }
+  },
+);
