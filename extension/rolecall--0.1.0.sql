@@ -118,7 +118,8 @@ CREATE TYPE rolecall_internal.place AS (
   withheld_in integer[],
   partial jsonb,
   every_owner boolean,
-  owners text[]
+  owners text[],
+  recorder text
 );
 
 COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
@@ -137,6 +138,8 @@ COMMENT ON COLUMN rolecall_internal.place.partial
 COMMENT ON COLUMN rolecall_internal.place.every_owner
   IS 'whether it reads future tables of every owner of tables there';
 COMMENT ON COLUMN rolecall_internal.place.owners IS 'names of whose future tables it reads besides';
+COMMENT ON COLUMN rolecall_internal.place.recorder
+  IS 'who recorded it, where no more is granted than that role may grant; null: what the caller may';
 
 -- sql/2-types/finding.sql
 CREATE TYPE rolecall_internal.finding AS (
@@ -336,8 +339,12 @@ CREATE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
 SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
-       ARRAY(
-         SELECT w FROM rolecall_internal.withheld AS w
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -363,7 +370,7 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
 COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
-  IS 'tables and columns that were found withheld from it, whatever they are called now';
+  IS 'tables and columns that were found withheld from it, whatever they are called now; null: none';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
@@ -553,7 +560,7 @@ BEGIN
   IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(acting_as_heir.roles[1]))::oid) THEN
     RETURN ARRAY(
       SELECT format('%s. To run first: %s', a.object, a.advice)
-      FROM rolecall_internal.acting_as_owner(v_heir) AS a
+      FROM rolecall_internal.acting_as_owner(v_heir, v_heir) AS a
     );
   END IF;
   RETURN NULL;
@@ -566,10 +573,10 @@ COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_as_owner.sql
--- Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as
--- the owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, a
--- foreign key calls functions as it, and a foreign table connects as it.
-CREATE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid) RETURNS TABLE (object text, advice text)
+-- Beside what is said to: rules of tables and views are checked as the owner, a foreign table connects as it, and
+-- triggers run as it where a foreign key passes a change on or a subscription applies it. So may all else that a table
+-- calls: for ANALYZE, in an index, for a foreign key, or where a subscription applies changes.
+CREATE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid, heir_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $acting_as_owner$
@@ -594,7 +601,10 @@ BEGIN
       UNION ALL
       SELECT 'pg_class'::regclass, c.oid, r.advice
       FROM pg_class AS c
-      CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid) AS r(advice)
+      LEFT JOIN rolecall_internal.calling_relations(acting_as_owner.owner_oid, acting_as_owner.heir_oid) AS b(oid)
+        ON b.oid = c.oid
+      CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid, b.oid IS NOT NULL, acting_as_owner.heir_oid)
+        AS r(advice)
       WHERE c.relowner = acting_as_owner.owner_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.advice IS NOT NULL
     ) AS f(classid, objid, advice)
     CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) AS i
@@ -602,12 +612,12 @@ BEGIN
 END
 $acting_as_owner$;
 
-COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid)
-  IS 'What a role owns in this database that acts as its owner, and what to do about it';
-REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid, oid)
+  IS 'What a role owns in this database that would act as its owner for an heir, and what to do about it';
+REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_relation.sql
-CREATE FUNCTION rolecall_internal.acting_relation(relation oid) RETURNS text
+CREATE FUNCTION rolecall_internal.acting_relation(relation oid, calls_others boolean, heir_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $acting_relation$
@@ -637,19 +647,26 @@ BEGIN
               AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
           ))
       ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
-      WHEN EXISTS (
-        SELECT FROM pg_depend AS d
-        WHERE d.refobjid >= 16384
-          AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-          AND (d.classid = 'pg_class'::regclass AND d.objid IN (
-                 SELECT x.indexrelid FROM pg_index AS x
-                 WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
-               ) OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (
-                 SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
-               ))
-      ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+      WHEN acting_relation.calls_others
+        THEN format(
+          'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
+          'wrote, or DROP TABLE %1$s', n.name
+        )
       WHEN rolecall_internal.has_calling_key(c.oid)
-        THEN format('DROP CONSTRAINT for each foreign key from or to %1$s, or DROP TABLE %1$s', n.name)
+        THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
+      ELSE (
+        -- What the owner of the one adds to it, the other has too.
+        SELECT string_agg(format(
+                 CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
+                      ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
+                 k.oid::regclass, h.inhparent::regclass
+               ), '; ' ORDER BY k.oid::regclass::text)
+        FROM pg_inherits AS h
+        JOIN pg_class AS k ON k.oid = h.inhrelid
+        JOIN pg_class AS p ON p.oid = h.inhparent
+        JOIN pg_roles AS w ON w.oid IN (k.relowner, p.relowner)
+        WHERE c.oid IN (k.oid, p.oid) AND NOT w.rolsuper AND w.oid NOT IN (c.relowner, acting_relation.heir_oid)
+      )
     END
     FROM pg_class AS c
     CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
@@ -662,9 +679,9 @@ BEGIN
 END
 $acting_relation$;
 
-COMMENT ON FUNCTION rolecall_internal.acting_relation(oid)
+COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner; null where it does not';
-REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/policy/apply_policy.sql
 CREATE FUNCTION rolecall_internal.apply_policy(policy jsonb, mode text, passwords jsonb, dry_run boolean)
@@ -828,7 +845,8 @@ BEGIN
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )
         FROM reader AS r
-        CROSS JOIN LATERAL unnest(r.known) AS k
+        CROSS JOIN LATERAL jsonb_to_recordset(r.known)
+          AS k(relation oid, table_oid oid, number smallint, column_name text)
         JOIN lineage AS l ON l.ancestor = k.relation
       ),
       withheld AS (
@@ -1116,6 +1134,9 @@ BEGIN
     -- Nothing can be left where nobody else has committed anything since the plan.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
+  IF attempt.document ? 'roles' THEN
+    PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
+  END IF;
   PERFORM rolecall_internal.remember(attempt.document, v_steps);
   RETURN v_steps;
 END
@@ -1149,7 +1170,7 @@ BEGIN
     AND v_wanted -> 'connection_limit'
         <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
   THEN
-    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
+    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
   END IF;
   IF v_wanted ? 'valid_until'
     AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
@@ -2042,7 +2063,9 @@ BEGIN
     SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
            'is not as it was asked for', c.statement
     FROM jsonb_array_elements(v_wanted) AS w(setting)
-    CROSS JOIN LATERAL rolecall_internal.plan_settings(jsonb_build_array(w.setting)) AS c;
+    CROSS JOIN LATERAL rolecall_internal.plan_settings(
+      jsonb_build_object('settings', jsonb_build_array(w.setting))
+    ) AS c;
   IF rolecall_internal.newest_record('roles', jsonb_build_array(audit_settings.role_name)) IS NULL THEN
     RETURN;
   END IF;
@@ -2147,41 +2170,57 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_takers.sql
--- Before PostgreSQL 16 that includes whoever may create roles.
+-- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
 CREATE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
+DECLARE
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid);
 BEGIN
-  IF NOT rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid) THEN
+  IF NOT v_all
+    AND rolecall_internal.newest_record('roles', jsonb_build_array(audit_takers.role_name)) IS NULL
+  THEN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT CASE WHEN NOT m.admin_option AND EXISTS (
-      SELECT FROM (
-        SELECT p.* FROM (
-          SELECT DISTINCT ON (r.section, r.key) r.*
-          FROM rolecall_internal.resource AS r
-          WHERE r.section = 'memberships'
-          AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-        ) AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-      ) AS w
-    ) THEN 'info' ELSE 'warning' END,
-           quote_ident(audit_takers.role_name) || ' -> member', quote_ident(r.rolname),
-           CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
+    WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
+      SELECT audit_takers.role_oid, quote_ident(audit_takers.role_name) COLLATE "C", NULL, NULL::name, NULL::boolean,
+             NULL::text COLLATE "C", NULL::text COLLATE "C"
+      UNION
+      SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
+             CASE WHEN NOT m.admin_option AND EXISTS (
+               SELECT FROM (
+                 SELECT p.* FROM (
+                   SELECT DISTINCT ON (r.section, r.key) r.*
+                   FROM rolecall_internal.resource AS r
+                   WHERE r.section = 'memberships'
+                   AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+                   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+                 ) AS p
+                 WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+               ) AS w
+             ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
+             format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
+                    CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                    CASE WHEN m.admin_option THEN ' CASCADE' END),
+             t.way || ' -> member'
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE NOT r.rolsuper
+        AND (m.admin_option OR NOT e.edge ? 'set_option'
+             OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+        AND (v_all OR m.roleid <> audit_takers.role_oid OR m.admin_option OR v_user)
+    )
+    SELECT t.severity, t.path, quote_ident(t.name),
+           CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
                 ELSE 'has what the role has, or can become it' END,
-           format('REVOKE %s FROM %I%s%s', quote_ident(audit_takers.role_name), r.rolname,
-                  CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-                  CASE WHEN m.admin_option THEN ' CASCADE' END)
-    FROM pg_auth_members AS m
-    JOIN pg_roles AS r ON r.oid = m.member
-    CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-    WHERE m.roleid = audit_takers.role_oid AND NOT r.rolsuper
-      AND (m.admin_option OR NOT e.edge ? 'set_option'
-           OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}');
-  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+           t.remedy
+    FROM taker AS t WHERE t.name IS NOT NULL;
+  IF v_all AND current_setting('server_version_num')::integer / 10000 < 16 THEN
     RETURN QUERY
       SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
              string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
@@ -2195,7 +2234,9 @@ END
 $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
-  IS 'Who can become a reporting role, an administrator or an operator, or administers it';
+  IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
+     'administers it; of other roles that calls of this database have asked for, who can become a user, or administers '
+     'a group';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_withheld.sql
@@ -2343,6 +2384,30 @@ COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
      'lose';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/reading/bounding_recorder.sql
+CREATE FUNCTION rolecall_internal.bounding_recorder(recorder text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $bounding_recorder$
+DECLARE
+  v_role oid := to_regrole(quote_ident(bounding_recorder.recorder))::oid;
+BEGIN
+  IF bounding_recorder.recorder = current_user OR has_table_privilege(
+    v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+    OR (SELECT pg_has_role(v_role, d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database())
+  THEN
+    RETURN NULL;
+  END IF;
+  RETURN bounding_recorder.recorder;
+END
+$bounding_recorder$;
+
+COMMENT ON FUNCTION rolecall_internal.bounding_recorder(text)
+  IS 'Who has recorded a definition, where no more may be granted from it than that role may grant; null where the '
+     'caller alone counts. The owner of the database decides who reads what is in it.';
+REVOKE ALL ON FUNCTION rolecall_internal.bounding_recorder(text) FROM PUBLIC;
+
 -- sql/5-internal/plan/bypassrls_refusal.sql
 -- A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role
 -- that somebody without BYPASSRLS could become: whoever may create roles can take a name that is to be expected.
@@ -2416,6 +2481,73 @@ $bypassrls_refusal$;
 COMMENT ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid)
   IS 'The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.bypassrls_refusal(text, oid) FROM PUBLIC;
+
+-- sql/5-internal/plan/calling_relations.sql
+-- From the code to what depends on it, since there is less code than there are tables. What depends on a relation is
+-- no concern of it, but for keys of a column. Triggers run as whoever changes a row.
+CREATE FUNCTION rolecall_internal.calling_relations(owner_oid oid, heir_oid oid) RETURNS TABLE (relation oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $calling_relations$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE stranger AS MATERIALIZED (
+      SELECT t.oid, t.typtype FROM pg_type AS t JOIN pg_roles AS w ON w.oid = t.typowner
+      WHERE t.oid >= 16384 AND NOT w.rolsuper
+        AND t.typowner NOT IN (calling_relations.owner_oid, calling_relations.heir_oid)
+    ),
+    reached(classid, objid, objsubid) AS (
+      (SELECT 'pg_proc'::regclass::oid, p.oid, 0 FROM pg_proc AS p WHERE p.oid >= 16384 AND NOT (
+        p.prokind <> 'a'
+        AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+        AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+      )
+       UNION ALL
+       SELECT 'pg_type'::regclass, t.oid, 0 FROM stranger AS t WHERE t.typtype = 'd'
+       UNION ALL
+       SELECT 'pg_cast'::regclass, k.oid, 0 FROM pg_cast AS k
+       WHERE k.oid >= 16384 AND EXISTS (SELECT FROM stranger AS t WHERE t.oid IN (k.castsource, k.casttarget))
+       UNION ALL
+       SELECT 'pg_constraint'::regclass, k.oid, 0 FROM pg_constraint AS k
+       WHERE k.oid >= 16384 AND k.contypid <> 0 AND EXISTS (
+         SELECT FROM regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+         JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+         WHERE p.provolatile <> 'i'
+       ))
+      UNION
+      SELECT n.* FROM reached AS r
+      CROSS JOIN LATERAL (
+        SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d
+        WHERE d.refclassid = r.classid AND d.refobjid = r.objid AND CASE
+          WHEN r.classid = 'pg_class'::regclass
+            THEN d.classid = 'pg_type'::regclass AND d.deptype = 'i'
+                 OR d.classid = 'pg_constraint'::regclass AND d.refobjsubid = r.objsubid AND r.objsubid > 0
+                    AND EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = d.objid AND k.contype = 'f')
+          WHEN d.classid = 'pg_proc'::regclass THEN d.deptype = 'i'
+          WHEN d.classid = 'pg_cast'::regclass THEN r.classid = 'pg_proc'::regclass
+          ELSE d.classid <> 'pg_trigger'::regclass
+        END
+        UNION ALL
+        SELECT d.refclassid, d.refobjid, 0 FROM pg_depend AS d
+        WHERE d.classid = r.classid AND d.objid = r.objid AND CASE
+          WHEN r.classid = 'pg_cast'::regclass THEN d.refclassid = 'pg_type'::regclass
+          WHEN r.classid IN ('pg_type'::regclass, 'pg_proc'::regclass) THEN false
+          WHEN r.classid = 'pg_class'::regclass
+            THEN d.deptype IN ('a', 'i') AND (
+              d.refclassid = 'pg_type'::regclass OR EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = r.objid)
+            )
+          ELSE d.deptype IN ('a', 'i') OR r.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_class'::regclass
+        END
+      ) AS n
+    )
+    SELECT DISTINCT r.objid FROM reached AS r WHERE r.classid = 'pg_class'::regclass;
+END
+$calling_relations$;
+
+COMMENT ON FUNCTION rolecall_internal.calling_relations(oid, oid)
+  IS 'Relations that depend on a function that no superuser wrote, by whatever way, on a domain or a cast that a third '
+     'role can change, or on a domain that may run a query';
+REVOKE ALL ON FUNCTION rolecall_internal.calling_relations(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/policy/canonical_name.sql
 CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name text) RETURNS text
@@ -2531,6 +2663,14 @@ BEGIN
       EXIT;
     END IF;
   END LOOP;
+  IF check_changes.changes[1].operation = 'terminate_sessions' THEN
+    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    FOREACH v_change IN ARRAY check_changes.changes LOOP
+      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
+        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      END IF;
+    END LOOP;
+  END IF;
   IF check_changes.repeated > 1 THEN
     PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
   END IF;
@@ -2538,8 +2678,8 @@ END
 $check_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
-  IS 'Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that '
-     'repeats another';
+  IS 'Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; '
+     'and waits a moment before one that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_coordinator.sql
@@ -2578,6 +2718,7 @@ AS $check_document$
 DECLARE
   v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
   || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
+  || jsonb_path_query_array(check_document.document, '$.sessions[*].role')
   || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
@@ -2589,8 +2730,7 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role')
-  || jsonb_path_query_array(check_document.document, '$.sessions[*].role');
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
@@ -2635,7 +2775,7 @@ BEGIN
       pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
       ARRAY(
         SELECT format('%s. To run first: %s', a.object, a.advice)
-        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid, check_handover.to_oid) AS a
       )
     );
   END IF;
@@ -3501,6 +3641,30 @@ COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
   IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/granting/ended_options.sql
+CREATE FUNCTION rolecall_internal.ended_options(roles oid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_options$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(DISTINCT jsonb_build_object(
+             'kind', e.kind, 'objid', e.objid::bigint, 'objsubid', e.objsubid, 'role', e.grantee::bigint,
+             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', true
+           ))
+    FROM unnest(ended_options.roles) AS r(oid)
+    CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+    WHERE e.grantee = r.oid AND e.is_grantable
+      AND e.grantor = CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+        ELSE to_regrole(quote_ident(current_user))::oid END
+  );
+END
+$ended_options$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
+  IS 'The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_options(oid[]) FROM PUBLIC;
+
 -- sql/5-internal/granting/ended_privileges.sql
 CREATE FUNCTION rolecall_internal.ended_privileges(
   groups rolecall_internal.acl_group[],
@@ -4230,12 +4394,18 @@ BEGIN
       SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
              bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (given_privileges.roles)) AS is_direct,
              min(pg_get_userbyid(j.grantor)::text) AS cause,
-             -- A member of the owner may be taken for the role itself, whose rights it needs too.
              bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
                SELECT FROM entry AS e
                WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
                AND e.objsubid IN (0, j.objsubid) AND e.grantor = e.owner AND e.grantee = v_caller.oid
                  AND e.is_grantable
+             )
+             -- A member of the owner may be taken for another role, such as the one that it is to drop.
+             OR given_privileges.ended IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
+               SELECT FROM entry AS e
+               WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
+               AND e.objsubid IN (0, j.objsubid) AND e.is_grantable AND e.grantee <> e.owner
+                 AND pg_has_role(e.grantee, 'USAGE')
              )) AS may
       FROM judged AS j
       WHERE NOT j.stays AND NOT EXISTS (
@@ -4270,6 +4440,28 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
   IS 'The privileges that others have only from roles, or from whom those granted them to, as the statements that '
      'grant them, and whether the caller may; cause: one of the roles';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/grant_statement.sql
+CREATE FUNCTION rolecall_internal.grant_statement(role_name text, member text, options jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $grant_statement$
+BEGIN
+  RETURN format(
+    'GRANT %I TO %I%s%s', grant_statement.role_name, grant_statement.member,
+    ' WITH ' || nullif(concat_ws(', ',
+      CASE WHEN (grant_statement.options ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+      'INHERIT ' || upper(grant_statement.options ->> 'inherit' COLLATE "C"),
+      'SET ' || upper(grant_statement.options ->> 'set' COLLATE "C")
+    ), ''),
+    ' GRANTED BY ' || quote_ident(grant_statement.options ->> 'grantor')
+  );
+END
+$grant_statement$;
+
+COMMENT ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb)
+  IS 'The statement that grants a membership, with its options';
+REVOKE ALL ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/graph.sql
 -- Of these roles, or all that are not predefined; and of those that they are members of.
@@ -4466,62 +4658,50 @@ COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_calling_key.sql
--- Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types
--- are compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query:
--- query_to_xml() does.
+-- Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run
+-- a query.
 CREATE FUNCTION rolecall_internal.has_calling_key(relation oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $has_calling_key$
 BEGIN
   RETURN EXISTS (
-    WITH RECURSIVE key AS MATERIALIZED (
-      SELECT k.* FROM pg_constraint AS k
-      WHERE k.contype = 'f' AND (k.conrelid = has_calling_key.relation OR k.confrelid = has_calling_key.relation)
-    ),
     -- ON DELETE CASCADE evaluates nothing.
-    changing AS (
-      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default FROM key AS k
-      WHERE k.conrelid = has_calling_key.relation AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
-    ),
-    type(oid) AS (
-      SELECT a.atttypid FROM key AS k
-      JOIN pg_attribute AS a ON a.attrelid IN (k.conrelid, k.confrelid)
-      WHERE a.attnum > 0 AND a.atttypid >= 16384
-      UNION
-      SELECT d.refobjid FROM type AS t
-      JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
-      WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid >= 16384
-    ),
-    expression(tree) AS (
-      SELECT c.conbin FROM pg_constraint AS c
-      WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+    WITH changing AS MATERIALIZED (
+      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default, false AS by_subscription
+      FROM pg_constraint AS k
+      WHERE k.contype = 'f' AND k.conrelid = has_calling_key.relation
+        AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
       UNION ALL
-      SELECT c.conbin FROM type AS t JOIN pg_constraint AS c ON c.contypid = t.oid
-      UNION ALL
-      SELECT d.adbin FROM pg_attrdef AS d
-      JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-      WHERE d.adrelid = has_calling_key.relation AND EXISTS (
-        SELECT FROM changing AS k WHERE a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
-      )
+      SELECT NULL, true, true FROM pg_subscription_rel AS s
+      WHERE s.srrelid = has_calling_key.relation
+         OR s.srrelid IN (SELECT a.relid FROM pg_partition_ancestors(has_calling_key.relation) AS a)
     )
-    SELECT FROM expression AS e
-    CROSS JOIN LATERAL regexp_matches(e.tree::text, 'funcid ([0-9]+)', 'g') AS m(parts)
-    JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
-    WHERE p.oid >= 16384 OR p.provolatile <> 'i'
+    SELECT FROM pg_constraint AS c
+    WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+      AND EXISTS (
+        SELECT FROM regexp_matches(c.conbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+        JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+        WHERE p.provolatile <> 'i'
+      )
     UNION ALL
-    SELECT FROM type AS t
-    JOIN pg_cast AS c ON t.oid IN (c.castsource, c.casttarget)
-    WHERE c.castfunc >= 16384 AND NOT EXISTS (
-      SELECT FROM pg_depend AS d
-      WHERE d.classid = 'pg_proc'::regclass AND d.objid = c.castfunc AND d.deptype = 'e'
+    SELECT FROM pg_attrdef AS d
+    JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+    WHERE d.adrelid = has_calling_key.relation AND EXISTS (
+      SELECT FROM changing AS k
+      WHERE k.by_subscription OR a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
+    ) AND EXISTS (
+      SELECT FROM regexp_matches(d.adbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+      JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+      WHERE p.provolatile <> 'i'
     )
   );
 END
 $has_calling_key$;
 
 COMMENT ON FUNCTION rolecall_internal.has_calling_key(oid)
-  IS 'Whether a foreign key from or to a table may call functions as the owner of one of the two';
+  IS 'Whether a query may run as the owner of a table, where a foreign key changes its rows or a subscription applies '
+     'changes';
 REVOKE ALL ON FUNCTION rolecall_internal.has_calling_key(oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_more_rights.sql
@@ -4569,21 +4749,33 @@ BEGIN
     WHEN 'roles'
       THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
            AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
-           '(@."value".type() != "boolean"
-                 && !(@.key == "connection_limit" && '
-           '@."value".type() == "number")
-                 && !(@.key == "valid_until" && '
-           '@."value".type() == "string")))) && (!exists(@."initial") || '
-           '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
-           '(@."value".type() != "boolean"
-                 && !(@.key == "connection_limit" && '
-           '@."value".type() == "number")
-                 && !(@.key == "valid_until" && '
-           '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
-           '@."valid_until".type() == "string") && (!exists(@."protected") || '
-           '@."protected".type() == "boolean"))'
+           '@."attributes".type() == "object" && '
+           '!(@."attributes"."connection_limit".type() != "number")
+                 && '
+           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+           '&& @ < 2147483648 && @.floor() == @)))
+                 && '
+           '!(@."attributes"."valid_until".type() != "string")
+                 && '
+           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+                   && '
+           '@.key != "connection_limit" && @.key != "valid_until"))) && '
+           '(!exists(@."initial") || @."initial".type() == "object" && '
+           '!(@."initial"."connection_limit".type() != "number")
+                 && '
+           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+           '@ < 2147483648 && @.floor() == @)))
+                 && '
+           '!(@."initial"."valid_until".type() != "string")
+                 && '
+           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+                   && '
+           '@.key != "connection_limit" && @.key != "valid_until"))) && '
+           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+           '@."connection_limit".floor() == @."connection_limit") && '
+           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+           '(!exists(@."protected") || @."protected".type() == "boolean"))'
     WHEN 'comments'
       THEN r - '{role,comment}'::text[] = '{}'
            AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
@@ -4780,7 +4972,7 @@ BEGIN
   RETURN QUERY
     SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
     FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(held_otherwise.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(held_otherwise.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d
@@ -5294,6 +5486,31 @@ COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
   IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
 REVOKE ALL ON FUNCTION rolecall_internal.is_about_roles(text) FROM PUBLIC;
 
+-- sql/5-internal/record/is_administrator.sql
+CREATE FUNCTION rolecall_internal.is_administrator(entry rolecall_internal.resource) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_administrator$
+BEGIN
+  RETURN is_administrator.entry.section = 'roles'
+    AND is_administrator.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    AND EXISTS (
+      SELECT FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'base_roles' AND r.key = '["administrator"]'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS b
+      WHERE b.resource -> 'name' = is_administrator.entry.resource -> 'name'
+    );
+END
+$is_administrator$;
+
+COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource)
+  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for '
+     'again';
+REVOKE ALL ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource) FROM PUBLIC;
+
 -- sql/5-internal/catalogs/is_creator_edge.sql
 CREATE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -5647,6 +5864,40 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/keep_others.sql
+-- A reporting role passes nothing on: whatever is revoked from it, every grant option is.
+CREATE FUNCTION rolecall_internal.keep_others(resources jsonb, changes rolecall_internal.change[])
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_others$
+DECLARE
+  v_roles oid[];
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM unnest(keep_others.changes) AS c WHERE c.operation = 'revoke_privilege' AND c.sqlstate IS NULL
+  ) THEN
+    RETURN keep_others.changes;
+  END IF;
+  v_roles := ARRAY(
+    SELECT DISTINCT o.oid
+    FROM jsonb_to_recordset(keep_others.resources) AS r(role text)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(oid)
+    WHERE o.oid IS NOT NULL
+  );
+  RETURN ARRAY(
+    SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
+    -- What one reporting role has from another is planned with the rest of what it reads.
+    WHERE to_regrole(quote_ident(k.target))::oid IS NULL
+      OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
+  ) || keep_others.changes;
+END
+$keep_others$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.change[])
+  IS 'The changes of reporting roles, and before them the grants that give others again what ends with the revocations';
+REVOKE ALL ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.change[]) FROM PUBLIC;
+
 -- sql/5-internal/secrets/keep_verifiers.sql
 -- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
 -- database's: a role that another database has created since is not, so a role that this call creates has none until
@@ -5712,8 +5963,17 @@ DECLARE
   v_role oid := to_regrole(quote_ident(v_name))::oid;
   v_caller record;
   v_is_admin boolean;
+  -- A role is created without an attribute by anybody, but loses it only where it could be given it.
+  v_clauses text := CASE lacking.change.operation
+    WHEN 'create_role' THEN substr(lacking.change.statement, length(format('CREATE ROLE %I', v_name)) + 1)
+    WHEN 'alter_role'
+      THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
+  END;
+  -- Who may create roles, and has an attribute, gives and takes it.
+  v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  SELECT r.rolsuper, r.rolcreaterole, r.rolbypassrls INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
+  FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN
     RETURN NULL;
   END IF;
@@ -5740,10 +6000,10 @@ BEGIN
     );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
-    WHEN lacking.change.operation IN ('create_role', 'alter_role')
-      AND substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name))) ~ ' BYPASSRLS'
-      AND NOT (v_caller.rolbypassrls AND current_setting('server_version_num')::integer / 10000 >= 16)
-    THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
+    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
+    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
     WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
     THEN 'CREATEROLE'
     WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin
@@ -5767,14 +6027,19 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $lacking_right$
 DECLARE
   v_caller record;
+  v_present record;
   v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
   v_role oid := to_regrole(quote_ident(v_name))::oid;
-  v_given jsonb := coalesce(lacking_right.resource -> 'initial', '{}')
-  || coalesce(lacking_right.resource -> 'attributes', '{}');
+  -- A reporting role is denied what it has.
+  v_given jsonb := CASE lacking_right.section
+    WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
+    ELSE coalesce(lacking_right.resource -> 'initial', '{}')
+    || coalesce(lacking_right.resource -> 'attributes', '{}') END;
   v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
   FROM pg_roles AS r WHERE r.rolname = current_user;
+  SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
   IF v_caller.rolsuper
     -- A name that holds without a record.
     OR lacking_right.section = 'base_roles'
@@ -5804,19 +6069,25 @@ BEGIN
                     WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
                   )
                 ) THEN format('the role may not grant %I', v_name) END;
-  ELSIF NOT (v_caller.rolcreaterole AND (
-    pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
-    OR EXISTS (
-      SELECT FROM pg_auth_members AS m
-      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-    )
-  ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
+  ELSIF NOT (
+    v_caller.rolcreaterole AND (
+      pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+      OR EXISTS (
+        SELECT FROM pg_auth_members AS m
+        WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+      )
+    ) AND (v_by_admin OR NOT v_present.rolreplication)
+    OR lacking_right.section = 'settings' AND v_name = current_user
+  ) THEN
     RETURN format('the role may not change %I', v_name);
-  ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
-    OR (v_given -> 'replication')::boolean AND NOT (v_by_admin AND v_caller.rolreplication)
-    OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+  ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
+      AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
+    OR NOT (v_by_admin AND v_caller.rolreplication)
+      AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+    OR v_by_admin AND NOT v_caller.rolcreatedb
+      AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
-    RETURN 'the role may not give such attributes';
+    RETURN 'the role may not give, or deny, such attributes';
   ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
     RETURN (
       SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
@@ -5957,6 +6228,36 @@ COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], tex
   IS 'The changes of a later plan that are not behind this call already';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
 
+-- sql/5-internal/execute/left_to_others.sql
+CREATE FUNCTION rolecall_internal.left_to_others(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_to_others$
+DECLARE
+  v_change rolecall_internal.change;
+  v_lacking text;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  FOREACH v_change IN ARRAY left_to_others.changes LOOP
+    IF v_change.sqlstate IS NULL AND rolecall_internal.is_about_roles(v_change.operation)
+      AND to_regrole(quote_ident(rolecall_internal.role_in_question(v_change))) IS NOT NULL
+    THEN
+      v_lacking := rolecall_internal.lacking(v_change);
+      IF v_lacking IS NOT NULL THEN
+        v_change.sqlstate := '42501';
+        v_change.note := concat_ws('; ', v_change.note, 'the caller lacks ' || v_lacking);
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$left_to_others$;
+
+COMMENT ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[])
+  IS 'The changes, those skipped that concern a role which is there and require more than the caller has';
+REVOKE ALL ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[]) FROM PUBLIC;
+
 -- sql/5-internal/secrets/lock_reporting_secret.sql
 -- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
 -- needs to lock it, and nobody can who may not write the secrets.
@@ -6070,6 +6371,40 @@ COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[
 REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
   FROM PUBLIC;
 
+-- sql/5-internal/plan/lost_grants.sql
+CREATE FUNCTION rolecall_internal.lost_grants(role_oid oid, member_oid oid)
+RETURNS TABLE (member oid, grantor oid, depth integer, allowed boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lost_grants$
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 OR EXISTS (
+    SELECT FROM pg_auth_members AS e
+    WHERE e.roleid = lost_grants.role_oid AND e.member = lost_grants.member_oid AND e.admin_option
+      AND NOT rolecall_internal.may_revoke(e.roleid, e.grantor)
+  ) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH RECURSIVE lost AS (
+      SELECT l.member, l.grantor, l.admin_option, 1 AS depth
+      FROM pg_auth_members AS l WHERE l.roleid = lost_grants.role_oid AND l.grantor = lost_grants.member_oid
+      UNION
+      SELECT n.member, n.grantor, n.admin_option, l.depth + 1
+      FROM lost AS l
+      JOIN pg_auth_members AS n ON n.roleid = lost_grants.role_oid AND n.grantor = l.member
+      WHERE l.admin_option
+    )
+    SELECT l.member, l.grantor, max(l.depth), rolecall_internal.may_revoke(lost_grants.role_oid, l.grantor)
+    FROM lost AS l GROUP BY l.member, l.grantor;
+END
+$lost_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.lost_grants(oid, oid)
+  IS 'The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may '
+     'revoke them; none before 16, or where the role keeps the option because the caller may not revoke it';
+REVOKE ALL ON FUNCTION rolecall_internal.lost_grants(oid, oid) FROM PUBLIC;
+
 -- sql/5-internal/run/masked.sql
 CREATE FUNCTION rolecall_internal.masked(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -6102,6 +6437,25 @@ $masked$;
 
 COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask in place of each password';
 REVOKE ALL ON FUNCTION rolecall_internal.masked(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/may_revoke.sql
+CREATE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $may_revoke$
+DECLARE
+  v_role text := pg_get_userbyid(may_revoke.role_oid);
+BEGIN
+  RETURN rolecall_internal.lacking(
+           ROW('revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL)::rolecall_internal.change
+         ) IS NULL
+    AND (current_setting('server_version_num')::integer / 10000 < 16 OR pg_has_role(may_revoke.grantor, 'USAGE'));
+END
+$may_revoke$;
+
+COMMENT ON FUNCTION rolecall_internal.may_revoke(oid, oid)
+  IS 'Whether the caller may revoke a role that somebody has granted';
+REVOKE ALL ON FUNCTION rolecall_internal.may_revoke(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/meant.sql
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
@@ -6140,7 +6494,16 @@ BEGIN
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
            )::text, false
-    FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name;
+    FROM listed AS l
+    JOIN rolecall_internal.withheld AS k
+      ON k.role = l.role AND (
+        k.name = l.name OR EXISTS (
+          SELECT FROM (SELECT parse_ident(k.name), parse_ident(l.name)) AS i(was, parts)
+          CROSS JOIN LATERAL (SELECT least(cardinality(i.was), cardinality(i.parts))) AS l(shorter)
+          WHERE i.was[cardinality(i.was) - l.shorter + 1:] = i.parts[cardinality(i.parts) - l.shorter + 1:]
+            AND (k.number = 0 OR l.shorter > 1)
+        )
+      );
 END
 $meant$;
 
@@ -6240,7 +6603,9 @@ BEGIN
     PERFORM set_config(v_name, v_present, true);
   ELSIF misdefinition.section = 'settings'
     AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
-    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array')
+    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array' AND (
+      misdefinition.resource -> 'value' = '[""]' OR NOT misdefinition.resource -> 'value' ? ''
+    ))
     AND NOT EXISTS (
       SELECT FROM pg_db_role_setting AS s
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
@@ -6259,12 +6624,14 @@ BEGIN
     )
   THEN
     RETURN 'no call records such a setting';
-  ELSIF misdefinition.section = 'roles' AND EXISTS (
-    SELECT FROM (VALUES (misdefinition.resource -> 'initial'), (misdefinition.resource -> 'attributes')) AS g(given)
-    WHERE (g.given ->> 'connection_limit')::integer < -1
-      OR rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
-  ) THEN
-    RETURN 'no call records such an attribute';
+  ELSIF misdefinition.section = 'roles' THEN
+    PERFORM (misdefinition.resource ->> 'valid_until')::timestamptz;
+    IF EXISTS (
+      SELECT FROM (VALUES (misdefinition.resource -> 'initial'), (misdefinition.resource -> 'attributes')) AS g(given)
+      WHERE rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+    ) THEN
+      RETURN 'no call records such an attribute';
+    END IF;
   END IF;
   RETURN NULL;
 EXCEPTION
@@ -6276,8 +6643,8 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it '
-     'would not';
+  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
+     'argument; null where it would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/misshape.sql
@@ -6295,6 +6662,8 @@ BEGIN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
+  ELSIF misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN
+    RETURN 'no role is a member of itself';
   END IF;
   v_given := coalesce(misshape.resource -> 'initial', '{}')
   || coalesce(misshape.resource -> 'attributes', '{}');
@@ -6361,7 +6730,12 @@ BEGIN
         ON g.schema = p.schema_oid
       -- Null where the table was dropped since the snapshot.
       CROSS JOIN LATERAL (
-        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AND (
+          p.recorder IS NULL
+          OR coalesce(has_table_privilege(
+                          coalesce(to_regrole(quote_ident(p.recorder))::oid, 0), g.sample, 'SELECT WITH GRANT OPTION'
+                        ), true)
+        )
       ) AS a(allowed)
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
       LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
@@ -7266,7 +7640,7 @@ AS $pgcrypto_schema$
 DECLARE
   v_schema text;
 BEGIN
-  -- A function of that name that is not a member of the extension is somebody else's.
+  -- Whoever installed the extension can add a function of that name to it.
   SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d
@@ -7274,7 +7648,13 @@ BEGIN
     AND d.classid = 'pg_catalog.pg_proc'::regclass
   JOIN pg_proc AS p ON p.oid = d.objid
   JOIN pg_namespace AS n ON n.oid = p.pronamespace
-  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea';
+  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea'
+    AND oidvectortypes(p.proargtypes) = 'bytea, text, text'
+    AND p.prosrc = 'pgp_sym_encrypt_bytea' AND (
+      p.prokind <> 'a'
+      AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+      AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+    );
   IF v_schema IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
@@ -7340,11 +7720,13 @@ BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
                '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
-               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL)),
+               b.recorder
               )::rolecall_internal.place
     FROM ROWS FROM (jsonb_to_recordset(places.resources)
-           AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
-         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean, recorded text))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, recorder, position)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.bounding_recorder(t.recorder) OFFSET 0) AS b(recorder)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -7374,7 +7756,7 @@ BEGIN
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
-               p.every_owner, p.owners)::rolecall_internal.place
+               p.every_owner, p.owners, p.recorder)::rolecall_internal.place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place
@@ -7388,7 +7770,9 @@ REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_g
 
 -- sql/5-internal/plan/plan.sql
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
--- key `singly` each privilege that a reporting role lacks has a change of its own.
+-- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
+-- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
+-- rest goes on.
 CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7399,6 +7783,11 @@ BEGIN
   IF plan.document ? 'renames' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+    );
+  END IF;
+  IF plan.document ? 'sessions' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
     );
   END IF;
   IF plan.document ? 'roles' THEN
@@ -7418,7 +7807,7 @@ BEGIN
   END IF;
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document -> 'settings') AS p
+      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'declared' THEN
@@ -7435,9 +7824,9 @@ BEGIN
     );
   END IF;
   IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || ARRAY(
+    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
       SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
-    );
+    ));
   END IF;
   IF plan.document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
@@ -7449,9 +7838,9 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions') AS p
+      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
     );
   END IF;
   IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
@@ -7464,7 +7853,8 @@ BEGIN
       SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
     );
   END IF;
-  RETURN v_changes;
+  RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
+              ELSE v_changes END;
 END
 $plan$;
 
@@ -7732,7 +8122,7 @@ BEGIN
     WITH held AS MATERIALIZED (
       SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
       FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_column_excess.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_column_excess.places) AS p
       ) AS t
       CROSS JOIN LATERAL (
         SELECT d.objid, d.objsubid FROM pg_shdepend AS d
@@ -7932,10 +8322,17 @@ BEGIN
            NULL::text, ARRAY[t.role], CASE WHEN NOT a.allowed THEN '42501' END,
            CASE WHEN NOT a.allowed THEN 'only the owner may do this' END
     FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_connect.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_connect.places) AS p
     ) AS t
     JOIN pg_database AS d ON d.datname = current_database()
-    CROSS JOIN LATERAL (SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION')) AS a(allowed)
+    CROSS JOIN LATERAL (
+      SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') AND (
+        t.recorder IS NULL
+        OR has_database_privilege(
+                      coalesce(to_regrole(quote_ident(t.recorder))::oid, 0), d.oid, 'CONNECT WITH GRANT OPTION'
+                    )
+      )
+    ) AS a(allowed)
     WHERE NOT EXISTS (
       SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
       WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)
@@ -7992,15 +8389,22 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_default_privileges$
 BEGIN
   RETURN QUERY
-    WITH owner AS (
-      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
+    WITH named AS (
+      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
       FROM unnest(plan_default_privileges.places) AS p
       CROSS JOIN LATERAL unnest(p.owners) AS o(name)
       UNION
-      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
+      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
       FROM unnest(plan_default_privileges.places) AS p
       JOIN unnest(plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
       WHERE p.every_owner
+    ),
+    owner AS (
+      SELECT n.*, pg_has_role(n.owner_oid, 'USAGE') AND (
+        n.recorder IS NULL
+        OR pg_has_role(coalesce(to_regrole(quote_ident(n.recorder))::oid, 0), n.owner_oid, 'USAGE')
+      ) AS may
+      FROM named AS n
     ),
     present AS (
       SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
@@ -8012,11 +8416,11 @@ BEGIN
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_default_privileges.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_default_privileges.places) AS p
       ) AS t ON t.role_oid = x.grantee
     ),
     change AS (
-      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
+      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid, o.may, o.recorder,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON %s TO %I', o.owner,
                     string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
       FROM unnest(plan_default_privileges.places) AS p
@@ -8029,14 +8433,15 @@ BEGIN
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
         -- What PUBLIC will read is not missing where the caller cannot set it.
-        AND (pg_has_role(o.owner_oid, 'USAGE') IS NOT FALSE OR NOT EXISTS (
+        AND (o.may IS NOT FALSE OR NOT EXISTS (
           SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
             AND x.grantee = 0 AND x.privilege_type = 'SELECT'
         ))
-      GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
+      GROUP BY p.position, p.role, o.owner, o.owner_oid, o.may, o.recorder, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+             pg_has_role(d.defaclrole, 'USAGE'), NULL,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                     pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                     concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
@@ -8047,10 +8452,11 @@ BEGIN
       WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT c.may THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
-                WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('requires membership in %I, which creates the tables', c.owner) END
+                WHEN NOT c.may
+                  THEN format('requires membership in %I, which creates the tables', c.owner)
+                       || coalesce('; recorded by ' || quote_ident(c.recorder), '') END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END
@@ -8365,24 +8771,22 @@ BEGIN
     RETURN '{}'::rolecall_internal.change[];
   END IF;
   RETURN ARRAY(
-    WITH RECURSIVE lost AS (
-      SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
-      FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
-      JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
-      JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
-      WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
-      UNION
-      SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
-      FROM lost AS l
-      JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
-      WHERE l.admin_option
-    )
     SELECT ROW(
              'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
-             NULL, ARRAY[n.member, n.role], NULL,
-             format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+             NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
+             CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
            )::rolecall_internal.change
-    FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+    FROM (
+      SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+      FROM (
+        SELECT DISTINCT e.roleid, e.member
+        FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+        JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
+        WHERE w.every
+      ) AS w
+      CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
+    ) AS l
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
@@ -8392,8 +8796,8 @@ END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
-  IS 'What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, '
-     'those that were granted last first';
+  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
+     'membership, those that were granted last first';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_memberships.sql
@@ -8412,6 +8816,8 @@ DECLARE
   v_edges jsonb[];
   v_made jsonb;
   v_absent text;
+  v_granted jsonb := '{}';
+  v_is_circular boolean;
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < 16
     AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
@@ -8431,7 +8837,7 @@ BEGIN
     CONTINUE WHEN v_wanted ->> 'state' = 'absent';
     v_role := v_wanted ->> 'role';
     v_member := v_wanted ->> 'member';
-    IF v_role = v_member THEN
+    IF v_role = v_member AND NOT v_wanted ? 'recorded' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_grant_operation',
         MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
@@ -8463,14 +8869,17 @@ BEGIN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
       CONTINUE WHEN v_wanted IS NULL;
     END IF;
+    -- Where a call asks for it, the server refuses.
+    v_is_circular := v_list -> v_position ? 'recorded'
+      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
-      'grant_role', v_member,
-      format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-               CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-               'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
-             ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
+      'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
       NULL, ARRAY[v_member, v_role],
-      CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
+      CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
+      CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
+           WHEN v_is_circular THEN 'the role would be a member of itself' END
     )::rolecall_internal.change;
   END LOOP;
   RETURN v_changes;
@@ -8496,9 +8905,15 @@ BEGIN
       SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(plan_missing_columns.places) AS r
     ),
     partial AS MATERIALIZED (
-      SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
-             c.relacl,
-             has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
+      SELECT p.position, p.place, p.role, p.role_oid, p.schema, p.recorder, t.columns, c.oid AS table_oid, c.relname,
+             c.relowner, c.relacl,
+             has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_table_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    c.oid, 'SELECT WITH GRANT OPTION'
+                                  )
+             ) AS allowed,
              coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
                'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
              )), false) OR EXISTS (
@@ -8512,7 +8927,7 @@ BEGIN
       WHERE c.relowner IS DISTINCT FROM p.role_oid
     ),
     lacking AS (
-      SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
+      SELECT p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM partial AS p
       CROSS JOIN LATERAL (
@@ -8532,7 +8947,7 @@ BEGIN
             WHERE t.grantee = x.grantee AND t.grantor = x.grantor AND t.privilege_type = 'SELECT'
           )
         ))
-      GROUP BY p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed
+      GROUP BY p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed
     ),
     part AS (
       SELECT l.*, s.single, CASE WHEN s.single THEN l.table_oid::bigint ELSE (row_number() OVER (
@@ -8547,7 +8962,7 @@ BEGIN
                   string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
            NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
            CASE WHEN NOT p.allowed
-                THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
+                THEN rolecall_internal.table_refusal(min(p.table_oid), min(p.relowner), min(p.recorder)) END
     FROM part AS p
     GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
     ORDER BY p.position, p.place, min(p.relname COLLATE "C");
@@ -8576,7 +8991,7 @@ BEGIN
   RETURN QUERY
     WITH missing AS (
       SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
-             m.kind
+             m.kind, p.recorder
       FROM jsonb_to_recordset(plan_missing_tables.missing)
         AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
       JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
@@ -8617,7 +9032,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
+             rolecall_internal.table_refusal(n.table_oid, n.owner, n.recorder)
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
@@ -9213,16 +9628,6 @@ BEGIN
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-    -- First, because what a session has locked could be neither reassigned nor dropped.
-    v_regrants := ROW(
-      'terminate_sessions', role_name,
-      format(
-        'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-        'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-        quote_ident(plan_removal.role_name)
-      ),
-      NULL, v_locks, NULL, NULL
-    )::rolecall_internal.change || v_regrants;
   END IF;
   RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END
@@ -9253,6 +9658,19 @@ BEGIN
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
     CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF v_wanted.terminates AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = to_regrole(quote_ident(v_wanted.name))::oid AND a.pid <> pg_backend_pid()
+    ) THEN
+      -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+      RETURN QUERY
+        SELECT 'terminate_sessions', v_wanted.name, format(
+          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+          quote_ident(v_wanted.name)
+        ),
+               NULL::text, array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL), NULL::text, NULL::text;
+    END IF;
     IF rolecall_internal.newest_record(
       'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
     ) IS NOT NULL THEN
@@ -9388,7 +9806,9 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_revokes.sql
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
--- rest again.
+-- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
+-- whoever granted it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a
+-- superuser is not skipped: a role that writes every table is no reporting role, and few can grant that.
 CREATE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -9404,14 +9824,14 @@ BEGIN
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
              NULL, ARRAY[w.member, g.role],
-             CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
-             CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+             CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
+             CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
-           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+           AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
+               recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
       OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -9433,6 +9853,18 @@ BEGIN
         AND coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
     ) AS r(option)
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+    LEFT JOIN LATERAL (
+      SELECT CASE WHEN NOT rolecall_internal.may_revoke(e.roleid, e.grantor) THEN CASE
+                    WHEN c.is_creator
+                    THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                    ELSE 'the caller may not revoke what ' || quote_ident(pg_get_userbyid(e.grantor)) || ' granted'
+                  END
+                  WHEN e.admin_option AND EXISTS (
+                    SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
+                  ) THEN 'it granted the role to others, and the caller may not revoke that' END
+    ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+      SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
+    ))
     WHERE w.every OR NOT c.is_creator
     ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
   );
@@ -9559,7 +9991,13 @@ BEGIN
       UNION ALL
       SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
-             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
+             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_schema_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    p.schema_oid, 'USAGE WITH GRANT OPTION'
+                                  )
+             )
       FROM unnest(plan_schemas.places) AS p
       WHERE NOT EXISTS (
         SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)
@@ -9578,32 +10016,41 @@ COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_sessions.sql
-CREATE FUNCTION rolecall_internal.plan_sessions(resources jsonb) RETURNS SETOF rolecall_internal.change
+-- A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE
+-- waits for such a session instead, and so comes before any that begins then, which the last step ends.
+CREATE FUNCTION rolecall_internal.plan_sessions(resources jsonb, first boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_sessions$
 BEGIN
   RETURN QUERY
-    SELECT 'terminate_sessions', s.role, format(
-      'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-      'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-      quote_ident(s.role)
-    ),
+    SELECT 'terminate_sessions', s.role,
+           CASE WHEN plan_sessions.first THEN format(
+             'SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity AS a '
+             'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+             quote_ident(s.role)
+           ) ELSE format(
+             'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+             'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+             quote_ident(s.role)
+           ) END,
            NULL::text, ARRAY[s.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_sessions.resources) AS s(role text, state text)
-    WHERE s.state = 'absent' AND EXISTS (
+    JOIN pg_roles AS r ON r.rolname = s.role
+    WHERE s.state = 'absent' AND (r.rolcanlogin OR NOT plan_sessions.first) AND EXISTS (
       SELECT FROM pg_stat_get_activity(NULL) AS a
-      WHERE a.usesysid = to_regrole(quote_ident(s.role))::oid AND a.pid <> pg_backend_pid()
+      WHERE a.usesysid = r.oid AND a.pid <> pg_backend_pid()
     );
 END
 $plan_sessions$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb)
-  IS 'The steps that end the sessions of roles that are to have none';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean)
+  IS 'The steps that end the sessions of roles that are to have none; first: of those that can log in, before they no '
+     'longer can';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_settings.sql
-CREATE FUNCTION rolecall_internal.plan_settings(resources jsonb) RETURNS SETOF rolecall_internal.change
+CREATE FUNCTION rolecall_internal.plan_settings(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
@@ -9611,11 +10058,17 @@ DECLARE
   v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
-    SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_settings.resources)
-           AS (role text, name text, value jsonb, here boolean, alone boolean, state text))
-         WITH ORDINALITY AS s(role, name, value, here, alone, state, position)
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
+    SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
+           CASE WHEN o.is_gone THEN format('role "%s" does not exist', s.role) END
+    FROM ROWS FROM (jsonb_to_recordset(plan_settings.document -> 'settings')
+           AS (role text, name text, value jsonb, here boolean, alone boolean, state text, recorded text))
+         WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
+    CROSS JOIN LATERAL (
+      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
+        plan_settings.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
+      ) AS is_gone
+    ) AS o
     CROSS JOIN LATERAL (
       SELECT CASE jsonb_typeof(s.value)
         WHEN 'array' THEN (
@@ -10939,7 +11392,7 @@ BEGIN
     FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(privileges_on_objects.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(privileges_on_objects.places) AS p
     ) AS t ON t.role_oid = x.grantee
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
@@ -11228,7 +11681,7 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || '{"recorded": true}'
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
@@ -11416,7 +11869,7 @@ BEGIN
   FOR v_position IN CASE WHEN refusal.entry.section IN (
          'base_roles', 'comments', 'settings', 'declared', 'read_access'
        ) THEN 1
-       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
        -- There is none.
        ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
@@ -11427,14 +11880,18 @@ BEGIN
       v_note := 'the role is a superuser, which no record changes or grants';
     END IF;
   END LOOP;
+  IF current_setting('server_version_num')::integer / 10000 < 16 AND refusal.entry.section = 'memberships'
+    AND refusal.entry.resource ?| '{inherit,set}'
+  THEN
+    v_code := '0A000';
+    v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+  END IF;
   IF v_code IS NULL AND (
     refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
     v_code := refusal.entry.sqlstate;
     v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF refusal.entry.section = 'roles' AND v_code = '42501'
-      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
-    THEN
+    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
       v_operation := 'alter_role';
       v_statement := 'SELECT * FROM rolecall.create_base_roles()';
     END IF;
@@ -12151,7 +12608,9 @@ BEGIN
     ),
     'passwords', reporting_state.passwords,
     'memberships', (
-      SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'every', true, 'member', d -> 'role', 'state', 'absent', 'recorded', d -> 'recorded'
+      )))
       FROM jsonb_array_elements(reporting_state.definitions) AS d
     ),
     'settings', (
@@ -12185,6 +12644,7 @@ DECLARE
   v_recorded jsonb := v_state;
   v_steps rolecall.step[];
 BEGIN
+  v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.
@@ -12806,7 +13266,7 @@ BEGIN
   IF rolecall_internal.is_encrypting() THEN
     EXECUTE format(
       'SELECT %I.pgp_sym_encrypt_bytea('
-        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256''::text)',
       rolecall_internal.pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
     ) INTO v_sealed;
   ELSE
@@ -12960,7 +13420,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND NEW.section IN ('roles', 'read_access', 'settings') THEN
+  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -12995,6 +13455,9 @@ BEGIN
       THEN 'Create what is missing, then make the call again.'
     WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
       THEN 'Clear that up, then make the call again.'
+    WHEN skipped_hint.change.sqlstate = '0LP01' THEN
+      format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
+             skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     WHEN skipped_hint.change.sqlstate = '2BP01'
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
@@ -13250,7 +13713,7 @@ BEGIN
       GROUP BY 1, 2, 3, 4, 5, 6
     ) AS e
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(suspect_groups.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(suspect_groups.places) AS p
     ) AS t ON t.role_oid = e.grantee
     LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
     WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)
@@ -13283,6 +13746,27 @@ $table_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
 REVOKE ALL ON FUNCTION rolecall_internal.table_groups() FROM PUBLIC;
+
+-- sql/5-internal/reading/table_refusal.sql
+CREATE FUNCTION rolecall_internal.table_refusal(table_oid oid, owner oid, recorder text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $table_refusal$
+DECLARE
+  v_owned text := format('owned by %I, ', pg_get_userbyid(table_refusal.owner));
+BEGIN
+  IF table_refusal.recorder IS NOT NULL
+    AND has_table_privilege(table_refusal.table_oid, 'SELECT WITH GRANT OPTION')
+  THEN
+    RETURN v_owned || format('and recorded by %I, which may not grant it', table_refusal.recorder);
+  END IF;
+  RETURN v_owned || 'which alone can grant it';
+END
+$table_refusal$;
+
+COMMENT ON FUNCTION rolecall_internal.table_refusal(oid, oid, text)
+  IS 'Why a table is not granted: the caller may not, or who has recorded that it is to be';
+REVOKE ALL ON FUNCTION rolecall_internal.table_refusal(oid, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/reading/tables_of.sql
 CREATE FUNCTION rolecall_internal.tables_of(groups rolecall_internal.table_group[], numbers integer[])
@@ -13792,6 +14276,74 @@ COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
   IS 'The privileges of a document, each name looked up once';
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/run/warn_about_adopted.sql
+-- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+CREATE FUNCTION rolecall_internal.warn_about_adopted(document jsonb, steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $warn_about_adopted$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT r.resource ->> 'name' AS role, t.names, t.revokes
+    FROM jsonb_array_elements(warn_about_adopted.document -> 'roles') AS r(resource)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.resource ->> 'name'))::oid OFFSET 0) AS o(oid)
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT o.oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT NOT (
+                        m.admin_option
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                          AND rolecall_internal.newest_record(
+                            'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
+                          ) IS NULL
+                      )
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
+    ) AS t
+    WHERE NOT r.resource ?| '{state,recorded}' AND r.resource ->> 'name' NOT IN (
+        SELECT s.target FROM unnest(warn_about_adopted.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      )
+      AND r.resource ->> 'name' NOT IN (
+        SELECT a ->> 'role' FROM jsonb_array_elements(warn_about_adopted.document -> 'read_access') AS a
+      )
+      AND t.names IS NOT NULL
+      AND rolecall_internal.newest_record('roles', jsonb_build_array(r.resource -> 'name')) IS NULL
+    ORDER BY 1
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'role "%s" is there already, and others administer it or can become it: %s', v_found.role, v_found.names
+      ),
+      DETAIL = 'They can take what it has. From PostgreSQL 16 on the role that created it has ADMIN OPTION on it.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_adopted$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[])
+  IS 'Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create '
+     'roles can take a name that is to be expected';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[]) FROM PUBLIC;
+
 -- sql/5-internal/reporting/warn_about_members.sql
 -- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
 -- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
@@ -14139,9 +14691,6 @@ DECLARE
     'memberships', rolecall_internal.record_key('memberships', with_recorded_options.membership)
   ), '{}');
 BEGIN
-  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
-    v_recorded := v_recorded - '{inherit,set}'::text[];
-  END IF;
   RETURN v_recorded || jsonb_strip_nulls(with_recorded_options.membership);
 END
 $with_recorded_options$;
@@ -14239,6 +14788,37 @@ $withhold_powers$;
 COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
   IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
 REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
+
+-- sql/5-internal/plan/would_be_circular.sql
+CREATE FUNCTION rolecall_internal.would_be_circular(role_name text, member text, changes rolecall_internal.change[])
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $would_be_circular$
+BEGIN
+  RETURN EXISTS (
+    WITH RECURSIVE above AS (
+      SELECT would_be_circular.role_name COLLATE "C" AS name
+      UNION
+      SELECT n.name
+      FROM above AS a
+      CROSS JOIN LATERAL (
+        SELECT pg_get_userbyid(e.roleid)::text FROM pg_auth_members AS e
+        WHERE e.member = to_regrole(quote_ident(a.name))::oid
+        UNION ALL
+        SELECT c.locks[2] FROM unnest(would_be_circular.changes) AS c
+        WHERE c.operation = 'grant_role' AND c.sqlstate IS NULL AND c.target = a.name
+      ) AS n(name)
+    )
+    SELECT FROM above AS a WHERE a.name = would_be_circular.member
+  );
+END
+$would_be_circular$;
+
+COMMENT ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[])
+  IS 'Whether a membership would make a role a member of itself, together with those that there are and those that are '
+     'planned';
+REVOKE ALL ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
 -- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
@@ -15965,7 +16545,6 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  PERFORM rolecall_internal.check_not_reporting(set_password.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(

@@ -278,8 +278,8 @@ export class Rolecall {
    * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
    * WARNING and a skipped row with 22023.
    *
-   * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
-   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
+   * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 0A000, 0LP01, 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
+   * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is encrypted and the session has no key
    * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
    * @throws serialization_failure - other transactions kept changing the roles, or under REPEATABLE READ changed them since the snapshot
@@ -454,8 +454,8 @@ export class Rolecall {
    * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each is a
    * skipped row with 22023.
    *
-   * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
-   * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
+   * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 0A000, 0LP01, 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
+   * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is encrypted and the session has no key
    * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
@@ -602,8 +602,10 @@ export class Rolecall {
    * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that could SET ROLE to
    * it still can.
    *
-   * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
-   * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.
+   * The sessions are told to end first, so that none that has changed the role keeps the call waiting; those that are there
+   * after NOLOGIN end last. The call is an error before that where the caller may not alter the role. A rollback does not bring
+   * sessions back. A user that connects again before the transaction is committed gets in: call the function once more then, which
+   * ends the sessions that are there and changes nothing else.
    *
    * @returns one row per step; none where the user is locked and has no sessions
    * @throws null_value_not_allowed - the name is null
@@ -805,12 +807,14 @@ export class Rolecall {
    * for the role that can run it.
    *
    * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
-   * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
-   * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, the call
-   * is an error whose DETAIL lists each of them with what to do about it.
+   * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, tables whose triggers
+   * run as the owner, and tables that call a function which no superuser wrote, in a constraint, an index or a type for
+   * instance. Where reassign_to has a right that the role does not have, the call is an error whose DETAIL lists each of them
+   * with what to do about it.
    *
    * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
-   * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+   * thing that an error later on does not undo. A user that connects again meanwhile can hold the call up: call lock_user() in a
+   * transaction before. Nothing about the role is remembered any more, so that converge() does
    * not bring it back; another database that has created it too still remembers it. The names of the base roles are kept.
    *
    * @returns one row per step, the last with the memberships that end in its note; none where there is no such role
@@ -1018,7 +1022,7 @@ export class Rolecall {
    * @throws null_value_not_allowed - an argument other than valid_until is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
-   * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+   * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
    * @throws undefined_object - the role does not exist
    * @throws insufficient_privilege - the caller may not alter the role
    */
@@ -1190,7 +1194,7 @@ export class Rolecall {
    *
    * A dump carries the event trigger along. DROP EXTENSION requires CASCADE, or `watch_new_tables(false)` first. It also
    * requires CASCADE if somebody has created a view over `rolecall_watch.reporting_role`, which everybody may read while tables
-   * are watched: that view goes as well.
+   * are watched, or a column of its row type: that view, or column, goes as well.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - enable is null

@@ -39,11 +39,10 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
   `;
 }
 
-/** The statements that refuse a state which gives something to a reporting role: it has what provisioning gives it. */
-export function refusingReporting({ roles = [], passwords = [], memberships = [] }: DesiredState): Sql[] {
+/** The statements that refuse a state which gives something to a reporting role that provisioning would take away. */
+export function refusingReporting({ roles = [], memberships = [] }: DesiredState): Sql[] {
   const names = [
     ...roles.filter(({ state }) => state === undefined).map(({ name }) => name),
-    ...passwords.map(({ role }) => role),
     ...(memberships instanceof Sql ? [] : memberships)
       .filter(({ state }) => state === undefined)
       .map(({ member }) => member),

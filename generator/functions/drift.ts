@@ -16,8 +16,8 @@ import { rows } from './_shared.ts';
  * skipped row with 22023.
  *
  * @group keeping
- * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
- * @throws invalid_parameter_value - a base role, client role or reporting role has become a superuser, or is the caller; or the secret is encrypted and the session has no key
+ * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 0A000, 0LP01, 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why
+ * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is encrypted and the session has no key
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT operation, target, statement FROM rolecall.drift();

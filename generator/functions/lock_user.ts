@@ -9,8 +9,10 @@ import { establish } from './_shared.ts';
  * keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles that could SET ROLE to
  * it still can.
  *
- * Sessions are ended last. A rollback does not bring them back. A user that connects again before the transaction is
- * committed gets in: call the function once more then, which ends the sessions that are there and changes nothing else.
+ * The sessions are told to end first, so that none that has changed the role keeps the call waiting; those that are there
+ * after NOLOGIN end last. The call is an error before that where the caller may not alter the role. A rollback does not bring
+ * sessions back. A user that connects again before the transaction is committed gets in: call the function once more then, which
+ * ends the sessions that are there and changes nothing else.
  *
  * @group users
  * @param username name of the role

@@ -22,12 +22,14 @@ import { advisoryLock, establish } from './_shared.ts';
  * for the role that can run it.
  *
  * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
- * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, and tables whose
- * indexes, statistics or triggers run code as the owner. Where reassign_to has a right that the role does not have, the call
- * is an error whose DETAIL lists each of them with what to do about it.
+ * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, tables whose triggers
+ * run as the owner, and tables that call a function which no superuser wrote, in a constraint, an index or a type for
+ * instance. Where reassign_to has a right that the role does not have, the call is an error whose DETAIL lists each of them
+ * with what to do about it.
  *
  * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one
- * thing that an error later on does not undo. Nothing about the role is remembered any more, so that converge() does
+ * thing that an error later on does not undo. A user that connects again meanwhile can hold the call up: call lock_user() in a
+ * transaction before. Nothing about the role is remembered any more, so that converge() does
  * not bring it back; another database that has created it too still remembers it. The names of the base roles are kept.
  *
  * @group users

@@ -19,7 +19,7 @@ import { establish } from './_shared.ts';
  * @throws null_value_not_allowed - an argument other than valid_until is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws undefined_object - the role does not exist
  * @throws insufficient_privilege - the caller may not alter the role
  * @example SELECT operation, statement, status FROM rolecall.set_password('alice', 'a new one', 'infinity');

@@ -23,7 +23,7 @@ import { sql } from '../sql/template.ts';
  *
  * A dump carries the event trigger along. DROP EXTENSION requires CASCADE, or `watch_new_tables(false)` first. It also
  * requires CASCADE if somebody has created a view over `rolecall_watch.reporting_role`, which everybody may read while tables
- * are watched: that view goes as well.
+ * are watched, or a column of its row type: that view, or column, goes as well.
  *
  * @group reporting
  * @param enable true: watch; false: stop watching

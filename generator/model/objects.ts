@@ -116,6 +116,11 @@ export const objects: readonly Node[] = [
         comment: 'whether it reads future tables of every owner of tables there',
       },
       { name: 'owners', type: 'text[]', comment: 'names of whose future tables it reads besides' },
+      {
+        name: 'recorder',
+        type: 'text',
+        comment: 'who recorded it, where no more is granted than that role may grant; null: what the caller may',
+      },
     ],
   },
   {
@@ -299,8 +304,12 @@ export const objects: readonly Node[] = [
     query: `SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
-       ARRAY(
-         SELECT w FROM rolecall_internal.withheld AS w
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
          WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
        ) AS known,
        EXISTS (
@@ -318,8 +327,9 @@ WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL`,
       { name: 'withheld', type: 'text[]', comment: 'tables and columns withheld from it, as in SQL' },
       {
         name: 'known',
-        type: 'rolecall_internal.withheld[]',
-        comment: 'tables and columns that were found withheld from it, whatever they are called now',
+        // Of no type of ours: whoever may read it could make a table of it, which DROP EXTENSION would have to drop.
+        type: 'jsonb',
+        comment: 'tables and columns that were found withheld from it, whatever they are called now; null: none',
       },
       { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
     ],

@@ -13,7 +13,7 @@ interface Input {
 }
 
 /** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list, `target` what a privilege is on. */
-type FieldKind = 'text' | 'number' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
+type FieldKind = 'text' | 'integer' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
 
 export interface Section {
   /**
@@ -53,6 +53,11 @@ export const sections = {
     names: ['role', 'new_name'],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_renames(${document} -> 'renames')`),
   },
+  sessions: {
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions', true)`),
+    planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions', false)`),
+  },
   base_roles: {
     key: ['key'],
     fields: { key: 'text', 'name?': 'text' },
@@ -64,7 +69,7 @@ export const sections = {
       name: 'text',
       'attributes?': 'attributes',
       'initial?': 'attributes',
-      'connection_limit?': 'number',
+      'connection_limit?': 'integer',
       'valid_until?': 'text',
       'protected?': 'boolean',
     },
@@ -101,7 +106,7 @@ export const sections = {
     fields: { role: 'text', name: 'text', value: 'setting', 'here?': 'boolean', 'alone?': 'boolean' },
     names: ['role'],
     derived: true,
-    plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document} -> 'settings')`),
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document})`),
   },
   // Roles of a policy: what they have beyond it is to end, here and in `privileges`.
   declared: {
@@ -144,7 +149,9 @@ export const sections = {
     names: ['role'],
     forgets: ['watched'],
     plan: ({ document }) =>
-      rows(sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`),
+      sql`rolecall_internal.keep_others(${document} -> 'read_access', ${rows(
+        sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`,
+      )})`,
   },
   watch: {
     key: ['key'],
@@ -158,10 +165,6 @@ export const sections = {
     names: ['role'],
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_operators(${document})`),
-  },
-  sessions: {
-    names: ['role'],
-    plan: ({ document }) => rows(sql`rolecall_internal.plan_sessions(${document} -> 'sessions')`),
   },
 } as const satisfies Readonly<Record<string, Section>>;
 
@@ -244,7 +247,7 @@ export function forgottenFields(section: Sql): Sql {
   return sql`CASE ${section} ${join(cases, '\n')} ELSE '{}' END::text[]`;
 }
 
-/** Marks a resource that comes from the record: what converge() asks for is not recorded again. */
+/** Marks a resource that comes from the record, with who has recorded it: what converge() asks for is not recorded again. */
 export const recordedMark = 'recorded';
 
 /** The roles that a record names, as an array of texts; null in it where a name is left out. */
@@ -271,12 +274,15 @@ export function namedIn(section: Sql, resource: Sql): Sql {
 /** What holds for a field of that kind, in a jsonpath. */
 const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   text: (field) => `${field}.type() == "string"`,
-  number: (field) => `${field}.type() == "number"`,
+  integer: (field) =>
+    `${field}.type() == "number" && ${field} >= -1 && ${field} < 2147483648 && ${field}.floor() == ${field}`,
   boolean: (field) => `${field}.type() == "boolean"`,
   attributes: (field) =>
-    `${field}.type() == "object" && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
-      && !(@.key == "connection_limit" && @."value".type() == "number")
-      && !(@.key == "valid_until" && @."value".type() == "string")))`,
+    `${field}.type() == "object" && !(${field}."connection_limit".type() != "number")
+      && !exists(${field}."connection_limit" ? (!(${holds.integer('@')})))
+      && !(${field}."valid_until".type() != "string")
+      && !exists(${field}.keyvalue() ? (@."value".type() != "boolean"
+        && @.key != "connection_limit" && @.key != "valid_until"))`,
   list: (field) => `${field}.type() == "array" && !(${field}[*].type() != "string")`,
   setting: (field) => `${holds.text(field)} || ${holds.list(field)}`,
   target: (field) =>

@@ -11,7 +11,8 @@ CREATE TYPE rolecall_internal.place AS (
   withheld_in integer[],
   partial jsonb,
   every_owner boolean,
-  owners text[]
+  owners text[],
+  recorder text
 );
 
 COMMENT ON TYPE rolecall_internal.place IS 'One schema that a reporting role is to read';
@@ -30,3 +31,5 @@ COMMENT ON COLUMN rolecall_internal.place.partial
 COMMENT ON COLUMN rolecall_internal.place.every_owner
   IS 'whether it reads future tables of every owner of tables there';
 COMMENT ON COLUMN rolecall_internal.place.owners IS 'names of whose future tables it reads besides';
+COMMENT ON COLUMN rolecall_internal.place.recorder
+  IS 'who recorded it, where no more is granted than that role may grant; null: what the caller may';

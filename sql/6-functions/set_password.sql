@@ -19,7 +19,6 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  PERFORM rolecall_internal.check_not_reporting(set_password.username);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(

@@ -28,7 +28,7 @@ SELECT bag_eq(
   format('SELECT severity, path, object, detail, remedy FROM found WHERE role = %L', r.name),
   format('SELECT * FROM rolecall.audit_role(%L)', r.name), 'the findings of ' || r.name
 ) FROM unnest('{t_owner,t -> odd,t_reader,t_open,t_report}'::text[]) AS r(name);
-SELECT is_empty($$SELECT role FROM found WHERE role IN ('t_super', 'pg_monitor', current_user)$$, 'superusers and predefined roles are left out');
+SELECT is_empty($$SELECT role FROM found WHERE role IN ('t_super', 'pg_monitor', test.superuser())$$, 'superusers and predefined roles are left out');
 SELECT is((SELECT string_agg(DISTINCT role, ' ' ORDER BY role) FROM rolecall.audit('{t_reader,t_super}')), 't_reader t_super', 'unless they are asked for');
 SELECT is_empty($$SELECT * FROM rolecall.audit('{}')$$, 'of nobody there is nothing');
 SELECT throws_ok($$SELECT * FROM rolecall.audit('{t_nobody}')$$, '42704', 'role "t_nobody" does not exist', 'no such role');

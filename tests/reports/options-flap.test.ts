@@ -44,7 +44,6 @@ report('a reporting role is given nothing that provisioning takes away again', a
     `create_client_role('app_reports')`,
     `create_base_roles('app_reports')`,
     `grant_role('g', 'app_reports')`,
-    `set_password('app_reports', 'secret')`,
   ]) {
     await assert.rejects(admin.query(`SELECT rolecall.${call}`), {
       code: '22023',

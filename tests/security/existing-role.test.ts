@@ -493,22 +493,24 @@ for (const by of kinds) {
       ).rows[0]?.n;
     assert.notEqual(await grants(), 0);
     if (major >= 16) assert.equal(await grants(), 2, 'one by each of two grantors');
+    const said: string[] = [];
     if (major >= 16 && by === 'owner') {
-      // It takes the rights of the grantor, so it is an error, which says what to run.
-      const earlier = await snapshot(admin);
-      let statement = '';
-      await assert.rejects(place.provision(), ({ code, detail }) => {
-        statement = /The statement was: (.*)/.exec(detail as string)?.[1] ?? '';
-        return code === '42501';
-      });
-      assert.deepEqual(difference(earlier, await snapshot(admin)), []);
-      await admin.query(statement);
+      // It takes the rights of the grantor: where the caller lacks them it is skipped, and says what to run.
+      const first = await place.provision();
+      said.push(...first.warnings);
+      const skipped = first.steps.filter(({ status }) => status === 'skipped');
+      assert.deepEqual(
+        skipped.map(({ sqlstate }) => sqlstate),
+        ['42501'],
+      );
+      assert.equal(await grants(), 1);
+      await admin.query(skipped[0]?.statement ?? '');
     }
-    const { warnings } = await place.provision();
+    said.push(...(await place.provision()).warnings);
     assert.equal(await grants(), 0);
     const { rows } = await admin.query(`SELECT pg_has_role($1, $2, 'MEMBER') AS member`, [third, role]);
     assert.deepEqual(rows, [{ member: true }]);
-    const named = warnings.filter((text) => text.includes('its members'));
+    const named = said.filter((text) => text.includes('its members'));
     const readers = by === 'superuser' && major >= 16 ? `"${place.keeper}", "${third}"` : `"${third}"`;
     assert.deepEqual(named, [`role "${role}" is there already, and its members can read what it reads: ${readers}`]);
     const again = await place.provision();
@@ -557,13 +559,16 @@ for (const by of kinds) {
   });
 }
 
-test('owner: attributes and memberships that it cannot take away are an error, and nothing is changed', async () => {
+test('owner: attributes and predefined roles that it cannot revoke are an error, and nothing is changed', async () => {
   const place = await makePlace('owner');
   const { admin, role } = place;
   for (const [give, take] of [
     [`ALTER ROLE ${role} BYPASSRLS`, `ALTER ROLE ${role} NOBYPASSRLS`],
     [`ALTER ROLE ${role} REPLICATION`, `ALTER ROLE ${role} NOREPLICATION`],
     ...(major >= 16 ? [[`GRANT pg_write_all_data TO ${role}`, `REVOKE pg_write_all_data FROM ${role}`]] : []),
+    ...(major >= 16
+      ? [[`CREATE ROLE writers ROLE ${role}; GRANT pg_write_all_data TO writers`, `DROP ROLE writers`]]
+      : []),
   ]) {
     await admin.query(give ?? '');
     const earlier = await snapshot(admin);

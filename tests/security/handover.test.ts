@@ -22,6 +22,7 @@ before(async () => {
   await admin.query(
     'GRANT REFERENCES ON app.parent TO PUBLIC; CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere',
   );
+  await admin.query(`GRANT CREATE ON DATABASE ${database} TO PUBLIC`);
   await admin.query('GRANT USAGE ON FOREIGN SERVER far TO PUBLIC; GRANT USAGE ON SCHEMA rolecall_internal TO PUBLIC');
 });
 
@@ -76,7 +77,7 @@ const traps: Trap[] = [
     create: `CREATE FUNCTION app.i(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
       CREATE TABLE app.x (id integer); CREATE INDEX ON app.x (app.i(id))`,
     object: /^table app\.x/,
-    advice: /DROP INDEX/,
+    advice: /DROP INDEX.* of app\.x calls a function.*, or DROP TABLE app\.x/,
   },
   {
     name: 'a trigger behind a foreign key',
@@ -108,8 +109,58 @@ const traps: Trap[] = [
       CREATE CAST (app.NAME_type AS integer) WITH FUNCTION app.NAME_cast AS IMPLICIT;
       CREATE TABLE app.NAME_key (${columns})`,
     object: /^table app\.mallory_\d+_key/,
-    advice: /DROP CONSTRAINT for each foreign key from or to app\.mallory_\d+_key, or DROP TABLE/,
+    advice: /DROP .* of app\.mallory_\d+_key.*, or DROP TABLE/,
   })),
+  ...[
+    ['a range type', '(r app.NAME_range)'],
+    ['a domain over a range type', '(r app.NAME_over)'],
+    ['an array of a composite type', '(r app.NAME_row[])'],
+    ['statistics', '(id integer, n integer); CREATE STATISTICS app.NAME_s ON (app.NAME(id)), n FROM app.NAME_calls'],
+    ['the predicate of an index', '(id integer); CREATE INDEX ON app.NAME_calls (id) WHERE app.NAME(id) > 0'],
+    ['an operator', '(id integer CHECK (OPERATOR(NAME.@@) id > 0))'],
+    ['a policy', '(id integer); CREATE POLICY p ON app.NAME_calls USING (app.NAME(id) > 0)'],
+    ['a partition key', '(id integer) PARTITION BY LIST ((app.NAME(id)))'],
+    [
+      'a partition key behind a foreign key',
+      '(id integer REFERENCES app.parent ON UPDATE CASCADE) PARTITION BY LIST ((app.NAME(id)))',
+    ],
+    [
+      'a cast to a domain behind a foreign key',
+      '(id integer REFERENCES app.parent ON UPDATE CASCADE CHECK ((id::app.NAME_domain) > 0))',
+    ],
+    [
+      'a query in a domain behind a foreign key',
+      '(id integer REFERENCES app.parent ON UPDATE CASCADE, q text CHECK (q::app.NAME_query IS NOT NULL))',
+    ],
+    [
+      'a query in a partition behind a foreign key',
+      `(id integer REFERENCES app.parent ON UPDATE CASCADE, q text) PARTITION BY LIST (id);
+       CREATE TABLE app.NAME_rows PARTITION OF app.NAME_calls (CHECK (query_to_xml(q, true, true, '') IS NOT NULL)) DEFAULT`,
+      '_rows',
+    ],
+  ].map(([what = '', rest = '', table = '_calls']) => ({
+    name: `${what} that calls a function`,
+    create: `CREATE FUNCTION app.NAME(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+      CREATE FUNCTION app.NAME_diff(integer, integer) RETURNS float8 IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+      CREATE TYPE app.NAME_range AS RANGE (subtype = integer, subtype_diff = app.NAME_diff);
+      CREATE DOMAIN app.NAME_over AS app.NAME_range; CREATE TYPE app.NAME_row AS (r app.NAME_range);
+      CREATE DOMAIN app.NAME_domain AS integer CHECK (app.NAME(value) > 0);
+      CREATE DOMAIN app.NAME_query AS text CHECK (query_to_xml(value, true, true, '') IS NOT NULL);
+      CREATE SCHEMA NAME; CREATE OPERATOR NAME.@@ (rightarg = integer, function = app.NAME);
+      CREATE TABLE app.NAME_calls ${rest}`,
+    object: new RegExp(`^table app\\.mallory_\\d+${table}`, 'm'),
+    advice: /DROP .* or DROP TABLE app\.mallory_/,
+  })),
+  {
+    name: 'a cast of an extension',
+    create: `CREATE SCHEMA NAME; CREATE EXTENSION citext SCHEMA NAME; CREATE TYPE NAME.key AS ENUM ('one');
+      CREATE FUNCTION NAME.cast(NAME.key) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+      ALTER EXTENSION citext ADD FUNCTION NAME.cast(NAME.key);
+      CREATE CAST (NAME.key AS integer) WITH FUNCTION NAME.cast(NAME.key) AS IMPLICIT;
+      CREATE TABLE app.NAME_cast (id NAME.key REFERENCES app.parent)`,
+    object: /^table app\.mallory_\d+_cast/m,
+    advice: /DROP .* or DROP TABLE app\.mallory_/,
+  },
   {
     name: 'a foreign table',
     create: 'CREATE FOREIGN TABLE app.ft (id integer) SERVER far',
@@ -170,13 +221,76 @@ for (const { name, create, object, advice } of traps) {
     assert.deepEqual(rows, [{ status: 'applied' }, { status: 'applied' }]);
     await admin.query('ROLLBACK');
     // What nobody owns is left.
-    if (/CREATE CAST/.test(create)) await admin.query(`DROP CAST (app.${user}_type AS integer)`);
+    const cast = /CREATE CAST (\(.*?\))/.exec(create)?.[1];
+    if (cast !== undefined) await admin.query(`DROP CAST ${cast.replaceAll('NAME', user)}`);
     await admin.query(`SELECT * FROM rolecall.remove_user('${user}', drop_owned => true)`);
   });
 }
 
+test('what somebody else can add code to is not given to a role with more rights', async () => {
+  await admin.query('CREATE ROLE stranger; GRANT CREATE ON SCHEMA app TO stranger');
+  for (const [create, change, advice] of [
+    ['CREATE DOMAIN app.NAME AS integer; CREATE TABLE app.held (id app.NAME[])', 'DOMAIN app.NAME', /DROP INDEX/],
+    [
+      `CREATE TYPE app.NAME AS ENUM ('one'); CREATE CAST (app.NAME AS integer) WITH INOUT AS IMPLICIT;
+       CREATE TABLE app.held (id app.NAME REFERENCES app.parent)`,
+      'TYPE app.NAME',
+      /DROP INDEX/,
+    ],
+    [
+      'CREATE TABLE app.NAME (id integer) PARTITION BY LIST (id); CREATE TABLE app.held PARTITION OF app.NAME DEFAULT',
+      'TABLE app.NAME',
+      /ALTER TABLE app\.mallory_\d+ DETACH PARTITION app\.held/,
+    ],
+    [
+      'CREATE TABLE app.held (id integer); CREATE TABLE app.NAME () INHERITS (app.held)',
+      'TABLE app.NAME',
+      /ALTER TABLE app\.mallory_\d+ NO INHERIT app\.held/,
+    ],
+  ] as const) {
+    const user = await attacker(create);
+    const give = (heir: string) =>
+      admin.query(`SELECT * FROM rolecall.remove_user('${user}', reassign_to => '${heir}')`);
+    await admin.query(`ALTER ${change.replace('NAME', user)} OWNER TO stranger`);
+    await assert.rejects(
+      give('postgres'),
+      ({ code, detail }: Failure) => code === '2BP01' && detail.startsWith('table app.held. ') && advice.test(detail),
+      create,
+    );
+    // Whose the code is may have the rest.
+    await give('stranger');
+    await admin.query('DROP OWNED BY stranger CASCADE; GRANT CREATE ON SCHEMA app TO stranger');
+  }
+});
+
+test('a table that may run a query is not given away where a subscription applies changes', async () => {
+  const user = await attacker(
+    `CREATE TABLE app.applied (id integer, q text CHECK (query_to_xml(q, true, true, '') IS NOT NULL))`,
+  );
+  const give = () => admin.query(`SELECT * FROM rolecall.remove_user('${user}', reassign_to => 'postgres')`);
+  await admin.query(
+    `CREATE SUBSCRIPTION applying CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+  );
+  await admin.query(
+    `SET allow_system_table_mods = on;
+     INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
+     SELECT oid, 'app.applied'::regclass, 'r' FROM pg_subscription; RESET allow_system_table_mods`,
+  );
+  await assert.rejects(give(), ({ code, detail }: Failure) => code === '2BP01' && /^table app\.applied/.test(detail));
+  await admin.query('DROP SUBSCRIPTION applying');
+  await give();
+});
+
 test('what does not act as its owner is given to anybody', async () => {
+  await admin.query('CREATE EXTENSION hstore SCHEMA app; CREATE EXTENSION btree_gist SCHEMA app');
+  await admin.query(`CREATE TYPE app.mood AS ENUM ('calm'); ALTER TYPE app.mood OWNER TO pg_monitor`);
   const user = await attacker(`CREATE DOMAIN app.positive AS integer CHECK (value > 0);
+    CREATE TYPE app.span AS RANGE (subtype = integer); CREATE TYPE app.pair AS (one integer, two app.positive);
+    CREATE TABLE app.typed (h app.hstore CHECK (h OPERATOR(app.?) 'a'), s app.span, p app.pair[], m app.mood PRIMARY KEY,
+      EXCLUDE USING gist (((s OPERATOR(pg_catalog.*) s)) WITH &&));
+    CREATE INDEX ON app.typed USING gin (h); CREATE STATISTICS app.of_typed ON m, s FROM app.typed;
+    CREATE TABLE app.parts (id integer) PARTITION BY RANGE ((id + 1)); CREATE TABLE app.part PARTITION OF app.parts DEFAULT;
+    ALTER TABLE app.typed ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON app.typed USING (current_user = 'a');
     CREATE TABLE app.plain (id app.positive PRIMARY KEY, name text CHECK (length(name) < 9), made date DEFAULT now());
     CREATE TABLE app.other (id app.positive REFERENCES app.plain ON UPDATE CASCADE ON DELETE SET NULL, n serial,
       name text CHECK (lower(name) = name), at timestamptz DEFAULT now(), g integer GENERATED ALWAYS AS (id + 1) STORED);

@@ -37,13 +37,16 @@ const operations = async (call: string, client = admin): Promise<string[]> =>
     ({ step }) => step,
   );
 
+const locked = ['terminate_sessions applied', 'alter_role applied', 'terminate_sessions applied'];
+
 test('the sessions of a locked user end, and it logs in again once it is unlocked', async () => {
   const { ended } = await session();
   assert.deepEqual(await operations("lock_user('alice', dry_run => true)"), [
+    'terminate_sessions planned',
     'alter_role planned',
     'terminate_sessions planned',
   ]);
-  assert.deepEqual(await operations("lock_user('alice')"), ['alter_role applied', 'terminate_sessions applied']);
+  assert.deepEqual(await operations("lock_user('alice')"), locked);
   await ended;
   await assert.rejects(login(), { code: '28000' });
   assert.deepEqual(await operations("lock_user('alice')"), []);
@@ -76,6 +79,54 @@ test('a caller that may not end the sessions locks nobody, unless they are to go
   await operator.end();
 });
 
+test('a user that has changed itself in open transactions is locked all the same', async () => {
+  const sessions = await Promise.all([login(), login(), login()]);
+  const changes = sessions.map((client) => {
+    client.on('error', () => undefined);
+    return client.query("BEGIN; ALTER ROLE alice PASSWORD 'secret'").catch(() => undefined);
+  });
+  await until('all but one to wait for that one', async () => {
+    const { rows } = await admin.query(
+      "SELECT FROM pg_stat_activity WHERE usename = 'alice' AND wait_event_type = 'Lock'",
+    );
+    return rows.length === 2;
+  });
+  await admin.query("SET lock_timeout = '20s'");
+  assert.deepEqual(await operations("lock_user('alice')"), locked);
+  await Promise.all(changes);
+  await assert.rejects(login(), { code: '28000' });
+  await admin.query("RESET lock_timeout; SELECT rolecall.unlock_user('alice')");
+});
+
+test('a user that is removed ends its sessions before anything is altered', async () => {
+  await admin.query(
+    "SELECT rolecall.create_client_role('jobs', '5min'); SELECT rolecall.create_user('worker', 'secret')",
+  );
+  await admin.query("SELECT rolecall.grant_role('jobs', 'worker'); ALTER ROLE jobs LOGIN PASSWORD 'secret'");
+  const jobs = await login('jobs');
+  jobs.on('error', () => undefined);
+  await jobs.query("BEGIN; ALTER ROLE jobs PASSWORD 'secret'");
+  assert.deepEqual(await operations("remove_user('jobs', terminate_sessions => true)"), [
+    'terminate_sessions applied',
+    'set_config applied',
+    'drop_role applied',
+  ]);
+});
+
+test('no session ends for a caller that may not alter the role', async () => {
+  await admin.query("CREATE ROLE watchman LOGIN PASSWORD 'secret'; GRANT pg_signal_backend TO watchman");
+  await admin.query("SELECT rolecall.add_operator('watchman')");
+  const watchman = await login('watchman');
+  const alice = await login();
+  await assert.rejects(watchman.query("SELECT rolecall.lock_user('alice')"), {
+    code: '42501',
+    message: 'permission denied to alter role',
+  });
+  await alice.query('SELECT 1');
+  await alice.end();
+  await watchman.end();
+});
+
 test('a user that has the settings of a reporting role of another database is locked all the same', async () => {
   const other = await cluster.createDatabase('other');
   const client = await cluster.connect({ database: other });
@@ -84,6 +135,6 @@ test('a user that has the settings of a reporting role of another database is lo
   const alice = await login();
   await alice.query('ALTER ROLE alice IN DATABASE other SET default_transaction_read_only = on');
   await alice.end();
-  assert.deepEqual(await operations("lock_user('alice')"), ['alter_role applied']);
+  assert.deepEqual(await operations("lock_user('alice', terminate_sessions => false)"), ['alter_role applied']);
   await operations("unlock_user('alice')");
 });

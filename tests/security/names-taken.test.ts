@@ -190,6 +190,19 @@ test('the audit lists who can become a role that reports, bypasses or operates',
     );
   }
   assert.deepEqual(await found('plain_group'), []);
+  // A member of a member is one more.
+  await admin.query(`CREATE ROLE near; CREATE ROLE far LOGIN; GRANT reports TO near; GRANT near TO far`);
+  const chain = (await found('reports')).filter(({ path }) => path.endsWith('member'));
+  assert.deepEqual(
+    chain.map(({ path, object }) => `${path} ${object}`),
+    ['reports -> member near', 'reports -> near -> member far'],
+  );
+  await admin.query(chain[1]?.remedy ?? '');
+  assert.deepEqual(
+    (await found('reports')).map(({ object }) => object).filter((object) => object === 'near' || object === 'far'),
+    ['near'],
+  );
+  await admin.query('DROP ROLE near, far');
 });
 
 test('the audit lists who could put code into the search path of a reporting role', async () => {
@@ -248,5 +261,120 @@ test(
       );
     const { rows } = await admin.query(`SELECT FROM pg_auth_members WHERE roleid = 'made'::regrole`);
     assert.deepEqual(rows, []);
+  },
+);
+
+test('who administers a user or a group of another that is adopted is named, once', async () => {
+  const bob = 'bob LOGIN';
+  for (const role of [bob, 'anon', 'auth', 'client']) await take(role.split(' ')[0] as string);
+  await mallory.query(`ALTER ROLE ${bob}`);
+  await admin.query('CREATE ROLE member; GRANT anon TO member');
+  await mallory.query(major < 16 ? 'GRANT anon, auth, client TO mallory WITH ADMIN OPTION' : 'SELECT');
+  const calls: [string, string[]][] = [
+    [`create_base_roles('anon', 'auth', 'adm')`, ['anon', 'auth']],
+    [`create_user('bob', 'secret')`, ['bob']],
+    [`create_client_role('client', '3s')`, ['client']],
+  ];
+  const named = () => warnings.filter((text) => text.includes('is there already'));
+  for (const [call, roles] of calls) {
+    warnings = [];
+    await admin.query(`SELECT rolecall.${call.replace(/\)$/, ', dry_run => true)')}`);
+    assert.deepEqual(named(), [], `${call}: a dry run adopts nothing`);
+    await admin.query(`SELECT rolecall.${call}`);
+    assert.equal(named().length, roles.length, call);
+    for (const [position, role] of roles.entries()) {
+      assert.match(
+        named()[position] as string,
+        new RegExp(
+          `^role "${role}" is there already, and others administer it or can become it: "mallory" .*: REVOKE ${role} FROM mallory`,
+        ),
+      );
+    }
+    const finding = `SELECT object, remedy FROM rolecall.audit_role($1) WHERE detail ~ '^administers|can become it$'`;
+    for (const role of roles) {
+      const { rows } = await admin.query(finding, [role]);
+      assert.deepEqual(
+        rows.map(({ object }) => object),
+        ['mallory'],
+        role,
+      );
+      assert.match(rows[0].remedy, new RegExp(`^REVOKE ${role} FROM mallory`));
+    }
+    warnings = [];
+    await admin.query(`SELECT rolecall.${call}`);
+    assert.deepEqual(named(), [], `${call}: once`);
+  }
+  // Made again by somebody else, it is another role; what a call has created has nobody else.
+  await admin.query('DROP ROLE bob');
+  await take('bob');
+  await mallory.query(`ALTER ROLE ${bob}`);
+  await admin.query(`SELECT rolecall.create_user('bob', 'secret'); SELECT rolecall.create_user('own', 'secret')`);
+  assert.equal(named().length, 1);
+});
+
+test(
+  'what a reporting role was granted, and has granted on, stops no run',
+  { skip: major < 16 && 'no grantors' },
+  async () => {
+    await admin.query(`CREATE ROLE h LOGIN CREATEROLE PASSWORD 'h'; CREATE ROLE op LOGIN CREATEROLE PASSWORD 'op';
+      SELECT rolecall.add_operator('op')`);
+    const database = admin.database ?? '';
+    const h = await cluster.connect({ database, user: 'h', password: 'h' });
+    const op = await cluster.connect({ database, user: 'op', password: 'op' });
+    const provision = `SELECT statement, status, sqlstate FROM rolecall.provision_reporting_role('lent', '{public}')
+      WHERE operation = 'revoke_role'`;
+    await op.query(provision);
+    const lend = async () => {
+      await h.query('GRANT hg TO lent WITH ADMIN OPTION; GRANT hh TO lent');
+      await admin.query('SET ROLE lent; GRANT hg TO mallory; RESET ROLE');
+    };
+    await h.query('CREATE ROLE hg; CREATE ROLE hh');
+
+    // Neither is for the operator to revoke: that is said, and the rest is done.
+    await lend();
+    warnings = [];
+    op.on('notice', (notice) => warnings.push(notice.message ?? ''));
+    const edges = ['REVOKE hg FROM lent GRANTED BY h', 'REVOKE hh FROM lent GRANTED BY h'];
+    const { rows: left } = await op.query<{ statement: string; status: string; sqlstate: string }>(provision);
+    assert.deepEqual(
+      left.map(({ statement, status, sqlstate }) => [statement.replace(' CASCADE', ''), status, sqlstate]),
+      edges.map((edge) => [edge, 'skipped', '42501']),
+    );
+    assert.ok(warnings.some((warning) => warning.includes('lent')));
+
+    // Who may revoke a role, but not what the reporting role granted of it, leaves both.
+    await admin.query('GRANT h TO op WITH INHERIT TRUE');
+    const all = ['REVOKE hg FROM mallory GRANTED BY lent', ...edges];
+    const { rows } = await op.query<{ statement: string; status: string }>(provision);
+    assert.deepEqual(
+      rows.map(({ statement, status }) => [statement.replace(' CASCADE', ''), status]),
+      all.map((statement) => [statement, statement.includes('hh') ? 'applied' : 'skipped']),
+    );
+
+    // A superuser may revoke all of it.
+    for (const call of [provision, `SELECT * FROM rolecall.converge() WHERE operation = 'revoke_role'`]) {
+      await h.query('GRANT hh TO lent');
+      const { rows: steps } = await admin.query<{ statement: string; status: string }>(call);
+      assert.deepEqual(
+        steps.map(({ statement, status }) => [statement.replace(' CASCADE', ''), status]),
+        all.map((statement) => [statement, 'applied']),
+      );
+      await lend();
+    }
+    await admin.query(provision);
+
+    // What writes every table is no membership to leave: a call that names the role is refused, the others are done.
+    for (const [give, statement] of [
+      ['GRANT pg_write_all_data TO lent', 'REVOKE pg_write_all_data FROM lent GRANTED BY postgres'],
+      ['ALTER ROLE lent BYPASSRLS', 'ALTER ROLE lent NOBYPASSRLS'],
+    ] as const) {
+      await admin.query(give);
+      await assert.rejects(op.query(provision), { code: '42501' });
+      const { rows: writing } = await op.query(`SELECT statement, status, sqlstate FROM rolecall.converge()`);
+      assert.deepEqual(writing, [{ statement, status: 'skipped', sqlstate: '42501' }]);
+      await admin.query(provision);
+    }
+    await admin.query(provision);
+    await Promise.all([h.end(), op.end()]);
   },
 );

@@ -115,7 +115,6 @@ test('no call waits without end for what a role can lock that may not change it'
     [mallory, address('role', 'leaving'), `remove_user('leaving', drop_owned => true)`],
     [mallory, 'GRANT SELECT ON ours.owned TO PUBLIC', `remove_user('leaving', drop_owned => true)`],
     [mallory, address('event trigger', 'rolecall_watch_new_tables'), 'watch_new_tables(false)'],
-    [mallory, `ALTER ROLE mallory PASSWORD 'mallory'`, `lock_user('mallory')`],
     [mallory, `ALTER ROLE mallory PASSWORD 'mallory'`, `set_password('mallory', 'another')`],
     [reader, `ALTER ROLE slow_reader PASSWORD 'mine'`, 'rotate_reporting_secret()'],
   ] as const;

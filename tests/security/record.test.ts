@@ -113,6 +113,11 @@ test('a record does not do for an operator what it could not do itself', async (
     withheld: [],
   });
   await record(mallory, 'watch', ['new_tables'], { key: 'new_tables', state: 'present' });
+  // It may grant these two, but not change what only a role that has it, or a superuser, can.
+  await admin.query(`CREATE ROLE copier LOGIN REPLICATION; CREATE ROLE seer BYPASSRLS;
+    GRANT copier, seer TO mallory WITH ADMIN OPTION; CREATE SCHEMA mine AUTHORIZATION mallory`);
+  await record(mallory, 'read_access', ['copier'], { role: 'copier', schemas: ['mine'], withheld: [] });
+  await record(mallory, 'roles', ['seer'], { name: 'seer', attributes: { bypassrls: false } });
   await record(mallory, 'base_roles', ['anonymous'], { key: 'anonymous', name: 'mallory_too' });
   // Below 16 who has CREATEROLE may change and grant every role that is not a superuser.
   if (cluster.version >= 16) {
@@ -126,7 +131,7 @@ test('a record does not do for an operator what it could not do itself', async (
   }
   assert.deepEqual(
     (await skipped()).map((row) => (row as { sqlstate: string }).sqlstate),
-    Array<string>(cluster.version < 16 ? 6 : 9).fill('42501'),
+    Array<string>(cluster.version < 16 ? 8 : 11).fill('42501'),
   );
   await admin.query(
     `SELECT rolecall.converge(); SELECT rolecall.watch_new_tables(); CREATE TABLE vault.silver (id integer)`,
@@ -138,11 +143,13 @@ test('a record does not do for an operator what it could not do itself', async (
   assert.ok(notices.includes('the name recorded for the anonymous role is not used: mallory_too'), notices.join('\n'));
   const { rows } = await admin.query(`
     SELECT rolname FROM pg_roles WHERE rolname = 'mallory' AND (rolbypassrls OR rolcreatedb OR pg_has_role(oid, 'treasurer', 'USAGE'))
+      OR rolname = 'copier' AND (NOT rolreplication OR rolconfig IS NOT NULL) OR rolname = 'seer' AND NOT rolbypassrls
       OR rolname = 'zoe' AND (NOT pg_has_role(oid, 'anonymous', 'USAGE') OR pg_has_role(oid, 'treasurer', 'USAGE'))
       OR rolname IN ('treasurer', 'mallory_reports')
          AND (rolconfig IS NOT NULL OR has_table_privilege(oid, 'vault.gold', 'SELECT') OR has_table_privilege(oid, 'vault.silver', 'SELECT'))`);
   assert.deepEqual(rows, []);
-  await admin.query(`DROP ROLE mallory_reports; DELETE FROM rolecall_internal.resource WHERE recorder = 'mallory';
+  await admin.query(`DROP ROLE mallory_reports, copier, seer; DROP SCHEMA mine;
+    DELETE FROM rolecall_internal.resource WHERE recorder = 'mallory';
     SELECT rolecall.remove_user('zoe')`);
   assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
 });
@@ -325,6 +332,123 @@ test('what an operator may do by now is acted on for others once it makes the ca
   assert.deepEqual((await mallory.query(call)).rows, []);
   assert.deepEqual(await ids(), before);
   await mallory.query(`SELECT rolecall.remove_user('zed')`);
+});
+
+test('what is recorded and cannot be done is a row of its own, and the rest is done', async () => {
+  const codes = async (client: Client, call: string) =>
+    (await client.query(`SELECT target, sqlstate FROM rolecall.${call} WHERE status = 'skipped' ORDER BY 1, 2`)).rows;
+  await admin.query(`CREATE ROLE choir; CREATE ROLE band; CREATE ROLE duo; SELECT rolecall.create_user('kim');
+    SELECT rolecall.grant_role('choir', 'band'); SELECT rolecall.grant_role('band', 'duo');
+    REVOKE choir FROM band; GRANT duo TO choir;
+    SELECT rolecall.grant_role('band', 'kim')`);
+  await mallory.query(`CREATE ROLE gone`);
+  await record(mallory, 'settings', ['gone', 'statement_timeout'], {
+    role: 'gone',
+    name: 'statement_timeout',
+    value: '1s',
+  });
+  const odd = [
+    { name: 'r1', connection_limit: 1e99 },
+    { name: 'r2', connection_limit: 1.5 },
+    { name: 'r3', valid_until: 'soon' },
+  ];
+  for (const role of odd) {
+    await mallory.query(`CREATE ROLE ${role.name}`);
+    await record(mallory, 'roles', [role.name], role);
+    await mallory.query(`DROP ROLE ${role.name}`);
+  }
+  await mallory.query('DROP ROLE gone');
+  await record(mallory, 'settings', ['mallory', 'search_path'], {
+    role: 'mallory',
+    name: 'search_path',
+    value: ['a', ''],
+  });
+  await record(admin, 'memberships', ['kim', 'kim'], { role: 'kim', member: 'kim' });
+  await record(admin, 'memberships', ['kim', 'choir'], { role: 'choir', member: 'kim', inherit: true });
+  if (cluster.version < 16) await record(mallory, 'roles', ['boss'], { name: 'boss', protected: true });
+  await admin.query('REVOKE band FROM kim');
+  const expected = [
+    ...(cluster.version < 16 ? [{ target: 'boss', sqlstate: '22023' }] : []),
+    { target: 'band', sqlstate: '0LP01' },
+    { target: 'gone', sqlstate: '42704' },
+    ...(cluster.version < 16 ? [{ target: 'kim', sqlstate: '0A000' }] : []),
+    ...['kim', 'mallory', 'r1', 'r2', 'r3'].map((target) => ({ target, sqlstate: '22023' })),
+  ].sort((a, b) => (a.target < b.target ? -1 : a.target > b.target ? 1 : 0));
+  assert.deepEqual(await codes(admin, 'drift()'), expected);
+  assert.deepEqual(await codes(admin, 'converge()'), expected);
+  const { rows } = await admin.query(`SELECT pg_has_role('kim', 'band', 'MEMBER') AS band,
+    pg_has_role('kim', 'choir', 'MEMBER') AS choir`);
+  assert.deepEqual(rows, [{ band: true, choir: cluster.version >= 16 }]);
+  // A call that asks for what can be had takes its place.
+  await admin.query(`SELECT rolecall.grant_role('choir', 'kim')`);
+  assert.ok(!(await codes(admin, 'drift()')).some(({ sqlstate }) => sqlstate === '0A000'));
+  // Who asks for such a thing gets the error.
+  await assert.rejects(admin.query(`SELECT rolecall.grant_role('choir', 'band')`), { code: '0LP01' });
+  await assert.rejects(admin.query(`SELECT rolecall.grant_role('kim', 'kim')`), { code: '0LP01' });
+  // Two that are recorded and missing make a circle as well.
+  await admin.query(`REVOKE duo FROM choir; REVOKE band FROM duo; SELECT rolecall.grant_role('duo', 'choir');
+    REVOKE duo FROM choir`);
+  const circle = await admin.query(
+    `SELECT target, status, sqlstate FROM rolecall.drift() WHERE operation = 'grant_role' AND target IN ('band', 'duo', 'choir')`,
+  );
+  assert.equal(circle.rows.filter(({ status }) => status === 'planned').length, 2);
+  assert.equal(circle.rows.filter(({ sqlstate }) => sqlstate === '0LP01').length, 1);
+  await admin.query('SELECT rolecall.converge()');
+  await admin.query(`SELECT rolecall.remove_user(r) FROM unnest('{kim,choir,band,duo}'::text[]) AS r;
+    DELETE FROM rolecall_internal.resource WHERE key ->> 0 IN ('gone', 'kim', 'boss', 'mallory', 'r1', 'r2', 'r3')`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+});
+
+test('no more is granted from a record than who recorded it may grant', async () => {
+  await admin.query(`CREATE ROLE owner; CREATE SCHEMA theirs AUTHORIZATION mallory; GRANT ALL ON SCHEMA theirs TO owner;
+    SET ROLE owner; CREATE TABLE theirs.private (id integer, name text); CREATE SEQUENCE theirs.counter; RESET ROLE;
+    SET ROLE mallory; CREATE TABLE theirs.own (id integer); RESET ROLE`);
+  const reads = async () =>
+    (
+      await admin.query(`SELECT has_any_column_privilege('theirs_read', 'theirs.private', 'SELECT') AS private,
+        has_sequence_privilege('theirs_read', 'theirs.counter', 'SELECT') AS counter,
+        has_table_privilege('theirs_read', 'theirs.own', 'SELECT') AS own,
+        EXISTS (SELECT FROM pg_default_acl AS d WHERE d.defaclrole = 'owner'::regrole) AS later`)
+    ).rows[0];
+  const notes = async (call: string) =>
+    (await admin.query(`SELECT note FROM rolecall.${call} WHERE sqlstate = '42501' ORDER BY 1`)).rows.map(
+      ({ note }) => note,
+    );
+  for (const withheld of [`'{}'`, `'{theirs.private.name}'`]) {
+    await mallory.query(`SELECT rolecall.provision_reporting_role('theirs_read', '{theirs}', ${withheld})`);
+    await admin.query('REVOKE SELECT ON theirs.own FROM theirs_read');
+    const refused = [
+      ...Array<string>(2).fill('owned by owner, and recorded by mallory, which may not grant it'),
+      ...Array<string>(2).fill('requires membership in owner, which creates the tables; recorded by mallory'),
+    ];
+    assert.deepEqual(await notes('drift()'), refused, withheld);
+    assert.deepEqual(await notes('converge()'), refused, withheld);
+    assert.deepEqual(await reads(), { private: false, counter: false, own: true, later: false }, withheld);
+  }
+  // Nor from that of a role that is gone.
+  await admin.query(`UPDATE rolecall_internal.resource SET recorder = 'nobody' WHERE key ->> 0 = 'theirs_read';
+    REVOKE CONNECT ON DATABASE app FROM PUBLIC; REVOKE CONNECT ON DATABASE app FROM theirs_read;
+    REVOKE USAGE ON SCHEMA theirs FROM theirs_read; SELECT rolecall.converge()`);
+  assert.deepEqual(await reads(), { private: false, counter: false, own: true, later: false });
+  assert.deepEqual(
+    (
+      await admin.query(`SELECT has_database_privilege('theirs_read', 'app', 'CONNECT') AS database,
+        has_schema_privilege('theirs_read', 'theirs', 'USAGE') AS schema`)
+    ).rows,
+    [{ database: false, schema: false }],
+  );
+  await admin.query(`GRANT CONNECT ON DATABASE app TO PUBLIC;
+    UPDATE rolecall_internal.resource SET recorder = 'mallory' WHERE key ->> 0 = 'theirs_read'`);
+  // Who may grant it all asks for the same, or owns the database.
+  await admin.query('ALTER DATABASE app OWNER TO mallory');
+  await admin.query('SELECT rolecall.converge()');
+  assert.deepEqual(await reads(), { private: true, counter: true, own: true, later: true });
+  await admin.query(`ALTER DATABASE app OWNER TO postgres; REVOKE SELECT ON theirs.counter FROM theirs_read;
+    SELECT rolecall.provision_reporting_role('theirs_read', '{theirs}')`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+  await admin.query(`DROP SCHEMA theirs CASCADE; DROP OWNED BY owner; DROP ROLE owner;
+    SELECT rolecall.remove_user('theirs_read', drop_owned => true)`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
 });
 
 test('drift() and converge() of one transaction see one record', async () => {

@@ -221,3 +221,35 @@ test('a key that comes with the connection is not logged; one in the catalogs ca
   assert.ok(rows.some(({ settings }: { settings: string }) => settings.includes('Xa9-altered')));
   await admin.query('ALTER ROLE postgres RESET rolecall.encryption_key');
 });
+
+test('whoever installed pgcrypto cannot have its own function encrypt', async () => {
+  const name = await cluster.createDatabase();
+  const owner = await cluster.connect({ database: name });
+  await owner.query(`CREATE ROLE installer LOGIN PASSWORD 'secret'; GRANT CREATE ON DATABASE ${name} TO installer`);
+  const installer = await cluster.connect({ database: name, user: 'installer', password: 'secret' });
+  const functions = [
+    'early.pgp_sym_encrypt_bytea(bytea, text, text)',
+    'evil.pgp_sym_encrypt_bytea(bytea, text, text)',
+    'other.pgp_sym_encrypt_bytea(bytea, text, text)',
+    'crypto.pgp_sym_encrypt_bytea(bytea, text, varchar)',
+  ];
+  await installer.query('CREATE SCHEMA crypto; CREATE SCHEMA early; CREATE SCHEMA evil; CREATE SCHEMA other');
+  const [early = '', ...late] = functions.map(
+    (each) => `CREATE FUNCTION ${each} RETURNS bytea LANGUAGE sql AS 'SELECT $1'`,
+  );
+  for (const statement of [early, 'CREATE EXTENSION pgcrypto SCHEMA crypto', ...late]) await installer.query(statement);
+  for (const each of functions) await installer.query(`ALTER EXTENSION pgcrypto ADD FUNCTION ${each}`);
+  await owner.query(`SET rolecall.encryption_key = 'key'; SELECT * FROM rolecall.set_secret('name', 'plain')`);
+  const { rows } = await owner.query(
+    `SELECT s.value = 'plain' AS plain, rolecall_internal.pgcrypto_schema() AS schema,
+            rolecall.get_secret('name') AS secret FROM rolecall_internal.secret AS s`,
+  );
+  assert.deepEqual(rows, [{ plain: false, schema: 'crypto', secret: 'plain' }]);
+  // What somebody else wrote is not the extension's, whoever owns it by now.
+  await owner.query(
+    `REASSIGN OWNED BY installer TO postgres;
+     ALTER EXTENSION pgcrypto DROP FUNCTION crypto.pgp_sym_encrypt_bytea(bytea, text, text)`,
+  );
+  await assert.rejects(owner.query(`SELECT rolecall.get_secret('name')`), { code: '55000' });
+  await Promise.all([owner, installer].map((client) => client.end()));
+});

@@ -531,6 +531,7 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
     );
   }
   assert.equal((await other.query('TABLE rolecall_watch.reporting_role')).rows.length, 1);
+  await other.query('CREATE TEMPORARY TABLE kept AS TABLE rolecall_watch.reporting_role');
   await other.query('CREATE TEMPORARY VIEW pinned AS TABLE rolecall_watch.reporting_role');
   await admin.query('SELECT FROM rolecall.watch_new_tables(false)');
   await assert.rejects(other.query('TABLE rolecall_watch.reporting_role'), { code: '42501' });
@@ -538,6 +539,12 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
   await assert.rejects(admin.query('DROP EXTENSION rolecall'), { code: '2BP01' });
   await admin.query('DROP EXTENSION rolecall CASCADE');
   await assert.rejects(other.query('TABLE pinned'), { code: '42P01' });
+  // A copy of it has no column of a type of ours.
+  const copy = await other.query('TABLE kept');
+  assert.deepEqual(
+    copy.fields.map(({ name }) => name),
+    ['role', 'schemas', 'withheld', 'known', 'ours'],
+  );
   await other.end();
   await end();
 });

@@ -24,32 +24,49 @@ export function is_worth_taking(role_name: Text, role_oid: Oid): Returns<Bool> {
 }
 
 /**
- * Who can become a reporting role, an administrator or an operator, or administers it
+ * Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or administers it; of
+ * other roles that calls of this database have asked for, who can become a user, or administers a group
  *
- * Before PostgreSQL 16 that includes whoever may create roles.
+ * Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
  * @volatility stable
  */
 export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
   return sql`
+    DECLARE
+      v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = ${role_oid});
+      v_all boolean := rolecall_internal.is_worth_taking(${role_name}, ${role_oid});
     BEGIN
-      IF NOT rolecall_internal.is_worth_taking(${role_name}, ${role_oid}) THEN
+      IF NOT v_all
+        AND rolecall_internal.newest_record('roles', jsonb_build_array(${role_name})) IS NULL
+      THEN
         RETURN;
       END IF;
       RETURN QUERY
-        SELECT CASE WHEN ${isAskedFor(sql`m`)} THEN 'info' ELSE 'warning' END,
-               quote_ident(${role_name}) || ' -> member', quote_ident(r.rolname),
-               CASE WHEN m.admin_option THEN 'administers the role, and so can become it and let others into it'
+        WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
+          SELECT ${role_oid}, quote_ident(${role_name}) COLLATE "C", NULL, NULL::name, NULL::boolean,
+                 NULL::text COLLATE "C", NULL::text COLLATE "C"
+          UNION
+          SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
+                 CASE WHEN ${isAskedFor(sql`m`)} THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
+                 format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
+                        CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                        CASE WHEN m.admin_option THEN ' CASCADE' END),
+                 t.way || ' -> member'
+          FROM taker AS t
+          JOIN pg_auth_members AS m ON m.roleid = t.member
+          JOIN pg_roles AS r ON r.oid = m.member
+          CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+          WHERE NOT r.rolsuper
+            AND (m.admin_option OR NOT e.edge ? 'set_option'
+                 OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+            AND (v_all OR m.roleid <> ${role_oid} OR m.admin_option OR v_user)
+        )
+        SELECT t.severity, t.path, quote_ident(t.name),
+               CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
                     ELSE 'has what the role has, or can become it' END,
-               format('REVOKE %s FROM %I%s%s', quote_ident(${role_name}), r.rolname,
-                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-                      CASE WHEN m.admin_option THEN ' CASCADE' END)
-        FROM pg_auth_members AS m
-        JOIN pg_roles AS r ON r.oid = m.member
-        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-        WHERE m.roleid = ${role_oid} AND NOT r.rolsuper
-          AND (m.admin_option OR NOT e.edge ? 'set_option'
-               OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}');
-      IF ${serverVersion} < 16 THEN
+               t.remedy
+        FROM taker AS t WHERE t.name IS NOT NULL;
+      IF v_all AND ${serverVersion} < 16 THEN
         RETURN QUERY
           SELECT 'warning', quote_ident(${role_name}) || ' -> CREATEROLE',
                  string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),

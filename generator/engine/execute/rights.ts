@@ -2,7 +2,7 @@
  * What a change requires of the caller, as far as the catalogs tell.
  */
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, Change, Oid, Returns, Text } from '../../model/types.ts';
+import type { Bool, Change, Changes, Oid, Returns, Text } from '../../model/types.ts';
 import { join, sql, text } from '../../sql/template.ts';
 import { isAdministered } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -53,8 +53,17 @@ export function lacking(change: Change): Returns<Text> {
       v_role oid := to_regrole(quote_ident(v_name))::oid;
       v_caller record;
       v_is_admin boolean;
+      -- A role is created without an attribute by anybody, but loses it only where it could be given it.
+      v_clauses text := CASE ${change}.operation
+        WHEN 'create_role' THEN substr(${change}.statement, length(format('CREATE ROLE %I', v_name)) + 1)
+        WHEN 'alter_role'
+          THEN replace(substr(${change}.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
+      END;
+      -- Who may create roles, and has an attribute, gives and takes it.
+      v_passes_on boolean := ${serverVersion} >= 16;
     BEGIN
-      SELECT r.rolsuper, r.rolcreaterole, r.rolbypassrls INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+      SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
+      FROM pg_roles AS r WHERE r.rolname = current_user;
       IF v_caller.rolsuper THEN
         RETURN NULL;
       END IF;
@@ -78,15 +87,43 @@ export function lacking(change: Change): Returns<Text> {
         OR ${isAdministered(sql`v_role`)};
       RETURN CASE
         WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
-        WHEN ${change}.operation IN ('create_role', 'alter_role')
-          AND substr(${change}.statement, length(format('ALTER ROLE %I', v_name))) ~ ' BYPASSRLS'
-          AND NOT (v_caller.rolbypassrls AND ${serverVersion} >= 16)
-        THEN 'BYPASSRLS'
+        WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
+        WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
+        WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+        WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
         WHEN NOT v_caller.rolcreaterole AND NOT (${change}.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
         THEN 'CREATEROLE'
         WHEN ${serverVersion} >= 16 AND NOT v_is_admin
         THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
       END;
+    END
+  `;
+}
+
+/**
+ * The changes, those skipped that concern a role which is there and require more than the caller has
+ * @volatility stable
+ */
+export function left_to_others(changes: Changes): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_lacking text;
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.sqlstate IS NULL AND rolecall_internal.is_about_roles(v_change.operation)
+          AND to_regrole(quote_ident(rolecall_internal.role_in_question(v_change))) IS NOT NULL
+        THEN
+          v_lacking := rolecall_internal.lacking(v_change);
+          IF v_lacking IS NOT NULL THEN
+            v_change.sqlstate := ${text(sqlstates.insufficient_privilege)};
+            v_change.note := concat_ws('; ', v_change.note, 'the caller lacks ' || v_lacking);
+          END IF;
+        END IF;
+        v_changes := v_changes || v_change;
+      END LOOP;
+      RETURN v_changes;
     END
   `;
 }
@@ -146,6 +183,9 @@ export function skipped_hint(change: Change): Returns<Text> {
           THEN 'Create what is missing, then make the call again.'
         WHEN ${change}.sqlstate IN (${join(inTheWay)})
           THEN 'Clear that up, then make the call again.'
+        WHEN ${change}.sqlstate = ${text(sqlstates.invalid_grant_operation)} THEN
+          format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
+                 ${change}.locks[2], ${change}.locks[1])
         WHEN ${change}.sqlstate = ${text(sqlstates.dependent_objects_still_exist)}
           THEN 'To give it back, run: ' || ${change}.statement
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '

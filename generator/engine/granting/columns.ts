@@ -14,7 +14,8 @@ import type {
 import { sql } from '../../sql/template.ts';
 import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
 import { numbered, ofColumns } from './groups.ts';
-import { grantee, isRevocable } from './privileges.ts';
+import { grantee } from './privileges.ts';
+import { isRevocable } from './regrants.ts';
 
 /**
  * Privileges on columns that roles are missing or must not have

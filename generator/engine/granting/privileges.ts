@@ -18,6 +18,7 @@ import type {
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { batch, revocations } from '../catalogs/grantable.ts';
 import { numbered } from './groups.ts';
+import { isRevocable } from './regrants.ts';
 
 /** A role as GRANT takes it. */
 export const grantee = (role: Sql): Sql => sql`coalesce(quote_ident(nullif(${role}, 'public')), 'PUBLIC')`;
@@ -111,12 +112,6 @@ export function plan_privilege_excess(groups: AclGroups, differences: Difference
     END
   `;
 }
-
-/** Whether a REVOKE takes what that grantor gave: in the name of the owner, by who has its rights, else in the caller's own. */
-export const isRevocable = (grantor: Sql, owner: Sql): Sql => sql`
-  ${grantor} = CASE WHEN pg_has_role(${owner}, 'USAGE') THEN ${owner}
-    ELSE to_regrole(quote_ident(current_user))::oid END
-`;
 
 /**
  * The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none

@@ -2,7 +2,7 @@
  * What others have only because a role granted it: it ends with what the role has, unless somebody else grants it again first.
  */
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, ChangeRow, Jsonb, Oids, SetOf, Table, Text } from '../../model/types.ts';
+import type { Bool, ChangeRow, Jsonb, Oids, Returns, SetOf, Table, Text } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { batch } from '../catalogs/grantable.ts';
 
@@ -19,6 +19,7 @@ const covers = (wide: Sql, narrow: Sql) => sql`
  * What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives ends for
  * its columns too.
  * @volatility stable
+ * @long who still has what, and who loses it, are found from one reading of the ACLs
  */
 export function given_privileges(
   roles: Oids,
@@ -66,11 +67,16 @@ export function given_privileges(
           SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
                  bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (${roles})) AS is_direct,
                  min(pg_get_userbyid(j.grantor)::text) AS cause,
-                 -- A member of the owner may be taken for the role itself, whose rights it needs too.
                  bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
                    SELECT FROM entry AS e
                    WHERE ${covers(sql`e`, sql`j`)} AND e.grantor = e.owner AND e.grantee = v_caller.oid
                      AND e.is_grantable
+                 )
+                 -- A member of the owner may be taken for another role, such as the one that it is to drop.
+                 OR ${ended} IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
+                   SELECT FROM entry AS e
+                   WHERE ${covers(sql`e`, sql`j`)} AND e.is_grantable AND e.grantee <> e.owner
+                     AND pg_has_role(e.grantee, 'USAGE')
                  )) AS may
           FROM judged AS j
           WHERE NOT j.stays AND NOT EXISTS (
@@ -121,6 +127,33 @@ export function plan_kept(ended: Jsonb): SetOf<ChangeRow> {
         ), ${ended}) AS g
         WHERE g.is_direct OR NOT g.may
         ORDER BY g.statement COLLATE "C";
+    END
+  `;
+}
+
+/** Whether a REVOKE takes what that grantor gave: in the name of the owner, by who has its rights, else in the caller's own. */
+export const isRevocable = (grantor: Sql, owner: Sql): Sql => sql`
+  ${grantor} = CASE WHEN pg_has_role(${owner}, 'USAGE') THEN ${owner}
+    ELSE to_regrole(quote_ident(current_user))::oid END
+`;
+
+/**
+ * The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none
+ * @volatility stable
+ */
+export function ended_options(roles: Oids): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT jsonb_agg(DISTINCT jsonb_build_object(
+                 'kind', e.kind, 'objid', e.objid::bigint, 'objsubid', e.objsubid, 'role', e.grantee::bigint,
+                 'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', true
+               ))
+        FROM unnest(${roles}) AS r(oid)
+        CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+        WHERE e.grantee = r.oid AND e.is_grantable
+          AND ${isRevocable(sql`e.grantor`, sql`e.owner`)}
+      );
     END
   `;
 }

@@ -3,7 +3,8 @@
  * change it: so it is given only to a role that could do nothing that the old owner could not.
  */
 import type { Bool, Nothing, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, type Sql } from '../../sql/template.ts';
+import { writtenBySuperuser } from '../catalogs/functions.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -35,14 +36,14 @@ export function has_more_rights(role_oid: Oid, than_oid: Oid): Returns<Bool> {
 }
 
 /**
- * What a role owns in this database that acts as its owner, and what to do about it
+ * What a role owns in this database that would act as its owner for an heir, and what to do about it
  *
- * Beside what is said to: rules of tables and views are checked as the owner, indexes and statistics are computed as the
- * owner of the table, triggers run as it where a foreign key passes a change on or a subscription applies it, a foreign key
- * calls functions as it, and a foreign table connects as it.
+ * Beside what is said to: rules of tables and views are checked as the owner, a foreign table connects as it, and triggers
+ * run as it where a foreign key passes a change on or a subscription applies it. So may all else that a table calls: for
+ * ANALYZE, in an index, for a foreign key, or where a subscription applies changes.
  * @volatility stable
  */
-export function acting_as_owner(owner_oid: Oid): Table<{ object: Text; advice: Text }> {
+export function acting_as_owner(owner_oid: Oid, heir_oid: Oid): Table<{ object: Text; advice: Text }> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -65,7 +66,10 @@ export function acting_as_owner(owner_oid: Oid): Table<{ object: Text; advice: T
           UNION ALL
           SELECT 'pg_class'::regclass, c.oid, r.advice
           FROM pg_class AS c
-          CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid) AS r(advice)
+          LEFT JOIN rolecall_internal.calling_relations(${owner_oid}, ${heir_oid}) AS b(oid)
+            ON b.oid = c.oid
+          CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid, b.oid IS NOT NULL, ${heir_oid})
+            AS r(advice)
           WHERE c.relowner = ${owner_oid} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.advice IS NOT NULL
         ) AS f(classid, objid, advice)
         CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) AS i
@@ -79,7 +83,7 @@ export function acting_as_owner(owner_oid: Oid): Table<{ object: Text; advice: T
  * @volatility stable
  * @probes
  */
-export function acting_relation(relation: Oid): Returns<Text> {
+export function acting_relation(relation: Oid, calls_others: Bool, heir_oid: Oid): Returns<Text> {
   return sql`
     BEGIN
       RETURN (
@@ -107,19 +111,26 @@ export function acting_relation(relation: Oid): Returns<Text> {
                   AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
               ))
           ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
-          WHEN EXISTS (
-            SELECT FROM pg_depend AS d
-            WHERE d.refobjid >= 16384
-              AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-              AND (d.classid = 'pg_class'::regclass AND d.objid IN (
-                     SELECT x.indexrelid FROM pg_index AS x
-                     WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
-                   ) OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (
-                     SELECT s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid
-                   ))
-          ) THEN format('DROP INDEX and DROP STATISTICS for those of %1$s that call functions, or DROP TABLE %1$s', n.name)
+          WHEN ${calls_others}
+            THEN format(
+              'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
+              'wrote, or DROP TABLE %1$s', n.name
+            )
           WHEN rolecall_internal.has_calling_key(c.oid)
-            THEN format('DROP CONSTRAINT for each foreign key from or to %1$s, or DROP TABLE %1$s', n.name)
+            THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
+          ELSE (
+            -- What the owner of the one adds to it, the other has too.
+            SELECT string_agg(format(
+                     CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
+                          ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
+                     k.oid::regclass, h.inhparent::regclass
+                   ), '; ' ORDER BY k.oid::regclass::text)
+            FROM pg_inherits AS h
+            JOIN pg_class AS k ON k.oid = h.inhrelid
+            JOIN pg_class AS p ON p.oid = h.inhparent
+            JOIN pg_roles AS w ON w.oid IN (k.relowner, p.relowner)
+            WHERE c.oid IN (k.oid, p.oid) AND NOT w.rolsuper AND w.oid NOT IN (c.relowner, ${heir_oid})
+          )
         END
         FROM pg_class AS c
         CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
@@ -133,11 +144,77 @@ export function acting_relation(relation: Oid): Returns<Text> {
   `;
 }
 
+/** Whether an expression, as a catalog has it, calls what may run a query: query_to_xml() does. */
+const callsQueries = (tree: Sql) => sql`EXISTS (
+  SELECT FROM regexp_matches(${tree}::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+  JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+  WHERE p.provolatile <> 'i'
+)`;
+
 /**
- * Whether a foreign key from or to a table may call functions as the owner of one of the two
+ * Relations that depend on a function that no superuser wrote, by whatever way, on a domain or a cast that a third role
+ * can change, or on a domain that may run a query
  *
- * Rows that it changes are checked, completed and converted as the owner of their table, and keys of different types are
- * compared by way of a cast. Of what PostgreSQL brings along only what is not immutable may run a query: query_to_xml() does.
+ * From the code to what depends on it, since there is less code than there are tables. What depends on a relation is no
+ * concern of it, but for keys of a column. Triggers run as whoever changes a row.
+ * @volatility stable
+ * @probes
+ */
+export function calling_relations(owner_oid: Oid, heir_oid: Oid): Table<{ relation: Oid }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        WITH RECURSIVE stranger AS MATERIALIZED (
+          SELECT t.oid, t.typtype FROM pg_type AS t JOIN pg_roles AS w ON w.oid = t.typowner
+          WHERE t.oid >= 16384 AND NOT w.rolsuper
+            AND t.typowner NOT IN (${owner_oid}, ${heir_oid})
+        ),
+        reached(classid, objid, objsubid) AS (
+          (SELECT 'pg_proc'::regclass::oid, p.oid, 0 FROM pg_proc AS p WHERE p.oid >= 16384 AND NOT ${writtenBySuperuser}
+           UNION ALL
+           SELECT 'pg_type'::regclass, t.oid, 0 FROM stranger AS t WHERE t.typtype = 'd'
+           UNION ALL
+           SELECT 'pg_cast'::regclass, k.oid, 0 FROM pg_cast AS k
+           WHERE k.oid >= 16384 AND EXISTS (SELECT FROM stranger AS t WHERE t.oid IN (k.castsource, k.casttarget))
+           UNION ALL
+           SELECT 'pg_constraint'::regclass, k.oid, 0 FROM pg_constraint AS k
+           WHERE k.oid >= 16384 AND k.contypid <> 0 AND ${callsQueries(sql`k.conbin`)})
+          UNION
+          SELECT n.* FROM reached AS r
+          CROSS JOIN LATERAL (
+            SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d
+            WHERE d.refclassid = r.classid AND d.refobjid = r.objid AND CASE
+              WHEN r.classid = 'pg_class'::regclass
+                THEN d.classid = 'pg_type'::regclass AND d.deptype = 'i'
+                     OR d.classid = 'pg_constraint'::regclass AND d.refobjsubid = r.objsubid AND r.objsubid > 0
+                        AND EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = d.objid AND k.contype = 'f')
+              WHEN d.classid = 'pg_proc'::regclass THEN d.deptype = 'i'
+              WHEN d.classid = 'pg_cast'::regclass THEN r.classid = 'pg_proc'::regclass
+              ELSE d.classid <> 'pg_trigger'::regclass
+            END
+            UNION ALL
+            SELECT d.refclassid, d.refobjid, 0 FROM pg_depend AS d
+            WHERE d.classid = r.classid AND d.objid = r.objid AND CASE
+              WHEN r.classid = 'pg_cast'::regclass THEN d.refclassid = 'pg_type'::regclass
+              WHEN r.classid IN ('pg_type'::regclass, 'pg_proc'::regclass) THEN false
+              WHEN r.classid = 'pg_class'::regclass
+                THEN d.deptype IN ('a', 'i') AND (
+                  d.refclassid = 'pg_type'::regclass OR EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = r.objid)
+                )
+              ELSE d.deptype IN ('a', 'i') OR r.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_class'::regclass
+            END
+          ) AS n
+        )
+        SELECT DISTINCT r.objid FROM reached AS r WHERE r.classid = 'pg_class'::regclass;
+    END
+  `;
+}
+
+/**
+ * Whether a query may run as the owner of a table, where a foreign key changes its rows or a subscription applies changes
+ *
+ * Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run a
+ * query.
  * @volatility stable
  * @probes
  */
@@ -145,56 +222,36 @@ export function has_calling_key(relation: Oid): Returns<Bool> {
   return sql`
     BEGIN
       RETURN EXISTS (
-        WITH RECURSIVE key AS MATERIALIZED (
-          SELECT k.* FROM pg_constraint AS k
-          WHERE k.contype = 'f' AND (k.conrelid = ${relation} OR k.confrelid = ${relation})
-        ),
         -- ON DELETE CASCADE evaluates nothing.
-        changing AS (
-          SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default FROM key AS k
-          WHERE k.conrelid = ${relation} AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
-        ),
-        type(oid) AS (
-          SELECT a.atttypid FROM key AS k
-          JOIN pg_attribute AS a ON a.attrelid IN (k.conrelid, k.confrelid)
-          WHERE a.attnum > 0 AND a.atttypid >= 16384
-          UNION
-          SELECT d.refobjid FROM type AS t
-          JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
-          WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid >= 16384
-        ),
-        expression(tree) AS (
-          SELECT c.conbin FROM pg_constraint AS c
-          WHERE c.conrelid = ${relation} AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+        WITH changing AS MATERIALIZED (
+          SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default, false AS by_subscription
+          FROM pg_constraint AS k
+          WHERE k.contype = 'f' AND k.conrelid = ${relation}
+            AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
           UNION ALL
-          SELECT c.conbin FROM type AS t JOIN pg_constraint AS c ON c.contypid = t.oid
-          UNION ALL
-          SELECT d.adbin FROM pg_attrdef AS d
-          JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-          WHERE d.adrelid = ${relation} AND EXISTS (
-            SELECT FROM changing AS k WHERE a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
-          )
+          SELECT NULL, true, true FROM pg_subscription_rel AS s
+          WHERE s.srrelid = ${relation}
+             OR s.srrelid IN (SELECT a.relid FROM pg_partition_ancestors(${relation}) AS a)
         )
-        SELECT FROM expression AS e
-        CROSS JOIN LATERAL regexp_matches(e.tree::text, 'funcid ([0-9]+)', 'g') AS m(parts)
-        JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
-        WHERE p.oid >= 16384 OR p.provolatile <> 'i'
+        SELECT FROM pg_constraint AS c
+        WHERE c.conrelid = ${relation} AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+          AND ${callsQueries(sql`c.conbin`)}
         UNION ALL
-        SELECT FROM type AS t
-        JOIN pg_cast AS c ON t.oid IN (c.castsource, c.casttarget)
-        WHERE c.castfunc >= 16384 AND NOT EXISTS (
-          SELECT FROM pg_depend AS d
-          WHERE d.classid = 'pg_proc'::regclass AND d.objid = c.castfunc AND d.deptype = 'e'
-        )
+        SELECT FROM pg_attrdef AS d
+        JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+        WHERE d.adrelid = ${relation} AND EXISTS (
+          SELECT FROM changing AS k
+          WHERE k.by_subscription OR a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
+        ) AND ${callsQueries(sql`d.adbin`)}
       );
     END
   `;
 }
 
 /** What a role owns that acts as its owner, in words. */
-export const acting = (owner: Oid) => sql`
+export const acting = (owner: Oid, heir: Oid) => sql`
   SELECT format('%s. To run first: %s', a.object, a.advice)
-  FROM rolecall_internal.acting_as_owner(${owner}) AS a
+  FROM rolecall_internal.acting_as_owner(${owner}, ${heir}) AS a
 `;
 
 /**
@@ -208,7 +265,7 @@ export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
         PERFORM rolecall_internal.refuse_handover(
           pg_get_userbyid(${from_oid}), pg_get_userbyid(${to_oid}),
           ARRAY(
-            ${acting(from_oid)}
+            ${acting(from_oid, to_oid)}
           )
         );
       END IF;

@@ -3,8 +3,9 @@
  * older servers one row, which inherits as the member's own attribute says.
  */
 import { circular } from '../../model/operations.ts';
-import type { Changes, Jsonb, Oid, Returns } from '../../model/types.ts';
-import { Sql, sql, text } from '../../sql/template.ts';
+import { recordedMark } from '../../model/sections.ts';
+import type { Bool, Changes, Integer, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
+import { raw, Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -25,6 +26,8 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       v_edges jsonb[];
       v_made jsonb;
       v_absent text;
+      v_granted jsonb := '{}';
+      v_is_circular boolean;
     BEGIN
       IF ${serverVersion} < 16
         AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
@@ -44,7 +47,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
         CONTINUE WHEN v_wanted ->> 'state' = 'absent';
         v_role := v_wanted ->> 'role';
         v_member := v_wanted ->> 'member';
-        IF v_role = v_member THEN
+        IF v_role = v_member AND NOT v_wanted ? ${text(recordedMark)} THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_grant_operation',
             MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
@@ -76,17 +79,68 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
           v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
           CONTINUE WHEN v_wanted IS NULL;
         END IF;
+        -- Where a call asks for it, the server refuses.
+        v_is_circular := v_list -> v_position ? ${text(recordedMark)}
+          AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+          AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+        v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
         v_changes := v_changes || ROW(
-          'grant_role', v_member,
-          format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-                   CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-                   'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
-                 ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
+          'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
           NULL, ${locks(sql`v_member`, sql`v_role`)},
-          CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
+          CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
+          CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
+               WHEN v_is_circular THEN 'the role would be a member of itself' END
         )::rolecall_internal.change;
       END LOOP;
       RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * The statement that grants a membership, with its options
+ * @volatility immutable
+ */
+export function grant_statement(role_name: Text, member: Text, options: Jsonb): Returns<Text> {
+  return sql`
+    BEGIN
+      RETURN format(
+        'GRANT %I TO %I%s%s', ${role_name}, ${member},
+        ' WITH ' || nullif(concat_ws(', ',
+          CASE WHEN (${options} ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+          'INHERIT ' || upper(${options} ->> 'inherit' COLLATE "C"),
+          'SET ' || upper(${options} ->> 'set' COLLATE "C")
+        ), ''),
+        ' GRANTED BY ' || quote_ident(${options} ->> 'grantor')
+      );
+    END
+  `;
+}
+
+/**
+ * Whether a membership would make a role a member of itself, together with those that there are and those that are planned
+ * @volatility stable
+ * @probes
+ */
+export function would_be_circular(role_name: Text, member: Text, changes: Changes): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        WITH RECURSIVE above AS (
+          SELECT ${role_name} COLLATE "C" AS name
+          UNION
+          SELECT n.name
+          FROM above AS a
+          CROSS JOIN LATERAL (
+            SELECT pg_get_userbyid(e.roleid)::text FROM pg_auth_members AS e
+            WHERE e.member = to_regrole(quote_ident(a.name))::oid
+            UNION ALL
+            SELECT c.locks[2] FROM unnest(${changes}) AS c
+            WHERE c.operation = 'grant_role' AND c.sqlstate IS NULL AND c.target = a.name
+          ) AS n(name)
+        )
+        SELECT FROM above AS a WHERE a.name = ${member}
+      );
     END
   `;
 }
@@ -149,9 +203,6 @@ export function with_recorded_options(membership: Jsonb): Returns<Jsonb> {
         'memberships', rolecall_internal.record_key('memberships', ${membership})
       ), '{}');
     BEGIN
-      IF ${serverVersion} < 16 THEN
-        v_recorded := v_recorded - '{inherit,set}'::text[];
-      END IF;
       RETURN v_recorded || jsonb_strip_nulls(${membership});
     END
   `;
@@ -165,7 +216,9 @@ const having = (edges: Sql, option: 'admin' | 'inherit' | 'set') =>
  * Memberships that are to end, and options that are to be taken away
  *
  * Where every membership ends, so does the one that a role has because it made the other: it could grant itself the rest
- * again.
+ * again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then: whoever granted
+ * it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a superuser is not skipped: a
+ * role that writes every table is no reporting role, and few can grant that.
  * @volatility stable
  * @probes
  */
@@ -182,14 +235,14 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                           || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
-                 CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE') THEN '42501' END,
-                 CASE WHEN c.is_creator AND NOT pg_has_role(e.grantor, 'USAGE')
-                        THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                 CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
+                 CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
                       WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
-               AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean))
-             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, position)
+               AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
+                   ${raw(recordedMark)} text))
+             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
         CROSS JOIN LATERAL (
           SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
           OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -211,6 +264,18 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
             AND ${has(sql`e`, 'set_option')}
         ) AS r(option)
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_creator_edge(to_jsonb(e))) AS c(is_creator)
+        LEFT JOIN LATERAL (
+          SELECT CASE WHEN NOT rolecall_internal.may_revoke(e.roleid, e.grantor) THEN CASE
+                        WHEN c.is_creator
+                        THEN 'the role created the other one, and only a superuser can revoke its ADMIN OPTION'
+                        ELSE 'the caller may not revoke what ' || quote_ident(pg_get_userbyid(e.grantor)) || ' granted'
+                      END
+                      WHEN e.admin_option AND EXISTS (
+                        SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
+                      ) THEN 'it granted the role to others, and the caller may not revoke that' END
+        ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+          SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
+        ))
         WHERE w.every OR NOT c.is_creator
         ORDER BY w.position, c.is_creator, e.grantor, r.option, g.role
       );
@@ -219,8 +284,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
 }
 
 /**
- * What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, those that were
- * granted last first
+ * What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each membership, those
+ * that were granted last first
  * @volatility stable
  * @probes
  */
@@ -232,29 +297,78 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
         RETURN '{}'::rolecall_internal.change[];
       END IF;
       RETURN ARRAY(
-        WITH RECURSIVE lost AS (
-          SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
-          FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
-          JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
-          JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
-          WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
-          UNION
-          SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
-          FROM lost AS l
-          JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
-          WHERE l.admin_option
-        )
         SELECT ROW(
                  'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
-                 NULL, ${locks(sql`n.member`, sql`n.role`)}, NULL,
-                 format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                 NULL, ${locks(sql`n.member`, sql`n.role`)}, CASE WHEN NOT l.all_allowed THEN '42501' END,
+                 CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                      ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
                )::rolecall_internal.change
-        FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+        FROM (
+          SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+          FROM (
+            SELECT DISTINCT e.roleid, e.member
+            FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
+            JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
+            WHERE w.every
+          ) AS w
+          CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
+        ) AS l
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
         ) AS n(role, member, grantor)
         ORDER BY l.depth DESC, n.role, n.member, n.grantor
       );
+    END
+  `;
+}
+
+/**
+ * The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may revoke them; none
+ * before 16, or where the role keeps the option because the caller may not revoke it
+ * @volatility stable
+ */
+export function lost_grants(
+  role_oid: Oid,
+  member_oid: Oid,
+): Table<{ member: Oid; grantor: Oid; depth: Integer; allowed: Bool }> {
+  return sql`
+    BEGIN
+      IF ${serverVersion} < 16 OR EXISTS (
+        SELECT FROM pg_auth_members AS e
+        WHERE e.roleid = ${role_oid} AND e.member = ${member_oid} AND e.admin_option
+          AND NOT rolecall_internal.may_revoke(e.roleid, e.grantor)
+      ) THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH RECURSIVE lost AS (
+          SELECT l.member, l.grantor, l.admin_option, 1 AS depth
+          FROM pg_auth_members AS l WHERE l.roleid = ${role_oid} AND l.grantor = ${member_oid}
+          UNION
+          SELECT n.member, n.grantor, n.admin_option, l.depth + 1
+          FROM lost AS l
+          JOIN pg_auth_members AS n ON n.roleid = ${role_oid} AND n.grantor = l.member
+          WHERE l.admin_option
+        )
+        SELECT l.member, l.grantor, max(l.depth), rolecall_internal.may_revoke(${role_oid}, l.grantor)
+        FROM lost AS l GROUP BY l.member, l.grantor;
+    END
+  `;
+}
+
+/**
+ * Whether the caller may revoke a role that somebody has granted
+ * @volatility stable
+ */
+export function may_revoke(role_oid: Oid, grantor: Oid): Returns<Bool> {
+  return sql`
+    DECLARE
+      v_role text := pg_get_userbyid(${role_oid});
+    BEGIN
+      RETURN rolecall_internal.lacking(
+               ROW('revoke_role', v_role, '', NULL, ${locks(sql`v_role`, sql`v_role`)}, NULL, NULL)::rolecall_internal.change
+             ) IS NULL
+        AND (${serverVersion} < 16 OR pg_has_role(${grantor}, 'USAGE'));
     END
   `;
 }

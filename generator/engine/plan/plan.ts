@@ -1,15 +1,16 @@
 /**
  * The plan: what differs between a desired state and the catalogs, section by section.
  */
-import { planning } from '../../model/sections.ts';
+import { planning, recordedMark } from '../../model/sections.ts';
 import type { Changes, Jsonb, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 
 /**
  * The differences between the desired state and the catalogs, in the order in which they have to be made
  *
  * The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
- * key `singly` each privilege that a reporting role lacks has a change of its own.
+ * key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the document is
+ * what earlier calls have asked for: what this caller may not change about one role is skipped, and the rest goes on.
  * @volatility stable
  */
 export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
@@ -18,7 +19,8 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
     BEGIN
       ${planning(sql`v_changes`, { document, passwords })}
-      RETURN v_changes;
+      RETURN CASE WHEN ${document} ? ${text(recordedMark)} THEN rolecall_internal.left_to_others(v_changes)
+                  ELSE v_changes END;
     END
   `;
 }

@@ -2,7 +2,7 @@
  * What others have only because a role granted it: it ends with the role, unless somebody else grants it again first.
  */
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, ChangeRow, Oid, SetOf, Table, Text } from '../../model/types.ts';
+import type { Bool, ChangeRow, Changes, Jsonb, Oid, Returns, SetOf, Table, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -85,6 +85,38 @@ export function given_memberships(
         ) AS n(inherit, set)
         WHERE e.grantor = ${role_oid} AND ${role_oid} NOT IN (e.member, e.roleid)
           AND NOT (o.present AND (o.admin OR NOT e.admin_option) AND n.inherit = o.inherit AND n.set = o.set);
+    END
+  `;
+}
+
+/**
+ * The changes of reporting roles, and before them the grants that give others again what ends with the revocations
+ *
+ * A reporting role passes nothing on: whatever is revoked from it, every grant option is.
+ * @volatility stable
+ */
+export function keep_others(resources: Jsonb, changes: Changes): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_roles oid[];
+    BEGIN
+      IF NOT EXISTS (
+        SELECT FROM unnest(${changes}) AS c WHERE c.operation = 'revoke_privilege' AND c.sqlstate IS NULL
+      ) THEN
+        RETURN ${changes};
+      END IF;
+      v_roles := ARRAY(
+        SELECT DISTINCT o.oid
+        FROM jsonb_to_recordset(${resources}) AS r(role text)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(oid)
+        WHERE o.oid IS NOT NULL
+      );
+      RETURN ARRAY(
+        SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
+        -- What one reporting role has from another is planned with the rest of what it reads.
+        WHERE to_regrole(quote_ident(k.target))::oid IS NULL
+          OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
+      ) || ${changes};
     END
   `;
 }

@@ -32,6 +32,12 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
             MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
         END IF;
         CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+        IF v_wanted.terminates AND ${hasSessions(sql`to_regrole(quote_ident(v_wanted.name))::oid`)} THEN
+          -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+          RETURN QUERY
+            SELECT 'terminate_sessions', v_wanted.name, ${endingSessions(sql`v_wanted.name`)},
+                   NULL::text, array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL), NULL::text, NULL::text;
+        END IF;
         IF rolecall_internal.newest_record(
           'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
         ) IS NOT NULL THEN
@@ -115,8 +121,6 @@ export function plan_removal(
       IF ${terminates} AND ${hasSessions(sql`v_role`)} THEN
         -- Nothing brings a session back, so it is not ended for a call that then fails.
         PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-        -- First, because what a session has locked could be neither reassigned nor dropped.
-        v_regrants := ${change('terminate_sessions', endingSessions(role_name))} || v_regrants;
       END IF;
       RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
     END

@@ -139,7 +139,7 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb
         AND v_wanted -> 'connection_limit'
             <> coalesce(${present} -> 'connection_limit', '-1')
       THEN
-        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
+        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
       END IF;
       IF v_wanted ? 'valid_until'
         AND v_wanted ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')

@@ -2,6 +2,7 @@
  * What differs about the settings of roles.
  */
 import { accepted } from '../../model/record.ts';
+import { recordedMark } from '../../model/sections.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
@@ -22,17 +23,23 @@ export const storedValue = (value: Sql): Sql => sql`
  * @volatility stable
  * @probes
  */
-export function plan_settings(resources: Jsonb): SetOf<ChangeRow> {
+export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
       v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     BEGIN
       RETURN QUERY
-        SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], NULL::text, NULL::text
-        FROM ROWS FROM (jsonb_to_recordset(${resources})
-               AS (role text, name text, value jsonb, here boolean, alone boolean, state text))
-             WITH ORDINALITY AS s(role, name, value, here, alone, state, position)
-        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid AS role_oid) AS o
+        SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
+               CASE WHEN o.is_gone THEN format('role "%s" does not exist', s.role) END
+        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'settings')
+               AS (role text, name text, value jsonb, here boolean, alone boolean, state text, ${raw(recordedMark)} text))
+             WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
+        CROSS JOIN LATERAL (
+          SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
+            ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
+          ) AS is_gone
+        ) AS o
         CROSS JOIN LATERAL (
           SELECT ${storedValue(sql`s.value`)} AS stored
         ) AS v

@@ -2,9 +2,9 @@
  * Users that are locked and unlocked, and their sessions.
  */
 import { accepted } from '../../model/record.ts';
-import type { ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
+import type { Bool, ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
 import { raiseNoRole, raiseReporting } from '../../sql/raise.ts';
-import { type Sql, sql } from '../../sql/template.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
 import { isProtected } from '../document/names.ts';
 
 /** Whether a role has sessions, other than the one that asks. */
@@ -13,27 +13,32 @@ export const hasSessions = (role: Sql) => sql`EXISTS (
   WHERE a.usesysid = ${role} AND a.pid <> pg_backend_pid()
 )`;
 
-/** The statement that ends the sessions of a role, other than the one that runs it. */
-export const endingSessions = (role: Text) => sql`
+/** The statement that ends the sessions of a role, other than the one that runs it, and waits for each; or only tells them to. */
+export const endingSessions = (role: Text, waits = true) => sql`
   format(
-    'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+    ${text(`SELECT pg_terminate_backend(a.pid${waits ? ', 5000' : ''}) FROM pg_stat_activity AS a `)}
     'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
     quote_ident(${role})
   )
 `;
 
 /**
- * The steps that end the sessions of roles that are to have none
+ * The steps that end the sessions of roles that are to have none; first: of those that can log in, before they no longer can
+ *
+ * A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE waits for
+ * such a session instead, and so comes before any that begins then, which the last step ends.
  * @volatility stable
  */
-export function plan_sessions(resources: Jsonb): SetOf<ChangeRow> {
+export function plan_sessions(resources: Jsonb, first: Bool): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT 'terminate_sessions', s.role, ${endingSessions(sql`s.role`)},
+        SELECT 'terminate_sessions', s.role,
+               CASE WHEN ${first} THEN ${endingSessions(sql`s.role`, false)} ELSE ${endingSessions(sql`s.role`)} END,
                NULL::text, ARRAY[s.role], NULL::text, NULL::text
         FROM jsonb_to_recordset(${resources}) AS s(role text, state text)
-        WHERE s.state = 'absent' AND ${hasSessions(sql`to_regrole(quote_ident(s.role))::oid`)};
+        JOIN pg_roles AS r ON r.rolname = s.role
+        WHERE s.state = 'absent' AND (r.rolcanlogin OR NOT ${first}) AND ${hasSessions(sql`r.oid`)};
     END
   `;
 }

@@ -8,7 +8,7 @@ import type { Bool, ChangeRow, Jsonb, Places, SetOf } from '../../model/types.ts
 import { sql } from '../../sql/template.ts';
 import { batch, revocations } from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
-import { readers } from './tables.ts';
+import { readers, recorderMay } from './tables.ts';
 
 /**
  * SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns
@@ -27,9 +27,15 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
           SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(${places}) AS r
         ),
         partial AS MATERIALIZED (
-          SELECT p.position, p.place, p.role, p.role_oid, p.schema, t.columns, c.oid AS table_oid, c.relname, c.relowner,
-                 c.relacl,
-                 has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS allowed,
+          SELECT p.position, p.place, p.role, p.role_oid, p.schema, p.recorder, t.columns, c.oid AS table_oid, c.relname,
+                 c.relowner, c.relacl,
+                 has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AND ${recorderMay(
+                   sql`p.recorder`,
+                   (role) => sql`has_table_privilege(
+                     ${role},
+                     c.oid, 'SELECT WITH GRANT OPTION'
+                   )`,
+                 )} AS allowed,
                  coalesce(${missing} @> jsonb_build_array(jsonb_build_object(
                    'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
                  )), false) OR EXISTS (
@@ -43,7 +49,7 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
           WHERE c.relowner IS DISTINCT FROM p.role_oid
         ),
         lacking AS (
-          SELECT p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed,
+          SELECT p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed,
                  string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
           FROM partial AS p
           CROSS JOIN LATERAL (
@@ -63,7 +69,7 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
                 WHERE t.grantee = x.grantee AND t.grantor = x.grantor AND t.privilege_type = 'SELECT'
               )
             ))
-          GROUP BY p.position, p.place, p.role, p.schema, p.table_oid, p.relname, p.relowner, p.allowed
+          GROUP BY p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed
         ),
         part AS (
           SELECT l.*, s.single, CASE WHEN s.single THEN l.table_oid::bigint ELSE (row_number() OVER (
@@ -78,7 +84,7 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
                       string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
                NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
                CASE WHEN NOT p.allowed
-                    THEN format('owned by %I, which alone can grant it', pg_get_userbyid(min(p.relowner))) END
+                    THEN rolecall_internal.table_refusal(min(p.table_oid), min(p.relowner), min(p.recorder)) END
         FROM part AS p
         GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
         ORDER BY p.position, p.place, min(p.relname COLLATE "C");

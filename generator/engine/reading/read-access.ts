@@ -6,9 +6,11 @@
  * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
  * are taken away.
  */
-import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
-import { isOfGroup, numbered, readers } from './tables.ts';
+import { recordedMark } from '../../model/sections.ts';
+import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups, Text } from '../../model/types.ts';
+import { isSuperuser } from '../document/names.ts';
+import { raw, sql } from '../../sql/template.ts';
+import { isOfGroup, numbered, readers, recorderMay } from './tables.ts';
 
 /**
  * Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is asked for
@@ -54,11 +56,13 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
       v_places := ARRAY(
         SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
                    '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
-                   coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+                   coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL)),
+                   b.recorder
                   )::rolecall_internal.place
         FROM ROWS FROM (jsonb_to_recordset(${resources})
-               AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
-             WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
+               AS (role text, schemas jsonb, owners text[], caller text, watched boolean, ${raw(recordedMark)} text))
+             WITH ORDINALITY AS t(role, schemas, owners, caller, watched, recorder, position)
+        CROSS JOIN LATERAL (SELECT rolecall_internal.bounding_recorder(t.recorder) OFFSET 0) AS b(recorder)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
         CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
         ORDER BY t.position, s.place
@@ -86,11 +90,32 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
         )
         SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                    coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
-                   p.every_owner, p.owners)::rolecall_internal.place
+                   p.every_owner, p.owners, p.recorder)::rolecall_internal.place
         FROM unnest(v_places) AS p
         LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
         ORDER BY p.position, p.place
       );
+    END
+  `;
+}
+
+/**
+ * Who has recorded a definition, where no more may be granted from it than that role may grant; null where the caller alone
+ * counts. The owner of the database decides who reads what is in it.
+ * @volatility stable
+ * @probes
+ */
+export function bounding_recorder(recorder: Text): Returns<Text | null> {
+  return sql`
+    DECLARE
+      v_role oid := to_regrole(quote_ident(${recorder}))::oid;
+    BEGIN
+      IF ${recorder} = current_user OR ${isSuperuser(sql`v_role`)}
+        OR (SELECT pg_has_role(v_role, d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database())
+      THEN
+        RETURN NULL;
+      END IF;
+      RETURN ${recorder};
     END
   `;
 }
@@ -110,7 +135,14 @@ export function plan_connect(places: Places): SetOf<ChangeRow> {
           ${readers(places)}
         ) AS t
         JOIN pg_database AS d ON d.datname = current_database()
-        CROSS JOIN LATERAL (SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION')) AS a(allowed)
+        CROSS JOIN LATERAL (
+          SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') AND ${recorderMay(
+            sql`t.recorder`,
+            (role) => sql`has_database_privilege(
+              ${role}, d.oid, 'CONNECT WITH GRANT OPTION'
+            )`,
+          )}
+        ) AS a(allowed)
         WHERE NOT EXISTS (
           SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
           WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)
@@ -147,7 +179,13 @@ export function plan_schemas(places: Places): SetOf<ChangeRow> {
           UNION ALL
           SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
                  format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
-                 p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
+                 p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION') AND ${recorderMay(
+                   sql`p.recorder`,
+                   (role) => sql`has_schema_privilege(
+                     ${role},
+                     p.schema_oid, 'USAGE WITH GRANT OPTION'
+                   )`,
+                 )}
           FROM unnest(${places}) AS p
           WHERE NOT EXISTS (
             SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)

@@ -45,8 +45,33 @@ const kindOf = (group: Sql) => sql`CASE WHEN ${group}.kind = 'S' THEN 'SEQUENCES
 
 /** The roles that are to read the places. */
 export const readers = (places: Sql) => sql`
-  SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(${places}) AS p
+  SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(${places}) AS p
 `;
+
+/** What holds for the recorder of a place, where that one counts; a role that is gone may grant nothing. */
+export const recorderMay = (recorder: Sql, holds: (role: Sql) => Sql) => sql`(
+  ${recorder} IS NULL
+  OR ${holds(sql`coalesce(to_regrole(quote_ident(${recorder}))::oid, 0)`)}
+)`;
+
+/**
+ * Why a table is not granted: the caller may not, or who has recorded that it is to be
+ * @volatility stable
+ */
+export function table_refusal(table_oid: Oid, owner: Oid, recorder: Text): Returns<Text> {
+  return sql`
+    DECLARE
+      v_owned text := format('owned by %I, ', pg_get_userbyid(${owner}));
+    BEGIN
+      IF ${recorder} IS NOT NULL
+        AND has_table_privilege(${table_oid}, 'SELECT WITH GRANT OPTION')
+      THEN
+        RETURN v_owned || format('and recorded by %I, which may not grant it', ${recorder});
+      END IF;
+      RETURN v_owned || 'which alone can grant it';
+    END
+  `;
+}
 
 /**
  * All tables and sequences in groups
@@ -109,7 +134,7 @@ export function plan_missing_tables(
       RETURN QUERY
         WITH missing AS (
           SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
-                 m.kind
+                 m.kind, p.recorder
           FROM jsonb_to_recordset(${missing})
             AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
           JOIN unnest(${places}) AS p USING (position, place)
@@ -150,7 +175,7 @@ export function plan_missing_tables(
           UNION ALL
           SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
                  format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-                 format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
+                 rolecall_internal.table_refusal(n.table_oid, n.owner, n.recorder)
           FROM named AS n
           WHERE NOT n.allowed
           UNION ALL
@@ -200,7 +225,12 @@ export function missing_groups(places: Places, groups: TableGroups, singly: Bool
             ON g.schema = p.schema_oid
           -- Null where the table was dropped since the snapshot.
           CROSS JOIN LATERAL (
-            SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+            SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AND ${recorderMay(
+              sql`p.recorder`,
+              (role) => sql`coalesce(has_table_privilege(
+                ${role}, g.sample, 'SELECT WITH GRANT OPTION'
+              ), true)`,
+            )}
           ) AS a(allowed)
           LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
           LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0

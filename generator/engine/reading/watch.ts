@@ -141,7 +141,8 @@ const withheldTables = sql`
              ${rememberedColumn(sql`k`)}
            )
     FROM reader AS r
-    CROSS JOIN LATERAL unnest(r.known) AS k
+    CROSS JOIN LATERAL jsonb_to_recordset(r.known)
+      AS k(relation oid, table_oid oid, number smallint, column_name text)
     JOIN lineage AS l ON l.ancestor = k.relation
   ),
   withheld AS (

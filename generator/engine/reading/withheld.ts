@@ -33,6 +33,16 @@ export const rememberedColumn = (known: Sql) => sql`
              ELSE a.attname = ${known}.column_name AND NOT a.attisdropped END
 `;
 
+/** Whether an entry is the one by which something is remembered, with or without a schema, however it is written. */
+const isSameEntry = (known: Sql, entry: Sql) => sql`(
+  ${known}.name = ${entry} OR EXISTS (
+    SELECT FROM (SELECT parse_ident(${known}.name), parse_ident(${entry})) AS i(was, parts)
+    CROSS JOIN LATERAL (SELECT least(cardinality(i.was), cardinality(i.parts))) AS l(shorter)
+    WHERE i.was[cardinality(i.was) - l.shorter + 1:] = i.parts[cardinality(i.parts) - l.shorter + 1:]
+      AND (${known}.number = 0 OR l.shorter > 1)
+  )
+)`;
+
 const byOwnership = (d: Sql) => sql`
   ${d}.classid = 'pg_class'::regclass AND ${d}.refclassid = 'pg_class'::regclass AND ${d}.deptype IN ('a', 'i')
 `;
@@ -100,7 +110,9 @@ export function meant(
         SELECT l.position, l.role, l.name, k.relation::oid, (
                  ${rememberedColumn(sql`k`)}
                )::text, false
-        FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name;
+        FROM listed AS l
+        JOIN rolecall_internal.withheld AS k
+          ON k.role = l.role AND ${isSameEntry(sql`k`, sql`l.name`)};
     END
   `;
 }

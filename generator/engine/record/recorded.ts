@@ -7,8 +7,6 @@ import type { Jsonb, Returns } from '../../model/types.ts';
 import { isDefinition } from './refused.ts';
 import { sql, text } from '../../sql/template.ts';
 
-const mark = text(`{"${recordedMark}": true}`);
-
 /**
  * The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller
  * adds that afresh
@@ -33,7 +31,7 @@ export function recorded_document(): Returns<Jsonb> {
         section AS (
           SELECT n.section,
                  -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-                 jsonb_agg(n.resource || w.warning || ${mark}
+                 jsonb_agg(n.resource || w.warning || jsonb_build_object(${text(recordedMark)}, n.recorder)
                                                ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                                n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
           FROM newest AS n

@@ -15,6 +15,7 @@ import { isAdministered } from '../catalogs/edges.ts';
 import { isImpossible, isPredefined, isSuperuser } from '../document/names.ts';
 
 const malformed = text(sqlstates.invalid_parameter_value);
+const unsupported = text(sqlstates.feature_not_supported);
 const beyondRights = text(sqlstates.insufficient_privilege);
 const anotherRole = text(sqlstates.duplicate_object);
 const renamedRole = text(sqlstates.undefined_object);
@@ -40,7 +41,7 @@ const firstChanged = (entry: Recorded) => sql`
   CASE WHEN ${entry}.section IN (
          'base_roles', 'comments', 'settings', 'declared', 'read_access'
        ) THEN 1
-       WHEN ${entry}.section = 'roles' AND ${entry}.resource ? 'attributes' THEN 1
+       WHEN ${entry}.section = 'roles' AND ${entry}.resource ?| '{attributes,protected}' THEN 1
        WHEN ${entry}.section = 'memberships' THEN 2
        -- There is none.
        ELSE cardinality(v_names) + 1 END
@@ -113,6 +114,8 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
         RETURN 'no call records such a row';
       ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
         RETURN 'its key is that of another row';
+      ELSIF ${section} = 'memberships' AND ${key} -> 0 = ${key} -> 1 THEN
+        RETURN 'no role is a member of itself';
       END IF;
       v_given := ${given(resource)};
       IF v_given - ${denied}
@@ -167,13 +170,18 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
   return sql`
     DECLARE
       v_caller record;
+      v_present record;
       v_name text := coalesce(${resource} ->> 'role', ${resource} ->> 'name');
       v_role oid := to_regrole(quote_ident(v_name))::oid;
-      v_given jsonb := ${given(resource)};
+      -- A reporting role is denied what it has.
+      v_given jsonb := CASE ${section}
+        WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
+        ELSE ${given(resource)} END;
       v_by_admin boolean := ${serverVersion} >= 16;
     BEGIN
       SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
       FROM pg_roles AS r WHERE r.rolname = current_user;
+      SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
       IF v_caller.rolsuper
         -- A name that holds without a record.
         OR ${section} = 'base_roles'
@@ -195,13 +203,19 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
                          AND v_name <> ALL (${harmless}::text[])
                       THEN 'the predefined role gives more than a record may: grant it by a call'
                     WHEN NOT ${administers} THEN format('the role may not grant %I', v_name) END;
-      ELSIF NOT (v_caller.rolcreaterole AND ${administers} OR ${section} = 'settings' AND v_name = current_user) THEN
+      ELSIF NOT (
+        v_caller.rolcreaterole AND ${administers} AND (v_by_admin OR NOT v_present.rolreplication)
+        OR ${section} = 'settings' AND v_name = current_user
+      ) THEN
         RETURN format('the role may not change %I', v_name);
-      ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
-        OR (v_given -> 'replication')::boolean AND NOT (v_by_admin AND v_caller.rolreplication)
-        OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+      ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
+          AND ${gives('bypassrls')}
+        OR NOT (v_by_admin AND v_caller.rolreplication)
+          AND ${gives('replication')}
+        OR v_by_admin AND NOT v_caller.rolcreatedb
+          AND ${gives('createdb')}
       THEN
-        RETURN 'the role may not give such attributes';
+        RETURN 'the role may not give, or deny, such attributes';
       ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
         RETURN (
           SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
@@ -215,6 +229,12 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
     END
   `;
 }
+
+/** Whether a record gives an attribute, or denies one that the role has. */
+const gives = (attribute: 'bypassrls' | 'createdb' | 'replication') =>
+  raw(
+    `coalesce((v_given -> '${attribute}')::boolean OR v_given ? '${attribute}' AND v_present.rol${attribute}, false)`,
+  );
 
 /**
  * Whether the caller may grant the role, and change it where it has CREATEROLE; from the rows of the catalogs too, as what
@@ -233,9 +253,9 @@ const administers = sql`(
  * that comes from another database, as in a dump, belongs to whatever roles have the names.
  *
  * Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
+ * @long the reasons in turn, each of which rules the next out
  * @volatility stable
  * @probes
- * @long one reason after the other, each of a few lines
  */
 export function refusal(entry: Recorded): Returns<StepRow | null> {
   return sql`
@@ -258,14 +278,18 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
           v_note := 'the role is a superuser, which no record changes or grants';
         END IF;
       END LOOP;
+      IF ${serverVersion} < 16 AND ${entry}.section = 'memberships'
+        AND ${entry}.resource ?| '{inherit,set}'
+      THEN
+        v_code := ${unsupported};
+        v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+      END IF;
       IF v_code IS NULL AND (
         ${entry}.sqlstate <> ${beyondRights} OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
       ) THEN
         v_code := ${entry}.sqlstate;
         v_note := format('recorded by %I: %s', ${entry}.recorder, ${entry}.note);
-        IF ${entry}.section = 'roles' AND v_code = ${beyondRights}
-          AND ${entry}.resource @> '{"attributes": {"bypassrls": true}}'
-        THEN
+        IF v_code = ${beyondRights} AND rolecall_internal.is_administrator(${entry}) THEN
           v_operation := 'alter_role';
           v_statement := 'SELECT * FROM rolecall.create_base_roles()';
         END IF;
@@ -296,6 +320,24 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_statement,
         'skipped', v_code, v_note
       )::rolecall.step;
+    END
+  `;
+}
+
+/**
+ * Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for again
+ * @volatility stable
+ * @probes
+ */
+export function is_administrator(entry: Recorded): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN ${entry}.section = 'roles'
+        AND ${entry}.resource @> '{"attributes": {"bypassrls": true}}'
+        AND EXISTS (
+          SELECT FROM ${newest(sql`r.section = 'base_roles' AND r.key = '["administrator"]'`)} AS b
+          WHERE b.resource -> 'name' = ${entry}.resource -> 'name'
+        );
     END
   `;
 }

@@ -3,6 +3,7 @@
  */
 import { schemas } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
+import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Interval, Jsonb, Nothing, Returns, Steps, Text, Texts } from '../../model/types.ts';
 import { isOfWrongLength, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { join, sql, text } from '../../sql/template.ts';
@@ -199,7 +200,9 @@ export function reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<J
         ),
         'passwords', ${passwords},
         'memberships', (
-          SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+          SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'every', true, 'member', d -> 'role', 'state', 'absent', ${text(recordedMark)}, d -> ${text(recordedMark)}
+          )))
           FROM jsonb_array_elements(${definitions}) AS d
         ),
         'settings', (

@@ -1,8 +1,9 @@
 /**
  * What this database's calls have asked for, as one desired state.
  */
+import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { raw, sql } from '../../sql/template.ts';
 import { isWatching } from '../reading/watch.ts';
 
 /**
@@ -20,6 +21,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
       v_recorded jsonb := v_state;
       v_steps rolecall.step[];
     BEGIN
+      v_state := v_state || '{"${raw(recordedMark)}": []}';
       IF v_state ? 'read_access' THEN
         v_definitions := (
           -- The default privileges of owners that came new meanwhile are a matter of provisioning.

@@ -28,7 +28,7 @@ export function sign_record(): Trigger {
       NEW.roles := NULL;
       NEW.made_in := ${thisDatabase};
       NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-      IF NEW.note IS NULL AND NEW.section IN ('roles', 'read_access', 'settings') THEN
+      IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
         NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
       END IF;
       IF NEW.note IS NOT NULL THEN
@@ -50,7 +50,7 @@ export function sign_record(): Trigger {
 }
 
 /**
- * Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it would not
+ * Why a definition of a reporting role, a setting, or the end of a role's password would be refused as an argument; null where it would not
  *
  * The server knows what a setting can be: a call records what it has set, so the role has it.
  */
@@ -69,7 +69,9 @@ export function misdefinition(section: Text, resource: Jsonb): Returns<Text | nu
         PERFORM set_config(v_name, v_present, true);
       ELSIF ${section} = 'settings'
         AND NOT ${resource} @> '{"name": "default_transaction_read_only", "value": "on"}'
-        AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array')
+        AND NOT (v_name = 'search_path' AND jsonb_typeof(${resource} -> 'value') = 'array' AND (
+          ${resource} -> 'value' = '[""]' OR NOT ${resource} -> 'value' ? ''
+        ))
         AND NOT EXISTS (
           SELECT FROM pg_db_role_setting AS s
           WHERE s.setrole = to_regrole(quote_ident(${resource} ->> 'role'))::oid
@@ -80,12 +82,14 @@ export function misdefinition(section: Text, resource: Jsonb): Returns<Text | nu
         )
       THEN
         RETURN 'no call records such a setting';
-      ELSIF ${section} = 'roles' AND EXISTS (
-        SELECT FROM (VALUES (${resource} -> 'initial'), (${resource} -> 'attributes')) AS g(given)
-        WHERE (g.given ->> 'connection_limit')::integer < -1
-          OR rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
-      ) THEN
-        RETURN 'no call records such an attribute';
+      ELSIF ${section} = 'roles' THEN
+        PERFORM (${resource} ->> 'valid_until')::timestamptz;
+        IF EXISTS (
+          SELECT FROM (VALUES (${resource} -> 'initial'), (${resource} -> 'attributes')) AS g(given)
+          WHERE rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+        ) THEN
+          RETURN 'no call records such an attribute';
+        END IF;
       END IF;
       RETURN NULL;
     EXCEPTION

@@ -197,7 +197,7 @@ export function acting_as_heir(roles: Texts): Returns<Texts> {
     BEGIN
       IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(${roles}[1]))::oid) THEN
         RETURN ARRAY(
-          ${acting(sql`v_heir`)}
+          ${acting(sql`v_heir`, sql`v_heir`)}
         );
       END IF;
       RETURN NULL;
@@ -263,7 +263,7 @@ export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
 export const rounds = 1000;
 
 /**
- * Refuses to make changes in a transaction that cannot, or in the last round; and waits a moment before one that repeats
+ * Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; and waits a moment before one that repeats
  * another
  */
 export function check_changes(changes: Changes, repeated: Integer, round: Integer): Nothing {
@@ -283,6 +283,14 @@ export function check_changes(changes: Changes, repeated: Integer, round: Intege
           EXIT;
         END IF;
       END LOOP;
+      IF ${changes}[1].operation = 'terminate_sessions' THEN
+        -- Nothing brings a session back, so it is not ended for a call that then fails.
+        FOREACH v_change IN ARRAY ${changes} LOOP
+          IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
+            PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+          END IF;
+        END LOOP;
+      END IF;
       IF ${repeated} > 1 THEN
         PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
       END IF;

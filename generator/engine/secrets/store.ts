@@ -10,6 +10,7 @@ import type { Bool, Bytea, Nothing, Returns, Text } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseEmpty, raiseEncrypted, raiseNull } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
+import { writtenBySuperuser } from '../catalogs/functions.ts';
 import { publishingSecrets, thisDatabase } from '../catalogs/server.ts';
 
 /** Holds a value for the next statement of this function, which reads it by sealed(). */
@@ -57,7 +58,7 @@ export function pgcrypto_schema(): Returns<Text> {
     DECLARE
       v_schema text;
     BEGIN
-      -- A function of that name that is not a member of the extension is somebody else's.
+      -- Whoever installed the extension can add a function of that name to it.
       SELECT n.nspname::text INTO v_schema
       FROM pg_extension AS e
       JOIN pg_depend AS d
@@ -65,7 +66,9 @@ export function pgcrypto_schema(): Returns<Text> {
         AND d.classid = 'pg_catalog.pg_proc'::regclass
       JOIN pg_proc AS p ON p.oid = d.objid
       JOIN pg_namespace AS n ON n.oid = p.pronamespace
-      WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea';
+      WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea'
+        AND oidvectortypes(p.proargtypes) = 'bytea, text, text'
+        AND p.prosrc = 'pgp_sym_encrypt_bytea' AND ${writtenBySuperuser};
       IF v_schema IS NULL THEN
         RAISE EXCEPTION USING
           ERRCODE = 'object_not_in_prerequisite_state',
@@ -88,7 +91,7 @@ export function sealed(): Returns<Bytea> {
       IF rolecall_internal.is_encrypting() THEN
         EXECUTE format(
           'SELECT %I.pgp_sym_encrypt_bytea('
-            'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+            'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256''::text)',
           rolecall_internal.pgcrypto_schema(), ${held}, 'rolecall.encryption_key'
         ) INTO v_sealed;
       ELSE

@@ -21,7 +21,9 @@ BEGIN
     SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
            'is not as it was asked for', c.statement
     FROM jsonb_array_elements(v_wanted) AS w(setting)
-    CROSS JOIN LATERAL rolecall_internal.plan_settings(jsonb_build_array(w.setting)) AS c;
+    CROSS JOIN LATERAL rolecall_internal.plan_settings(
+      jsonb_build_object('settings', jsonb_build_array(w.setting))
+    ) AS c;
   IF rolecall_internal.newest_record('roles', jsonb_build_array(audit_settings.role_name)) IS NULL THEN
     RETURN;
   END IF;

@@ -7,6 +7,7 @@ AS $check_document$
 DECLARE
   v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
   || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
+  || jsonb_path_query_array(check_document.document, '$.sessions[*].role')
   || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
@@ -18,8 +19,7 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role')
-  || jsonb_path_query_array(check_document.document, '$.sessions[*].role');
+  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)

@@ -10,8 +10,17 @@ DECLARE
   v_role oid := to_regrole(quote_ident(v_name))::oid;
   v_caller record;
   v_is_admin boolean;
+  -- A role is created without an attribute by anybody, but loses it only where it could be given it.
+  v_clauses text := CASE lacking.change.operation
+    WHEN 'create_role' THEN substr(lacking.change.statement, length(format('CREATE ROLE %I', v_name)) + 1)
+    WHEN 'alter_role'
+      THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
+  END;
+  -- Who may create roles, and has an attribute, gives and takes it.
+  v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
-  SELECT r.rolsuper, r.rolcreaterole, r.rolbypassrls INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
+  FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN
     RETURN NULL;
   END IF;
@@ -38,10 +47,10 @@ BEGIN
     );
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
-    WHEN lacking.change.operation IN ('create_role', 'alter_role')
-      AND substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name))) ~ ' BYPASSRLS'
-      AND NOT (v_caller.rolbypassrls AND current_setting('server_version_num')::integer / 10000 >= 16)
-    THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
+    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
+    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
     WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
     THEN 'CREATEROLE'
     WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin

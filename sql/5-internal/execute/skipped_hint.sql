@@ -10,6 +10,9 @@ BEGIN
       THEN 'Create what is missing, then make the call again.'
     WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
       THEN 'Clear that up, then make the call again.'
+    WHEN skipped_hint.change.sqlstate = '0LP01' THEN
+      format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
+             skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     WHEN skipped_hint.change.sqlstate = '2BP01'
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '

@@ -50,12 +50,18 @@ BEGIN
       SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
              bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (given_privileges.roles)) AS is_direct,
              min(pg_get_userbyid(j.grantor)::text) AS cause,
-             -- A member of the owner may be taken for the role itself, whose rights it needs too.
              bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
                SELECT FROM entry AS e
                WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
                AND e.objsubid IN (0, j.objsubid) AND e.grantor = e.owner AND e.grantee = v_caller.oid
                  AND e.is_grantable
+             )
+             -- A member of the owner may be taken for another role, such as the one that it is to drop.
+             OR given_privileges.ended IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
+               SELECT FROM entry AS e
+               WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
+               AND e.objsubid IN (0, j.objsubid) AND e.is_grantable AND e.grantee <> e.owner
+                 AND pg_has_role(e.grantee, 'USAGE')
              )) AS may
       FROM judged AS j
       WHERE NOT j.stays AND NOT EXISTS (

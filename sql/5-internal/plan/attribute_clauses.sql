@@ -22,7 +22,7 @@ BEGIN
     AND v_wanted -> 'connection_limit'
         <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
   THEN
-    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', v_wanted -> 'connection_limit');
+    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
   END IF;
   IF v_wanted ? 'valid_until'
     AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')

@@ -10,7 +10,7 @@ BEGIN
       pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
       ARRAY(
         SELECT format('%s. To run first: %s', a.object, a.advice)
-        FROM rolecall_internal.acting_as_owner(check_handover.from_oid) AS a
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid, check_handover.to_oid) AS a
       )
     );
   END IF;

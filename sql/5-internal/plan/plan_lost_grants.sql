@@ -10,24 +10,22 @@ BEGIN
     RETURN '{}'::rolecall_internal.change[];
   END IF;
   RETURN ARRAY(
-    WITH RECURSIVE lost AS (
-      SELECT l.roleid, l.member, l.grantor, l.admin_option, 1 AS depth
-      FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
-      JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid
-      JOIN pg_auth_members AS l ON l.roleid = e.roleid AND l.grantor = e.member
-      WHERE w.every AND rolecall_internal.is_creator_edge(to_jsonb(e)) AND pg_has_role(e.grantor, 'USAGE')
-      UNION
-      SELECT n.roleid, n.member, n.grantor, n.admin_option, l.depth + 1
-      FROM lost AS l
-      JOIN pg_auth_members AS n ON n.roleid = l.roleid AND n.grantor = l.member
-      WHERE l.admin_option
-    )
     SELECT ROW(
              'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
-             NULL, ARRAY[n.member, n.role], NULL,
-             format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+             NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
+             CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
            )::rolecall_internal.change
-    FROM (SELECT l.roleid, l.member, l.grantor, max(l.depth) AS depth FROM lost AS l GROUP BY 1, 2, 3) AS l
+    FROM (
+      SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+      FROM (
+        SELECT DISTINCT e.roleid, e.member
+        FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+        JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
+        WHERE w.every
+      ) AS w
+      CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
+    ) AS l
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
@@ -37,6 +35,6 @@ END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
-  IS 'What others lose of what a role granted them that it created, where its ADMIN OPTION ends: each membership, '
-     'those that were granted last first';
+  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
+     'membership, those that were granted last first';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;

@@ -15,6 +15,8 @@ DECLARE
   v_edges jsonb[];
   v_made jsonb;
   v_absent text;
+  v_granted jsonb := '{}';
+  v_is_circular boolean;
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < 16
     AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
@@ -34,7 +36,7 @@ BEGIN
     CONTINUE WHEN v_wanted ->> 'state' = 'absent';
     v_role := v_wanted ->> 'role';
     v_member := v_wanted ->> 'member';
-    IF v_role = v_member THEN
+    IF v_role = v_member AND NOT v_wanted ? 'recorded' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_grant_operation',
         MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
@@ -66,14 +68,17 @@ BEGIN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
       CONTINUE WHEN v_wanted IS NULL;
     END IF;
+    -- Where a call asks for it, the server refuses.
+    v_is_circular := v_list -> v_position ? 'recorded'
+      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
-      'grant_role', v_member,
-      format('GRANT %I TO %I%s%s', v_role, v_member, ' WITH ' || nullif(concat_ws(', ',
-               CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-               'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"), 'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
-             ), ''), ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')),
+      'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
       NULL, ARRAY[v_member, v_role],
-      CASE WHEN v_absent IS NOT NULL THEN '42704' END, 'role "' || v_absent || '" does not exist'
+      CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
+      CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
+           WHEN v_is_circular THEN 'the role would be a member of itself' END
     )::rolecall_internal.change;
   END LOOP;
   RETURN v_changes;

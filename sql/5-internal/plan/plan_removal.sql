@@ -69,16 +69,6 @@ BEGIN
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
     PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
-    -- First, because what a session has locked could be neither reassigned nor dropped.
-    v_regrants := ROW(
-      'terminate_sessions', role_name,
-      format(
-        'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
-        'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
-        quote_ident(plan_removal.role_name)
-      ),
-      NULL, v_locks, NULL, NULL
-    )::rolecall_internal.change || v_regrants;
   END IF;
   RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END

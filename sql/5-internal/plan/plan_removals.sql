@@ -20,6 +20,19 @@ BEGIN
         MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
     END IF;
     CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF v_wanted.terminates AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = to_regrole(quote_ident(v_wanted.name))::oid AND a.pid <> pg_backend_pid()
+    ) THEN
+      -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+      RETURN QUERY
+        SELECT 'terminate_sessions', v_wanted.name, format(
+          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+          quote_ident(v_wanted.name)
+        ),
+               NULL::text, array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL), NULL::text, NULL::text;
+    END IF;
     IF rolecall_internal.newest_record(
       'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
     ) IS NOT NULL THEN

@@ -9,9 +9,6 @@ DECLARE
     'memberships', rolecall_internal.record_key('memberships', with_recorded_options.membership)
   ), '{}');
 BEGIN
-  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
-    v_recorded := v_recorded - '{inherit,set}'::text[];
-  END IF;
   RETURN v_recorded || jsonb_strip_nulls(with_recorded_options.membership);
 END
 $with_recorded_options$;

@@ -108,7 +108,8 @@ BEGIN
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )
         FROM reader AS r
-        CROSS JOIN LATERAL unnest(r.known) AS k
+        CROSS JOIN LATERAL jsonb_to_recordset(r.known)
+          AS k(relation oid, table_oid oid, number smallint, column_name text)
         JOIN lineage AS l ON l.ancestor = k.relation
       ),
       withheld AS (

@@ -14,7 +14,7 @@ BEGIN
   RETURN QUERY
     SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
     FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(held_otherwise.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(held_otherwise.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d

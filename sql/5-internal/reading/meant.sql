@@ -36,7 +36,16 @@ BEGIN
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
            )::text, false
-    FROM listed AS l JOIN rolecall_internal.withheld AS k ON k.role = l.role AND k.name = l.name;
+    FROM listed AS l
+    JOIN rolecall_internal.withheld AS k
+      ON k.role = l.role AND (
+        k.name = l.name OR EXISTS (
+          SELECT FROM (SELECT parse_ident(k.name), parse_ident(l.name)) AS i(was, parts)
+          CROSS JOIN LATERAL (SELECT least(cardinality(i.was), cardinality(i.parts))) AS l(shorter)
+          WHERE i.was[cardinality(i.was) - l.shorter + 1:] = i.parts[cardinality(i.parts) - l.shorter + 1:]
+            AND (k.number = 0 OR l.shorter > 1)
+        )
+      );
 END
 $meant$;
 

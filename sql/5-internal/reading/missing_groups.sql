@@ -31,7 +31,12 @@ BEGIN
         ON g.schema = p.schema_oid
       -- Null where the table was dropped since the snapshot.
       CROSS JOIN LATERAL (
-        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true)
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AND (
+          p.recorder IS NULL
+          OR coalesce(has_table_privilege(
+                          coalesce(to_regrole(quote_ident(p.recorder))::oid, 0), g.sample, 'SELECT WITH GRANT OPTION'
+                        ), true)
+        )
       ) AS a(allowed)
       LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
       LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0

@@ -11,11 +11,13 @@ BEGIN
   v_places := ARRAY(
     SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
                '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
-               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL))
+               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL)),
+               b.recorder
               )::rolecall_internal.place
     FROM ROWS FROM (jsonb_to_recordset(places.resources)
-           AS (role text, schemas jsonb, owners text[], caller text, watched boolean))
-         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, position)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean, recorded text))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, recorder, position)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.bounding_recorder(t.recorder) OFFSET 0) AS b(recorder)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
     CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
     ORDER BY t.position, s.place
@@ -45,7 +47,7 @@ BEGIN
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
-               p.every_owner, p.owners)::rolecall_internal.place
+               p.every_owner, p.owners, p.recorder)::rolecall_internal.place
     FROM unnest(v_places) AS p
     LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
     ORDER BY p.position, p.place

@@ -11,7 +11,7 @@ BEGIN
     WITH held AS MATERIALIZED (
       SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
       FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_column_excess.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_column_excess.places) AS p
       ) AS t
       CROSS JOIN LATERAL (
         SELECT d.objid, d.objsubid FROM pg_shdepend AS d

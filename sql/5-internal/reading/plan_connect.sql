@@ -10,10 +10,17 @@ BEGIN
            NULL::text, ARRAY[t.role], CASE WHEN NOT a.allowed THEN '42501' END,
            CASE WHEN NOT a.allowed THEN 'only the owner may do this' END
     FROM (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_connect.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_connect.places) AS p
     ) AS t
     JOIN pg_database AS d ON d.datname = current_database()
-    CROSS JOIN LATERAL (SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION')) AS a(allowed)
+    CROSS JOIN LATERAL (
+      SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') AND (
+        t.recorder IS NULL
+        OR has_database_privilege(
+                      coalesce(to_regrole(quote_ident(t.recorder))::oid, 0), d.oid, 'CONNECT WITH GRANT OPTION'
+                    )
+      )
+    ) AS a(allowed)
     WHERE NOT EXISTS (
       SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
       WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)

@@ -10,15 +10,22 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_default_privileges$
 BEGIN
   RETURN QUERY
-    WITH owner AS (
-      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid
+    WITH named AS (
+      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
       FROM unnest(plan_default_privileges.places) AS p
       CROSS JOIN LATERAL unnest(p.owners) AS o(name)
       UNION
-      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner
+      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
       FROM unnest(plan_default_privileges.places) AS p
       JOIN unnest(plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
       WHERE p.every_owner
+    ),
+    owner AS (
+      SELECT n.*, pg_has_role(n.owner_oid, 'USAGE') AND (
+        n.recorder IS NULL
+        OR pg_has_role(coalesce(to_regrole(quote_ident(n.recorder))::oid, 0), n.owner_oid, 'USAGE')
+      ) AS may
+      FROM named AS n
     ),
     present AS (
       SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
@@ -30,11 +37,11 @@ BEGIN
       FROM pg_default_acl AS d
       CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
       JOIN (
-        SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(plan_default_privileges.places) AS p
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_default_privileges.places) AS p
       ) AS t ON t.role_oid = x.grantee
     ),
     change AS (
-      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid,
+      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid, o.may, o.recorder,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON %s TO %I', o.owner,
                     string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
       FROM unnest(plan_default_privileges.places) AS p
@@ -47,14 +54,15 @@ BEGIN
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
         -- What PUBLIC will read is not missing where the caller cannot set it.
-        AND (pg_has_role(o.owner_oid, 'USAGE') IS NOT FALSE OR NOT EXISTS (
+        AND (o.may IS NOT FALSE OR NOT EXISTS (
           SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
             AND x.grantee = 0 AND x.privilege_type = 'SELECT'
         ))
-      GROUP BY p.position, p.role, o.owner, o.owner_oid, k.name
+      GROUP BY p.position, p.role, o.owner, o.owner_oid, o.may, o.recorder, k.name
       UNION ALL
       SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+             pg_has_role(d.defaclrole, 'USAGE'), NULL,
              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
                     pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
                     concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
@@ -65,10 +73,11 @@ BEGIN
       WHERE NOT d.wanted OR d.is_grantable
     )
     SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
-           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT pg_has_role(c.owner_oid, 'USAGE') THEN '42501' END,
+           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT c.may THEN '42501' END,
            CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
-                WHEN NOT pg_has_role(c.owner_oid, 'USAGE')
-                  THEN format('requires membership in %I, which creates the tables', c.owner) END
+                WHEN NOT c.may
+                  THEN format('requires membership in %I, which creates the tables', c.owner)
+                       || coalesce('; recorded by ' || quote_ident(c.recorder), '') END
     FROM change AS c
     ORDER BY c.position, c.phase, c.statement;
 END

@@ -17,7 +17,7 @@ BEGIN
   RETURN QUERY
     WITH missing AS (
       SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
-             m.kind
+             m.kind, p.recorder
       FROM jsonb_to_recordset(plan_missing_tables.missing)
         AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
       JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
@@ -58,7 +58,7 @@ BEGIN
       UNION ALL
       SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
              format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
-             format('owned by %I, which alone can grant it', pg_get_userbyid(n.owner))
+             rolecall_internal.table_refusal(n.table_oid, n.owner, n.recorder)
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL

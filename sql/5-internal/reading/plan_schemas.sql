@@ -25,7 +25,13 @@ BEGIN
       UNION ALL
       SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
              format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
-             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION')
+             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_schema_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    p.schema_oid, 'USAGE WITH GRANT OPTION'
+                                  )
+             )
       FROM unnest(plan_schemas.places) AS p
       WHERE NOT EXISTS (
         SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)

@@ -83,7 +83,7 @@ BEGIN
     FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(privileges_on_objects.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(privileges_on_objects.places) AS p
     ) AS t ON t.role_oid = x.grantee
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)

@@ -28,7 +28,7 @@ BEGIN
       GROUP BY 1, 2, 3, 4, 5, 6
     ) AS e
     JOIN (
-      SELECT DISTINCT p.position, p.role, p.role_oid FROM unnest(suspect_groups.places) AS p
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(suspect_groups.places) AS p
     ) AS t ON t.role_oid = e.grantee
     LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
     WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)

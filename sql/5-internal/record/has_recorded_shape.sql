@@ -15,21 +15,33 @@ BEGIN
     WHEN 'roles'
       THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
            AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && !exists(@."attributes".keyvalue() ? '
-           '(@."value".type() != "boolean"
-                 && !(@.key == "connection_limit" && '
-           '@."value".type() == "number")
-                 && !(@.key == "valid_until" && '
-           '@."value".type() == "string")))) && (!exists(@."initial") || '
-           '@."initial".type() == "object" && !exists(@."initial".keyvalue() ? '
-           '(@."value".type() != "boolean"
-                 && !(@.key == "connection_limit" && '
-           '@."value".type() == "number")
-                 && !(@.key == "valid_until" && '
-           '@."value".type() == "string")))) && (!exists(@."connection_limit") || '
-           '@."connection_limit".type() == "number") && (!exists(@."valid_until") || '
-           '@."valid_until".type() == "string") && (!exists(@."protected") || '
-           '@."protected".type() == "boolean"))'
+           '@."attributes".type() == "object" && '
+           '!(@."attributes"."connection_limit".type() != "number")
+                 && '
+           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+           '&& @ < 2147483648 && @.floor() == @)))
+                 && '
+           '!(@."attributes"."valid_until".type() != "string")
+                 && '
+           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+                   && '
+           '@.key != "connection_limit" && @.key != "valid_until"))) && '
+           '(!exists(@."initial") || @."initial".type() == "object" && '
+           '!(@."initial"."connection_limit".type() != "number")
+                 && '
+           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+           '@ < 2147483648 && @.floor() == @)))
+                 && '
+           '!(@."initial"."valid_until".type() != "string")
+                 && '
+           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+                   && '
+           '@.key != "connection_limit" && @.key != "valid_until"))) && '
+           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+           '@."connection_limit".floor() == @."connection_limit") && '
+           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+           '(!exists(@."protected") || @."protected".type() == "boolean"))'
     WHEN 'comments'
       THEN r - '{role,comment}'::text[] = '{}'
            AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'

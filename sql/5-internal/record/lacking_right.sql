@@ -10,14 +10,19 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $lacking_right$
 DECLARE
   v_caller record;
+  v_present record;
   v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
   v_role oid := to_regrole(quote_ident(v_name))::oid;
-  v_given jsonb := coalesce(lacking_right.resource -> 'initial', '{}')
-  || coalesce(lacking_right.resource -> 'attributes', '{}');
+  -- A reporting role is denied what it has.
+  v_given jsonb := CASE lacking_right.section
+    WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
+    ELSE coalesce(lacking_right.resource -> 'initial', '{}')
+    || coalesce(lacking_right.resource -> 'attributes', '{}') END;
   v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_caller
   FROM pg_roles AS r WHERE r.rolname = current_user;
+  SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
   IF v_caller.rolsuper
     -- A name that holds without a record.
     OR lacking_right.section = 'base_roles'
@@ -47,19 +52,25 @@ BEGIN
                     WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
                   )
                 ) THEN format('the role may not grant %I', v_name) END;
-  ELSIF NOT (v_caller.rolcreaterole AND (
-    pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
-    OR EXISTS (
-      SELECT FROM pg_auth_members AS m
-      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
-    )
-  ) OR lacking_right.section = 'settings' AND v_name = current_user) THEN
+  ELSIF NOT (
+    v_caller.rolcreaterole AND (
+      pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
+      OR EXISTS (
+        SELECT FROM pg_auth_members AS m
+        WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+      )
+    ) AND (v_by_admin OR NOT v_present.rolreplication)
+    OR lacking_right.section = 'settings' AND v_name = current_user
+  ) THEN
     RETURN format('the role may not change %I', v_name);
-  ELSIF (v_given -> 'bypassrls')::boolean AND NOT (v_by_admin AND v_caller.rolbypassrls)
-    OR (v_given -> 'replication')::boolean AND NOT (v_by_admin AND v_caller.rolreplication)
-    OR (v_given -> 'createdb')::boolean AND v_by_admin AND NOT v_caller.rolcreatedb
+  ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
+      AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
+    OR NOT (v_by_admin AND v_caller.rolreplication)
+      AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+    OR v_by_admin AND NOT v_caller.rolcreatedb
+      AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
-    RETURN 'the role may not give such attributes';
+    RETURN 'the role may not give, or deny, such attributes';
   ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
     RETURN (
       SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')

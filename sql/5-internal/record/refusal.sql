@@ -47,7 +47,7 @@ BEGIN
   FOR v_position IN CASE WHEN refusal.entry.section IN (
          'base_roles', 'comments', 'settings', 'declared', 'read_access'
        ) THEN 1
-       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ? 'attributes' THEN 1
+       WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
        -- There is none.
        ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
@@ -58,14 +58,18 @@ BEGIN
       v_note := 'the role is a superuser, which no record changes or grants';
     END IF;
   END LOOP;
+  IF current_setting('server_version_num')::integer / 10000 < 16 AND refusal.entry.section = 'memberships'
+    AND refusal.entry.resource ?| '{inherit,set}'
+  THEN
+    v_code := '0A000';
+    v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+  END IF;
   IF v_code IS NULL AND (
     refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
   ) THEN
     v_code := refusal.entry.sqlstate;
     v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF refusal.entry.section = 'roles' AND v_code = '42501'
-      AND refusal.entry.resource @> '{"attributes": {"bypassrls": true}}'
-    THEN
+    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
       v_operation := 'alter_role';
       v_statement := 'SELECT * FROM rolecall.create_base_roles()';
     END IF;

@@ -18,7 +18,9 @@ BEGIN
     PERFORM set_config(v_name, v_present, true);
   ELSIF misdefinition.section = 'settings'
     AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
-    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array')
+    AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array' AND (
+      misdefinition.resource -> 'value' = '[""]' OR NOT misdefinition.resource -> 'value' ? ''
+    ))
     AND NOT EXISTS (
       SELECT FROM pg_db_role_setting AS s
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
@@ -37,12 +39,14 @@ BEGIN
     )
   THEN
     RETURN 'no call records such a setting';
-  ELSIF misdefinition.section = 'roles' AND EXISTS (
-    SELECT FROM (VALUES (misdefinition.resource -> 'initial'), (misdefinition.resource -> 'attributes')) AS g(given)
-    WHERE (g.given ->> 'connection_limit')::integer < -1
-      OR rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
-  ) THEN
-    RETURN 'no call records such an attribute';
+  ELSIF misdefinition.section = 'roles' THEN
+    PERFORM (misdefinition.resource ->> 'valid_until')::timestamptz;
+    IF EXISTS (
+      SELECT FROM (VALUES (misdefinition.resource -> 'initial'), (misdefinition.resource -> 'attributes')) AS g(given)
+      WHERE rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
+    ) THEN
+      RETURN 'no call records such an attribute';
+    END IF;
   END IF;
   RETURN NULL;
 EXCEPTION
@@ -54,6 +58,6 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting or an attribute would be refused as an argument; null where it '
-     'would not';
+  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
+     'argument; null where it would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;

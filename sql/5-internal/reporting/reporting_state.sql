@@ -19,7 +19,9 @@ BEGIN
     ),
     'passwords', reporting_state.passwords,
     'memberships', (
-      SELECT jsonb_agg(jsonb_build_object('every', true, 'member', d -> 'role', 'state', 'absent'))
+      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'every', true, 'member', d -> 'role', 'state', 'absent', 'recorded', d -> 'recorded'
+      )))
       FROM jsonb_array_elements(reporting_state.definitions) AS d
     ),
     'settings', (

@@ -13,6 +13,7 @@ DECLARE
   v_recorded jsonb := v_state;
   v_steps rolecall.step[];
 BEGIN
+  v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
     v_definitions := (
       -- The default privileges of owners that came new meanwhile are a matter of provisioning.

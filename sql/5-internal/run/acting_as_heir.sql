@@ -10,7 +10,7 @@ BEGIN
   IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(acting_as_heir.roles[1]))::oid) THEN
     RETURN ARRAY(
       SELECT format('%s. To run first: %s', a.object, a.advice)
-      FROM rolecall_internal.acting_as_owner(v_heir) AS a
+      FROM rolecall_internal.acting_as_owner(v_heir, v_heir) AS a
     );
   END IF;
   RETURN NULL;

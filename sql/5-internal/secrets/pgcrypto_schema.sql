@@ -7,7 +7,7 @@ AS $pgcrypto_schema$
 DECLARE
   v_schema text;
 BEGIN
-  -- A function of that name that is not a member of the extension is somebody else's.
+  -- Whoever installed the extension can add a function of that name to it.
   SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d
@@ -15,7 +15,13 @@ BEGIN
     AND d.classid = 'pg_catalog.pg_proc'::regclass
   JOIN pg_proc AS p ON p.oid = d.objid
   JOIN pg_namespace AS n ON n.oid = p.pronamespace
-  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea';
+  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea'
+    AND oidvectortypes(p.proargtypes) = 'bytea, text, text'
+    AND p.prosrc = 'pgp_sym_encrypt_bytea' AND (
+      p.prokind <> 'a'
+      AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+      AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+    );
   IF v_schema IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',

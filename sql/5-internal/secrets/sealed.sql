@@ -10,7 +10,7 @@ BEGIN
   IF rolecall_internal.is_encrypting() THEN
     EXECUTE format(
       'SELECT %I.pgp_sym_encrypt_bytea('
-        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256'')',
+        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256''::text)',
       rolecall_internal.pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
     ) INTO v_sealed;
   ELSE
