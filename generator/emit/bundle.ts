@@ -66,10 +66,7 @@ export async function bundleCommandLine(target: string): Promise<void> {
   const main = join(target, 'main.js');
   writeFileSync(main, `#!/usr/bin/env node\n${readFileSync(main, 'utf8')}`);
   chmodSync(main, 0o755);
-  writeFileSync(
-    join(target, 'LICENSES.txt'),
-    licences([...Object.keys(metafile.inputs), ...page.inputs]),
-  );
+  writeFileSync(join(target, 'LICENSES.txt'), licences([...Object.keys(metafile.inputs), ...page.inputs]));
 }
 
 /** What the page of "rolecall report" has for a script, and the files that it is made of. */

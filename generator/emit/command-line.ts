@@ -4,7 +4,7 @@
 import { type Columns, type Command, hasStatements, type Options, stepColumns } from '../../package/cli/command.ts';
 import { commands } from '../../package/cli/commands/index.ts';
 import { commonOptions, connectionOptions, optionsOf } from '../../package/cli/options.ts';
-import { flagsOf, usageOf } from '../../package/cli/program.ts';
+import { flagsOf, kebab, usageOf } from '../../package/cli/program.ts';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -51,7 +51,7 @@ function rowsOf(command: Command): string[] {
 
 function section(command: Command): string {
   const own: [string, string][] = [
-    ...Object.entries(command.arguments ?? {}).map(([name, { about }]): [string, string] => [`\`${name}\``, about]),
+    ...Object.entries(command.arguments ?? {}).map(([name, { about }]): [string, string] => [`\`${kebab(name)}\``, about]),
     ...optionRows(command.options ?? {}).map(([flags = '', about = '']): [string, string] => [flags, about]),
   ];
   const examples = Object.entries(command.examples).map(([example, about]) => `rolecall ${example}  # ${about}`);
@@ -118,7 +118,7 @@ DETAIL and HINT. There is colour on a terminal alone, and none where \`NO_COLOR\
         ['0', 'done, also where there was nothing to do'],
         ['1', 'failed in one database at least, or interrupted'],
         ['2', 'a mistake of usage: nothing was done'],
-        ['3', 'differences found, by `drift`, `diff`, `status`, `undeclared`, and `audit --fail-on`'],
+        ['3', 'differences found, by `drift`, `diff`, `status`, `undeclared`, `orphans`, and `audit --fail-on`'],
       ],
     ),
     '## Passwords',

@@ -13,7 +13,7 @@ export type Action = (
   common: Record<string, unknown>,
 ) => Promise<void>;
 
-const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+export const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** The flags of an option, as the help has them: `--owner <ROLE>`. */
 export const flagsOf = (name: string, { takes, short }: Option): string =>

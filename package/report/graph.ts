@@ -21,6 +21,8 @@ const style = (): cytoscape.StylesheetJson => [
       'font-size': 11,
       'text-valign': 'bottom',
       'text-margin-y': 3,
+      'text-background-color': css('--paper'),
+      'text-background-opacity': 0.8,
       'text-wrap': 'ellipsis',
       'text-max-width': '120px',
       'background-color': css('--accent'),
