@@ -51,7 +51,10 @@ function rowsOf(command: Command): string[] {
 
 function section(command: Command): string {
   const own: [string, string][] = [
-    ...Object.entries(command.arguments ?? {}).map(([name, { about }]): [string, string] => [`\`${kebab(name)}\``, about]),
+    ...Object.entries(command.arguments ?? {}).map(([name, { about }]): [string, string] => [
+      `\`${kebab(name)}\``,
+      about,
+    ]),
     ...optionRows(command.options ?? {}).map(([flags = '', about = '']): [string, string] => [flags, about]),
   ];
   const examples = Object.entries(command.examples).map(([example, about]) => `rolecall ${example}  # ${about}`);
