@@ -1,7 +1,7 @@
 /**
  * install, uninstall, status.
  */
-import { inDatabases, type Command } from '../command.ts';
+import { inDatabases, nowhere, type Command, UsageError } from '../command.ts';
 
 const ways = ['extension', 'pg_tle', 'plain'] as const;
 
@@ -64,6 +64,21 @@ export const installation: readonly Command[] = [
       const [row] = (await query('SHOW server_version')).rows as { server_version: string }[];
       const drift = via === null ? null : (await rolecall.drift()).length;
       return [{ server: row?.server_version.split(' ')[0] ?? '', via, version, available, current, drift }];
+    },
+  }),
+  nowhere({
+    name: 'script',
+    summary: 'Print a script of the package',
+    details: 'For psql, and for tools that run SQL. "rolecall install" runs the same.',
+    arguments: { which: { about: 'plain, which is the default, pg_tle or uninstall', optional: true } },
+    examples: {
+      'script > rolecall.sql': 'for a migration',
+      'script pg_tle | psql app': 'then CREATE EXTENSION rolecall',
+    },
+    async run({ which = 'plain' }) {
+      const { readScript, scripts } = await import('../../install.ts');
+      if (!Object.hasOwn(scripts, which)) throw new UsageError(`the scripts are ${Object.keys(scripts).join(', ')}`);
+      return { status: 0, text: await readScript(which as keyof typeof scripts) };
     },
   }),
 ];
