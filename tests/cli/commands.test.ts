@@ -134,6 +134,10 @@ test('reporting provision, password and rotate', async () => {
   const { stdout } = await run(0, 'reporting', 'rotate');
   assert.ok(!(await canLogIn('r_reader', first.trim())));
   assert.ok(!stdout.includes(first.trim()));
+  assert.equal(
+    (await rows(0, 'reporting', 'password', 'r_reader'))[0]?.['password'],
+    (await run(0, 'reporting', 'password', 'r_reader')).stdout.trim(),
+  );
   const { stderr } = await run(1, 'reporting', 'password', 'nobody');
   assert.match(stderr, /^error: .*nobody.*\(SQLSTATE 42704\)\n/);
 });
@@ -184,6 +188,7 @@ test('graph and orphans', async () => {
   assert.match(stdout, /a_writer/);
   assert.ok(!stdout.includes('t_admin'));
   const { stdout: json } = await run(0, 'graph', '--format', 'json');
+  assert.equal((await run(0, 'graph', '--json')).stdout, json);
   assert.ok((JSON.parse(json) as { roles: { name: string }[] }).roles.some(({ name }) => name === 't_admin'));
   await run(2, 'graph', '--format', 'svg');
   assert.deepEqual(await rows(0, 'orphans'), []);

@@ -58,6 +58,19 @@ test('a name is text, and nothing is fetched', () => {
   assert.match(page, /Content-Security-Policy" content="default-src 'none'; [^"]*script-src 'sha256-[^']+'/);
 });
 
+test('the same as JSON', async () => {
+  const { stdout } = await expectStatus(0, ['report', '--json'], { env });
+  const { access, memberships } = JSON.parse(stdout) as Record<string, Record<string, unknown>[]>;
+  const writes = { use: 'member of reader', read: 'member of reader', write: 'itself', execute: '', create: '' };
+  assert.deepEqual(
+    access?.find(({ role }) => role === 'writer'),
+    { role: 'writer', schema: 'shop', ...writes },
+  );
+  assert.ok(
+    memberships?.some(({ role, member, inherit }) => role === 'reader' && member === 'writer' && inherit === true),
+  );
+});
+
 const inBrowser = { skip: browser === undefined };
 let opened: Promise<Page> | undefined;
 const theBrowser = (): Promise<Page> => (opened ??= Page.open(join(folder, 'profile')));

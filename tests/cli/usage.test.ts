@@ -19,6 +19,7 @@ test('every command has help with an example, and is in the list', async () => {
       assert.match(stdout, new RegExp(`^Usage: rolecall ${name} `));
       for (const example of Object.keys(examples)) assert.ok(stdout.includes(`  rolecall ${example}`), name);
       assert.equal(stdout.includes('--url '), where !== 'nowhere', name);
+      assert.match(stdout, /^ {2}--json /m, name);
       assert.match(stdout, /^Exit status: 0 done, 1 failed, 2 usage, 3 differences found$/m);
     }),
   );

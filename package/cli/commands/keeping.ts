@@ -2,6 +2,7 @@
  * What is there, and whether it is as it was asked for.
  */
 import { type Command, inDatabases, inOneDatabase, type Row, stepColumns, stepRows } from '../command.ts';
+import { json } from '../escape.ts';
 
 const severities = ['info', 'warning', 'critical'] as const;
 
@@ -97,29 +98,37 @@ export const keeping: readonly Command[] = [
     options: {
       format: { about: 'its notation', takes: 'FORMAT', choices: formats, otherwise: 'mermaid' },
       role: { about: 'a role', takes: 'ROLE', many: true, otherwise: 'all that are not of the server' },
+      json: { about: 'the same as --format json: roles, memberships and access' },
     },
     examples: {
       'graph > roles.mmd': 'for a page in Markdown',
       'graph --format dot --role app | dot -Tsvg > app.svg': 'one role, by Graphviz',
     },
-    run: async ({ rolecall }, { format, role }) =>
-      (await rolecall.role_graph({ format, roles: role.length > 0 ? role : null })) ?? '',
+    run: async ({ rolecall }, { format, role, json: asJson }) =>
+      rolecall.role_graph({ format: asJson ? 'json' : format, roles: role.length > 0 ? role : null }),
   }),
   inOneDatabase({
     name: 'report',
     summary: 'Write a page that shows who can do what',
     details:
       'One file to look at in a browser, without a network: roles and memberships as a graph and as tables, what each role has in each schema, findings with their remedies, drift, and what nobody asked for.',
-    options: { out: { about: 'the file', takes: 'FILE', otherwise: 'standard output' } },
+    options: {
+      out: { about: 'the file', takes: 'FILE', otherwise: 'standard output' },
+      json: {
+        about:
+          'what the page shows as JSON: database, server, at, and roles, memberships, access, findings, drift and undeclared, each a list of rows with the columns of the page',
+      },
+    },
     examples: { 'report --out access.html': 'then open the file' },
-    async run(database, { out }) {
+    async run(database, { out, json: asJson }) {
       const [{ readReport }, { printReport }, { readScript }, { writeFile }] = await Promise.all([
         import('../../report/data.ts'),
         import('../../report/page.ts'),
         import('../../report/script.ts'),
         import('node:fs/promises'),
       ]);
-      const page = printReport(await readReport(database), readScript());
+      const report = await readReport(database);
+      const page = asJson ? `${json(report)}\n` : printReport(report, readScript());
       if (out === undefined) return page;
       await writeFile(out, page);
       return '';

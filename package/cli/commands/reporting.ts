@@ -1,7 +1,7 @@
 /**
  * Roles that read, and nothing else.
  */
-import { inDatabases, inOneDatabase, stepColumns, stepRows, UsageError, type Command } from '../command.ts';
+import { inDatabases, stepColumns, stepRows, UsageError, type Command } from '../command.ts';
 
 const role = { role: { about: 'name of the reporting role' } } as const;
 const steps = { changes: true, columns: stepColumns } as const;
@@ -45,12 +45,16 @@ export const reporting: readonly Command[] = [
       return stepRows(await rolecall.provision_reporting_role({ ...own, ...common }));
     },
   }),
-  inOneDatabase({
+  inDatabases({
     name: 'reporting password',
     summary: 'Print the password of a reporting role',
     arguments: role,
     examples: { 'reporting password app_reports': 'for the tool that logs in with it' },
-    run: async ({ rolecall }, { role: role_name }) => (await rolecall.reporting_role_password({ role_name })) ?? '',
+    columns: { password: 'the password' },
+    run: async ({ rolecall }, { role: role_name }) => [
+      { password: await rolecall.reporting_role_password({ role_name }) },
+    ],
+    text: (rows) => rows.map(({ password }) => String(password)).join('\n'),
   }),
   inDatabases({
     name: 'reporting rotate',
