@@ -204,10 +204,19 @@ const mayAlter = (role: string, oid: string) => sql`(
 /** Whether a timeout is recorded for a role that memberships are in; few roles are client roles. */
 const namesClientRole = (memberships: Jsonb) => sql`EXISTS (
   SELECT FROM jsonb_array_elements(${memberships}) AS m(membership)
-  JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-    AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
-                  jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+  JOIN rolecall_internal.resource AS p ON ${hasTimeout(sql`(m.membership -> 'role')`)}
 )`;
+
+/** The same of one role, given as jsonb. */
+export const isClientRole = (role: Sql) => sql`EXISTS (
+  SELECT FROM rolecall_internal.resource AS p WHERE ${hasTimeout(role)}
+)`;
+
+const hasTimeout = (role: Sql) => sql`
+  p.section = 'settings'
+  AND p.key IN (jsonb_build_array(${role}, 'statement_timeout'),
+                jsonb_build_array(${role}, 'statement_timeout', true))
+`;
 
 /** What the role has for another database does not hold here. */
 const timeoutOf = (role: string) => sql`(

@@ -263,7 +263,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
       v_names text[] := ${namedIn(sql`${entry}.section`, sql`${entry}.resource`)};
       v_operation text := 'forget';
       v_target text;
-      v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', ${entry}.id);
+      v_statement text;
       v_code text;
       v_note text;
       v_was oid;
@@ -317,7 +317,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_operation,
         coalesce(v_target, CASE ${entry}.section WHEN 'base_roles' THEN ${entry}.resource ->> 'name'
                              ELSE ${entry}.key ->> 0 END),
-        v_statement,
+        coalesce(v_statement, format('DELETE FROM rolecall_internal.resource WHERE id = %L', ${entry}.id)),
         'skipped', v_code, v_note
       )::rolecall.step;
     END

@@ -12,8 +12,8 @@ BEGIN
   IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
     SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
     JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
-                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+    AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
+                  jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
   ) THEN
     RETURN;
   END IF;
