@@ -105,7 +105,7 @@ export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool
 export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
   return sql`
     DECLARE
-      v_names text[];
+      v_name text;
       v_given jsonb;
     BEGIN
       IF ${resource} IS NULL THEN
@@ -125,14 +125,13 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
       ELSIF ${resource} @? '$.*.superuser ? (@ == true)' THEN
         RETURN 'no record gives SUPERUSER';
       END IF;
-      v_names := array_remove(rolecall_internal.record_names(${section}, ${resource}), NULL);
-      IF EXISTS (
-        SELECT FROM unnest(v_names) AS n(name)
-        WHERE ${isImpossible(sql`n.name`)}
-          AND NOT (${section} = 'memberships' AND n.name = ${resource} ->> 'role' AND ${isPredefined(sql`n.name`)})
-      ) THEN
-        RETURN 'it has a role name that no call accepts';
-      END IF;
+      FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
+        IF v_name IS NOT NULL AND ${isImpossible(sql`v_name`)} AND NOT (
+          ${section} = 'memberships' AND v_name = ${resource} ->> 'role' AND ${isPredefined(sql`v_name`)}
+        ) THEN
+          RETURN 'it has a role name that no call accepts';
+        END IF;
+      END LOOP;
       RETURN NULL;
     END
   `;
@@ -145,13 +144,14 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
  */
 export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
   return sql`
+    DECLARE
+      v_name text;
+      v_oids oid[] := '{}'::oid[];
     BEGIN
-      RETURN ARRAY(
-        SELECT to_regrole(quote_ident(n.name))::oid
-        FROM unnest(rolecall_internal.record_names(${section}, ${resource}))
-             WITH ORDINALITY AS n(name, position)
-        ORDER BY n.position
-      );
+      FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
+        v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
+      END LOOP;
+      RETURN v_oids;
     END
   `;
 }
