@@ -228,6 +228,12 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
     DECLARE
       v_by_grantor boolean := ${serverVersion} >= 16;
     BEGIN
+      IF NOT EXISTS (
+        SELECT FROM jsonb_array_elements(${memberships}) AS w(membership)
+        JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.membership ->> 'member'))::oid
+      ) THEN
+        RETURN '{}'::rolecall_internal.change[];
+      END IF;
       RETURN rolecall_internal.plan_lost_grants(${memberships}) || ARRAY(
         SELECT ROW(
                  'revoke_role', w.member,
