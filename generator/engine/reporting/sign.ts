@@ -5,6 +5,7 @@ import { anyOf, conditions } from '../../sql/conditions.ts';
 import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { storedValue } from '../plan/settings.ts';
 
 /**

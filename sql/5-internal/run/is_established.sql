@@ -48,13 +48,8 @@ BEGIN
         END IF;
         IF NOT EXISTS (
           SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
-            'superuser', a.rolsuper,
-            'createdb', a.rolcreatedb,
-            'createrole', a.rolcreaterole,
-            'inherit', a.rolinherit,
-            'login', a.rolcanlogin,
-            'replication', a.rolreplication,
-            'bypassrls', a.rolbypassrls
+            'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+            'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
           ) @> (v_resource -> 'attributes')
         ) THEN
           RETURN false;
