@@ -148,8 +148,9 @@ test('the graph is folded, searched, and shows what is around a role', inBrowser
   assert.ok((await drawn(view)).includes(hostile));
   await clickOnButton(view, '#graph-tools', 'Fold all');
   assert.ok((await drawn(view)).includes('reader (+3)') && !(await drawn(view)).includes('writer'));
+  await view.show("document.getElementById('graph')");
   const place = await view.evaluate<{ x: number; y: number }>(`(() => {
-    const box = document.getElementById('graph'); box.scrollIntoView({ block: 'center' });
+    const box = document.getElementById('graph');
     const at = box.graph.getElementById('role reader').renderedPosition(); const b = box.getBoundingClientRect();
     return { x: b.x + at.x, y: b.y + at.y }; })()`);
   await view.click(place.x, place.y);
