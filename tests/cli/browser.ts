@@ -95,8 +95,11 @@ export class Page {
   }
 
   async click(x: number, y: number): Promise<void> {
-    for (const type of ['mousePressed', 'mouseReleased'])
-      await this.send('Input.dispatchMouseEvent', { type, x, y, button: 'left', buttons: 1, clickCount: 1 });
+    const button = { x, y, button: 'left', buttons: 1, clickCount: 1 };
+    // Together: on a busy machine it could be taken for a long press else.
+    await Promise.all(
+      ['mousePressed', 'mouseReleased'].map((type) => this.send('Input.dispatchMouseEvent', { type, ...button })),
+    );
   }
 
   /** Brings an element into view, and waits until everything in the page knows where it is. */
