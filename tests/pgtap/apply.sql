@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(64);
+SELECT plan(68);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -188,6 +188,26 @@ SELECT is(rolecall.role_name('anonymous') || rolecall.role_name('default'), 't_a
 SELECT cmp_ok((SELECT count(*) FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"], "withheld": ["card"]}}}') AS s), '>', 4::bigint, 'a reporting role is provisioned');
 SELECT ok(has_table_privilege('t_report', 't_shop.item', 'SELECT') AND NOT has_table_privilege('t_report', 't_shop.card', 'SELECT'), 'as by its own function');
 SELECT is_empty($$SELECT * FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"], "withheld": ["card"]}}}')$$, 'once');
+
+-- Memberships that others were granted by a role that loses its own.
+
+CREATE ROLE t_g;
+CREATE ROLE t_m;
+CREATE ROLE t_k;
+CREATE ROLE t_o;
+CREATE ROLE t_p;
+GRANT t_g TO t_m WITH ADMIN OPTION;
+SET LOCAL ROLE t_m;
+GRANT t_g TO t_k, t_p WITH ADMIN OPTION;
+SET LOCAL ROLE t_k;
+GRANT t_g TO t_o;
+RESET ROLE;
+SELECT is_empty(
+  $$SELECT * FROM rolecall.apply('{"roles": {"t_m": {}, "t_k": {}, "t_p": {"member_of": ["t_g"]}}}') WHERE status <> 'applied'$$, 'what depends on a membership ends before it'
+);
+SELECT is(concat_ws(' ', test.groups('t_m'), test.groups('t_k')), '', 'both end');
+SELECT is(concat_ws(' ', test.groups('t_o'), test.groups('t_p')), 't_g t_g', 'others keep what they were granted');
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_m": {}, "t_k": {}, "t_p": {"member_of": ["t_g"]}}}')$$, 'once');
 
 -- Errors.
 

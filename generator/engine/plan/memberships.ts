@@ -17,7 +17,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-      v_list jsonb := ${document} -> 'memberships';
+      v_list jsonb := rolecall_internal.with_excess(${document});
       v_wanted jsonb;
       v_role text;
       v_member text;
@@ -235,14 +235,14 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                         CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                           || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
                  NULL, ${locks(sql`w.member`, sql`g.role`)},
-                 CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
-                 CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
+                 CASE WHEN k.note IS NOT NULL THEN '42501' END,
+                 CASE WHEN k.note IS NOT NULL THEN k.note
                       WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
                )::rolecall_internal.change
         FROM ROWS FROM (jsonb_to_recordset(${memberships})
                AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
-                   ${raw(recordedMark)} text))
-             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
+                   declared boolean, ${raw(recordedMark)} text))
+             WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
         CROSS JOIN LATERAL (
           SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
           OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -273,7 +273,7 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
                       WHEN e.admin_option AND EXISTS (
                         SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                       ) THEN 'it granted the role to others, and the caller may not revoke that' END
-        ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+        ) AS k(note) ON w.declared OR w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
           SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
         ))
         WHERE w.every OR NOT c.is_creator
@@ -285,7 +285,7 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
 
 /**
  * What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each membership, those
- * that were granted last first
+ * that were granted last first; from a role of a policy, which says nothing of others, only after they are granted it again
  * @volatility stable
  * @probes
  */
@@ -293,30 +293,95 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
   return sql`
     BEGIN
       IF ${serverVersion} < 16
-        OR NOT ${memberships} @> '[{"every": true}]' THEN
+        OR NOT ${memberships} @? '$[*] ? (@.every == true || @.declared == true)' THEN
         RETURN '{}'::rolecall_internal.change[];
       END IF;
       RETURN ARRAY(
         SELECT ROW(
-                 'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+                 s.operation, n.member, s.statement,
                  NULL, ${locks(sql`n.member`, sql`n.role`)}, CASE WHEN NOT l.all_allowed THEN '42501' END,
                  CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                      WHEN l.declared THEN 'the caller may not revoke all that depends on the ADMIN OPTION of the role'
                       ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
                )::rolecall_internal.change
         FROM (
-          SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+          SELECT w.roleid, w.declared, l.member, l.grantor, l.depth,
+                 bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed,
+                 row_number() OVER (PARTITION BY w.roleid, l.member ORDER BY l.depth) AS number
           FROM (
-            SELECT DISTINCT e.roleid, e.member
-            FROM jsonb_to_recordset(${memberships}) AS w(member text, every boolean)
+            SELECT e.roleid, e.member, bool_or(w.declared) AS declared
+            FROM jsonb_to_recordset(${memberships})
+              AS w(role text, member text, every boolean, declared boolean, state text)
             JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
-            WHERE w.every
+            WHERE w.every OR w.declared AND w.state = 'absent' AND e.roleid = to_regrole(quote_ident(w.role))::oid
+            GROUP BY e.roleid, e.member
           ) AS w
           CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
         ) AS l
         CROSS JOIN LATERAL (
           SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
         ) AS n(role, member, grantor)
-        ORDER BY l.depth DESC, n.role, n.member, n.grantor
+        CROSS JOIN LATERAL (
+          SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
+                   SELECT jsonb_build_object(
+                            'admin', bool_or(e.admin_option) AND NOT ${memberships} @> jsonb_build_array(
+                              jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                            ),
+                            'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                            'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+                          )
+                   FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+                 )) AS statement
+          WHERE l.declared AND l.number = 1 AND l.all_allowed
+          UNION ALL
+          SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
+        ) AS s
+        -- One that is to end itself is in the list.
+        WHERE NOT coalesce(l.declared, false) OR NOT ${memberships} @> jsonb_build_array(
+          jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
+        )
+        ORDER BY s.phase, l.depth DESC, n.role, n.member, n.grantor
+      );
+    END
+  `;
+}
+
+/**
+ * The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one before it
+ * @volatility stable
+ */
+export function with_excess(document: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      IF NOT ${document} ? 'declared' THEN
+        RETURN ${document} -> 'memberships';
+      END IF;
+      RETURN (
+        WITH exact AS MATERIALIZED (
+          SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid
+          FROM jsonb_to_recordset(${document} -> 'declared') AS d(role text, exact boolean) WHERE d.exact
+        ),
+        said AS MATERIALIZED (
+          SELECT m.resource, m.position
+          FROM jsonb_array_elements(${document} -> 'memberships') WITH ORDINALITY AS m(resource, position)
+          WHERE NOT m.resource ? 'state' OR m.resource ->> 'member' NOT IN (SELECT x.role FROM exact AS x)
+        ),
+        excess AS (
+          SELECT DISTINCT e.member, e.roleid, x.role AS member_name, pg_get_userbyid(e.roleid)::text AS role_name
+          FROM exact AS x
+          JOIN pg_auth_members AS e ON e.member = x.oid
+          WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
+            SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
+          )
+        )
+        SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
+        FROM (
+          SELECT jsonb_build_object('member', e.member_name, 'role', e.role_name, 'state', 'absent', 'declared', true),
+                 (SELECT count(*) FROM rolecall_internal.lost_grants(e.roleid, e.member)), e.roleid::bigint
+          FROM excess AS e
+          UNION ALL
+          SELECT s.resource, 0, s.position FROM said AS s
+        ) AS a(resource, depth, position)
       );
     END
   `;

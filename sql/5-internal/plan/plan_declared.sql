@@ -4,23 +4,11 @@ CREATE FUNCTION rolecall_internal.plan_declared(document jsonb) RETURNS rolecall
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
-DECLARE
-  v_excess jsonb := (
-    SELECT jsonb_agg(jsonb_build_object(
-             'member', d.role, 'role', pg_get_userbyid(e.roleid), 'state', 'absent'
-           ) ORDER BY d.position, e.roleid)
-    FROM ROWS FROM (jsonb_to_recordset(plan_declared.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN jsonb_to_recordset(plan_declared.document -> 'memberships') AS m(member text, role text, state text)
-      ON m.member = d.role AND m.role = pg_get_userbyid(e.roleid)
-    WHERE d.exact AND m.member IS NULL
-  );
 BEGIN
-  RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
-              ELSE rolecall_internal.plan_revokes(v_excess) END
+  -- A document without memberships, or privileges, says that there are none.
+  RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
+              ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
-    -- A document without privileges says that there are none.
     || ARRAY(
       SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
       WHERE NOT plan_declared.document ? 'privileges'

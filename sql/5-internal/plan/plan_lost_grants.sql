@@ -6,35 +6,60 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_lost_grants$
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < 16
-    OR NOT plan_lost_grants.memberships @> '[{"every": true}]' THEN
+    OR NOT plan_lost_grants.memberships @? '$[*] ? (@.every == true || @.declared == true)' THEN
     RETURN '{}'::rolecall_internal.change[];
   END IF;
   RETURN ARRAY(
     SELECT ROW(
-             'revoke_role', n.member, format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor),
+             s.operation, n.member, s.statement,
              NULL, ARRAY[n.member, n.role], CASE WHEN NOT l.all_allowed THEN '42501' END,
              CASE WHEN l.all_allowed THEN format('granted by role "%s", whose ADMIN OPTION ends', n.grantor)
+                  WHEN l.declared THEN 'the caller may not revoke all that depends on the ADMIN OPTION of the role'
                   ELSE 'the caller may not revoke all that depends on the ADMIN OPTION of a reporting role' END
            )::rolecall_internal.change
     FROM (
-      SELECT w.roleid, l.member, l.grantor, l.depth, bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed
+      SELECT w.roleid, w.declared, l.member, l.grantor, l.depth,
+             bool_and(l.allowed) OVER (PARTITION BY w.roleid) AS all_allowed,
+             row_number() OVER (PARTITION BY w.roleid, l.member ORDER BY l.depth) AS number
       FROM (
-        SELECT DISTINCT e.roleid, e.member
-        FROM jsonb_to_recordset(plan_lost_grants.memberships) AS w(member text, every boolean)
+        SELECT e.roleid, e.member, bool_or(w.declared) AS declared
+        FROM jsonb_to_recordset(plan_lost_grants.memberships)
+          AS w(role text, member text, every boolean, declared boolean, state text)
         JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.member))::oid AND e.admin_option
-        WHERE w.every
+        WHERE w.every OR w.declared AND w.state = 'absent' AND e.roleid = to_regrole(quote_ident(w.role))::oid
+        GROUP BY e.roleid, e.member
       ) AS w
       CROSS JOIN LATERAL rolecall_internal.lost_grants(w.roleid, w.member) AS l
     ) AS l
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
-    ORDER BY l.depth DESC, n.role, n.member, n.grantor
+    CROSS JOIN LATERAL (
+      SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
+               SELECT jsonb_build_object(
+                        'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
+                          jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                        ),
+                        'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                        'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+                      )
+               FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+             )) AS statement
+      WHERE l.declared AND l.number = 1 AND l.all_allowed
+      UNION ALL
+      SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
+    ) AS s
+    -- One that is to end itself is in the list.
+    WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
+      jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
+    )
+    ORDER BY s.phase, l.depth DESC, n.role, n.member, n.grantor
   );
 END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
   IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
-     'membership, those that were granted last first';
+     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
+     'after they are granted it again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;

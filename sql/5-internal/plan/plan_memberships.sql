@@ -6,7 +6,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-  v_list jsonb := plan_memberships.document -> 'memberships';
+  v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
   v_wanted jsonb;
   v_role text;
   v_member text;

@@ -19,14 +19,14 @@ BEGIN
                     CASE WHEN v_by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(e.grantor)) END
                       || CASE WHEN c.is_creator THEN ' CASCADE' ELSE '' END),
              NULL, ARRAY[w.member, g.role],
-             CASE WHEN w.every AND k.note IS NOT NULL THEN '42501' END,
-             CASE WHEN w.every AND k.note IS NOT NULL THEN k.note
+             CASE WHEN k.note IS NOT NULL THEN '42501' END,
+             CASE WHEN k.note IS NOT NULL THEN k.note
                   WHEN c.is_creator THEN 'with what the role granted: it created the other one' END
            )::rolecall_internal.change
     FROM ROWS FROM (jsonb_to_recordset(plan_revokes.memberships)
            AS (role text, member text, admin boolean, inherit boolean, set boolean, state text, every boolean,
-               recorded text))
-         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, recorder, position)
+               declared boolean, recorded text))
+         WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
       OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
@@ -57,7 +57,7 @@ BEGIN
                   WHEN e.admin_option AND EXISTS (
                     SELECT FROM rolecall_internal.lost_grants(e.roleid, e.member) AS l WHERE NOT l.allowed
                   ) THEN 'it granted the role to others, and the caller may not revoke that' END
-    ) AS k(note) ON w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
+    ) AS k(note) ON w.declared OR w.every AND (w.recorder IS NOT NULL OR NOT EXISTS (
       SELECT FROM pg_roles AS p WHERE p.oid < 16384 AND pg_has_role(e.roleid, p.oid, 'MEMBER')
     ))
     WHERE w.every OR NOT c.is_creator

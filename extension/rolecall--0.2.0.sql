@@ -65,9 +65,7 @@ CREATE TYPE rolecall_internal.principal AS (
   path text,
   becomes boolean,
   options text,
-  remedy text,
-  audited oid,
-  usable oid[]
+  remedy text
 );
 
 COMMENT ON TYPE rolecall_internal.principal
@@ -82,9 +80,6 @@ COMMENT ON COLUMN rolecall_internal.principal.options
   IS 'options of the last membership of the path; null: the role itself, or PUBLIC';
 COMMENT ON COLUMN rolecall_internal.principal.remedy
   IS 'the statement that ends the path; null where it has no membership';
-COMMENT ON COLUMN rolecall_internal.principal.audited IS 'oid of the audited role';
-COMMENT ON COLUMN rolecall_internal.principal.usable
-  IS 'oids of the schemas in which the audited role can name objects';
 
 -- sql/2-types/table_group.sql
 CREATE TYPE rolecall_internal.table_group AS (
@@ -157,80 +152,6 @@ COMMENT ON COLUMN rolecall_internal.finding.path IS 'how the role comes by it';
 COMMENT ON COLUMN rolecall_internal.finding.object IS 'what it is about';
 COMMENT ON COLUMN rolecall_internal.finding.detail IS 'what the role can do';
 COMMENT ON COLUMN rolecall_internal.finding.remedy IS 'the statement that ends it';
-
--- sql/2-types/wanted_privilege.sql
-CREATE TYPE rolecall_internal.wanted_privilege AS (
-  role text,
-  role_oid oid,
-  kind text,
-  means text,
-  object text,
-  oid oid,
-  attnum smallint,
-  column_name text,
-  privilege text,
-  grantable boolean,
-  revoked boolean,
-  scope jsonb,
-  caller text
-);
-
-COMMENT ON TYPE rolecall_internal.wanted_privilege
-  IS 'One privilege that a role is to have, or is not to have, as a desired state says it';
-
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.role IS 'name of the role; null: PUBLIC';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.role_oid IS 'oid of the role, 0: PUBLIC; null: there is none yet';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.kind IS 'kind of object, as in the table of kinds';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.means IS 'one object, all of a schema, or future ones';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.object
-  IS 'name of the object or the schema; null: future ones of any schema';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.oid IS 'oid of the object or the schema; null: there is none yet';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.attnum IS 'number of the column';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.column_name IS 'name of the column';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.privilege IS 'name of the privilege';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.grantable IS 'whether it can be granted on';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.revoked IS 'whether it is not to be there';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.scope IS 'what is excepted, and whose future objects are meant';
-COMMENT ON COLUMN rolecall_internal.wanted_privilege.caller IS 'who asked for it, where that makes a difference';
-
--- sql/2-types/acl_group.sql
-CREATE TYPE rolecall_internal.acl_group AS (
-  kind text,
-  schema oid,
-  owner oid,
-  acl aclitem[],
-  special oid,
-  size bigint
-);
-
-COMMENT ON TYPE rolecall_internal.acl_group
-  IS 'Objects that have the same privileges: of one kind, schema, owner and ACL';
-
-COMMENT ON COLUMN rolecall_internal.acl_group.kind IS 'kind of object, as in the table of kinds';
-COMMENT ON COLUMN rolecall_internal.acl_group.schema IS 'oid of the schema; 0: the kind has none';
-COMMENT ON COLUMN rolecall_internal.acl_group.owner IS 'oid of the owner';
-COMMENT ON COLUMN rolecall_internal.acl_group.acl IS 'ACL as in the catalog';
-COMMENT ON COLUMN rolecall_internal.acl_group.special IS 'oid of the one object, where it is meant by itself';
-COMMENT ON COLUMN rolecall_internal.acl_group.size IS 'how many they are';
-
--- sql/2-types/difference.sql
-CREATE TYPE rolecall_internal.difference AS (
-  number bigint,
-  role text,
-  privilege text,
-  action text,
-  grantable boolean,
-  grantor oid
-);
-
-COMMENT ON TYPE rolecall_internal.difference IS 'One privilege that a group of objects lacks, or has too many';
-
-COMMENT ON COLUMN rolecall_internal.difference.number IS 'number of the group';
-COMMENT ON COLUMN rolecall_internal.difference.role IS 'name of the role; public: PUBLIC';
-COMMENT ON COLUMN rolecall_internal.difference.privilege IS 'name of the privilege';
-COMMENT ON COLUMN rolecall_internal.difference.action IS 'grant, revoke, or option: revoke the grant option';
-COMMENT ON COLUMN rolecall_internal.difference.grantable IS 'whether to grant it with the grant option';
-COMMENT ON COLUMN rolecall_internal.difference.grantor IS 'oid of the role that granted what is to be revoked';
 
 -- sql/3-tables/resource.sql
 CREATE TABLE rolecall_internal.resource (
@@ -476,79 +397,6 @@ COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
   IS 'Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_entries(oid) FROM PUBLIC;
 
--- sql/5-internal/granting/acl_groups.sql
-CREATE FUNCTION rolecall_internal.acl_groups(schemas oid[], special_kinds text[], specials oid[])
-RETURNS rolecall_internal.acl_group[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $acl_groups$
-BEGIN
-  RETURN ARRAY(
-    SELECT ROW(o.kind, o.schema, o.owner, o.acl, s.oid, count(*))::rolecall_internal.acl_group
-    FROM (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
-      FROM pg_database AS o
-      UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-      UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
-      UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-      FROM pg_proc AS o
-      UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-      UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
-      UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
-      FROM pg_foreign_data_wrapper AS o
-      UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
-      FROM pg_foreign_server AS o
-      UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
-      FROM pg_tablespace AS o
-      UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
-      FROM pg_largeobject_metadata AS o
-    ) AS o
-    LEFT JOIN (
-      SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
-      UNION SELECT 'schema', unnest(ARRAY(
-        SELECT n.oid FROM pg_namespace AS n
-        WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
-      ))
-    ) AS s ON s.kind = o.kind AND s.oid = o.oid
-    WHERE o.acl IS NOT NULL OR o.schema = ANY (acl_groups.schemas) OR s.oid IS NOT NULL
-    GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
-  );
-END
-$acl_groups$;
-
-COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
-     'schemas too';
-REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
-
 -- sql/5-internal/run/acting_as_heir.sql
 CREATE FUNCTION rolecall_internal.acting_as_heir(roles text[]) RETURNS text[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -682,59 +530,6 @@ $acting_relation$;
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
-
--- sql/5-internal/policy/apply_policy.sql
-CREATE FUNCTION rolecall_internal.apply_policy(policy jsonb, mode text, passwords jsonb, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $apply_policy$
-DECLARE
-  v_state jsonb;
-  v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
-  v_rotate_after interval;
-  v_steps rolecall.step[];
-BEGIN
-  PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
-  v_state := coalesce(
-    rolecall_internal.policy_state(apply_policy.policy, apply_policy.mode, apply_policy.passwords), '{}'
-  );
-  IF apply_policy.mode = 'authoritative' THEN
-    v_state := rolecall_internal.joined(v_state, rolecall_internal.no_longer_named(apply_policy.policy));
-  END IF;
-  IF apply_policy.mode <> 'additive' THEN
-    v_state := coalesce(
-      rolecall_internal.joined(v_state, rolecall_internal.forgotten_resources(v_state)), '{}'
-    );
-  END IF;
-  IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
-  ELSE
-    PERFORM rolecall_internal.check_read_access(v_reports);
-    v_rotate_after := (
-      SELECT min((r.definition ->> 'rotate_after')::interval)
-      FROM jsonb_each(jsonb_path_query_first(
-        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-      )) AS r(name, definition)
-    );
-    IF apply_policy.dry_run IS NOT TRUE THEN
-      -- Before any role is locked.
-      PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
-    END IF;
-    -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
-      || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
-  END IF;
-  IF apply_policy.dry_run IS NOT TRUE THEN
-    PERFORM rolecall_internal.remember_exceptions();
-  END IF;
-  RETURN v_steps;
-END
-$apply_policy$;
-
-COMMENT ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold, and returns the steps';
-REVOKE ALL ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reading/apply_to_new_tables.sql
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
@@ -1153,10 +948,6 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $attribute_clauses$
 DECLARE
-  v_wanted jsonb := CASE WHEN attribute_clauses.present = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
-      'connection_limit', attribute_clauses.resource -> 'connection_limit',
-      'valid_until', attribute_clauses.resource -> 'valid_until'
-    )) ELSE '{}' END || attribute_clauses.wanted;
   v_clauses text := '';
   v_word text;
 BEGIN
@@ -1166,16 +957,9 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
-  IF v_wanted ? 'connection_limit'
-    AND v_wanted -> 'connection_limit'
-        <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
-  THEN
-    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
-  END IF;
-  IF v_wanted ? 'valid_until'
-    AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
-  THEN
-    v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
+  IF attribute_clauses.present = '{}' THEN
+    v_clauses := concat(v_clauses, ' CONNECTION LIMIT ' || (attribute_clauses.resource -> 'connection_limit')::integer,
+                        ' VALID UNTIL ' || quote_literal(attribute_clauses.resource ->> 'valid_until'));
   END IF;
   RETURN v_clauses;
 END
@@ -1232,7 +1016,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_columns.sql
-CREATE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[])
+CREATE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1276,17 +1060,17 @@ BEGIN
     JOIN unnest(audit_columns.principals) AS p ON p.role_oid = h.grantee
     JOIN pg_class AS c ON c.oid = h.attrelid AND c.relowner <> h.grantee
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_columns.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object);
 END
 $audit_columns$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[])
   IS 'Privileges on columns beyond reading them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_dblink.sql
-CREATE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[])
+CREATE FUNCTION rolecall_internal.audit_dblink(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1310,75 +1094,17 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_dblink.principals) AS p ON p.role_oid = x.grantee
     WHERE e.extname = 'dblink' AND f.proname LIKE 'dblink%' AND x.grantee <> f.proowner
-      AND f.pronamespace = ANY (p.usable)
+      AND f.pronamespace = ANY (audit_dblink.usable_schemas)
     GROUP BY p.path, p.grantee, p.remedy;
 END
 $audit_dblink$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[])
   IS 'What dblink lets a role do, in one row for all of its functions';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
-
--- sql/5-internal/audit/audit_findings.sql
--- A path begins with the role, so it tells whose it is.
-CREATE FUNCTION rolecall_internal.audit_findings(roles oid[])
-RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $audit_findings$
-DECLARE
-  v_principals rolecall_internal.principal[] := ARRAY(
-    SELECT p FROM rolecall_internal.audit_principals(audit_findings.roles) AS p
-  );
-  v_withholding oid[] := ARRAY(
-    SELECT r.role_oid FROM rolecall_internal.audited_roles(audit_findings.roles) AS r
-    WHERE jsonb_array_length(r.withheld) > 1
-  );
-BEGIN
-  RETURN QUERY
-    WITH audited AS MATERIALIZED (
-      SELECT * FROM rolecall_internal.audited_roles(audit_findings.roles)
-    ),
-    alike AS (
-      SELECT a.withheld, array_agg(p) AS principals
-      FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
-      GROUP BY a.withheld
-    )
-    SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
-    FROM (
-      SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
-      UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
-      UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
-      UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
-      UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
-      UNION ALL
-      SELECT r.* FROM alike AS k CROSS JOIN LATERAL rolecall_internal.audit_reading(k.principals, k.withheld) AS r
-      UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals)
-      UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
-      UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
-      WHERE a.has_settings
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
-    ) AS f
-    JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
-    ORDER BY array_position('{critical,warning,info}', f.severity),
-             f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
-END
-$audit_findings$;
-
-COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'What there is to find of roles, the most serious first';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_findings(oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_functions.sql
-CREATE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[])
+CREATE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1416,16 +1142,14 @@ BEGIN
     CROSS JOIN LATERAL (
       -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
       SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_functions.principals) END
+                  THEN rolecall_internal.pinned_by(f.oid, audit_functions.principals) END
     ) AS m(extension)
     WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
       AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (p.usable)
+      AND f.pronamespace = ANY (audit_functions.usable_schemas)
       AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       -- What a role may do anyway it may also do through a function of its own.
-      AND NOT EXISTS (
-        SELECT FROM unnest(audit_functions.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
-      );
+      AND f.proowner NOT IN (SELECT o.role_oid FROM unnest(audit_functions.principals) AS o);
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -1452,14 +1176,14 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals, audit_functions.usable_schemas);
 END
 $audit_functions$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[])
   IS 'Functions that run with the rights of somebody else, that are closed to others, or that reach out of the '
      'database';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_objects.sql
 CREATE FUNCTION rolecall_internal.audit_objects(principals rolecall_internal.principal[])
@@ -1621,7 +1345,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.princ
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
-CREATE FUNCTION rolecall_internal.audit_principals(roles oid[]) RETURNS SETOF rolecall_internal.principal
+CREATE FUNCTION rolecall_internal.audit_principals(role_oid oid) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_principals$
@@ -1634,10 +1358,8 @@ DECLARE
   v_found rolecall_internal.principal[];
 BEGIN
   v_next := ARRAY(
-    SELECT ROW(
-             r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL, r.oid, NULL
-           )::rolecall_internal.principal
-    FROM pg_roles AS r WHERE r.oid = ANY (audit_principals.roles)
+    SELECT ROW(r.oid, quote_ident(r.rolname), quote_ident(r.rolname), true, NULL, NULL)::rolecall_internal.principal
+    FROM pg_roles AS r WHERE r.oid = audit_principals.role_oid
   );
   v_found := v_next;
   WHILE cardinality(v_next) > 0 LOOP
@@ -1650,12 +1372,12 @@ BEGIN
                n.admin OR (n.becomes AND n.sets),
                concat_ws(', ', CASE WHEN n.inherits THEN 'INHERIT' END, CASE WHEN n.sets THEN 'SET' END,
                          CASE WHEN n.admin THEN 'ADMIN' END),
-               coalesce(n.remedy, n.revoke), n.audited, NULL
+               coalesce(n.remedy, n.revoke)
              )::rolecall_internal.principal
       FROM (
-        SELECT DISTINCT ON (m.audited, m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
+        SELECT DISTINCT ON (m.roleid) m.*, pg_get_userbyid(m.roleid) AS name
         FROM (
-          SELECT e.roleid, p.audited, p.path, p.becomes, p.remedy,
+          SELECT e.roleid, p.path, p.becomes, p.remedy,
                  bool_or(o.inherit) AS inherits, bool_or(o.set) AS sets, bool_or(e.admin_option) AS admin,
                  string_agg(
                    format('REVOKE %1$I FROM %2$s' || v_granted_by,
@@ -1670,10 +1392,10 @@ BEGIN
             SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                    coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
           ) AS o(inherit, set)
-          GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
+          GROUP BY e.roleid, p.path, p.becomes, p.remedy
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
-          SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
+          SELECT 'pg_database_owner'::regrole::oid, p.path, p.becomes, p.remedy, true, false, false,
                  format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
@@ -1681,31 +1403,21 @@ BEGIN
         WHERE (m.inherits OR m.admin OR (m.becomes AND m.sets))
           AND NOT EXISTS (
             SELECT FROM unnest(v_found) AS f
-            WHERE f.audited = m.audited AND f.role_oid = m.roleid
-              AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
+            WHERE f.role_oid = m.roleid AND (f.becomes OR NOT (m.admin OR (m.becomes AND m.sets)))
           )
-        ORDER BY m.audited, m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
+        ORDER BY m.roleid, m.admin OR (m.becomes AND m.sets) DESC, m.path
       ) AS n
     );
     v_found := v_found || v_next;
   END LOOP;
-  v_found := ARRAY(
-    SELECT DISTINCT ON (f.audited, f.role_oid) f FROM unnest(v_found) AS f
-    ORDER BY f.audited, f.role_oid, f.becomes DESC
-  ) || ARRAY(
-    SELECT ROW(0, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL, f.audited, NULL)::rolecall_internal.principal
-    FROM unnest(v_found) AS f WHERE f.options IS NULL
-  );
-  RETURN QUERY
-    SELECT f.role_oid, f.grantee, f.path, f.becomes, f.options, f.remedy, f.audited, u.usable
-    FROM unnest(v_found) AS f
-    JOIN rolecall_internal.audit_schemas(v_found) AS u USING (audited);
+  RETURN QUERY SELECT DISTINCT ON (f.role_oid) f.* FROM unnest(v_found) AS f ORDER BY f.role_oid, f.becomes DESC;
+  RETURN QUERY SELECT 0::oid, 'PUBLIC', f.path || ' -> PUBLIC', false, NULL, NULL FROM unnest(v_found[1:1]) AS f;
 END
 $audit_principals$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_principals(oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_principals(oid)
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_publications.sql
 CREATE FUNCTION rolecall_internal.audit_publications(role_name text) RETURNS SETOF rolecall_internal.finding
@@ -1744,7 +1456,11 @@ REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 -- sql/5-internal/audit/audit_reading.sql
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read. One of which columns are withheld counts by itself.
-CREATE FUNCTION rolecall_internal.audit_reading(principals rolecall_internal.principal[], withheld jsonb)
+CREATE FUNCTION rolecall_internal.audit_reading(
+  principals rolecall_internal.principal[],
+  usable_schemas oid[],
+  withheld jsonb
+)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1825,19 +1541,19 @@ BEGIN
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = h.attnum AND h.attnum <> 0
     CROSS JOIN LATERAL aclexplode(CASE h.attnum WHEN 0 THEN c.relacl ELSE a.attacl END) AS x
     JOIN unnest(audit_reading.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (p.usable)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT c.relnamespace = ANY (audit_reading.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS o(object)
     WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner;
 END
 $audit_reading$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb)
+COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb)
   IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
      'and views over them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], oid[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_roles.sql
-CREATE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholding oid[])
+CREATE FUNCTION rolecall_internal.audit_roles(principals rolecall_internal.principal[], withholds boolean)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1864,12 +1580,12 @@ BEGIN
     FROM unnest(audit_roles.principals) AS p
     JOIN pg_roles AS r ON r.oid = p.role_oid AND r.rolcanlogin AND p.options IS NULL;
   RETURN QUERY
-    SELECT CASE WHEN k.grantee = 'pg_read_all_data' AND p.audited = ANY (audit_roles.withholding) THEN 'critical'
-                ELSE coalesce(k.severity, 'warning') END, p.path || ' -> membership', p.grantee,
+    SELECT coalesce(k.severity, 'warning'), p.path || ' -> membership', p.grantee,
            concat(coalesce(k.detail, 'has what the role has'), ' (', p.options, ')'), p.remedy
     FROM unnest(audit_roles.principals) AS p
     LEFT JOIN (
-      VALUES ('pg_read_all_data', 'warning', 'reads every table, also one that is withheld'),
+      VALUES ('pg_read_all_data', CASE WHEN audit_roles.withholds THEN 'critical' ELSE 'warning' END,
+              'reads every table, also one that is withheld'),
              ('pg_write_all_data', 'critical', 'writes every table'),
              ('pg_read_server_files', 'critical', 'reads files of the server, and so all data'),
              ('pg_write_server_files', 'critical', 'writes files of the server'),
@@ -1890,35 +1606,29 @@ BEGIN
 END
 $audit_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], oid[])
+COMMENT ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean)
   IS 'Powerful attributes, memberships, and what the server lets any login do to itself';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_roles(rolecall_internal.principal[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_schemas.sql
-CREATE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[])
-RETURNS TABLE (audited oid, usable oid[])
+CREATE FUNCTION rolecall_internal.audit_schemas(principals rolecall_internal.principal[]) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_schemas$
 BEGIN
-  RETURN QUERY
-    SELECT p.audited, coalesce(array_agg(DISTINCT u.schema) FILTER (WHERE u.schema IS NOT NULL), '{}')
-    FROM unnest(audit_schemas.principals) AS p
-    LEFT JOIN (
-      SELECT n.oid, x.grantee FROM pg_namespace AS n
-      CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
-      WHERE x.privilege_type = 'USAGE'
-      UNION ALL SELECT n.oid, n.nspowner FROM pg_namespace AS n
-      UNION ALL
-      SELECT n.oid, r.oid FROM pg_namespace AS n
-      JOIN pg_roles AS r ON r.rolname IN ('pg_read_all_data', 'pg_write_all_data')
-    ) AS u(schema, role) ON u.role = p.role_oid
-    GROUP BY p.audited;
+  RETURN ARRAY(
+    SELECT DISTINCT n.oid
+    FROM pg_namespace AS n
+    CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+    JOIN unnest(audit_schemas.principals) AS p
+      ON p.role_oid IN (x.grantee, n.nspowner) OR p.grantee IN ('pg_read_all_data', 'pg_write_all_data')
+    WHERE x.privilege_type = 'USAGE' OR p.role_oid = n.nspowner
+  );
 END
 $audit_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[])
-  IS 'The schemas in which each audited role can name objects';
+  IS 'The schemas in which the principals can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_search_path.sql
@@ -2116,7 +1826,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_tables.sql
-CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
+CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[], usable_schemas oid[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2157,7 +1867,7 @@ BEGIN
       GROUP BY 1, 2, 3
     ) AS h
     JOIN unnest(audit_tables.principals) AS p ON p.role_oid = h.grantee
-    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (p.usable)) AS u(usable)
+    CROSS JOIN LATERAL (SELECT a.relnamespace = ANY (audit_tables.usable_schemas)) AS u(usable)
     CROSS JOIN LATERAL unnest(a.tables) AS t(oid)
     JOIN pg_class AS c ON c.oid = t.oid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -2165,9 +1875,9 @@ BEGIN
 END
 $audit_tables$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[])
   IS 'Privileges on tables and sequences beyond reading them';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_takers.sql
 -- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
@@ -2263,28 +1973,6 @@ $audit_withheld$;
 COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
   IS 'What is withheld from a role: the tables and columns that its definition names, and the secrets kept here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
-
--- sql/5-internal/audit/audited_roles.sql
-CREATE FUNCTION rolecall_internal.audited_roles(roles oid[])
-RETURNS TABLE (role_oid oid, name text, withheld jsonb, has_settings boolean)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $audited_roles$
-BEGIN
-  RETURN QUERY
-    WITH recorded AS MATERIALIZED (
-      SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-    )
-    SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
-           r.rolname IN (SELECT d.name FROM recorded AS d)
-           OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
-    FROM pg_roles AS r WHERE r.oid = ANY (audited_roles.roles);
-END
-$audited_roles$;
-
-COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'What is withheld from each role, and whether it has settings, here or by record';
-REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/passwords/base64_length.sql
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
@@ -2549,46 +2237,6 @@ COMMENT ON FUNCTION rolecall_internal.calling_relations(oid, oid)
      'role can change, or on a domain that may run a query';
 REVOKE ALL ON FUNCTION rolecall_internal.calling_relations(oid, oid) FROM PUBLIC;
 
--- sql/5-internal/policy/canonical_name.sql
-CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name text) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $canonical_name$
-DECLARE
-  v_name text := canonical_name.name;
-  v_oid oid;
-BEGIN
-  IF canonical_name.means <> 'one'
-    OR canonical_name.kind NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
-    RETURN v_name;
-  ELSIF canonical_name.kind IN ('function', 'type') THEN
-    v_oid := coalesce(
-      rolecall_internal.object_in_schema(canonical_name.kind, v_name),
-      rolecall_internal.found_by_server(canonical_name.kind, v_name)
-    );
-    RETURN coalesce((
-      SELECT concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)
-      FROM pg_proc AS o WHERE canonical_name.kind = 'function' AND o.oid = v_oid
-      UNION ALL
-      SELECT format('%I.%I', n.nspname, o.typname)
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-      WHERE canonical_name.kind = 'type' AND o.oid = v_oid
-    ), v_name);
-  ELSIF NOT v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
-    RETURN v_name;
-  END IF;
-  RETURN (
-    SELECT string_agg(quote_ident(p.part), '.' ORDER BY p.position)
-    FROM unnest(parse_ident(v_name)) WITH ORDINALITY AS p(part, position)
-  );
-END
-$canonical_name$;
-
-COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
-  IS 'The one way to write the name of an object: as the server does where it exists, else with quotes where they are '
-     'needed';
-REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
-
 -- sql/5-internal/run/change_present.sql
 -- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
 -- failed, and is to be planned for each object alone. Then the one that fails is skipped.
@@ -2716,19 +2364,13 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
-  || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
-  || jsonb_path_query_array(check_document.document, '$.sessions[*].role')
+  v_names jsonb := jsonb_path_query_array(check_document.document, '$.sessions[*].role')
   || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.roles[*].name')
   || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.comments[*].role')
   || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
-  || jsonb_path_query_array(check_document.document, '$.declared[*].role')
-  || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
   || jsonb_path_query_array(check_document.document, '$.operators[*].role');
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
@@ -3141,9 +2783,7 @@ BEGIN
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
-        @? '$.attributes.createrole'
-    -- A policy says of every role what its attributes are.
-    AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
+        @? '$.attributes.createrole' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a group role', check_user.username),
@@ -3274,9 +2914,9 @@ COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/create_missing.sql
--- The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
--- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
--- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
+-- The calls of one database queue for the name, so that those who find the role there hash nothing, and the server,
+-- which hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows
+-- a statement that is cancelled or waits for long.
 CREATE FUNCTION rolecall_internal.create_missing(
   missing rolecall_internal.change[],
   changes rolecall_internal.change[],
@@ -3332,43 +2972,6 @@ REVOKE ALL ON FUNCTION rolecall_internal.create_missing(
   rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
 )
   FROM PUBLIC;
-
--- sql/5-internal/granting/default_acls.sql
-CREATE FUNCTION rolecall_internal.default_acls(owners oid[])
-RETURNS TABLE (owner_oid oid, schema_oid oid, letter "char", acl aclitem[])
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $default_acls$
-BEGIN
-  RETURN QUERY
-    SELECT d.defaclrole, d.defaclnamespace, d.defaclobjtype, d.defaclacl FROM pg_default_acl AS d
-    UNION ALL
-    SELECT o.oid, 0::oid, k.future_letter, acldefault(k.letter, o.oid)
-    FROM unnest(default_acls.owners) AS o(oid)
-    JOIN (VALUES
-      ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-      ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-      ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-      ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-      ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-      ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-      ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-      ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-      ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-      ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-    ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter IS NOT NULL
-    WHERE NOT EXISTS (
-      SELECT FROM pg_default_acl AS d
-      WHERE d.defaclrole = o.oid AND d.defaclnamespace = 0 AND d.defaclobjtype = k.future_letter
-    );
-END
-$default_acls$;
-
-COMMENT ON FUNCTION rolecall_internal.default_acls(oid[])
-  IS 'Default privileges as they are; of these owners those for every schema too, which the server has where there is '
-     'no entry';
-REVOKE ALL ON FUNCTION rolecall_internal.default_acls(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/dependencies.sql
 -- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
@@ -3550,34 +3153,6 @@ COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
   IS 'The salt of the verifier of a reporting role''s password';
 REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;
 
--- sql/5-internal/policy/edit_distance.sql
-CREATE FUNCTION rolecall_internal.edit_distance(one text, other text) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $edit_distance$
-DECLARE
-  v_other text := left(edit_distance.other, 50);
-  v_row integer[] := ARRAY(SELECT generate_series(0, length(v_other)));
-  v_next integer[];
-BEGIN
-  FOR v_at IN 1 .. least(length(edit_distance.one), 50) LOOP
-    v_next := ARRAY[v_at];
-    FOR v_to IN 1 .. length(v_other) LOOP
-      v_next := v_next || least(
-        v_next[v_to] + 1, v_row[v_to + 1] + 1,
-        v_row[v_to] + (lower(substr(edit_distance.one, v_at, 1)) <> lower(substr(v_other, v_to, 1)))::integer
-      );
-    END LOOP;
-    v_row := v_next;
-  END LOOP;
-  RETURN v_row[cardinality(v_row)];
-END
-$edit_distance$;
-
-COMMENT ON FUNCTION rolecall_internal.edit_distance(text, text)
-  IS 'How many letters have to be added, removed or replaced to make one text of another';
-REVOKE ALL ON FUNCTION rolecall_internal.edit_distance(text, text) FROM PUBLIC;
-
 -- sql/5-internal/secrets/encrypt_older.sql
 CREATE FUNCTION rolecall_internal.encrypt_older(secret_key text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -3614,33 +3189,6 @@ COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
   IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
--- sql/5-internal/granting/ended_columns.sql
-CREATE FUNCTION rolecall_internal.ended_columns(differences jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $ended_columns$
-BEGIN
-  RETURN (
-    SELECT jsonb_agg(jsonb_build_object(
-             'kind', 'TABLE', 'objid', d.table_oid::bigint, 'objsubid', d.attnum,
-             'role', to_regrole(quote_ident(d.role))::oid::bigint,
-             'grantor', d.grantor::bigint, 'privilege', d.privilege, 'option', d.action = 'option'
-           ))
-    FROM jsonb_to_recordset(ended_columns.differences) AS d(
-      role text, table_oid oid, attnum smallint, privilege text, action text, grantor oid
-    )
-    JOIN pg_class AS c ON c.oid = d.table_oid
-    WHERE d.action <> 'grant' AND to_regrole(quote_ident(d.role)) IS NOT NULL
-      AND d.grantor = CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN c.relowner
-        ELSE to_regrole(quote_ident(current_user))::oid END
-  );
-END
-$ended_columns$;
-
-COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
-  IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
-REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/granting/ended_options.sql
 CREATE FUNCTION rolecall_internal.ended_options(roles oid[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3664,162 +3212,6 @@ $ended_options$;
 COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
   IS 'The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_options(oid[]) FROM PUBLIC;
-
--- sql/5-internal/granting/ended_privileges.sql
-CREATE FUNCTION rolecall_internal.ended_privileges(
-  groups rolecall_internal.acl_group[],
-  differences rolecall_internal.difference[]
-)
-RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $ended_privileges$
-BEGIN
-  RETURN (
-    WITH ending AS MATERIALIZED (
-      SELECT d.*, k.keyword
-      FROM unnest(ended_privileges.differences) AS d
-      JOIN unnest(ended_privileges.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-        USING (number)
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      WHERE d.action <> 'grant' AND d.role <> 'public'
-        AND d.grantor = CASE WHEN pg_has_role(g.owner, 'USAGE') THEN g.owner
-          ELSE to_regrole(quote_ident(current_user))::oid END
-    )
-    SELECT jsonb_agg(jsonb_build_object(
-             'kind', e.keyword, 'objid', o.object_oid::bigint, 'objsubid', 0,
-             'role', to_regrole(quote_ident(e.role))::oid::bigint,
-             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', e.action = 'option'
-           ))
-    FROM ending AS e
-    JOIN rolecall_internal.objects_of(
-      ended_privileges.groups, ARRAY(SELECT DISTINCT e.number::integer::oid FROM ending AS e)
-    ) AS o ON o.number::bigint = e.number
-  );
-END
-$ended_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
-  IS 'The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none';
-REVOKE ALL ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
-  FROM PUBLIC;
-
--- sql/5-internal/policy/exact_document.sql
-CREATE FUNCTION rolecall_internal.exact_document(roles oid[]) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $exact_document$
-BEGIN
-  RETURN rolecall_internal.recorded_document() - 'read_access' || jsonb_build_object('declared', (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)), '[]')
-    FROM unnest(exact_document.roles) AS r(oid)
-  ));
-END
-$exact_document$;
-
-COMMENT ON FUNCTION rolecall_internal.exact_document(oid[])
-  IS 'The document of what is recorded, with each of these roles as one that has nothing else';
-REVOKE ALL ON FUNCTION rolecall_internal.exact_document(oid[]) FROM PUBLIC;
-
--- sql/5-internal/granting/excepted_objects.sql
-CREATE FUNCTION rolecall_internal.excepted_objects(wanted rolecall_internal.wanted_privilege[])
-RETURNS TABLE (scope jsonb, kind text, object_oid oid, columns oid[])
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $excepted_objects$
-BEGIN
-  RETURN QUERY
-    SELECT x.scope, x.kind, x.object_oid,
-           CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END
-    FROM rolecall_internal.exceptions(excepted_objects.wanted) AS x
-    GROUP BY x.scope, x.kind, x.object_oid;
-END
-$excepted_objects$;
-
-COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted of each scope: whole objects, or columns of them';
-REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
-
--- sql/5-internal/granting/exceptions.sql
-CREATE FUNCTION rolecall_internal.exceptions(wanted rolecall_internal.wanted_privilege[])
-RETURNS TABLE (scope jsonb, kind text, entry text, object_oid oid, attnum integer, named boolean)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $exceptions$
-BEGIN
-  RETURN QUERY
-    WITH RECURSIVE entry AS MATERIALIZED (
-      SELECT DISTINCT w.scope, w.kind, x.name,
-             parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
-      FROM unnest(exceptions.wanted) AS w
-      CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      WHERE w.means = 'all'
-    ),
-    found AS (
-      SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,
-             true AS named
-      FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
-      UNION ALL
-      -- A name of three parts is that of a column.
-      SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
-      FROM entry AS e
-      JOIN pg_attribute AS a
-        ON a.attrelid = rolecall_internal.object_oid(
-             e.kind, 'one', quote_ident(e.parts[1]) || '.' || quote_ident(e.parts[2])
-           )
-          AND a.attname = e.parts[3]
-      WHERE e.kind = 'table' AND cardinality(e.parts) = 3
-      UNION ALL
-      SELECT e.scope, e.kind, e.name, k.relation::oid, coalesce((
-               SELECT a.attnum::integer FROM pg_attribute AS a
-               WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
-                 SELECT a.attname FROM pg_attribute AS a
-                 WHERE a.attrelid = k.relation
-                   AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
-                            ELSE a.attname = k.column_name AND NOT a.attisdropped END
-               )
-             ), 0), false
-      FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
-    ),
-    whole AS (
-      SELECT f.* FROM found AS f
-      UNION
-      SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
-      FROM whole AS w
-      CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
-        UNION ALL
-        SELECT d.objid, NULL
-        FROM pg_depend AS d
-        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR NULL::name = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-        ))
-          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-      ) AS b
-      JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-      WHERE w.kind = 'table' AND w.attnum = 0
-    )
-    SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
-END
-$exceptions$;
-
-COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is '
-     'called now, else that was so once';
-REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/execute_change.sql
 CREATE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
@@ -3915,45 +3307,6 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
      'error or, where lenient, a step that has failed';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
--- sql/5-internal/plan/expired_users.sql
-CREATE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $expired_users$
-BEGIN
-  RETURN (
-    SELECT jsonb_build_object(
-             'roles', jsonb_agg(jsonb_build_object(
-               'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
-             ) ORDER BY r.rolname COLLATE "C"),
-             'sessions', jsonb_agg(
-               jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
-             )
-           )
-    FROM pg_roles AS r
-    JOIN (
-      SELECT p.* FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'roles'
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-    ) AS p ON p.key = jsonb_build_array(r.rolname)
-    WHERE r.rolcanlogin AND r.rolvaliduntil <= now()
-      AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
-        r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-      ))
-      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL)
-    HAVING count(*) > 0
-  );
-END
-$expired_users$;
-
-COMMENT ON FUNCTION rolecall_internal.expired_users()
-  IS 'The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none';
-REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;
-
 -- sql/5-internal/document/fitted_name.sql
 CREATE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4006,9 +3359,7 @@ DECLARE
         CROSS JOIN LATERAL (
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.key BETWEEN k.least AND k.greatest
-            AND p.section IN (
-              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            ) AND p.section <> 'roles'
+            AND p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
           OFFSET 0 -- By the index, which would else be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
@@ -4047,250 +3398,6 @@ $forget_earlier$;
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
   IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
-
--- sql/5-internal/record/forget_role.sql
-CREATE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $forget_role$
-DECLARE
-  v_steps rolecall.step[] := ARRAY(
-    SELECT ROW(
-             'forget', forget_role.role_name,
-             format('DELETE FROM rolecall_internal.resource WHERE section = %L AND key = %L', p.section, p.key),
-             CASE WHEN forget_role.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL
-           )::rolecall.step
-    FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE true
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS p
-    WHERE p.resource IS NOT NULL AND (
-      p.key ->> 0 = forget_role.role_name AND p.section IN (
-        'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-      ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
-    )
-    ORDER BY p.section, p.key
-  );
-BEGIN
-  IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
-    -- What is recorded of a role that is absent is what there is to forget.
-    PERFORM rolecall_internal.remember(
-      jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
-        'name', forget_role.role_name, 'state', 'absent'
-      ))), v_steps
-    );
-  END IF;
-  RETURN v_steps;
-END
-$forget_role$;
-
-COMMENT ON FUNCTION rolecall_internal.forget_role(text, boolean)
-  IS 'Forgets all that is recorded about a role; one step for each record';
-REVOKE ALL ON FUNCTION rolecall_internal.forget_role(text, boolean) FROM PUBLIC;
-
--- sql/5-internal/policy/forgotten_resources.sql
-CREATE FUNCTION rolecall_internal.forgotten_resources(state jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $forgotten_resources$
-BEGIN
-  RETURN (
-    WITH exact AS (
-      SELECT d ->> 'role' AS role
-      FROM jsonb_array_elements(forgotten_resources.state -> 'declared') AS d WHERE d @> '{"exact": true}'
-    ),
-    kept AS (
-      SELECT s.section, CASE
-        WHEN s.section IN ('base_roles', 'watch')
-          THEN jsonb_build_array(r.resource -> 'key')
-        WHEN s.section IN ('roles', 'schemas')
-          THEN jsonb_build_array(r.resource -> 'name')
-        WHEN s.section IN ('comments', 'declared', 'read_access', 'operators')
-          THEN jsonb_build_array(r.resource -> 'role')
-        WHEN s.section IN ('memberships')
-          THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-        WHEN s.section IN ('settings')
-          THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
-          || coalesce(r.resource -> 'here', '[]')
-        WHEN s.section IN ('privileges')
-          THEN jsonb_build_array(r.resource -> 'role',
-          r.resource -> 'privilege',
-          r.resource -> 'target')
-      END AS key
-      FROM jsonb_each(forgotten_resources.state) AS s(section, resources)
-      CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
-      WHERE s.section IN ('memberships', 'settings', 'privileges', 'comments')
-    ),
-    old AS (
-      SELECT p.section, p.resource || '{"state": "absent"}' AS resource
-      FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section IN ('memberships', 'settings', 'privileges')
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
-        AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
-        AND NOT EXISTS (SELECT FROM kept AS k WHERE k.section = p.section AND k.key = p.key)
-    ),
-    section AS (
-      SELECT o.section, jsonb_agg(o.resource) AS resources FROM old AS o GROUP BY o.section
-    )
-    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
-  );
-END
-$forgotten_resources$;
-
-COMMENT ON FUNCTION rolecall_internal.forgotten_resources(jsonb)
-  IS 'What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for';
-REVOKE ALL ON FUNCTION rolecall_internal.forgotten_resources(jsonb) FROM PUBLIC;
-
--- sql/5-internal/granting/found_by_server.sql
-CREATE FUNCTION rolecall_internal.found_by_server(kind text, name text) RETURNS oid
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $found_by_server$
-BEGIN
-  RETURN CASE found_by_server.kind WHEN 'function' THEN to_regprocedure(found_by_server.name)::oid
-    ELSE to_regtype(found_by_server.name)::oid END;
-EXCEPTION
-  WHEN SQLSTATE '42000' OR SQLSTATE '22000' OR SQLSTATE '3F000' OR SQLSTATE '0A000' OR SQLSTATE '54000' THEN
-    RETURN NULL;
-END
-$found_by_server$;
-
-COMMENT ON FUNCTION rolecall_internal.found_by_server(text, text)
-  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or '
-     'the caller may not use the schema';
-REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC;
-
--- sql/5-internal/granting/future_differences.sql
--- What is granted to a role for the objects of somebody who is not among the owners any more stays where no owners are
--- named.
-CREATE FUNCTION rolecall_internal.future_differences(
-  document jsonb,
-  wanted rolecall_internal.wanted_privilege[],
-  exact oid[]
-)
-RETURNS TABLE (
-  phase integer,
-  role text,
-  owner_oid oid,
-  owner text,
-  schema text,
-  future text,
-  privilege text,
-  option text
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $future_differences$
-BEGIN
-  RETURN QUERY
-    WITH want AS MATERIALIZED (
-      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter
-      FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-    ),
-    have AS MATERIALIZED (
-      SELECT e.owner_oid, e.schema_oid, e.letter, x.grantee, x.privilege_type AS privilege, x.is_grantable
-      FROM rolecall_internal.default_acls(ARRAY(
-        SELECT DISTINCT w.owner_oid FROM want AS w WHERE w.schema IS NULL
-      )) AS e
-      CROSS JOIN LATERAL aclexplode(e.acl) AS x
-      WHERE x.grantee <> e.owner_oid
-        AND (x.grantee = ANY (future_differences.exact) OR x.grantee IN (SELECT w.role_oid FROM want AS w))
-    )
-    SELECT 2, coalesce(w.role, 'public'), w.owner_oid, w.owner, w.schema, w.future, w.privilege,
-           CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
-    FROM want AS w
-    WHERE NOT w.revoked AND NOT EXISTS (
-      SELECT FROM have AS h
-      WHERE h.owner_oid = w.owner_oid AND h.schema_oid = CASE WHEN w.schema IS NULL THEN 0 ELSE w.schema_oid END
-        AND h.letter = w.future_letter AND h.grantee = w.role_oid AND h.privilege = w.privilege
-        AND (h.is_grantable OR NOT w.grantable)
-    )
-    UNION ALL
-    SELECT 1, coalesce(pg_get_userbyid(nullif(h.grantee, 0))::text, 'public'), h.owner_oid,
-           pg_get_userbyid(h.owner_oid)::text, n.nspname::text, k.future, h.privilege,
-           CASE WHEN w.revoked IS FALSE THEN 'GRANT OPTION FOR ' END
-    FROM have AS h
-    JOIN (VALUES
-      ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-      ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-      ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-      ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-      ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-      ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-      ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-      ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-      ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-      ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-    ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter = h.letter
-    LEFT JOIN pg_namespace AS n ON n.oid = h.schema_oid
-    LEFT JOIN want AS w ON w.owner_oid = h.owner_oid AND w.schema IS NOT DISTINCT FROM n.nspname
-      AND w.kind = k.kind AND w.role_oid = h.grantee AND w.privilege = h.privilege
-    WHERE coalesce(w.revoked, false)
-      OR h.grantee = ANY (future_differences.exact) AND (
-        h.is_grantable AND NOT w.grantable
-        OR w.revoked IS NULL AND NOT EXISTS (
-          SELECT FROM unnest(future_differences.wanted) AS u
-          WHERE u.means = 'all' AND u.oid = h.schema_oid AND u.kind = k.kind AND u.role_oid = h.grantee
-            AND u.privilege = h.privilege AND NOT coalesce(u.scope ? 'owners', false)
-        )
-      );
-END
-$future_differences$;
-
-COMMENT ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
-  IS 'Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives';
-REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
-  FROM PUBLIC;
-
--- sql/5-internal/granting/future_refusal.sql
-CREATE FUNCTION rolecall_internal.future_refusal(document jsonb, role text, owner text, owner_oid oid, schema text)
-RETURNS TABLE (code text, note text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $future_refusal$
-BEGIN
-  IF rolecall_internal.is_nobody(future_refusal.document, future_refusal.owner) THEN
-    RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal.owner);
-  ELSIF rolecall_internal.is_nobody(future_refusal.document, future_refusal.role) THEN
-    RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal.role);
-  ELSIF to_regnamespace(quote_ident(future_refusal.schema)) IS NULL AND future_refusal.schema IS NOT NULL
-    AND NOT coalesce(
-      future_refusal.document -> 'schemas'
-        @> jsonb_build_array(jsonb_build_object('name', future_refusal.schema)), false
-    )
-  THEN
-    RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', future_refusal.schema);
-  ELSIF future_refusal.owner_oid IS NOT NULL AND NOT pg_has_role(future_refusal.owner_oid, 'USAGE') THEN
-    RETURN QUERY SELECT '42501', format('takes membership in %I, which makes the objects', future_refusal.owner);
-  ELSE
-    RETURN QUERY SELECT NULL::text, NULL::text;
-  END IF;
-END
-$future_refusal$;
-
-COMMENT ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text)
-  IS 'Why default privileges cannot be changed; nulls where they can';
-REVOKE ALL ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/given_memberships.sql
 -- Before PostgreSQL 16 a membership does not depend on who granted it.
@@ -4463,200 +3570,6 @@ COMMENT ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb)
   IS 'The statement that grants a membership, with its options';
 REVOKE ALL ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb) FROM PUBLIC;
 
--- sql/5-internal/audit/graph.sql
--- Of these roles, or all that are not predefined; and of those that they are members of.
-CREATE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $graph$
-BEGIN
-  RETURN (
-    WITH RECURSIVE member AS (
-      SELECT r.oid FROM pg_roles AS r
-      WHERE r.rolname = ANY (graph.roles)
-        OR graph.roles IS NULL AND NOT starts_with(r.rolname, 'pg_')
-      UNION
-      SELECT e.roleid FROM member AS m JOIN pg_auth_members AS e ON e.member = m.oid
-    ),
-    edge AS (
-      SELECT e.member, e.roleid, bool_or(e.admin_option) AS admin,
-             bool_or(coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit)) AS inherit,
-             bool_or(coalesce((to_jsonb(e) -> 'set_option')::boolean, true)) AS set
-      FROM member AS m
-      JOIN pg_auth_members AS e ON e.member = m.oid
-      JOIN pg_roles AS r ON r.oid = e.member
-      GROUP BY e.member, e.roleid
-    ),
-    -- Each ACL once, however many tables share it.
-    acl AS MATERIALIZED (
-      SELECT DISTINCT c.relnamespace, c.relowner, c.relacl FROM pg_class AS c
-      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
-    ),
-    access AS (
-      SELECT x.grantee, n.nspname, bool_or(x.privilege_type = 'SELECT') AS reads,
-             bool_or(x.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')) AS writes
-      FROM acl AS a
-      JOIN pg_namespace AS n ON n.oid = a.relnamespace
-      CROSS JOIN LATERAL aclexplode(coalesce(a.relacl, acldefault('r', a.relowner))) AS x
-      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN (
-          'information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch'
-        )
-        AND (x.grantee = 0 OR x.grantee IN (SELECT m.oid FROM member AS m))
-      GROUP BY x.grantee, n.nspname
-    )
-    SELECT jsonb_build_object(
-      'roles', (
-        SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'name', r.rolname, 'login', r.rolcanlogin, 'superuser', r.rolsuper, 'bypassrls', r.rolbypassrls
-               ) ORDER BY r.rolname COLLATE "C"), '[]')
-        FROM pg_roles AS r JOIN member AS m ON m.oid = r.oid
-      ),
-      'memberships', (
-        SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'member', n.member, 'role', n.role, 'admin', e.admin, 'inherit', e.inherit, 'set', e.set
-               ) ORDER BY n.member COLLATE "C", n.role COLLATE "C"), '[]')
-        FROM edge AS e
-        CROSS JOIN LATERAL (
-          SELECT pg_get_userbyid(e.member)::text, pg_get_userbyid(e.roleid)::text
-        ) AS n(member, role)
-      ),
-      'access', (
-        SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'role', n.role, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
-               ) ORDER BY n.role COLLATE "C", a.nspname COLLATE "C"), '[]')
-        FROM access AS a
-        CROSS JOIN LATERAL (
-          SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
-        ) AS n(role)
-        WHERE a.reads OR a.writes
-      )
-    )
-  );
-END
-$graph$;
-
-COMMENT ON FUNCTION rolecall_internal.graph(text[])
-  IS 'The graph as data: roles, memberships with their options, and what each role, or PUBLIC, reads and writes per '
-     'schema';
-REVOKE ALL ON FUNCTION rolecall_internal.graph(text[]) FROM PUBLIC;
-
--- sql/5-internal/audit/graph_dot.sql
-CREATE FUNCTION rolecall_internal.graph_dot(data jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $graph_dot$
-BEGIN
-  RETURN E'digraph roles {\n  rankdir=LR;\n' || (
-    SELECT string_agg(CASE
-             WHEN p.name IS NULL AND p.goal LIKE 's%'
-               THEN format('  %s -> %s [label="%s", style=dotted];', p.id, p.goal, p.label)
-             WHEN p.name IS NULL THEN format('  %s -> %s%s;', p.id, p.goal, ' [label="' || p.label || '"]')
-             ELSE format('  %s [label="%s", shape=%s];', p.id,
-                         replace(replace(p.name, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'),
-                         CASE WHEN p.kind = 's' THEN 'cylinder' WHEN p.login THEN 'ellipse' ELSE 'box' END) END,
-             E'\n' ORDER BY p.position)
-    FROM rolecall_internal.graph_parts(graph_dot.data)
-         WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
-  ) || E'\n}';
-END
-$graph_dot$;
-
-COMMENT ON FUNCTION rolecall_internal.graph_dot(jsonb) IS 'A graph in the notation of Graphviz';
-REVOKE ALL ON FUNCTION rolecall_internal.graph_dot(jsonb) FROM PUBLIC;
-
--- sql/5-internal/audit/graph_label.sql
-CREATE FUNCTION rolecall_internal.graph_label(name text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $graph_label$
-BEGIN
-  RETURN (
-    SELECT string_agg(CASE WHEN strpos('#"<>&' || chr(92) || chr(96), c.letter) > 0 OR ascii(c.letter) < 32
-                             THEN format('#%s;', ascii(c.letter)) ELSE c.letter END, '' ORDER BY c.position)
-    FROM string_to_table(graph_label.name, NULL) WITH ORDINALITY AS c(letter, position)
-  );
-END
-$graph_label$;
-
-COMMENT ON FUNCTION rolecall_internal.graph_label(text)
-  IS 'A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number';
-REVOKE ALL ON FUNCTION rolecall_internal.graph_label(text) FROM PUBLIC;
-
--- sql/5-internal/audit/graph_mermaid.sql
-CREATE FUNCTION rolecall_internal.graph_mermaid(data jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $graph_mermaid$
-BEGIN
-  RETURN E'flowchart LR\n' || (
-    SELECT string_agg(CASE
-             WHEN p.name IS NULL AND p.goal LIKE 's%' THEN format('  %s -. "%s" .-> %s', p.id, p.label, p.goal)
-             WHEN p.name IS NULL THEN format('  %s -->%s %s', p.id, '|"' || p.label || '"|', p.goal)
-             WHEN p.kind = 's' THEN format('  %s[("%s")]', p.id, n.label)
-             WHEN p.login THEN format('  %s(["%s"])', p.id, n.label)
-             ELSE format('  %s["%s"]', p.id, n.label) END, E'\n' ORDER BY p.position)
-    FROM rolecall_internal.graph_parts(graph_mermaid.data)
-         WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
-    CROSS JOIN LATERAL (SELECT rolecall_internal.graph_label(p.name)) AS n(label)
-  );
-END
-$graph_mermaid$;
-
-COMMENT ON FUNCTION rolecall_internal.graph_mermaid(jsonb) IS 'A graph in the notation of Mermaid';
-REVOKE ALL ON FUNCTION rolecall_internal.graph_mermaid(jsonb) FROM PUBLIC;
-
--- sql/5-internal/audit/graph_parts.sql
-CREATE FUNCTION rolecall_internal.graph_parts(data jsonb)
-RETURNS TABLE (id text, kind text, name text, login boolean, goal text, label text)
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $graph_parts$
-BEGIN
-  RETURN QUERY
-    WITH access AS MATERIALIZED (
-      SELECT a.*, CASE a.role WHEN 'PUBLIC' THEN 'p' ELSE 'r' END AS kind
-      FROM jsonb_to_recordset(graph_parts.data -> 'access')
-        AS a(role text, schema text, reads boolean, writes boolean)
-    ),
-    named AS (
-      SELECT 'r' AS kind, r.name, r.login
-      FROM jsonb_to_recordset(graph_parts.data -> 'roles') AS r(name text, login boolean)
-      UNION SELECT 'p', 'PUBLIC', false FROM access AS a WHERE a.kind = 'p'
-      UNION SELECT 's', a.schema, false FROM access AS a
-    ),
-    node AS MATERIALIZED (
-      SELECT n.*, row_number() OVER (PARTITION BY n.kind ORDER BY n.name COLLATE "C") AS number FROM named AS n
-    ),
-    arrow AS (
-      SELECT 1 AS part, m.number, r.number AS goal, 'r' AS kind, 'r' AS to_kind,
-             nullif(concat_ws(', ', CASE WHEN NOT e.inherit THEN 'no inherit' END,
-                              CASE WHEN NOT e.set THEN 'no set' END, CASE WHEN e.admin THEN 'admin' END), '') AS label
-      FROM jsonb_to_recordset(graph_parts.data -> 'memberships')
-        AS e(member text, role text, admin boolean, inherit boolean, set boolean)
-      JOIN node AS m ON m.name = e.member AND m.kind = 'r'
-      JOIN node AS r ON r.name = e.role AND r.kind = 'r'
-      UNION ALL
-      SELECT 2, r.number, s.number, a.kind, 's',
-             concat_ws(', ', CASE WHEN a.reads THEN 'reads' END, CASE WHEN a.writes THEN 'writes' END)
-      FROM access AS a
-      JOIN node AS r ON r.name = a.role AND r.kind = a.kind
-      JOIN node AS s ON s.name = a.schema AND s.kind = 's'
-    )
-    SELECT concat(l.kind, l.number), l.kind, l.name, l.login, l.to_kind || l.goal, l.label
-    FROM (
-      SELECT 0 AS part, n.kind, n.number, n.name, n.login, NULL AS to_kind, NULL::bigint AS goal, NULL AS label
-      FROM node AS n
-      UNION ALL
-      SELECT a.part, a.kind, a.number, NULL, NULL, a.to_kind, a.goal, a.label FROM arrow AS a
-    ) AS l
-    ORDER BY l.part, l.kind DESC, l.number, l.goal;
-END
-$graph_parts$;
-
-COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
-  IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
-REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/plan/has_calling_key.sql
 -- Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run
 -- a query.
@@ -4733,230 +3646,6 @@ COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
   IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
--- sql/5-internal/record/has_recorded_shape.sql
-CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource jsonb) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $has_recorded_shape$
-DECLARE
-  r jsonb := has_recorded_shape.resource;
-BEGIN
-  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
-    WHEN 'base_roles'
-      THEN r - '{key,name}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-           '"string"))'
-    WHEN 'roles'
-      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && '
-           '!(@."attributes"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
-           '&& @ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."attributes"."valid_until".type() != "string")
-                 && '
-           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."initial") || @."initial".type() == "object" && '
-           '!(@."initial"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
-           '@ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."initial"."valid_until".type() != "string")
-                 && '
-           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
-           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
-           '@."connection_limit".floor() == @."connection_limit") && '
-           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
-           '(!exists(@."protected") || @."protected".type() == "boolean"))'
-    WHEN 'comments'
-      THEN r - '{role,comment}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
-    WHEN 'memberships'
-      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
-           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-           '"boolean"))'
-    WHEN 'settings'
-      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-           '(@."value".type() == "string" || @."value".type() == "array" && '
-           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
-    WHEN 'declared'
-      THEN r - '{role,exact,made}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
-    WHEN 'schemas'
-      THEN r - '{name,owner}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-           '== "string"))'
-    WHEN 'privileges'
-      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
-           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-            '
-           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-           '!= "string"))
-                 && !(@."target"."scope".type() != "object") && '
-           '!(@."target"."scope".*.type() != "array")
-                 && '
-           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-           '== "string"))'
-    WHEN 'read_access'
-      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-           '(!exists(@."caller") || @."caller".type() == "string") && '
-           '(!exists(@."search_path") || @."search_path".type() == "array" && '
-           '!(@."search_path"[*].type() != "string")))'
-    WHEN 'watch'
-      THEN r - '{key,state}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-           '== "string"))'
-    WHEN 'operators'
-      THEN r - '{role}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string"))'
-    ELSE false END;
-END
-$has_recorded_shape$;
-
-COMMENT ON FUNCTION rolecall_internal.has_recorded_shape(text, jsonb)
-  IS 'Whether a resource has the fields that calls write in that section, with what they hold';
-REVOKE ALL ON FUNCTION rolecall_internal.has_recorded_shape(text, jsonb) FROM PUBLIC;
-
--- sql/5-internal/audit/has_such_privilege.sql
-CREATE FUNCTION rolecall_internal.has_such_privilege(kind text, privilege text) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $has_such_privilege$
-DECLARE
-  v_kinds jsonb := '{"database": {"CREATE":14, "CONNECT":14, "TEMPORARY":14}, "schema": {"USAGE":14, "CREATE":14}, '
-  '"table": {"SELECT":14, "INSERT":14, "UPDATE":14, "DELETE":14, "TRUNCATE":14, "REFERENCES":14, '
-  '"TRIGGER":14, "MAINTAIN":17}, "sequence": {"USAGE":14, "SELECT":14, "UPDATE":14}, "function": '
-  '{"EXECUTE":14}, "type": {"USAGE":14}, "language": {"USAGE":14}, "foreign_data_wrapper": '
-  '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
-  '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
-  '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
-BEGIN
-  RETURN (v_kinds -> has_such_privilege.kind ->> has_such_privilege.privilege)::integer;
-END
-$has_such_privilege$;
-
-COMMENT ON FUNCTION rolecall_internal.has_such_privilege(text, text)
-  IS 'Whether a kind of object, or a column of a table, has a privilege of that name';
-REVOKE ALL ON FUNCTION rolecall_internal.has_such_privilege(text, text) FROM PUBLIC;
-
--- sql/5-internal/policy/held_elsewhere.sql
-CREATE FUNCTION rolecall_internal.held_elsewhere(roles oid[], everybody boolean)
-RETURNS TABLE (
-  role_oid oid,
-  privilege text,
-  kind text,
-  means text,
-  object text,
-  column_name text,
-  scope jsonb,
-  grantable boolean,
-  revoked boolean
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $held_elsewhere$
-BEGIN
-  RETURN QUERY
-    SELECT x.grantee, x.privilege_type, 'column', 'one', format('%I.%I', n.nspname, c.relname), a.attname::text,
-           NULL::jsonb, bool_or(x.is_grantable), false
-    FROM pg_attribute AS a
-    JOIN pg_class AS c ON c.oid = a.attrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND x.grantee <> c.relowner
-      AND (x.grantee = ANY (held_elsewhere.roles)
-           OR x.grantee = 0 AND held_elsewhere.everybody AND n.oid NOT IN (
-             SELECT n.oid FROM pg_namespace AS n
-             WHERE n.nspname ~ '^pg_'
-               OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
-           ))
-    GROUP BY 1, 2, n.nspname, c.relname, a.attname
-    UNION ALL
-    SELECT x.grantee, x.privilege_type, 'parameter', 'one', x.parameter, NULL, NULL, bool_or(x.is_grantable), false
-    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-    WHERE x.grantee = ANY (held_elsewhere.roles) OR x.grantee = 0 AND held_elsewhere.everybody
-    GROUP BY 1, 2, x.parameter;
-END
-$held_elsewhere$;
-
-COMMENT ON FUNCTION rolecall_internal.held_elsewhere(oid[], boolean) IS 'Privileges on columns and parameters';
-REVOKE ALL ON FUNCTION rolecall_internal.held_elsewhere(oid[], boolean) FROM PUBLIC;
-
--- sql/5-internal/policy/held_future.sql
-CREATE FUNCTION rolecall_internal.held_future(roles oid[], everybody boolean)
-RETURNS TABLE (kind text, schema oid, owner text, role_oid oid, privilege text, grantable boolean, revoked boolean)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $held_future$
-BEGIN
-  RETURN QUERY
-    WITH entry AS MATERIALIZED (
-      SELECT k.kind, k.letter, d.* FROM pg_default_acl AS d
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter = d.defaclobjtype
-    ),
-    have AS MATERIALIZED (
-      SELECT e.kind, e.letter, e.defaclnamespace, e.defaclrole, x.grantee, x.privilege_type AS privilege, x.is_grantable
-      FROM entry AS e
-      CROSS JOIN LATERAL aclexplode(e.defaclacl) AS x
-      WHERE x.grantee <> e.defaclrole
-        AND (x.grantee = ANY (held_future.roles) OR x.grantee = 0 AND held_future.everybody)
-    )
-    SELECT h.kind, h.defaclnamespace, pg_get_userbyid(h.defaclrole)::text, h.grantee, h.privilege, h.is_grantable, false
-    FROM have AS h
-    WHERE h.grantee <> 0 OR h.defaclnamespace <> 0 OR NOT EXISTS (
-      SELECT FROM aclexplode(acldefault(h.letter, h.defaclrole)) AS x
-      WHERE x.grantee = 0 AND x.privilege_type = h.privilege
-    )
-    UNION ALL
-    SELECT e.kind, 0::oid, pg_get_userbyid(e.defaclrole)::text, 0::oid, x.privilege_type, false, true
-    FROM entry AS e
-    CROSS JOIN LATERAL aclexplode(acldefault(e.letter, e.defaclrole)) AS x
-    WHERE held_future.everybody AND e.defaclnamespace = 0 AND x.grantee = 0 AND NOT EXISTS (
-      SELECT FROM have AS h
-      WHERE h.kind = e.kind AND h.defaclnamespace = 0 AND h.defaclrole = e.defaclrole AND h.grantee = 0
-        AND h.privilege = x.privilege_type
-    );
-END
-$held_future$;
-
-COMMENT ON FUNCTION rolecall_internal.held_future(oid[], boolean)
-  IS 'Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it';
-REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC;
-
 -- sql/5-internal/reading/held_otherwise.sql
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
@@ -4998,89 +3687,6 @@ COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
      'privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
--- sql/5-internal/policy/held_privileges.sql
-CREATE FUNCTION rolecall_internal.held_privileges(groups rolecall_internal.acl_group[], roles oid[], everybody boolean)
-RETURNS TABLE (
-  number bigint,
-  kind text,
-  schema oid,
-  owner oid,
-  size bigint,
-  role_oid oid,
-  privilege text,
-  grantable boolean,
-  revoked boolean
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $held_privileges$
-DECLARE
-  v_own oid[] := ARRAY(
-    SELECT n.oid FROM pg_namespace AS n
-    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
-  );
-BEGIN
-  RETURN QUERY
-    WITH g AS MATERIALIZED (
-      SELECT g.*, acldefault(k.letter, g.owner) AS usual
-      FROM unnest(held_privileges.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one, and nothing of the extension's own.
-      WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
-        AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
-    ),
-    have AS (
-      SELECT g.number, g.kind, g.schema, g.owner, g.size, x.grantee, x.privilege_type AS privilege,
-             bool_or(x.is_grantable) AND x.grantee <> g.owner AS grantable
-      FROM g
-      CROSS JOIN LATERAL aclexplode(coalesce(g.acl, g.usual)) AS x
-      WHERE x.grantee = ANY (held_privileges.roles)
-        OR x.grantee = 0 AND held_privileges.everybody AND g.acl IS NOT NULL AND g.schema NOT IN (
-          SELECT n.oid FROM pg_namespace AS n
-          WHERE n.nspname ~ '^pg_'
-            OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
-        )
-      GROUP BY 1, 2, 3, 4, 5, 6, 7
-    ),
-    usual AS (
-      SELECT g.number, g.kind, g.schema, g.owner, g.size, x.privilege_type AS privilege
-      FROM g
-      CROSS JOIN LATERAL aclexplode(g.usual) AS x
-      WHERE x.grantee = 0 AND held_privileges.everybody AND g.acl IS NOT NULL AND g.schema NOT IN (
-        SELECT n.oid FROM pg_namespace AS n
-        WHERE n.nspname ~ '^pg_'
-          OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
-      )
-    )
-    SELECT h.number, h.kind, h.schema, h.owner, h.size, h.grantee, h.privilege, h.grantable, false
-    FROM have AS h
-    WHERE h.grantee <> 0
-      OR NOT EXISTS (SELECT FROM usual AS u WHERE u.number = h.number AND u.privilege = h.privilege)
-    UNION ALL
-    SELECT u.number, u.kind, u.schema, u.owner, u.size, 0::oid, u.privilege, false, true
-    FROM usual AS u
-    WHERE NOT EXISTS (
-      SELECT FROM have AS h WHERE h.number = u.number AND h.grantee = 0 AND h.privilege = u.privilege
-    );
-END
-$held_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean)
-  IS 'What roles and PUBLIC have on groups of objects; of PUBLIC what differs from what the server gives it';
-REVOKE ALL ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean) FROM PUBLIC;
-
 -- sql/5-internal/execute/hint_of.sql
 CREATE FUNCTION rolecall_internal.hint_of(operation text, code text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5096,8 +3702,11 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
-    'set_config 42501') THEN
+    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
+    WHEN v_failure IN ('alter_role 42501', 'set_password 42501', 'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE, and ADMIN OPTION on the role: have a superuser, or a role that has it, run GRANT '
         '%1$s TO %2$s WITH ADMIN OPTION. REPLICATION and BYPASSRLS can be changed by a role that has the attribute '
@@ -5106,10 +3715,6 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
         'a superuser.'
       END
-    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
-    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
-    'drop_owned 55P03', 'drop_role 55P03') THEN
-      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('grant_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '
@@ -5132,7 +3737,7 @@ BEGIN
       'The member granted the role to others. Revoke the role from those first.'
     WHEN v_failure IN ('create_schema 42501') THEN
       'This requires CREATE on the database.'
-    WHEN v_failure IN ('set_owner 42501', 'grant_privilege 42501', 'revoke_privilege 42501') THEN
+    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN
       'This requires membership in the role that will own the objects; a superuser needs none.'
@@ -5267,209 +3872,6 @@ COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_in
   IS 'Steps in the order of the changes that they are about';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
--- sql/5-internal/policy/inspected_memberships.sql
-CREATE FUNCTION rolecall_internal.inspected_memberships(roles oid[]) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $inspected_memberships$
-BEGIN
-  RETURN (
-    SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-             'member', m.rolname, 'role', pg_get_userbyid(e.roleid), 'admin', CASE WHEN e.admin THEN true END,
-             'inherit', CASE WHEN e.inherit <> m.rolinherit THEN e.inherit END,
-             'set', CASE WHEN NOT e.set THEN false END
-           )))
-    FROM (
-      SELECT a.member, a.roleid, bool_or(a.admin_option) AS admin,
-             bool_or((to_jsonb(a) -> 'inherit_option')::boolean) AS inherit,
-             bool_or((to_jsonb(a) -> 'set_option')::boolean) AS set
-      FROM pg_auth_members AS a
-      WHERE a.member = ANY (inspected_memberships.roles) AND NOT rolecall_internal.is_creator_edge(to_jsonb(a))
-      GROUP BY a.member, a.roleid
-    ) AS e
-    JOIN pg_roles AS m ON m.oid = e.member
-  );
-END
-$inspected_memberships$;
-
-COMMENT ON FUNCTION rolecall_internal.inspected_memberships(oid[])
-  IS 'Memberships with the options that differ from what a plain GRANT gives';
-REVOKE ALL ON FUNCTION rolecall_internal.inspected_memberships(oid[]) FROM PUBLIC;
-
--- sql/5-internal/policy/inspected_privileges.sql
-CREATE FUNCTION rolecall_internal.inspected_privileges(roles oid[], everybody boolean) RETURNS SETOF jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $inspected_privileges$
-DECLARE
-  v_groups rolecall_internal.acl_group[] := rolecall_internal.acl_groups(
-    ARRAY(SELECT n.oid FROM pg_namespace AS n WHERE n.oid NOT IN (
-      SELECT n.oid FROM pg_namespace AS n
-      WHERE n.nspname ~ '^pg_'
-        OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
-    )),
-    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())]
-  );
-BEGIN
-  RETURN QUERY
-    WITH held AS MATERIALIZED (
-      SELECT * FROM rolecall_internal.held_privileges(
-        v_groups, inspected_privileges.roles, inspected_privileges.everybody
-      )
-    ),
-    future AS MATERIALIZED (
-      SELECT * FROM rolecall_internal.held_future(inspected_privileges.roles, inspected_privileges.everybody)
-    ),
-    total AS MATERIALIZED (
-      SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
-    ),
-    -- On all of a schema, and on what somebody makes there later.
-    whole AS MATERIALIZED (
-      SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
-      FROM held AS h
-      JOIN total AS t USING (kind, schema)
-      JOIN (
-        SELECT f.kind, f.schema, f.role_oid, f.privilege, jsonb_agg(f.owner ORDER BY f.owner COLLATE "C") AS owners
-        FROM future AS f WHERE f.schema <> 0 AND NOT f.grantable AND NOT f.revoked
-        GROUP BY 1, 2, 3, 4
-      ) AS f USING (kind, schema, role_oid, privilege)
-      WHERE h.schema <> 0 AND NOT h.revoked AND NOT h.grantable
-      GROUP BY h.kind, h.schema, h.role_oid, h.privilege, f.owners, t.size
-      HAVING sum(h.size) = t.size
-    ),
-    said AS (
-      SELECT w.role_oid, w.privilege, w.kind, 'all' AS means, n.nspname::text AS object, NULL::text AS column_name,
-             jsonb_build_object('owners', w.owners) AS scope, false AS grantable, false AS revoked
-      FROM whole AS w JOIN pg_namespace AS n ON n.oid = w.schema
-      UNION ALL
-      SELECT h.role_oid, h.privilege, h.kind, 'one',
-             CASE WHEN h.kind IN (
-               'database', 'schema', 'language', 'foreign_data_wrapper', 'foreign_server', 'tablespace'
-             )
-               THEN (parse_ident(o.name))[1] ELSE o.name END,
-             NULL, NULL, h.grantable, h.revoked FROM held AS h
-      JOIN rolecall_internal.objects_of(
-        v_groups, ARRAY(SELECT DISTINCT h.number::integer::oid FROM held AS h)
-      ) AS o ON o.number::bigint = h.number
-      WHERE h.role_oid <> h.owner
-        AND NOT (h.role_oid = 0 AND h.kind = 'schema' AND o.object_oid IN (
-          SELECT n.oid FROM pg_namespace AS n
-          WHERE n.nspname ~ '^pg_'
-            OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
-        ))
-        AND NOT (h.schema <> 0 AND NOT h.revoked AND NOT h.grantable AND EXISTS (
-        SELECT FROM whole AS w
-        WHERE w.kind = h.kind AND w.schema = h.schema AND w.role_oid = h.role_oid AND w.privilege = h.privilege
-      ))
-      UNION ALL
-      SELECT f.role_oid, f.privilege, f.kind, 'future', n.nspname, NULL,
-             jsonb_build_object('owners', jsonb_build_array(f.owner)), f.grantable, f.revoked
-      FROM future AS f
-      LEFT JOIN pg_namespace AS n ON n.oid = f.schema
-      WHERE f.grantable OR f.revoked OR NOT EXISTS (
-        SELECT FROM whole AS w
-        WHERE w.kind = f.kind AND w.schema = f.schema AND w.role_oid = f.role_oid AND w.privilege = f.privilege
-      )
-      UNION ALL
-      SELECT * FROM rolecall_internal.held_elsewhere(inspected_privileges.roles, inspected_privileges.everybody)
-    )
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-             'role', pg_get_userbyid(nullif(s.role_oid, 0)), 'privilege', s.privilege, 'target', jsonb_build_object(
-               'kind', s.kind, 'means', s.means, 'object', s.object, 'column', s.column_name, 'scope', s.scope
-             ),
-             'grantable', CASE WHEN s.grantable THEN true END, 'revoked', CASE WHEN s.revoked THEN true END
-           ))
-    FROM said AS s;
-END
-$inspected_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean)
-  IS 'Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has '
-     'beyond, or lacks of, what the server gives it';
-REVOKE ALL ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean) FROM PUBLIC;
-
--- sql/5-internal/policy/inspected_roles.sql
-CREATE FUNCTION rolecall_internal.inspected_roles(roles text[]) RETURNS oid[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $inspected_roles$
-BEGIN
-  RETURN ARRAY(
-    SELECT r.oid FROM pg_roles AS r
-    WHERE (inspected_roles.roles IS NULL OR r.rolname = ANY (inspected_roles.roles))
-      AND NOT starts_with(r.rolname, 'pg_')
-      AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
-        r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-      ))
-      AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
-    ORDER BY r.rolname COLLATE "C"
-  );
-END
-$inspected_roles$;
-
-COMMENT ON FUNCTION rolecall_internal.inspected_roles(text[])
-  IS 'The roles that a policy can be about, of these or of all: neither superusers nor predefined, nor the caller, nor '
-     'reporting roles';
-REVOKE ALL ON FUNCTION rolecall_internal.inspected_roles(text[]) FROM PUBLIC;
-
--- sql/5-internal/policy/inspected_state.sql
-CREATE FUNCTION rolecall_internal.inspected_state(roles text[]) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $inspected_state$
-DECLARE
-  v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
-BEGIN
-  RETURN jsonb_strip_nulls(jsonb_build_object(
-    'roles', (
-      SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
-               'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
-               'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-               'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
-             )))
-      FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
-    ),
-    'declared', (
-      SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)
-    ),
-    'comments', (
-      SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(d.objoid), 'comment', d.description))
-      FROM pg_shdescription AS d
-      WHERE d.classoid = 'pg_authid'::regclass AND d.objoid = ANY (v_roles)
-    ),
-    'memberships', rolecall_internal.inspected_memberships(v_roles),
-    'settings', (
-      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', pg_get_userbyid(s.setrole), 'name', n.name, 'here', CASE WHEN s.setdatabase <> 0 THEN true END,
-               'value', rolecall_internal.setting_value(n.name, substr(e.entry, length(n.name) + 2))
-             )))
-      FROM pg_db_role_setting AS s
-      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
-      CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here)
-    ),
-    'schemas', (
-      SELECT jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner)))
-      FROM pg_namespace AS n
-      WHERE n.nspowner = ANY (v_roles) AND n.oid NOT IN (
-        SELECT n.oid FROM pg_namespace AS n
-        WHERE n.nspname ~ '^pg_'
-          OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
-      )
-    ),
-    'privileges', (
-      SELECT jsonb_agg(p.resource)
-      FROM rolecall_internal.inspected_privileges(v_roles, inspected_state.roles IS NULL) AS p(resource)
-    )
-  ));
-END
-$inspected_state$;
-
-COMMENT ON FUNCTION rolecall_internal.inspected_state(text[])
-  IS 'Roles with all that belongs to the cluster, as a desired state';
-REVOKE ALL ON FUNCTION rolecall_internal.inspected_state(text[]) FROM PUBLIC;
-
 -- sql/5-internal/execute/is_about_roles.sql
 CREATE FUNCTION rolecall_internal.is_about_roles(operation text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -5477,7 +3879,7 @@ SET search_path = pg_catalog, pg_temp
 AS $is_about_roles$
 BEGIN
   RETURN is_about_roles.operation IN (
-    'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+    'create_role', 'alter_role', 'set_password', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
   );
 END
 $is_about_roles$;
@@ -5630,29 +4032,6 @@ COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
   IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
--- sql/5-internal/policy/is_moment.sql
-CREATE FUNCTION rolecall_internal.is_moment(value text) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $is_moment$
-BEGIN
-  IF is_moment.value = 'infinity' OR is_moment.value IS NULL THEN
-    RETURN true;
-  ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
-    || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
-    RETURN false;
-  END IF;
-  RETURN substr(is_moment.value, 9, 2)::integer <= extract(
-    day FROM make_date(substr(is_moment.value, 1, 4)::integer, substr(is_moment.value, 6, 2)::integer, 1)
-             + interval '1 month - 1 day'
-  );
-END
-$is_moment$;
-
-COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity';
-REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
-
 -- sql/5-internal/passwords/is_nfkc_stable.sql
 -- Asked only of code points that stringprep_class neither maps nor forbids.
 CREATE FUNCTION rolecall_internal.is_nfkc_stable(code_point integer) RETURNS boolean
@@ -5691,23 +4070,6 @@ $is_nfkc_stable$;
 COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
   IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
-
--- sql/5-internal/granting/is_nobody.sql
-CREATE FUNCTION rolecall_internal.is_nobody(document jsonb, role text) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $is_nobody$
-BEGIN
-  RETURN coalesce(is_nobody.role, 'public') <> 'public' AND to_regrole(quote_ident(is_nobody.role)) IS NULL
-    AND NOT coalesce(
-      is_nobody.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
-    );
-END
-$is_nobody$;
-
-COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
-  IS 'Whether a role neither exists nor is part of a document';
-REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
 
 -- sql/5-internal/run/is_passing.sql
 -- A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an
@@ -6018,9 +4380,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM 
 
 -- sql/5-internal/record/lacking_right.sql
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
--- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
--- privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
--- are named, and others can own them by the time of the call.
+-- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema.
 CREATE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6046,7 +4406,7 @@ BEGIN
        AND v_name IS NOT DISTINCT FROM nullif(lacking_right.resource ->> 'key', 'default')
   THEN
     RETURN NULL;
-  ELSIF lacking_right.section IN ('watch', 'declared', 'schemas', 'privileges')
+  ELSIF lacking_right.section = 'watch'
     OR lacking_right.section = 'operators' AND NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION')
   THEN
     RETURN 'the role may not ask for that';
@@ -6512,49 +4872,6 @@ COMMENT ON FUNCTION rolecall_internal.meant(jsonb)
      'once';
 REVOKE ALL ON FUNCTION rolecall_internal.meant(jsonb) FROM PUBLIC;
 
--- sql/5-internal/policy/membership_problems.sql
-CREATE FUNCTION rolecall_internal.membership_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $membership_problems$
-BEGIN
-  RETURN QUERY
-    WITH RECURSIVE edge AS MATERIALIZED (
-      SELECT m.* FROM rolecall_internal.policy_memberships(membership_problems.policy) AS m WHERE m.role IS NOT NULL
-    ),
-    -- Only those of a member that somebody is a member of can be part of a circle.
-    inner_edge AS MATERIALIZED (
-      SELECT e.* FROM edge AS e
-      WHERE e.member IN (SELECT o.role FROM edge AS o) AND e.role IN (SELECT o.member FROM edge AS o)
-    ),
-    reached AS (
-      SELECT e.path, e.member AS start, e.role FROM inner_edge AS e
-      UNION
-      SELECT r.path, r.start, e.role FROM reached AS r JOIN inner_edge AS e ON e.member = r.role
-    )
-    SELECT r.path, '22023', format('role "%s" would be a member of itself', r.start), NULL::text
-    FROM reached AS r WHERE r.role = r.start
-    UNION ALL
-    SELECT e.path, '22023', format('role "%s" would be a member of itself', e.member), NULL
-    FROM edge AS e WHERE e.role = e.member
-    UNION ALL
-    SELECT e.path, '22023', format('role "%s" is named twice', e.role), NULL
-    FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
-    UNION ALL
-    SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
-    FROM edge AS e WHERE membership_problems.policy -> 'roles' -> e.role ? 'state'
-    UNION ALL
-    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
-    FROM edge AS e
-    WHERE e.options ?| '{inherit,set}' AND current_setting('server_version_num')::integer / 10000 < 16;
-END
-$membership_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.membership_problems(jsonb)
-  IS 'Memberships that the server does not have, or that lead back to where they begin';
-REVOKE ALL ON FUNCTION rolecall_internal.membership_problems(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/plan/memberships_of.sql
 CREATE FUNCTION rolecall_internal.memberships_of(role_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6585,7 +4902,6 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/misdefinition.sql
--- The server knows what a setting can be: a call records what it has set, so the role has it.
 CREATE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6601,37 +4917,15 @@ BEGIN
     v_present := current_setting(v_name);
     PERFORM set_config(v_name, misdefinition.resource ->> 'value', true);
     PERFORM set_config(v_name, v_present, true);
+  ELSIF misdefinition.section = 'roles' THEN
+    PERFORM (misdefinition.resource ->> 'valid_until')::timestamptz;
   ELSIF misdefinition.section = 'settings'
     AND NOT misdefinition.resource @> '{"name": "default_transaction_read_only", "value": "on"}'
     AND NOT (v_name = 'search_path' AND jsonb_typeof(misdefinition.resource -> 'value') = 'array' AND (
       misdefinition.resource -> 'value' = '[""]' OR NOT misdefinition.resource -> 'value' ? ''
     ))
-    AND NOT EXISTS (
-      SELECT FROM pg_db_role_setting AS s
-      WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
-        AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-        ) ELSE 0 END
-        AND v_name || '=' || (
-          CASE jsonb_typeof(misdefinition.resource -> 'value')
-            WHEN 'array' THEN (
-              SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-              FROM jsonb_array_elements_text(misdefinition.resource -> 'value') WITH ORDINALITY AS e(name, position)
-            )
-            ELSE misdefinition.resource -> 'value' #>> '{}'
-          END
-        ) = ANY (s.setconfig)
-    )
   THEN
     RETURN 'no call records such a setting';
-  ELSIF misdefinition.section = 'roles' THEN
-    PERFORM (misdefinition.resource ->> 'valid_until')::timestamptz;
-    IF EXISTS (
-      SELECT FROM (VALUES (misdefinition.resource -> 'initial'), (misdefinition.resource -> 'attributes')) AS g(given)
-      WHERE rolecall_internal.utc_time((g.given ->> 'valid_until')::timestamptz) <> g.given ->> 'valid_until'
-    ) THEN
-      RETURN 'no call records such an attribute';
-    END IF;
   END IF;
   RETURN NULL;
 EXCEPTION
@@ -6658,7 +4952,50 @@ DECLARE
 BEGIN
   IF misshape.resource IS NULL THEN
     RETURN NULL;
-  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
+  ELSIF NOT (jsonb_typeof(misshape.resource) = 'object' AND CASE misshape.section
+    WHEN 'base_roles'
+      THEN misshape.resource - '{key,name}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+           '"string"))'
+    WHEN 'roles'
+      THEN misshape.resource - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+           '@."attributes".type() == "object" && !(@."attributes".*.type() != "boolean")) '
+           '&& (!exists(@."initial") || @."initial".type() == "object" && '
+           '!(@."initial".*.type() != "boolean")) && (!exists(@."connection_limit") || '
+           '@."connection_limit".type() == "number" && @."connection_limit" >= -1 && '
+           '@."connection_limit" < 2147483648 && @."connection_limit".floor() == '
+           '@."connection_limit") && (!exists(@."valid_until") || @."valid_until".type() '
+           '== "string") && (!exists(@."protected") || @."protected".type() == "boolean"))'
+    WHEN 'memberships'
+      THEN misshape.resource - '{member,role,admin,inherit,set}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+           '"boolean"))'
+    WHEN 'settings'
+      THEN misshape.resource - '{role,name,value,here}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+           '(@."value".type() == "string" || @."value".type() == "array" && '
+           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+           '== "boolean"))'
+    WHEN 'read_access'
+      THEN misshape.resource - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+           '(!exists(@."caller") || @."caller".type() == "string") && '
+           '(!exists(@."search_path") || @."search_path".type() == "array" && '
+           '!(@."search_path"[*].type() != "string")))'
+    WHEN 'watch'
+      THEN misshape.resource - '{key,state}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+           '== "string"))'
+    WHEN 'operators'
+      THEN misshape.resource - '{role}'::text[] = '{}'
+           AND misshape.resource @? '$ ? ((@."role".type() == "string"))'
+    ELSE false END) THEN
     RETURN 'no call records such a row';
   ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
     RETURN 'its key is that of another row';
@@ -6667,12 +5004,10 @@ BEGIN
   END IF;
   v_given := coalesce(misshape.resource -> 'initial', '{}')
   || coalesce(misshape.resource -> 'attributes', '{}');
-  IF v_given - 'superuser'
-    - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
-  THEN
+  IF v_given - '{createdb,createrole,inherit,login,bypassrls}'::text[] - '{superuser,replication}'::text[] <> '{}' THEN
     RETURN 'no role has such an attribute';
-  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
-    RETURN 'no record gives SUPERUSER';
+  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' OR misshape.resource @? '$.*.replication ? (@ == true)' THEN
+    RETURN 'no record gives SUPERUSER or REPLICATION';
   END IF;
   v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
   IF EXISTS (
@@ -6876,100 +5211,6 @@ COMMENT ON FUNCTION rolecall_internal.name_list(text[])
   IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
 
--- sql/5-internal/policy/name_problems.sql
-CREATE FUNCTION rolecall_internal.name_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $name_problems$
-BEGIN
-  RETURN QUERY
-    WITH named AS (
-      SELECT r.path, r.name, false AS predefined FROM rolecall_internal.policy_roles(name_problems.policy) AS r
-      UNION ALL
-      SELECT r.path || '.reassign_to', r.definition ->> 'reassign_to', false
-      FROM rolecall_internal.policy_roles(name_problems.policy) AS r WHERE r.definition ? 'reassign_to'
-      UNION ALL
-      SELECT '$.reporting' || '.' || to_json(k.name), k.name, false
-      FROM jsonb_object_keys(jsonb_path_query_first(
-        name_problems.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-      )) AS k(name)
-      UNION ALL
-      SELECT '$.base_roles' || '.' || to_json(b.key), b.name, false
-      FROM jsonb_each_text(jsonb_path_query_first(
-        name_problems.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
-      )) AS b(key, name)
-      UNION ALL
-      SELECT '$.schemas' || '.' || to_json(s.name) || '.owner', s.definition ->> 'owner', true
-      FROM jsonb_each(jsonb_path_query_first(
-        name_problems.policy -> 'schemas', 'strict $ ? (@.type() == "object")'
-      )) AS s(name, definition)
-      WHERE jsonb_path_query_first(
-        s.definition, 'strict $ ? (@.type() == "object")'
-      ) ? 'owner'
-      UNION ALL
-      SELECT m.path, m.role, true FROM rolecall_internal.policy_memberships(name_problems.policy) AS m
-      UNION ALL
-      SELECT t.path || '.to', r.name, false
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
-      WHERE r.name <> 'public'
-      UNION ALL
-      SELECT t.path || '.on.owners', o.name, true
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
-      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
-        t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
-      )) AS o(name)
-    )
-    SELECT n.path, '42602',
-           format('role name must be 1 to 63 bytes long, not %s', octet_length(n.name)), NULL
-    FROM named AS n WHERE octet_length(n.name) NOT BETWEEN 1 AND 63
-    UNION ALL
-    SELECT n.path, '42939', format('role name "%s" is reserved', n.name), NULL
-    FROM named AS n
-    WHERE n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL);
-END
-$name_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.name_problems(jsonb) IS 'Names that no role can have';
-REVOKE ALL ON FUNCTION rolecall_internal.name_problems(jsonb) FROM PUBLIC;
-
--- sql/5-internal/audit/named_object.sql
-CREATE FUNCTION rolecall_internal.named_object(name text) RETURNS TABLE (kind text, object_oid oid, attnum integer)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $named_object$
-DECLARE
-  v_parts text[];
-BEGIN
-  IF strpos(named_object.name, '(') > 0 THEN
-    RETURN QUERY SELECT 'function', o.oid, NULL::integer
-      FROM (SELECT rolecall_internal.object_in_schema('function', named_object.name)) AS o(oid) WHERE o.oid IS NOT NULL;
-    RETURN;
-  END IF;
-  v_parts := parse_ident(named_object.name);
-  RETURN QUERY
-    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid, a.attnum::integer
-    FROM pg_namespace AS n
-    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = v_parts[2]
-      AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = v_parts[3] AND NOT a.attisdropped
-    WHERE n.nspname = v_parts[1] AND CASE cardinality(v_parts) WHEN 2 THEN true WHEN 3 THEN a.attnum IS NOT NULL END
-    UNION ALL
-    SELECT 'schema', n.oid, NULL FROM pg_namespace AS n
-    WHERE cardinality(v_parts) = 1 AND n.nspname = v_parts[1]
-    UNION ALL
-    SELECT 'database', d.oid, NULL FROM pg_database AS d
-    WHERE cardinality(v_parts) = 1 AND d.datname = v_parts[1]
-      AND NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = v_parts[1]);
-END
-$named_object$;
-
-COMMENT ON FUNCTION rolecall_internal.named_object(text)
-  IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
-REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
-
 -- sql/5-internal/record/named_roles.sql
 CREATE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6988,27 +5229,6 @@ $named_roles$;
 COMMENT ON FUNCTION rolecall_internal.named_roles(text, jsonb)
   IS 'The oids of the roles that a row names, in the order of the names';
 REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text, jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/nearest_key.sql
-CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $nearest_key$
-BEGIN
-  RETURN (
-    SELECT k.name
-    FROM jsonb_object_keys(rolecall_internal.policy_shape() -> 'inside') AS i(place)
-    CROSS JOIN LATERAL (SELECT substr(i.place, length(nearest_key.shape) + 2)) AS k(name)
-    CROSS JOIN LATERAL (SELECT rolecall_internal.edit_distance(nearest_key.key, k.name)) AS d(distance)
-    WHERE starts_with(i.place, nearest_key.shape || '.') AND d.distance <= 1 + length(nearest_key.key) / 3
-    ORDER BY d.distance, k.name LIMIT 1
-  );
-END
-$nearest_key$;
-
-COMMENT ON FUNCTION rolecall_internal.nearest_key(text, text)
-  IS 'The key of a shape that is most like another one; null where none is';
-REVOKE ALL ON FUNCTION rolecall_internal.nearest_key(text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/newest_record.sql
 CREATE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS jsonb
@@ -7033,64 +5253,6 @@ $newest_record$;
 COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none, or it is not acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/no_longer_named.sql
--- What such a role owns is nobody's to drop: it is in the way. Its privileges end with it.
-CREATE FUNCTION rolecall_internal.no_longer_named(policy jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $no_longer_named$
-DECLARE
-  v_names text[] := ARRAY(
-    SELECT (p.key ->> 0) COLLATE "C"
-    FROM (
-      SELECT p.* FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = 'declared'
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-    ) AS p
-    WHERE p.resource @> '{"made": true}'
-      -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
-      AND p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-      ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
-      AND NOT EXISTS (
-        SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
-      )
-      AND coalesce(no_longer_named.policy -> 'reporting' ? (p.key ->> 0), false) IS FALSE
-    ORDER BY 1
-  );
-  v_name text;
-BEGIN
-  FOREACH v_name IN ARRAY v_names LOOP
-    IF v_name IN (current_user, session_user) THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('the policy would remove role "%s", which makes this call', v_name),
-        HINT = 'Name the role in the policy, or have another role make the call.';
-    END IF;
-  END LOOP;
-  RETURN jsonb_build_object('roles', coalesce((
-    SELECT jsonb_agg(jsonb_build_object(
-             'name', n.name, 'state', 'absent', 'protected', true,
-             'drop_owned', NOT EXISTS (
-               SELECT FROM pg_shdepend AS d
-               WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident(n.name))::oid
-                 AND d.deptype = 'o'
-                   AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-             )
-           ) ORDER BY n.position)
-    FROM unnest(v_names) WITH ORDINALITY AS n(name, position)
-  ), '[]'));
-END
-$no_longer_named$;
-
-COMMENT ON FUNCTION rolecall_internal.no_longer_named(jsonb)
-  IS 'The roles that an earlier policy of this database created and this one does not name, as absent';
-REVOKE ALL ON FUNCTION rolecall_internal.no_longer_named(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_closed_schemas.sql
 CREATE FUNCTION rolecall_internal.note_closed_schemas(definitions jsonb) RETURNS void
@@ -7275,152 +5437,6 @@ $note_unmatched$;
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
   IS 'Says which withheld names match nothing now, and where one would in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
-
--- sql/5-internal/granting/object_in_schema.sql
-CREATE FUNCTION rolecall_internal.object_in_schema(kind text, name text) RETURNS oid
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $object_in_schema$
-DECLARE
-  v_name text := CASE object_in_schema.kind WHEN 'function'
-      THEN substring(object_in_schema.name FROM '^((("([^"]|"")+"|[^\W\d][\w$]*)[.]?)+)[(]')
-    ELSE object_in_schema.name END;
-  v_parts text[] := CASE
-    WHEN v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN parse_ident(v_name)
-  END;
-  v_schema oid := to_regnamespace(quote_ident(v_parts[1]));
-BEGIN
-  RETURN CASE object_in_schema.kind
-    WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
-    )
-    WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
-      SELECT o.oid FROM pg_proc AS o
-      WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
-        AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
-    ))
-    ELSE (
-      SELECT c.oid FROM pg_class AS c
-      WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
-        AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
-    )
-  END;
-END
-$object_in_schema$;
-
-COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
-     'not use the schema';
-REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;
-
--- sql/5-internal/granting/object_oid.sql
-CREATE FUNCTION rolecall_internal.object_oid(kind text, means text, name text) RETURNS oid
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $object_oid$
-BEGIN
-  IF object_oid.means <> 'one' THEN
-    RETURN to_regnamespace(quote_ident(object_oid.name));
-  ELSIF object_oid.kind IN ('table', 'sequence', 'column', 'function', 'type') THEN
-    RETURN rolecall_internal.object_in_schema(object_oid.kind, object_oid.name);
-  END IF;
-  RETURN CASE object_oid.kind
-    WHEN 'database' THEN (
-      SELECT o.oid FROM pg_database AS o WHERE o.datname = object_oid.name
-    )
-    WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_' AND o.nspname = object_oid.name
-    )
-    WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o WHERE o.lanpltrusted AND o.lanname = object_oid.name
-    )
-    WHEN 'foreign_data_wrapper' THEN (
-      SELECT o.oid FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
-    )
-    WHEN 'foreign_server' THEN (
-      SELECT o.oid FROM pg_foreign_server AS o WHERE o.srvname = object_oid.name
-    )
-    WHEN 'tablespace' THEN (
-      SELECT o.oid FROM pg_tablespace AS o WHERE o.spcname = object_oid.name
-    )
-    WHEN 'large_object' THEN (
-      SELECT o.oid FROM pg_largeobject_metadata AS o WHERE o.oid::text = object_oid.name
-    )
-  END;
-END
-$object_oid$;
-
-COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text)
-  IS 'The oid of what a name means; null where there is none';
-REVOKE ALL ON FUNCTION rolecall_internal.object_oid(text, text, text) FROM PUBLIC;
-
--- sql/5-internal/granting/objects_of.sql
-CREATE FUNCTION rolecall_internal.objects_of(groups rolecall_internal.acl_group[], numbers oid[])
-RETURNS TABLE (number oid, object_oid oid, name text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $objects_of$
-BEGIN
-  RETURN QUERY
-    SELECT g.number::integer::oid, o.oid, o.name::text
-    FROM unnest(objects_of.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-    JOIN (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
-      FROM pg_database AS o
-      UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-      UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
-      UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-      FROM pg_proc AS o
-      UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-      UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
-      UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
-      FROM pg_foreign_data_wrapper AS o
-      UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
-      FROM pg_foreign_server AS o
-      UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
-      FROM pg_tablespace AS o
-      UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
-      FROM pg_largeobject_metadata AS o
-    ) AS o ON o.kind = g.kind AND o.schema = g.schema AND o.owner = g.owner
-      AND coalesce(o.acl, '{}') = coalesce(g.acl, '{}') AND (o.acl IS NULL) = (g.acl IS NULL)
-    WHERE g.number = ANY (objects_of.numbers::bigint[])
-      AND (g.special = o.oid OR g.special IS NULL AND NOT EXISTS (
-        SELECT FROM unnest(objects_of.groups) AS p WHERE p.kind = g.kind AND p.special = o.oid
-      ));
-END
-$objects_of$;
-
-COMMENT ON FUNCTION rolecall_internal.objects_of(rolecall_internal.acl_group[], oid[])
-  IS 'The objects of the groups with these numbers';
-REVOKE ALL ON FUNCTION rolecall_internal.objects_of(rolecall_internal.acl_group[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/operator_takers.sql
 CREATE FUNCTION rolecall_internal.operator_takers(role_oid oid) RETURNS TABLE (names text, revokes text)
@@ -7672,8 +5688,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 -- sql/5-internal/audit/pinned_by.sql
 -- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
 -- schemas in which the role creates nothing, temporary objects last.
-CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, audited oid, principals rolecall_internal.principal[])
-RETURNS text
+CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, principals rolecall_internal.principal[]) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $pinned_by$
@@ -7696,17 +5711,17 @@ BEGIN
         LEFT JOIN pg_namespace AS p ON quote_ident(p.nspname) = n.name
         WHERE n.name <> 'pg_temp' AND (p.oid IS NULL OR EXISTS (
           SELECT FROM unnest(pinned_by.principals) AS q
-          WHERE q.audited = pinned_by.audited AND q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
+          WHERE q.role_oid <> 0 AND has_schema_privilege(q.role_oid, p.oid, 'CREATE')
         ))
       )
   );
 END
 $pinned_by$;
 
-COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[])
+COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[])
   IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
      'is not a superuser could have changed the function';
-REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/places.sql
 CREATE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
@@ -7780,23 +5795,13 @@ AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
 BEGIN
-  IF plan.document ? 'renames' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
-    );
-  END IF;
   IF plan.document ? 'sessions' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
     );
   END IF;
   IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
-  END IF;
-  IF plan.document ? 'comments' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_comments(plan.document -> 'comments') AS p
-    );
+    v_changes := v_changes || rolecall_internal.plan_roles(plan.document -> 'roles');
   END IF;
   IF plan.document ? 'passwords' THEN
     v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
@@ -7808,19 +5813,6 @@ BEGIN
   IF plan.document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
       SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
-    );
-  END IF;
-  IF plan.document ? 'declared' THEN
-    v_changes := v_changes || rolecall_internal.plan_declared(plan.document);
-  END IF;
-  IF plan.document ? 'schemas' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_owned_schemas(plan.document -> 'schemas') AS p
-    );
-  END IF;
-  IF plan.document ? 'privileges' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(plan.document) AS p
     );
   END IF;
   IF plan.document ? 'read_access' THEN
@@ -7861,68 +5853,6 @@ $plan$;
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
   IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
-
--- sql/5-internal/granting/plan_absent_objects.sql
-CREATE FUNCTION rolecall_internal.plan_absent_objects(document jsonb, wanted rolecall_internal.wanted_privilege[])
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_absent_objects$
-BEGIN
-  RETURN QUERY
-    SELECT 'grant_privilege', w.object,
-           format('GRANT %s ON %s %s TO %s%s', string_agg(DISTINCT w.privilege
-                    || coalesce(' (' || quote_ident(w.column_name) || ')', ''), ', '),
-                  CASE w.means WHEN 'one' THEN coalesce(k.keyword, 'TABLE')
-                               ELSE format('ALL %s IN SCHEMA', k.all_of) END,
-                  CASE WHEN w.means <> 'one' OR w.kind = 'schema' THEN quote_ident(w.object) ELSE w.object END,
-                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
-                  CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
-           NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT m.made THEN
-             CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN '3F000'
-                  WHEN w.kind = 'column' AND w.oid IS NOT NULL THEN '42703'
-                  WHEN w.kind IN ('table', 'sequence', 'column') THEN '42P01'
-                  WHEN w.kind = 'function' THEN '42883'
-                  WHEN w.kind = 'database' THEN '3D000'
-                  ELSE '42704' END END,
-           CASE WHEN NOT m.made THEN 'it does not exist' END
-    FROM unnest(plan_absent_objects.wanted) AS w
-    LEFT JOIN (VALUES
-      ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-      ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-      ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-      ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-      ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-      ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-      ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-      ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-      ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-      ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-    ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object
-                  WHEN w.kind IN ('table', 'sequence', 'column') THEN (parse_ident(w.object))[1]
-                  ELSE split_part(w.object, '.', 1) END
-    ) AS s(name)
-    CROSS JOIN LATERAL (
-      SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-        plan_absent_objects.document -> 'schemas' @> jsonb_build_array(jsonb_build_object('name', s.name)), false
-      )
-    ) AS m(made)
-    WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
-      AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
-      AND (NOT m.made OR w.kind = 'schema')
-    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, m.made
-    ORDER BY 2, 3;
-END
-$plan_absent_objects$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[])
-  IS 'What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a '
-     'schema there is nothing to grant on yet, and all else is skipped';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_client_timeouts.sql
 -- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
@@ -8025,91 +5955,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb)
   IS 'The timeouts that members of client roles are missing';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb) FROM PUBLIC;
 
--- sql/5-internal/granting/plan_column_changes.sql
-CREATE FUNCTION rolecall_internal.plan_column_changes(document jsonb, differences jsonb)
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_column_changes$
-BEGIN
-  IF plan_column_changes.differences IS NULL THEN
-    RETURN;
-  END IF;
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
-    rolecall_internal.ended_columns(plan_column_changes.differences)
-  );
-  RETURN QUERY
-    WITH said AS MATERIALIZED (
-      SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,
-             format('%I.%I', n.nspname, c.relname) AS object,
-             has_column_privilege(c.oid, min(d.attnum)::smallint, d.privilege || ' WITH GRANT OPTION') AS allowed,
-             format('%s (%s)', d.privilege, string_agg(quote_ident(a.attname), ', ' ORDER BY d.attnum)) AS privilege
-      FROM jsonb_to_recordset(plan_column_changes.differences) AS d(
-        role text, table_oid oid, attnum smallint, privilege text, grantable boolean, action text, grantor oid
-      )
-      JOIN pg_class AS c ON c.oid = d.table_oid
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
-      GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege
-    ),
-    excess AS (
-      SELECT 1 AS position, coalesce(s.role, 'public') AS role, '' AS kind, s.target, s.object, s.owner, s.grantor,
-             concat(CASE s.action WHEN 'option' THEN 'GRANT OPTION FOR ' END,
-                    string_agg(s.privilege, ', ' ORDER BY s.privilege)) AS privileges
-      FROM said AS s WHERE s.action <> 'grant'
-      GROUP BY s.role, s.target, s.object, s.owner, s.grantor, s.action
-    ),
-    revoked AS (
-      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
-             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
-                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
-             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
-      FROM (
-        SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (
-                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
-               ) - 1) / 500 AS part
-        FROM excess AS e
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
-                      ELSE to_regrole(quote_ident(current_user))::oid END
-        ) AS b(revoker)
-        CROSS JOIN LATERAL (
-          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
-          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
-        ) AS h(held_by, delegated)
-      ) AS r
-      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    ),
-    change AS (
-      SELECT 1 AS phase, r.operation, r.target, r.statement, r.role,
-             CASE WHEN r.note IS NOT NULL THEN '42501' END AS code, r.note
-      FROM revoked AS r
-      UNION ALL
-      SELECT 2, 'grant_privilege', s.object,
-             format('GRANT %s ON %s TO %s%s', string_agg(s.privilege, ', ' ORDER BY s.privilege), s.object,
-                    coalesce(quote_ident(nullif(s.role, 'public')), 'PUBLIC'),
-                    CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END),
-             coalesce(s.role, 'public'),
-             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed THEN '42501' END,
-             CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                  WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner)) END
-      FROM said AS s
-      CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
-      WHERE s.action = 'grant'
-      GROUP BY s.role, s.object, s.grantable, s.owner, s.allowed, m.missing
-    )
-    SELECT c.operation, c.target, c.statement, NULL::text, array_remove(ARRAY[c.role], 'public'), c.code, c.note
-    FROM change AS c ORDER BY c.phase, c.role COLLATE "C", c.statement COLLATE "C";
-END
-$plan_column_changes$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb)
-  IS 'The statements about privileges on columns, one for each table and role';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb) FROM PUBLIC;
-
 -- sql/5-internal/reading/plan_column_excess.sql
 -- They are found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.plan_column_excess(places rolecall_internal.place[])
@@ -8196,121 +6041,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place
   IS 'Privileges on columns that a role must not have: what writes, the grant option, and SELECT where it is withheld';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place[]) FROM PUBLIC;
 
--- sql/5-internal/granting/plan_columns.sql
--- REVOKE of a privilege on a table takes it from the columns too: then it has to be granted on them anew.
-CREATE FUNCTION rolecall_internal.plan_columns(
-  document jsonb,
-  wanted rolecall_internal.wanted_privilege[],
-  groups rolecall_internal.acl_group[],
-  differences rolecall_internal.difference[],
-  exact oid[]
-)
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_columns$
-BEGIN
-  RETURN QUERY
-    WITH want AS MATERIALIZED (
-      SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
-             bool_or(w.revoked) AS revoked
-      FROM (
-        SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
-        FROM unnest(plan_columns.wanted) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
-        UNION ALL
-        -- Of a table with excepted columns the others.
-        SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
-        FROM rolecall_internal.excepted_objects(plan_columns.wanted) AS x
-        JOIN unnest(plan_columns.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
-        JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
-        JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
-          AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
-      ) AS w
-      GROUP BY 1, 2, 3, 4, 5
-    ),
-    suspect AS (
-      SELECT w.table_oid, w.attnum FROM want AS w
-      UNION
-      SELECT d.objid, d.objsubid::smallint
-      FROM unnest(plan_columns.exact) AS e(role_oid)
-      JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = e.role_oid
-      JOIN pg_database AS b ON b.oid = d.dbid AND b.datname = current_database()
-      WHERE d.classid = 'pg_class'::regclass AND d.objsubid <> 0 AND d.deptype = 'a'
-    ),
-    have AS MATERIALIZED (
-      SELECT s.table_oid, s.attnum, x.grantee, x.grantor, x.privilege_type AS privilege, x.is_grantable
-      FROM suspect AS s
-      JOIN pg_attribute AS a ON a.attrelid = s.table_oid AND a.attnum = s.attnum
-      JOIN pg_class AS c ON c.oid = s.table_oid
-      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
-      WHERE x.grantee <> c.relowner
-        AND NOT EXISTS (
-          SELECT FROM unnest(plan_columns.differences) AS d
-          JOIN unnest(plan_columns.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-            ON g.number = d.number AND g.kind = 'table' AND g.special = s.table_oid
-          WHERE d.action = 'revoke' AND d.privilege = x.privilege_type
-            AND d.role = coalesce(pg_get_userbyid(nullif(x.grantee, 0)), 'public')
-        )
-    ),
-    difference AS (
-      SELECT w.role, w.table_oid, w.attnum, w.privilege, w.grantable, 'grant' AS action, NULL::oid AS grantor
-      FROM want AS w
-      WHERE NOT w.revoked AND NOT EXISTS (
-        SELECT FROM have AS h
-        WHERE h.table_oid = w.table_oid AND h.attnum = w.attnum AND h.grantee = w.role_oid
-          AND h.privilege = w.privilege AND (h.is_grantable OR NOT w.grantable)
-      ) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = w.table_oid AND c.relowner = w.role_oid)
-      UNION ALL
-      SELECT pg_get_userbyid(nullif(h.grantee, 0)), h.table_oid, h.attnum, h.privilege, false,
-             CASE WHEN w.revoked IS FALSE THEN 'option' ELSE 'revoke' END, h.grantor
-      FROM have AS h
-      LEFT JOIN want AS w ON w.table_oid = h.table_oid AND w.attnum = h.attnum AND w.role_oid = h.grantee
-        AND w.privilege = h.privilege
-      WHERE coalesce(w.revoked, false)
-        OR h.grantee = ANY (plan_columns.exact) AND (w.revoked IS NULL OR h.is_grantable AND NOT w.grantable)
-    )
-    SELECT * FROM rolecall_internal.plan_column_changes(plan_columns.document, (
-      SELECT jsonb_agg(to_jsonb(d) || jsonb_build_object(
-        'table_oid', d.table_oid::bigint, 'grantor', d.grantor::bigint
-      ))
-      FROM difference AS d
-    ));
-END
-$plan_columns$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_columns(
-  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
-)
-  IS 'Privileges on columns that roles are missing or must not have';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_columns(
-  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
-)
-  FROM PUBLIC;
-
--- sql/5-internal/plan/plan_comments.sql
-CREATE FUNCTION rolecall_internal.plan_comments(resources jsonb) RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $plan_comments$
-BEGIN
-  RETURN QUERY
-    SELECT 'set_comment', c.role, format('COMMENT ON ROLE %I IS %L', c.role, c.comment), NULL::text,
-           ARRAY[c.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text))
-         WITH ORDINALITY AS c(role, comment, position)
-    WHERE NOT EXISTS (
-      SELECT FROM pg_shdescription AS d
-      WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
-        AND d.description = c.comment
-    )
-    ORDER BY c.position;
-END
-$plan_comments$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_comments(jsonb) IS 'Comments that differ';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_comments(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/reading/plan_connect.sql
 CREATE FUNCTION rolecall_internal.plan_connect(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8344,39 +6074,6 @@ $plan_connect$;
 COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
   IS 'CONNECT on this database, where the role has it neither of its own nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[]) FROM PUBLIC;
-
--- sql/5-internal/plan/plan_declared.sql
-CREATE FUNCTION rolecall_internal.plan_declared(document jsonb) RETURNS rolecall_internal.change[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_declared$
-DECLARE
-  v_excess jsonb := (
-    SELECT jsonb_agg(jsonb_build_object(
-             'member', d.role, 'role', pg_get_userbyid(e.roleid), 'state', 'absent'
-           ) ORDER BY d.position, e.roleid)
-    FROM ROWS FROM (jsonb_to_recordset(plan_declared.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN jsonb_to_recordset(plan_declared.document -> 'memberships') AS m(member text, role text, state text)
-      ON m.member = d.role AND m.role = pg_get_userbyid(e.roleid)
-    WHERE d.exact AND m.member IS NULL
-  );
-BEGIN
-  RETURN CASE WHEN v_excess IS NULL THEN '{}'::rolecall_internal.change[]
-              ELSE rolecall_internal.plan_revokes(v_excess) END
-    || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
-    -- A document without privileges says that there are none.
-    || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(plan_declared.document) AS p
-      WHERE NOT plan_declared.document ? 'privileges'
-    );
-END
-$plan_declared$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_declared(jsonb)
-  IS 'Memberships and settings that roles of a policy have beyond it, and privileges where it has none';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_declared(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_default_privileges.sql
 CREATE FUNCTION rolecall_internal.plan_default_privileges(
@@ -8532,143 +6229,6 @@ $plan_former_operators$;
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
   IS 'The steps that take from operators what they have, where their state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
-
--- sql/5-internal/granting/plan_future.sql
-CREATE FUNCTION rolecall_internal.plan_future(document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[])
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_future$
-BEGIN
-  RETURN QUERY
-    SELECT 'default_privilege', c.role, s.statement, NULL::text, array_remove(ARRAY[c.role], 'public'), p.code, p.note
-    FROM (
-      SELECT d.phase, d.role, d.owner, d.owner_oid, d.schema, d.future, d.option,
-             string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
-      FROM rolecall_internal.future_differences(plan_future.document, plan_future.wanted, plan_future.exact) AS d
-      GROUP BY 1, 2, 3, 4, 5, 6, 7
-    ) AS c
-    CROSS JOIN LATERAL (
-      SELECT concat(format('ALTER DEFAULT PRIVILEGES FOR ROLE %I', c.owner), ' IN SCHEMA ' || quote_ident(c.schema),
-                    CASE c.phase
-                      WHEN 2 THEN format(' GRANT %s ON %s TO ', c.privileges, c.future)
-                                  || coalesce(quote_ident(nullif(c.role, 'public')), 'PUBLIC') || coalesce(c.option, '')
-                      ELSE format(' REVOKE %s%s ON %s FROM ', c.option, c.privileges, c.future)
-                           || coalesce(quote_ident(nullif(c.role, 'public')), 'PUBLIC')
-                    END)
-    ) AS s(statement)
-    CROSS JOIN LATERAL rolecall_internal.future_refusal(
-      plan_future.document, c.role, c.owner, c.owner_oid, c.schema
-    ) AS p
-    ORDER BY c.phase, s.statement COLLATE "C";
-END
-$plan_future$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_future(jsonb, rolecall_internal.wanted_privilege[], oid[])
-  IS 'The statements about default privileges';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_future(jsonb, rolecall_internal.wanted_privilege[], oid[]) FROM PUBLIC;
-
--- sql/5-internal/granting/plan_grants.sql
-CREATE FUNCTION rolecall_internal.plan_grants(
-  document jsonb,
-  groups rolecall_internal.acl_group[],
-  differences rolecall_internal.difference[],
-  schemas oid[]
-)
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_grants$
-BEGIN
-  RETURN QUERY
-    WITH g AS MATERIALIZED (
-      SELECT g.*, k.keyword, k.all_of, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
-             pg_has_role(g.owner, 'USAGE') AS owned,
-             sum(g.size) OVER (PARTITION BY g.kind, g.schema) AS total
-      FROM unnest(plan_grants.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-    ),
-    missing AS (
-      SELECT g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed,
-             string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
-      FROM unnest(plan_grants.differences) AS d
-      JOIN g USING (number)
-      CROSS JOIN LATERAL (
-        SELECT g.owned OR EXISTS (
-          SELECT FROM aclexplode(g.entries) AS x
-          WHERE x.privilege_type = d.privilege AND x.is_grantable
-            AND CASE WHEN x.grantee <> 0 THEN pg_has_role(x.grantee, 'USAGE') END
-        )
-      ) AS a(allowed)
-      WHERE d.action = 'grant'
-      GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed
-    ),
-    manner AS MATERIALIZED (
-      SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.schema = ANY (plan_grants.schemas) AND m.total > 1
-               AND m.total = sum(m.size) OVER (
-                 PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges
-               ) AS whole
-      FROM missing AS m
-    ),
-    named AS (
-      SELECT m.*, o.name, (row_number() OVER (
-               PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner ORDER BY o.name COLLATE "C"
-             ) - 1) / 500 AS part
-      FROM manner AS m
-      JOIN rolecall_internal.objects_of(
-        plan_grants.groups, ARRAY(SELECT DISTINCT m.number::integer::oid FROM manner AS m WHERE NOT m.whole)
-      ) AS o ON o.number::bigint = m.number
-      WHERE NOT m.whole
-    ),
-    found AS (
-      SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner,
-             string_agg(n.nspname, ', ' ORDER BY n.nspname) AS target,
-             format('ALL %s IN SCHEMA %s', w.all_of,
-                    string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname)) AS objects
-      FROM (SELECT DISTINCT role, allowed, privileges, grantable, all_of, schema FROM manner WHERE whole) AS w
-      JOIN pg_namespace AS n ON n.oid = w.schema
-      GROUP BY w.role, w.allowed, w.privileges, w.grantable, w.all_of
-      UNION ALL
-      SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, min(n.name),
-             n.keyword || ' ' || string_agg(n.name, ', ' ORDER BY n.name COLLATE "C")
-      FROM named AS n
-      GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.keyword, n.part
-    )
-    SELECT 'grant_privilege', f.target,
-           format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
-                  coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
-                  CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END),
-           NULL::text, array_remove(ARRAY[f.role], 'public'),
-           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed THEN '42501' END,
-           CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner)) END
-    FROM found AS f
-    CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
-    ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
-END
-$plan_grants$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_grants(
-  jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
-)
-  IS 'Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by '
-     'name';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
-  jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
-)
-  FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_kept.sql
 CREATE FUNCTION rolecall_internal.plan_kept(ended jsonb) RETURNS SETOF rolecall_internal.change
@@ -9200,106 +6760,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[
   IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
--- sql/5-internal/plan/plan_other_settings.sql
--- The timeout of a client role is one that its members have too.
-CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_other_settings$
-BEGIN
-  RETURN QUERY
-    SELECT 'set_config', d.role,
-           format('ALTER ROLE %I%s RESET %I', d.role, ' IN DATABASE ' || quote_ident(b.datname), n.name),
-           NULL::text, ARRAY[d.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_other_settings.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN pg_database AS b ON b.oid = s.setdatabase
-    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
-    CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-    LEFT JOIN jsonb_to_recordset(plan_other_settings.document -> 'settings')
-      AS w(role text, name text, here boolean, state text)
-      ON w.role = d.role AND w.name = n.name AND w.state IS NULL
-        AND coalesce(w.here, false) = (b.datname IS NOT NULL)
-    WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
-      AND NOT (n.name = 'statement_timeout' AND EXISTS (
-        SELECT FROM pg_auth_members AS m
-        JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
-        WHERE m.member = s.setrole AND e.entry = ANY (g.setconfig)
-      ))
-    ORDER BY d.position, b.datname NULLS FIRST, n.name;
-END
-$plan_other_settings$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_other_settings(jsonb)
-  IS 'Settings that roles of a policy have beyond it, here or in all databases';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_other_settings(jsonb) FROM PUBLIC;
-
--- sql/5-internal/plan/plan_owned_schemas.sql
-CREATE FUNCTION rolecall_internal.plan_owned_schemas(resources jsonb) RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_owned_schemas$
-BEGIN
-  RETURN QUERY
-    SELECT CASE WHEN n.oid IS NULL THEN 'create_schema' ELSE 'set_owner' END, s.name,
-           CASE WHEN n.oid IS NULL
-                  THEN concat(format('CREATE SCHEMA %I', s.name), ' AUTHORIZATION ' || quote_ident(s.owner))
-                ELSE format('ALTER SCHEMA %I OWNER TO %I', s.name, s.owner) END,
-           NULL::text, array_remove(ARRAY[s.owner], NULL), NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_owned_schemas.resources) AS (name text, owner text, state text))
-         WITH ORDINALITY AS s(name, owner, state, position)
-    LEFT JOIN pg_namespace AS n ON n.nspname = s.name
-    WHERE s.state IS NULL AND (n.oid IS NULL OR n.nspowner <> to_regrole(quote_ident(s.owner))::oid
-                               OR s.owner IS NOT NULL AND to_regrole(quote_ident(s.owner)) IS NULL)
-    ORDER BY s.position;
-END
-$plan_owned_schemas$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb) IS 'Schemas that are missing, and owners that differ';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb) FROM PUBLIC;
-
--- sql/5-internal/granting/plan_parameters.sql
-CREATE FUNCTION rolecall_internal.plan_parameters(wanted rolecall_internal.wanted_privilege[])
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_parameters$
-BEGIN
-  IF NOT EXISTS (SELECT FROM unnest(plan_parameters.wanted) AS w WHERE w.kind = 'parameter') THEN
-    RETURN;
-  END IF;
-  RETURN QUERY
-    SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
-           format(CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
-                       ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
-                  string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
-                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
-                  CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
-           NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this' END
-    FROM unnest(plan_parameters.wanted) AS w
-    JOIN pg_roles AS c ON c.rolname = current_user
-    CROSS JOIN LATERAL (
-      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-      FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
-    ) AS i(name)
-    WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
-      SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-        AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-      WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
-        AND (w.revoked OR x.is_grantable OR NOT w.grantable)
-    )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper
-    ORDER BY w.role, w.object;
-END
-$plan_parameters$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_parameters(rolecall_internal.wanted_privilege[])
-  IS 'Privileges on configuration parameters that roles are missing, or that are to be revoked';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_parameters(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
-
 -- sql/5-internal/plan/plan_passwords.sql
 -- The document has the mask where there is a password, and the passwords are beside it: see run().
 CREATE FUNCTION rolecall_internal.plan_passwords(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
@@ -9352,142 +6812,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
   IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their '
      'ends';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
-
--- sql/5-internal/granting/plan_privilege_excess.sql
-CREATE FUNCTION rolecall_internal.plan_privilege_excess(
-  groups rolecall_internal.acl_group[],
-  differences rolecall_internal.difference[]
-)
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_privilege_excess$
-BEGIN
-  RETURN QUERY
-    WITH found AS MATERIALIZED (
-      SELECT d.number, d.role, d.grantor, d.action,
-             concat(CASE d.action WHEN 'option' THEN 'GRANT OPTION FOR ' END,
-                    string_agg(d.privilege, ', ' ORDER BY d.privilege)) AS privileges
-      FROM unnest(plan_privilege_excess.differences) AS d
-      WHERE d.action <> 'grant'
-      GROUP BY d.number, d.role, d.grantor, d.action
-    ),
-    excess AS (
-      SELECT 1 AS position, f.role, k.keyword || ' ' AS kind, coalesce(n.nspname::text, o.name) AS target,
-             o.name AS object, g.owner, f.grantor, f.privileges
-      FROM found AS f
-      JOIN rolecall_internal.objects_of(
-        plan_privilege_excess.groups, ARRAY(SELECT DISTINCT f.number::integer::oid FROM found AS f)
-      ) AS o ON o.number::bigint = f.number
-      JOIN unnest(plan_privilege_excess.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-        ON g.number = f.number
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      LEFT JOIN pg_namespace AS n ON n.oid = g.schema
-    ),
-    revoked AS (
-      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
-             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
-                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
-             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
-      FROM (
-        SELECT e.*, h.held_by, h.delegated,
-               (row_number() OVER (
-                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
-               ) - 1) / 500 AS part
-        FROM excess AS e
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
-                      ELSE to_regrole(quote_ident(current_user))::oid END
-        ) AS b(revoker)
-        CROSS JOIN LATERAL (
-          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
-          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
-        ) AS h(held_by, delegated)
-      ) AS r
-      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
-END
-$plan_privilege_excess$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_privilege_excess(
-  rolecall_internal.acl_group[], rolecall_internal.difference[]
-)
-  IS 'Privileges that roles must not have, or not pass on';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_privilege_excess(
-  rolecall_internal.acl_group[], rolecall_internal.difference[]
-)
-  FROM PUBLIC;
-
--- sql/5-internal/granting/plan_privileges.sql
-CREATE FUNCTION rolecall_internal.plan_privileges(document jsonb) RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_privileges$
-DECLARE
-  v_wanted rolecall_internal.wanted_privilege[] :=
-    rolecall_internal.wanted_privileges(plan_privileges.document -> 'privileges');
-  v_exact oid[] := ARRAY(
-    SELECT to_regrole(quote_ident(d.role))::oid
-    FROM jsonb_to_recordset(plan_privileges.document -> 'declared') AS d(role text, exact boolean)
-    WHERE d.exact AND to_regrole(quote_ident(d.role)) IS NOT NULL
-  );
-  v_schemas oid[] := ARRAY(
-    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means = 'all' AND w.oid IS NOT NULL
-  );
-  v_special record;
-  v_groups rolecall_internal.acl_group[];
-  v_differences rolecall_internal.difference[];
-BEGIN
-  SELECT array_agg(s.kind) AS kinds, array_agg(s.oid) AS oids INTO v_special
-  FROM (
-    SELECT CASE w.kind WHEN 'column' THEN 'table' ELSE w.kind END, w.oid FROM unnest(v_wanted) AS w
-    WHERE w.means = 'one' AND w.oid IS NOT NULL
-    UNION ALL SELECT x.kind, x.object_oid FROM rolecall_internal.excepted_objects(v_wanted) AS x
-    UNION ALL SELECT 'database', d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  ) AS s(kind, oid);
-  v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
-  v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
-  IF cardinality(v_differences) > 0 THEN
-    RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
-      rolecall_internal.ended_privileges(v_groups, v_differences)
-    );
-    RETURN QUERY SELECT * FROM rolecall_internal.plan_privilege_excess(v_groups, v_differences);
-    RETURN QUERY SELECT * FROM rolecall_internal.plan_grants(
-      plan_privileges.document, v_groups, v_differences, v_schemas
-    );
-  END IF;
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(plan_privileges.document, v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
-    plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
-  );
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_exact);
-END
-$plan_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
-  IS 'Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they '
-     'have beyond it';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_read_access.sql
 CREATE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
@@ -9732,78 +7056,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
      'means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
--- sql/5-internal/granting/plan_renamed_exceptions.sql
-CREATE FUNCTION rolecall_internal.plan_renamed_exceptions(wanted rolecall_internal.wanted_privilege[])
-RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $plan_renamed_exceptions$
-BEGIN
-  IF NOT EXISTS (SELECT FROM rolecall_internal.withheld AS k WHERE k.role = 'public') THEN
-    RETURN;
-  END IF;
-  RETURN QUERY
-    SELECT 'grant_privilege', t.name,
-           format('GRANT %s ON %s TO %s', string_agg(DISTINCT w.privilege, ', '), t.name,
-                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC')),
-           NULL::text, array_remove(ARRAY[w.role], NULL), '55000',
-           format('excepted as %s, which it was, or belonged to: name it among the exceptions, '
-                  'or remove %s from them', min(x.entry), min(x.entry))
-    FROM (
-      SELECT x.scope, x.kind, x.object_oid, min(x.entry) AS entry
-      FROM rolecall_internal.exceptions(plan_renamed_exceptions.wanted) AS x
-      GROUP BY x.scope, x.kind, x.object_oid, x.attnum HAVING NOT bool_or(x.named)
-    ) AS x
-    JOIN pg_class AS c ON c.oid = x.object_oid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN unnest(plan_renamed_exceptions.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t(name)
-    GROUP BY w.role, t.name
-    ORDER BY 2, 3;
-END
-$plan_renamed_exceptions$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it '
-     'means';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
-
--- sql/5-internal/plan/plan_renames.sql
-CREATE FUNCTION rolecall_internal.plan_renames(resources jsonb) RETURNS SETOF rolecall_internal.change
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $plan_renames$
-DECLARE
-  v_rename record;
-BEGIN
-  FOR v_rename IN
-    SELECT r.role, r.new_name, to_regrole(quote_ident(r.role)) AS role_oid,
-           to_regrole(quote_ident(r.new_name)) AS new_oid
-    FROM jsonb_to_recordset(plan_renames.resources) AS r(role text, new_name text)
-  LOOP
-    IF v_rename.role_oid IS NULL AND v_rename.new_oid IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_rename.role);
-    ELSIF v_rename.role_oid IS NULL THEN
-      CONTINUE;
-    ELSIF v_rename.new_oid IS NOT NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'duplicate_object',
-        MESSAGE = format('role "%s" exists', v_rename.new_name),
-        HINT = 'Choose another name, or remove one of the two roles.';
-    END IF;
-    PERFORM rolecall_internal.check_protected(v_rename.role);
-    RETURN QUERY SELECT 'rename_role', v_rename.role,
-      format('ALTER ROLE %I RENAME TO %I', v_rename.role, v_rename.new_name),
-      NULL::text, ARRAY[v_rename.role], NULL::text, NULL::text;
-  END LOOP;
-END
-$plan_renames$;
-
-COMMENT ON FUNCTION rolecall_internal.plan_renames(jsonb) IS 'The statements that rename roles';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/plan/plan_revokes.sql
 -- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
 -- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
@@ -9876,41 +7128,43 @@ COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_roles.sql
-CREATE FUNCTION rolecall_internal.plan_roles(document jsonb) RETURNS rolecall_internal.change[]
+CREATE FUNCTION rolecall_internal.plan_roles(resources jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_roles$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-  v_resources jsonb := plan_roles.document -> 'roles';
   v_resource jsonb;
   v_name text;
   v_role oid;
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
-  v_note text;
   v_refused rolecall_internal.change;
 BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
-    v_resource := v_resources -> v_position;
+  FOR v_position IN 0 .. jsonb_array_length(plan_roles.resources) - 1 LOOP
+    v_resource := plan_roles.resources -> v_position;
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
-    v_note := CASE WHEN (v_resource -> 'protected')::boolean
-                     AND (v_name IN (current_user, session_user) OR has_table_privilege(
-                       v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-                     ))
-                THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
+    IF (v_resource -> 'protected')::boolean
+      AND (v_name IN (current_user, session_user) OR has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      )) THEN
+      PERFORM rolecall_internal.check_protected(v_name);
+    END IF;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
     v_refused := NULL;
     IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
       v_present := (
         SELECT jsonb_build_object(
-          'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
-          'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
-          'connection_limit', a.rolconnlimit,
-          'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
+          'superuser', a.rolsuper,
+          'createdb', a.rolcreatedb,
+          'createrole', a.rolcreaterole,
+          'inherit', a.rolinherit,
+          'login', a.rolcanlogin,
+          'replication', a.rolreplication,
+          'bypassrls', a.rolbypassrls
         )
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );
@@ -9933,8 +7187,7 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    IF v_note IS NULL
-      AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
+    IF (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
       v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
       IF v_refused.sqlstate IS NOT NULL THEN
         v_wanted := v_wanted - 'bypassrls';
@@ -9943,9 +7196,8 @@ BEGIN
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
       || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-      v_changes := v_changes || ROW(
-        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
-      )::rolecall_internal.change;
+      v_changes := v_changes
+        || ROW('alter_role', v_name, v_statement, NULL, ARRAY[v_name], NULL, NULL)::rolecall_internal.change;
     ELSIF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
@@ -10061,8 +7313,8 @@ BEGIN
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
            CASE WHEN o.is_gone THEN format('role "%s" does not exist', s.role) END
     FROM ROWS FROM (jsonb_to_recordset(plan_settings.document -> 'settings')
-           AS (role text, name text, value jsonb, here boolean, alone boolean, state text, recorded text))
-         WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
+           AS (role text, name text, value jsonb, here boolean, recorded text))
+         WITH ORDINALITY AS s(role, name, value, here, recorder, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
     CROSS JOIN LATERAL (
       SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
@@ -10070,13 +7322,14 @@ BEGIN
       ) AS is_gone
     ) AS o
     CROSS JOIN LATERAL (
+      -- A list of names is stored, and written, as quoted identifiers; any other value as one literal.
       SELECT CASE jsonb_typeof(s.value)
-        WHEN 'array' THEN (
-          SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-          FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-        )
-        ELSE s.value #>> '{}'
-      END AS stored
+               WHEN 'array' THEN (
+                 SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+                 FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+               )
+               ELSE s.value #>> '{}'
+             END AS stored
     ) AS v
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
@@ -10094,13 +7347,12 @@ BEGIN
       SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
       FROM pg_db_role_setting AS p
       JOIN pg_database AS d ON d.oid = p.setdatabase
-      WHERE p.setrole = o.role_oid AND s.here IS NULL AND s.alone IS NULL
+      WHERE p.setrole = o.role_oid AND s.here IS NULL
         AND EXISTS (
           SELECT FROM unnest(p.setconfig) AS e(entry)
           WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
         )
     ) AS c(kind, database, statement)
-    WHERE s.state IS NULL
     ORDER BY s.position, c.kind, c.database;
 END
 $plan_settings$;
@@ -10376,582 +7628,6 @@ $planned_steps$;
 COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
 REVOKE ALL ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) FROM PUBLIC;
 
--- sql/5-internal/policy/policy_base_roles.sql
-CREATE FUNCTION rolecall_internal.policy_base_roles(policy jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_base_roles$
-BEGIN
-  RETURN (
-    SELECT jsonb_agg(jsonb_build_object('key', b.key, 'name', coalesce(
-             policy_base_roles.policy -> 'base_roles' ->> b.key, rolecall_internal.recorded_name(b.key, true), b.key
-           )) ORDER BY b.key)
-    FROM unnest('{administrator,anonymous,authenticated,default}'::text[]) AS b(key)
-    WHERE policy_base_roles.policy ? 'base_roles'
-      AND (b.key <> 'default' OR policy_base_roles.policy -> 'base_roles' ? 'default')
-  );
-END
-$policy_base_roles$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb)
-  IS 'The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has '
-     'them';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_base_roles(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_memberships.sql
-CREATE FUNCTION rolecall_internal.policy_memberships(policy jsonb)
-RETURNS TABLE (path text, member text, role text, options jsonb)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_memberships$
-BEGIN
-  RETURN QUERY
-    SELECT format('%s.member_of[%s]', r.path, m.position - 1), r.name,
-           CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'role' ELSE m.value #>> '{}' END,
-           coalesce(jsonb_path_query_first(
-             m.value, 'strict $ ? (@.type() == "object")'
-           ), '{}') - 'role'
-    FROM rolecall_internal.policy_roles(policy_memberships.policy) AS r
-    CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(
-      r.definition -> 'member_of', '$[*] ? (@ != null)'
-    ))
-      WITH ORDINALITY AS m(value, position)
-    WHERE r.described;
-END
-$policy_memberships$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_memberships(jsonb) IS 'Who is to be a member of what';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_memberships(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_of.sql
-CREATE FUNCTION rolecall_internal.policy_of(state jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_of$
-BEGIN
-  RETURN jsonb_strip_nulls(jsonb_build_object(
-    'roles', rolecall_internal.role_definitions(policy_of.state),
-    'schemas', rolecall_internal.schema_definitions(policy_of.state),
-    'profiles', policy_of.state -> 'profiles',
-    'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
-    'base_roles', (
-      SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
-      FROM jsonb_array_elements(policy_of.state -> 'base_roles') AS b WHERE b ->> 'name' IS NOT NULL
-    ),
-    'reporting', (
-      SELECT jsonb_object_agg(r ->> 'role', jsonb_build_object(
-               'schemas', r -> 'schemas', 'withheld', nullif(r -> 'withheld', '[]'), 'owners', r -> 'owners',
-               'search_path', r -> 'search_path'
-             ))
-      FROM jsonb_array_elements(policy_of.state -> 'read_access') AS r
-    )
-  ));
-END
-$policy_of$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'The policy that a desired state is';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_of(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_passwords.sql
-CREATE FUNCTION rolecall_internal.policy_passwords(policy jsonb, passwords jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_passwords$
-DECLARE
-  v_roles jsonb := coalesce(policy_passwords.policy -> 'roles', '{}');
-  v_list jsonb[] := '{}'::jsonb[];
-  v_name text;
-BEGIN
-  FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(policy_passwords.passwords, '{}')) LOOP
-    IF policy_passwords.passwords ? v_name OR v_roles -> v_name ? 'password' THEN
-      -- Who cannot compare it with the present one does not set it anew.
-      v_list := v_list || jsonb_build_object(
-        'role', v_name, 'realign', false,
-        'password', coalesce(policy_passwords.passwords -> v_name, v_roles -> v_name -> 'password')
-      );
-    END IF;
-  END LOOP;
-  RETURN to_jsonb(v_list);
-END
-$policy_passwords$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_passwords(jsonb, jsonb)
-  IS 'The passwords of a policy, and those beside it';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_passwords(jsonb, jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_privilege_resources.sql
-CREATE FUNCTION rolecall_internal.policy_privilege_resources(policy jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_privilege_resources$
-BEGIN
-  RETURN (
-    SELECT jsonb_agg(jsonb_strip_nulls(p.resource)
-             ORDER BY p.role COLLATE "C", p.kind, p.means, p.object COLLATE "C", p.column_name, p.privilege, p.scope)
-    FROM (
-      SELECT p.role, p.kind, p.means, p.object, p.column_name, p.privilege, p.scope, jsonb_build_object(
-               'role', p.role, 'privilege', p.privilege, 'target', jsonb_build_object(
-                 'kind', p.kind, 'means', p.means, 'object', p.object, 'column', p.column_name, 'scope', p.scope
-               ),
-               'grantable', CASE WHEN bool_or(p.grantable) THEN true END,
-               'revoked', CASE WHEN bool_or(p.revoked) THEN true END,
-               'caller', CASE WHEN p.means = 'all' AND NOT bool_or(p.revoked)
-                                AND NOT coalesce(p.scope ? 'owners', false)
-                              THEN current_user END
-             ) AS resource
-      FROM rolecall_internal.policy_privileges(policy_privilege_resources.policy) AS p
-      GROUP BY p.role, p.kind, p.means, p.object, p.column_name, p.privilege, p.scope
-    ) AS p
-  );
-END
-$policy_privilege_resources$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_privilege_resources(jsonb) IS 'The privileges of a policy, each once';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_privilege_resources(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_privileges.sql
-CREATE FUNCTION rolecall_internal.policy_privileges(policy jsonb)
-RETURNS TABLE (
-  path text,
-  role text,
-  kind text,
-  means text,
-  object text,
-  column_name text,
-  privilege text,
-  grantable boolean,
-  revoked boolean,
-  scope jsonb
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_privileges$
-DECLARE
-  v_targets jsonb := '{"database": {"kind": "database", "means": "one"}, "schema": {"kind": "schema", "means": "one"}, '
-  '"table": {"kind": "table", "means": "one"}, "sequence": {"kind": "sequence", "means": "one"}, '
-  '"function": {"kind": "function", "means": "one"}, "type": {"kind": "type", "means": "one"}, '
-  '"language": {"kind": "language", "means": "one"}, "foreign_data_wrapper": {"kind": '
-  '"foreign_data_wrapper", "means": "one"}, "foreign_server": {"kind": "foreign_server", "means": '
-  '"one"}, "tablespace": {"kind": "tablespace", "means": "one"}, "large_object": {"kind": '
-  '"large_object", "means": "one"}, "columns": {"kind": "column", "means": "one"}, "procedure": '
-  '{"kind": "function", "means": "one"}, "domain": {"kind": "type", "means": "one"}, "parameter": '
-  '{"kind": "parameter", "means": "one"}, "future_schemas": {"kind": "schema", "means": "future"}, '
-  '"tables_in": {"kind": "table", "means": "all"}, "future_tables": {"kind": "table", "means": '
-  '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
-  '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
-  '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
-  v_kinds jsonb := '{"database": {"CREATE":14, "CONNECT":14, "TEMPORARY":14}, "schema": {"USAGE":14, "CREATE":14}, '
-  '"table": {"SELECT":14, "INSERT":14, "UPDATE":14, "DELETE":14, "TRUNCATE":14, "REFERENCES":14, '
-  '"TRIGGER":14, "MAINTAIN":17}, "sequence": {"USAGE":14, "SELECT":14, "UPDATE":14}, "function": '
-  '{"EXECUTE":14}, "type": {"USAGE":14}, "language": {"USAGE":14}, "foreign_data_wrapper": '
-  '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
-  '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
-  '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
-BEGIN
-  RETURN QUERY
-    SELECT t.path,
-           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR policy_privileges.policy -> 'roles' ? r.name THEN r.name END,
-           k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
-           g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
-    FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t
-    CROSS JOIN LATERAL (
-      SELECT v_targets -> t.target ->> 'kind', v_targets -> t.target ->> 'means'
-    ) AS k(kind, means)
-    CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
-    CROSS JOIN LATERAL (
-      SELECT n.name FROM jsonb_array_elements_text(
-        CASE WHEN t.target = 'columns' THEN jsonb_path_query_array(
-          t.entry -> 'on' -> 'of', '$[*] ? (@ != null)'
-        ) ELSE t.objects END
-      ) AS n(name)
-      UNION ALL SELECT NULL WHERE k.means = 'future' AND t.objects = '[]'
-    ) AS o(name)
-    CROSS JOIN LATERAL (
-      SELECT n.name FROM jsonb_array_elements_text(t.objects) AS n(name) WHERE t.target = 'columns'
-      UNION ALL SELECT NULL WHERE t.target <> 'columns'
-    ) AS c(name)
-    CROSS JOIN (VALUES ('grant'), ('revoke')) AS g(what)
-    CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
-      t.entry -> g.what, '$[*] ? (@ != null)'
-    )) AS a(privilege)
-    CROSS JOIN LATERAL (
-      SELECT a.privilege WHERE a.privilege <> 'ALL'
-      UNION ALL
-      SELECT d.privilege FROM jsonb_each_text(v_kinds -> k.kind) AS d(privilege, since)
-      WHERE a.privilege = 'ALL' AND d.since::integer <= current_setting('server_version_num')::integer / 10000
-    ) AS p
-    CROSS JOIN LATERAL (
-      SELECT nullif(jsonb_strip_nulls(jsonb_build_object(
-        'except', (
-          SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, 'one', x.name))
-          FROM jsonb_array_elements_text(jsonb_path_query_array(
-            t.entry -> 'on' -> 'except', '$[*] ? (@ != null)'
-          )) AS x(name)
-        ),
-        'owners', CASE WHEN t.entry -> 'on' ? 'owners' THEN (
-          SELECT coalesce(jsonb_agg(DISTINCT x.name), '[]')
-          FROM jsonb_array_elements_text(jsonb_path_query_array(
-            t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
-          )) AS x(name)
-        ) END
-      )), '{}')
-    ) AS s(scope);
-END
-$policy_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_privileges(jsonb)
-  IS 'The privileges of a policy, one by one: of a role (null: PUBLIC), on an object, or on all that are in a schema';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_privileges(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_problems.sql
-CREATE FUNCTION rolecall_internal.policy_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_problems$
-BEGIN
-  RETURN QUERY
-    SELECT DISTINCT regexp_replace(p.path, '[.]"([A-Za-z_][A-Za-z_0-9]*)"', '.\1', 'g'), p.code, p.problem, p.hint
-    FROM (
-      SELECT * FROM rolecall_internal.shape_problems(policy_problems.policy)
-      UNION ALL SELECT * FROM rolecall_internal.name_problems(policy_problems.policy)
-      UNION ALL SELECT * FROM rolecall_internal.role_problems(policy_problems.policy)
-      UNION ALL SELECT * FROM rolecall_internal.membership_problems(policy_problems.policy)
-      UNION ALL SELECT * FROM rolecall_internal.target_problems(policy_problems.policy)
-      UNION ALL SELECT * FROM rolecall_internal.privilege_problems(policy_problems.policy)
-    ) AS p
-    ORDER BY 1, 3;
-END
-$policy_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_problems(jsonb)
-  IS 'Everything that is wrong with a policy, in the order of the paths';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_problems(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_profiles.sql
-CREATE FUNCTION rolecall_internal.policy_profiles(policy jsonb)
-RETURNS TABLE (path text, schema text, profile text, name text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_profiles$
-BEGIN
-  RETURN QUERY
-    SELECT format('$.schemas.%s.profiles.%s', to_json(s.name), to_json(p.name)), s.name, p.name, r.name
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_profiles.policy -> 'schemas', 'strict $ ? (@.type() == "object")'
-    )) AS s(name, definition)
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      s.definition -> 'profiles', 'strict $ ? (@.type() == "object")'
-    )) AS p(name, roles)
-    CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
-      p.roles, '$[*] ? (@ != null)'
-    )) AS r(name);
-END
-$policy_profiles$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_profiles(jsonb) IS 'Who has which profile of which schema';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_profiles(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_reports.sql
-CREATE FUNCTION rolecall_internal.policy_reports(policy jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_reports$
-BEGIN
-  RETURN (
-    SELECT jsonb_agg(jsonb_build_object(
-             'role', r.name, 'schemas', r.definition -> 'schemas',
-             'withheld', coalesce(r.definition -> 'withheld', '[]'),
-             'owners', r.definition -> 'owners', 'search_path', r.definition -> 'search_path',
-             'caller', CASE WHEN r.definition ->> 'owners' IS NULL THEN current_user END
-           ) ORDER BY r.name COLLATE "C")
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_reports.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
-  );
-END
-$policy_reports$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_reports(jsonb)
-  IS 'The definitions of the reporting roles of a policy; null where it has none';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_reports(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_role_resources.sql
-CREATE FUNCTION rolecall_internal.policy_role_resources(policy jsonb, exact boolean, passwords jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_role_resources$
-DECLARE
-  v_usual jsonb := rolecall_internal.usual_attributes();
-BEGIN
-  RETURN (
-    WITH base AS (
-      SELECT b ->> 'name' AS name,
-             '{"login": false, "createdb": false, "createrole": false, "replication": false}'::jsonb
-             || jsonb_build_object('bypassrls', b ->> 'key' = 'administrator') AS attributes
-      FROM jsonb_array_elements(rolecall_internal.policy_base_roles(policy_role_resources.policy)) AS b
-      WHERE b ->> 'key' <> 'default'
-    ),
-    said AS (
-      SELECT coalesce(r.name, b.name) AS name, coalesce(r.definition, '{}') AS definition,
-             policy_role_resources.exact AND r.name IS NOT NULL AND NOT r.definition ? 'exact' AS exact,
-             coalesce(b.attributes, '{}') AS base,
-             coalesce((
-               SELECT jsonb_object_agg(a.key, CASE a.key WHEN 'valid_until' THEN to_jsonb(
-                        rolecall_internal.utc_time((a.value #>> '{}')::timestamptz)
-                      ) ELSE a.value END)
-               FROM jsonb_each(r.definition) AS a(key, value)
-               WHERE v_usual ? a.key
-             ), '{}') AS given
-      FROM rolecall_internal.policy_roles(policy_role_resources.policy) AS r
-      FULL JOIN base AS b ON b.name = r.name
-    )
-    SELECT jsonb_agg(CASE
-             WHEN s.definition ? 'state' THEN
-               s.definition || jsonb_build_object('name', s.name, 'protected', true)
-             WHEN s.exact THEN jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
-             )
-             -- What is there already may only gain, but for a base role.
-             ELSE jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
-               'attributes', CASE WHEN policy_role_resources.exact THEN s.base ELSE '{}' END || (
-                 SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
-                 FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
-               )
-             ) END ORDER BY s.name)
-    FROM said AS s
-    CROSS JOIN LATERAL (
-      SELECT coalesce(policy_role_resources.passwords -> s.name, s.definition -> 'password')
-    ) AS p(password)
-  );
-END
-$policy_role_resources$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb)
-  IS 'The roles of a policy: those to be absent, those to be created or changed, and base roles';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_roles.sql
-CREATE FUNCTION rolecall_internal.policy_roles(policy jsonb)
-RETURNS TABLE (path text, name text, definition jsonb, described boolean)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_roles$
-BEGIN
-  RETURN QUERY
-    SELECT '$.roles' || '.' || to_json(r.name), r.name, coalesce(jsonb_path_query_first(
-      r.definition, 'strict $ ? (@.type() == "object")'
-    ), '{}'), true
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
-    UNION ALL
-    SELECT min(p.path), p.name, '{}'::jsonb, false
-    FROM rolecall_internal.policy_profiles(policy_roles.policy) AS p
-    WHERE coalesce(policy_roles.policy -> 'roles' ? p.name, false) IS FALSE
-    GROUP BY p.name;
-END
-$policy_roles$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_roles(jsonb)
-  IS 'The roles that a policy is about: those that it describes, and those that have a profile; a role that it removes '
-     'too';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_roles(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_shape.sql
-CREATE FUNCTION rolecall_internal.policy_shape() RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_shape$
-BEGIN
-  RETURN '{"types": {"Policy": ["object"], "t1": ["object"], "Role": ["object"], "t3": ["string"], '
-  '"boolean": ["boolean"], "string": ["string"], "integer": ["integer"], "t7": ["array"], '
-  '"Membership": ["string", "object"], "t9": ["object"], "Setting": ["string", "number", "boolean", '
-  '"array"], "t11": ["object"], "Schema": ["object"], "t13": ["object"], "Names": ["string", '
-  '"array"], "t15": ["object"], "Profile": ["object"], "t17": ["array"], "Privilege": ["string"], '
-  '"t19": ["array"], "Entry": ["object"], "On": ["object"], "Numbers": ["integer", "array"], '
-  '"BaseRoles": ["object"], "t24": ["object"], "Reporting": ["object"], "t26": ["array"]}, "allowed": '
-  '{"t3": ["absent"], "Privilege": ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", '
-  '"REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE", "CONNECT", "TEMPORARY", "EXECUTE", "SET", '
-  '"ALTER SYSTEM"]}, "required": {"Membership": ["role"], "Entry": ["to", "on"], "Reporting": '
-  '["schemas"]}, "inside": {"Policy.roles": "t1", "Policy.schemas": "t11", "Policy.profiles": "t15", '
-  '"Policy.privileges": "t19", "Policy.base_roles": "BaseRoles", "Policy.reporting": "t24", "t1.*": '
-  '"Role", "Role.state": "t3", "Role.exact": "boolean", "Role.reassign_to": "string", '
-  '"Role.drop_owned": "boolean", "Role.terminate_sessions": "boolean", "Role.login": "boolean", '
-  '"Role.inherit": "boolean", "Role.createdb": "boolean", "Role.createrole": "boolean", '
-  '"Role.replication": "boolean", "Role.bypassrls": "boolean", "Role.connection_limit": "integer", '
-  '"Role.valid_until": "string", "Role.comment": "string", "Role.password": "string", '
-  '"Role.member_of": "t7", "Role.settings": "t9", "Role.database_settings": "t9", "t7[]": '
-  '"Membership", "Membership.role": "string", "Membership.admin": "boolean", "Membership.inherit": '
-  '"boolean", "Membership.set": "boolean", "t9.*": "Setting", "Setting[]": "string", "t11.*": '
-  '"Schema", "Schema.owner": "string", "Schema.profiles": "t13", "t13.*": "Names", "Names[]": '
-  '"string", "t15.*": "Profile", "Profile.schema": "t17", "Profile.tables": "t17", '
-  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "Profile.owners": '
-  '"Names", "t17[]": "Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", '
-  '"Entry.grant": "t17", "Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": '
-  '"Names", "On.schema": "Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", '
-  '"On.sequence": "Names", "On.function": "Names", "On.procedure": "Names", "On.type": "Names", '
-  '"On.domain": "Names", "On.language": "Names", "On.foreign_data_wrapper": "Names", '
-  '"On.foreign_server": "Names", "On.tablespace": "Names", "On.large_object": "Numbers", '
-  '"On.parameter": "Names", "On.tables_in": "Names", "On.sequences_in": "Names", "On.functions_in": '
-  '"Names", "On.types_in": "Names", "On.future_tables": "Names", "On.future_sequences": "Names", '
-  '"On.future_functions": "Names", "On.future_types": "Names", "On.future_schemas": "Names", '
-  '"On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", "BaseRoles.anonymous": '
-  '"string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": "string", '
-  '"BaseRoles.default": "string", "t24.*": "Reporting", "Reporting.schemas": "t26", '
-  '"Reporting.withheld": "t26", "Reporting.owners": "t26", "Reporting.search_path": "t26", '
-  '"Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
-END
-$policy_shape$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_shape()
-  IS 'What a policy can have in it: the types of each shape, the strings that are allowed, the keys that it needs, and '
-     'the shape of what is inside';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_shape() FROM PUBLIC;
-
--- sql/5-internal/policy/policy_state.sql
--- Reporting roles are not in it: see policy_reports().
-CREATE FUNCTION rolecall_internal.policy_state(policy jsonb, mode text, passwords jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_state$
-DECLARE
-  v_exact boolean := policy_state.mode <> 'additive';
-  v_state jsonb;
-BEGIN
-  v_state := jsonb_build_object(
-    'base_roles', rolecall_internal.policy_base_roles(policy_state.policy),
-    'roles', rolecall_internal.policy_role_resources(policy_state.policy, v_exact, policy_state.passwords),
-    'comments', (
-      SELECT jsonb_agg(jsonb_build_object('role', r.name, 'comment', r.definition -> 'comment') ORDER BY r.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r WHERE r.definition ? 'comment'
-    ),
-    'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
-    'memberships', (
-      SELECT jsonb_agg(
-               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
-                    ELSE '{}' END::jsonb || m.options
-               || jsonb_build_object('member', m.member, 'role', m.role)
-               ORDER BY m.path
-             )
-      FROM rolecall_internal.policy_memberships(policy_state.policy) AS m
-    ),
-    'settings', (
-      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'name', s.name, 'alone', true, 'here', p.here,
-               'value', CASE WHEN jsonb_typeof(s.value) = 'array' THEN coalesce(nullif(s.value, '[]'), '[""]')
-                             ELSE to_jsonb(s.value #>> '{}') END
-             )) ORDER BY r.name, p.here, s.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r
-      CROSS JOIN (VALUES ('settings', NULL), ('database_settings', true)) AS p(key, here)
-      CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-        r.definition -> p.key, 'strict $ ? (@.type() == "object")'
-      )) AS s(name, value)
-    ),
-    'declared', (
-      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END
-             )) ORDER BY r.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r
-      WHERE NOT r.definition ? 'state'
-    ),
-    'schemas', (
-      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'name', s.name, 'owner', s.definition -> 'owner'
-             )) ORDER BY s.name)
-      FROM jsonb_each(jsonb_path_query_first(
-        policy_state.policy -> 'schemas', 'strict $ ? (@.type() == "object")'
-      )) AS s(name, definition)
-    ),
-    'privileges', rolecall_internal.policy_privilege_resources(policy_state.policy)
-  );
-  RETURN (SELECT jsonb_object_agg(s.section, s.resources) FROM jsonb_each(v_state) AS s(section, resources)
-          WHERE s.resources <> 'null' AND s.resources <> '[]');
-END
-$policy_state$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_state(jsonb, text, jsonb)
-  IS 'The desired state that a policy is; additive: what is there already is left, whatever the policy says of it';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_state(jsonb, text, jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_targets.sql
-CREATE FUNCTION rolecall_internal.policy_targets(policy jsonb)
-RETURNS TABLE (path text, roles jsonb, target text, objects jsonb, entry jsonb)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_targets$
-BEGIN
-  RETURN QUERY
-    SELECT format('$.privileges[%s]', e.position - 1), jsonb_path_query_array(
-      e.entry -> 'to', '$[*] ? (@ != null)'
-    ), o.target,
-           jsonb_path_query_array(
-             o.objects, '$[*] ? (@ != null)'
-           ), e.entry
-    FROM jsonb_array_elements(jsonb_path_query_array(
-      policy_targets.policy -> 'privileges', '$[*] ? (@ != null)'
-    )) WITH ORDINALITY AS e(entry, position)
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      e.entry -> 'on', 'strict $ ? (@.type() == "object")'
-    )) AS o(target, objects)
-    WHERE o.target NOT IN ('of', 'except', 'owners')
-    UNION ALL
-    SELECT p.path, jsonb_build_array(p.name),
-           CASE g.target WHEN 'schema' THEN 'schema' ELSE g.target || '_in' END, jsonb_build_array(p.schema),
-           jsonb_build_object('grant', g.privileges) || CASE WHEN d.profile ? 'owners' AND g.target <> 'schema'
-             THEN jsonb_build_object('on', jsonb_build_object('owners', d.profile -> 'owners')) ELSE '{}' END
-    FROM rolecall_internal.policy_profiles(policy_targets.policy) AS p
-    CROSS JOIN LATERAL (
-      SELECT jsonb_path_query_first(
-        policy_targets.policy -> 'profiles' -> p.profile, 'strict $ ? (@.type() == "object")'
-      )
-    ) AS d(profile)
-    CROSS JOIN LATERAL jsonb_each(d.profile - 'owners') AS g(target, privileges);
-END
-$policy_targets$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_targets(jsonb)
-  IS 'The entries of a policy about privileges, those of profiles too; a profile is about all that is in the schema';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_targets(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/policy_values.sql
-CREATE FUNCTION rolecall_internal.policy_values(policy jsonb)
-RETURNS TABLE (path text, owner text, key text, shape text, value jsonb)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $policy_values$
-DECLARE
-  v_inside jsonb := rolecall_internal.policy_shape() -> 'inside';
-BEGIN
-  RETURN QUERY
-    WITH RECURSIVE walk AS (
-      SELECT '$' AS path, NULL::text AS owner, NULL::text AS key, 'Policy' AS shape, policy_values.policy AS value
-      UNION ALL
-      SELECT w.path || c.step, w.shape, c.key,
-             coalesce(v_inside ->> (w.shape || c.place), v_inside ->> (w.shape || '.*')), c.value
-      FROM walk AS w
-      CROSS JOIN LATERAL (
-        SELECT o.key, '.' || o.key, '.' || to_json(o.key), o.value
-        FROM jsonb_each(jsonb_path_query_first(
-          w.value, 'strict $ ? (@.type() == "object")'
-        )) AS o
-        UNION ALL
-        SELECT NULL, '[]', format('[%s]', a.position - 1), a.value
-        FROM jsonb_array_elements(jsonb_path_query_first(w.value, 'strict $ ? (@.type() == "array")'))
-          WITH ORDINALITY AS a(value, position)
-      ) AS c(key, place, step, value)
-      WHERE w.shape IS NOT NULL
-    )
-    SELECT w.path, w.owner, w.key, w.shape, w.value FROM walk AS w;
-END
-$policy_values$;
-
-COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
-  IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
-REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/plan/power_takers.sql
 CREATE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11006,307 +7682,6 @@ COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
   IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
      'role, and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
-
--- sql/5-internal/granting/privilege_differences.sql
--- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
--- on what belongs to the cluster nor on the extension's own.
-CREATE FUNCTION rolecall_internal.privilege_differences(
-  wanted rolecall_internal.wanted_privilege[],
-  groups rolecall_internal.acl_group[],
-  exact oid[]
-)
-RETURNS rolecall_internal.difference[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $privilege_differences$
-DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
-  v_own oid[] := ARRAY(
-    SELECT n.oid FROM pg_namespace AS n
-    WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
-  );
-BEGIN
-  RETURN ARRAY(
-    WITH g AS MATERIALIZED (
-      SELECT g.*, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
-             k.shared OR g.kind = 'database' AND g.special IS DISTINCT FROM v_here
-               OR g.schema = ANY (v_own) OR g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false) AS elsewhere
-      FROM unnest(privilege_differences.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-      JOIN (VALUES
-        ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-        ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-        ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-        ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-        ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-        ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-        ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-        ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-        ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-        ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-      ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-    ),
-    excepted AS MATERIALIZED (
-      SELECT * FROM rolecall_internal.excepted_objects(privilege_differences.wanted)
-    ),
-    want AS MATERIALIZED (
-      SELECT w.number, w.role, w.role_oid, w.privilege, bool_or(w.grantable) AS grantable, bool_or(w.revoked) AS revoked
-      FROM (
-        SELECT g.number, w.* FROM unnest(privilege_differences.wanted) AS w
-        JOIN g ON g.kind = w.kind AND g.special = w.oid
-        WHERE w.means = 'one'
-        UNION ALL
-        SELECT g.number, w.* FROM unnest(privilege_differences.wanted) AS w
-        JOIN g ON g.kind = w.kind AND g.schema = w.oid
-        WHERE w.means = 'all' AND NOT EXISTS (
-          SELECT FROM excepted AS x
-          WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = g.special
-            AND (x.columns IS NULL OR w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}'))
-        )
-      ) AS w
-      GROUP BY w.number, w.role, w.role_oid, w.privilege
-    ),
-    have AS MATERIALIZED (
-      SELECT g.number, g.elsewhere, x.grantee, x.grantor, x.privilege_type AS privilege, x.is_grantable,
-             x.grantee = g.owner AS owns
-      FROM g
-      CROSS JOIN LATERAL aclexplode(g.entries) AS x
-      WHERE x.grantee = ANY (privilege_differences.exact) OR x.grantee IN (SELECT w.role_oid FROM want AS w)
-    )
-    SELECT ROW(
-             d.number, coalesce(d.role, 'public'), d.privilege, d.action, d.grantable, d.grantor
-           )::rolecall_internal.difference
-    FROM (
-      SELECT w.number, w.role, w.privilege, 'grant' AS action, w.grantable, NULL::oid AS grantor
-      FROM want AS w
-      WHERE NOT w.revoked AND NOT EXISTS (
-        SELECT FROM have AS h
-        WHERE h.number = w.number AND h.grantee = w.role_oid AND h.privilege = w.privilege
-          AND (h.is_grantable OR NOT w.grantable OR h.owns)
-      )
-      UNION ALL
-      SELECT h.number, pg_get_userbyid(nullif(h.grantee, 0))::text, h.privilege,
-             CASE WHEN w.revoked IS FALSE THEN 'option' ELSE 'revoke' END, false, h.grantor
-      FROM have AS h
-      LEFT JOIN want AS w ON w.number = h.number AND w.role_oid = h.grantee AND w.privilege = h.privilege
-      WHERE coalesce(w.revoked, false)
-        OR h.grantee = ANY (privilege_differences.exact) AND NOT h.owns AND NOT h.elsewhere
-           AND (w.revoked IS NULL OR h.is_grantable AND NOT w.grantable)
-    ) AS d
-  );
-END
-$privilege_differences$;
-
-COMMENT ON FUNCTION rolecall_internal.privilege_differences(
-  rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
-)
-  IS 'What differs between the privileges that are wanted and those that the groups have';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_differences(
-  rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
-)
-  FROM PUBLIC;
-
--- sql/5-internal/policy/privilege_entries.sql
-CREATE FUNCTION rolecall_internal.privilege_entries(privileges jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $privilege_entries$
-BEGIN
-  RETURN (
-    WITH said AS (
-      SELECT p.role, t.kind, t.means, t.object, t."column", t.scope, coalesce(p.grantable, false) AS grantable,
-             coalesce(p.revoked, false) AS revoked,
-             jsonb_agg(p.privilege ORDER BY p.privilege COLLATE "C") AS privileges
-      FROM jsonb_to_recordset(privilege_entries.privileges)
-        AS p(role text, privilege text, target jsonb, grantable boolean, revoked boolean)
-      CROSS JOIN LATERAL jsonb_to_record(p.target)
-        AS t(kind text, means text, object text, "column" text, scope jsonb)
-      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-    ),
-    -- Columns of one table with the same privileges.
-    object AS (
-      SELECT s.role, s.kind, s.means, s.object, s.scope, s.grantable, s.revoked, s.privileges,
-             jsonb_agg(s."column" ORDER BY s."column" COLLATE "C") FILTER (WHERE s."column" IS NOT NULL) AS columns
-      FROM said AS s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-    ),
-    entry AS (
-      SELECT o.role, o.kind, o.means, o.scope, o.grantable, o.revoked, o.privileges, o.columns,
-             coalesce(jsonb_agg(
-               CASE o.kind WHEN 'large_object' THEN to_jsonb(o.object::bigint) ELSE to_jsonb(o.object) END
-               ORDER BY o.object COLLATE "C"
-             ) FILTER (WHERE o.object IS NOT NULL), '[]') AS objects
-      FROM object AS o
-      GROUP BY o.role, o.kind, o.means, o.scope, o.grantable, o.revoked, o.privileges, o.columns, o.object IS NULL
-    )
-    SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-             'to', coalesce(e.role, 'PUBLIC'),
-             'on', coalesce(e.scope, '{}') || CASE
-               WHEN e.kind = 'column' THEN jsonb_build_object('columns', e.columns, 'of', l.objects)
-               ELSE jsonb_build_object(CASE e.means WHEN 'one' THEN e.kind WHEN 'all' THEN e.kind || 's_in'
-                                                    ELSE format('future_%ss', e.kind) END, l.objects) END,
-             'grant', CASE WHEN NOT e.revoked THEN e.privileges END,
-             'revoke', CASE WHEN e.revoked THEN e.privileges END,
-             'with_grant_option', CASE WHEN e.grantable THEN true END
-           )) ORDER BY e.role COLLATE "C" NULLS FIRST, e.kind COLLATE "C", e.means COLLATE "C", e.objects, e.scope,
-                       e.columns, e.privileges, e.grantable, e.revoked)
-    FROM entry AS e
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN jsonb_array_length(e.objects) = 1 THEN e.objects -> 0 ELSE e.objects END
-    ) AS l(objects)
-  );
-END
-$privilege_entries$;
-
-COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb)
-  IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb) FROM PUBLIC;
-
--- sql/5-internal/audit/privilege_holders.sql
-CREATE FUNCTION rolecall_internal.privilege_holders(kind text, object_oid oid, attnum integer, privilege text)
-RETURNS TABLE (holder oid, grantor oid, owner oid)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $privilege_holders$
-BEGIN
-  RETURN QUERY
-    SELECT x.grantee, x.grantor, o.owner
-    FROM (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
-      FROM pg_database AS o
-      UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
-      UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-      UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
-      UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-      FROM pg_proc AS o
-      UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-      UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
-      UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
-      FROM pg_foreign_data_wrapper AS o
-      UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
-      FROM pg_foreign_server AS o
-      UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
-      FROM pg_tablespace AS o
-      UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
-      FROM pg_largeobject_metadata AS o
-    ) AS o
-    JOIN (VALUES
-      ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
-      ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
-      ('table', 'r'::"char", 'TABLE', 'TABLES', 'TABLES', 'r'::"char", false),
-      ('sequence', 's'::"char", 'SEQUENCE', 'SEQUENCES', 'SEQUENCES', 'S'::"char", false),
-      ('function', 'f'::"char", 'ROUTINE', 'ROUTINES', 'FUNCTIONS', 'f'::"char", false),
-      ('type', 'T'::"char", 'TYPE', NULL, 'TYPES', 'T'::"char", false),
-      ('language', 'l'::"char", 'LANGUAGE', NULL, NULL, NULL::"char", false),
-      ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
-      ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
-      ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
-    ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-    CROSS JOIN LATERAL (
-      SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner)))
-      UNION ALL
-      SELECT e.* FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS e
-      WHERE privilege_holders.kind = 'table' AND a.attrelid = o.oid AND a.attnum = privilege_holders.attnum
-    ) AS x
-    WHERE o.kind = privilege_holders.kind AND o.oid = privilege_holders.object_oid
-      AND x.privilege_type = privilege_holders.privilege
-    UNION ALL
-    SELECT r.oid, NULL, NULL FROM pg_roles AS r
-    JOIN (VALUES ('pg_read_all_data', 'table', 'SELECT'), ('pg_read_all_data', 'sequence', 'SELECT'),
-                 ('pg_read_all_data', 'schema', 'USAGE'), ('pg_write_all_data', 'schema', 'USAGE'),
-                 ('pg_write_all_data', 'table', 'INSERT'), ('pg_write_all_data', 'table', 'UPDATE'),
-                 ('pg_write_all_data', 'table', 'DELETE'), ('pg_write_all_data', 'sequence', 'UPDATE'),
-                 ('pg_maintain', 'table', 'MAINTAIN')) AS p(role, kind, privilege) ON p.role = r.rolname
-    WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege;
-END
-$privilege_holders$;
-
-COMMENT ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text)
-  IS 'The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a '
-     'predefined role, which has it without a grant, nobody did';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text) FROM PUBLIC;
-
--- sql/5-internal/policy/privilege_problems.sql
-CREATE FUNCTION rolecall_internal.privilege_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $privilege_problems$
-DECLARE
-  v_kinds jsonb := '{"database": {"CREATE":14, "CONNECT":14, "TEMPORARY":14}, "schema": {"USAGE":14, "CREATE":14}, '
-  '"table": {"SELECT":14, "INSERT":14, "UPDATE":14, "DELETE":14, "TRUNCATE":14, "REFERENCES":14, '
-  '"TRIGGER":14, "MAINTAIN":17}, "sequence": {"USAGE":14, "SELECT":14, "UPDATE":14}, "function": '
-  '{"EXECUTE":14}, "type": {"USAGE":14}, "language": {"USAGE":14}, "foreign_data_wrapper": '
-  '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
-  '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
-  '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
-BEGIN
-  RETURN QUERY
-    WITH said AS MATERIALIZED (
-      SELECT p.*, (v_kinds -> p.kind ->> p.privilege)::integer AS since
-      FROM rolecall_internal.policy_privileges(privilege_problems.policy) AS p
-      WHERE v_kinds ? p.kind
-    )
-    SELECT s.path, '22023',
-           format('%s has no privilege %s', replace(s.kind, '_', ' '), s.privilege),
-           'it has ' || (SELECT string_agg(k.name, ', ') FROM jsonb_object_keys(v_kinds -> s.kind) AS k(name))
-    FROM said AS s
-    WHERE s.since IS NULL AND EXISTS (SELECT FROM jsonb_each(v_kinds) AS k(name, has) WHERE k.has ? s.privilege)
-    UNION ALL
-    SELECT s.path, '0A000',
-           format('the privilege %s needs PostgreSQL %s or newer', s.privilege, s.since), NULL
-    FROM said AS s WHERE s.since > current_setting('server_version_num')::integer / 10000
-    UNION ALL
-    SELECT t.path, '0A000',
-           format('privileges on parameters need PostgreSQL %s or newer', 15), NULL
-    FROM rolecall_internal.policy_targets(privilege_problems.policy) AS t
-    WHERE t.target = 'parameter' AND current_setting('server_version_num')::integer / 10000 < 15
-    UNION ALL
-    SELECT max(s.path), '22023',
-           format('%s on %s is granted and revoked', s.privilege, concat_ws(' ', min(s.kind), s.object, s.column_name)),
-           NULL
-    FROM said AS s
-    GROUP BY s.role, s.kind, s.means, s.object, s.column_name, s.privilege
-    HAVING bool_or(s.revoked) AND NOT bool_and(s.revoked)
-    UNION ALL
-    SELECT s.path, '22023', 'PUBLIC cannot grant a privilege on', NULL
-    FROM said AS s WHERE s.role IS NULL AND s.grantable
-    UNION ALL
-    SELECT s.path, '22023', format('role "%s" is to be absent', s.role), NULL
-    FROM said AS s WHERE privilege_problems.policy -> 'roles' -> s.role ? 'state';
-END
-$privilege_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.privilege_problems(jsonb)
-  IS 'Privileges that a kind of object does not have, here or anywhere, and those that are granted and revoked';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_problems(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/privileges_on_objects.sql
 -- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
@@ -11404,26 +7779,6 @@ $privileges_on_objects$;
 COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
   IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
-
--- sql/5-internal/plan/protection_note.sql
-CREATE FUNCTION rolecall_internal.protection_note(resource jsonb, declared jsonb) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $protection_note$
-BEGIN
-  IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
-    protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
-  ) THEN
-    PERFORM rolecall_internal.check_protected(protection_note.resource ->> 'name');
-  END IF;
-  RETURN 'no call changes the role that makes it';
-END
-$protection_note$;
-
-COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
-  IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
-     'else it is refused';
-REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/provision.sql
 CREATE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
@@ -11594,22 +7949,22 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $record_key$
 BEGIN
-  RETURN CASE
-    WHEN record_key.section IN ('base_roles', 'watch')
+  RETURN CASE record_key.section
+    WHEN 'base_roles'
       THEN jsonb_build_array(record_key.resource -> 'key')
-    WHEN record_key.section IN ('roles', 'schemas')
+    WHEN 'roles'
       THEN jsonb_build_array(record_key.resource -> 'name')
-    WHEN record_key.section IN ('comments', 'declared', 'read_access', 'operators')
-      THEN jsonb_build_array(record_key.resource -> 'role')
-    WHEN record_key.section IN ('memberships')
+    WHEN 'memberships'
       THEN jsonb_build_array(record_key.resource -> 'member', record_key.resource -> 'role')
-    WHEN record_key.section IN ('settings')
+    WHEN 'settings'
       THEN jsonb_build_array(record_key.resource -> 'role', record_key.resource -> 'name')
       || coalesce(record_key.resource -> 'here', '[]')
-    WHEN record_key.section IN ('privileges')
-      THEN jsonb_build_array(record_key.resource -> 'role',
-      record_key.resource -> 'privilege',
-      record_key.resource -> 'target')
+    WHEN 'read_access'
+      THEN jsonb_build_array(record_key.resource -> 'role')
+    WHEN 'watch'
+      THEN jsonb_build_array(record_key.resource -> 'key')
+    WHEN 'operators'
+      THEN jsonb_build_array(record_key.resource -> 'role')
   END;
 END
 $record_key$;
@@ -11629,17 +7984,9 @@ BEGIN
       THEN ARRAY[record_names.resource ->> 'name']
     WHEN 'roles'
       THEN ARRAY[record_names.resource ->> 'name']
-    WHEN 'comments'
-      THEN ARRAY[record_names.resource ->> 'role']
     WHEN 'memberships'
       THEN ARRAY[record_names.resource ->> 'member', record_names.resource ->> 'role']
     WHEN 'settings'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'declared'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'schemas'
-      THEN ARRAY[record_names.resource ->> 'owner']
-    WHEN 'privileges'
       THEN ARRAY[record_names.resource ->> 'role']
     WHEN 'read_access'
       THEN ARRAY[record_names.resource ->> 'role']
@@ -11695,9 +8042,7 @@ BEGIN
       WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
-        AND (n.section NOT IN (
-          'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-        ) OR NOT EXISTS (
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'read_access', 'operators') OR NOT EXISTS (
           SELECT FROM removed AS r WHERE r.role = n.key ->> 0 AND r.recorded_at > n.recorded_at
         ))
         AND (n.section NOT IN ('memberships') OR NOT EXISTS (
@@ -11783,9 +8128,7 @@ BEGIN
           CROSS JOIN LATERAL (
             SELECT p.* FROM rolecall_internal.resource AS p
             WHERE p.key BETWEEN k.least AND k.greatest
-              AND p.section IN (
-                'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-              ) AND p.section <> 'roles'
+              AND p.section IN ('roles', 'memberships', 'settings', 'read_access', 'operators') AND p.section <> 'roles'
             OFFSET 0 -- By the index, which would else be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
@@ -11837,17 +8180,9 @@ DECLARE
       THEN ARRAY[refusal.entry.resource ->> 'name']
     WHEN 'roles'
       THEN ARRAY[refusal.entry.resource ->> 'name']
-    WHEN 'comments'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
     WHEN 'memberships'
       THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
     WHEN 'settings'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'declared'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'schemas'
-      THEN ARRAY[refusal.entry.resource ->> 'owner']
-    WHEN 'privileges'
       THEN ARRAY[refusal.entry.resource ->> 'role']
     WHEN 'read_access'
       THEN ARRAY[refusal.entry.resource ->> 'role']
@@ -11866,9 +8201,7 @@ BEGIN
   IF refusal.entry.resource IS NULL THEN
     RETURN NULL;
   END IF;
-  FOR v_position IN CASE WHEN refusal.entry.section IN (
-         'base_roles', 'comments', 'settings', 'declared', 'read_access'
-       ) THEN 1
+  FOR v_position IN CASE WHEN refusal.entry.section IN ('base_roles', 'settings', 'read_access') THEN 1
        WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
        -- There is none.
@@ -11907,7 +8240,7 @@ BEGIN
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
       v_code := '42710';
-      v_note := 'another role has the name now: to ask for the same for it, make the call again';
+      v_note := 'another role has the name now: repeat the call to ask for the same for it';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
       v_code := '42704';
       v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
@@ -12008,32 +8341,6 @@ COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
--- sql/5-internal/policy/refuse_policy.sql
-CREATE FUNCTION rolecall_internal.refuse_policy(policy jsonb) RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $refuse_policy$
-DECLARE
-  v_found record;
-BEGIN
-  SELECT count(*) AS problems, min(p.code) AS code, count(DISTINCT p.code) AS codes,
-         string_agg(format('%s: %s', p.path, p.problem), E'\n') AS detail,
-         string_agg(DISTINCT p.hint, E'\n') AS hint
-    INTO v_found
-    FROM rolecall_internal.policy_problems(refuse_policy.policy) AS p;
-  IF v_found.problems > 0 THEN
-    RAISE EXCEPTION USING
-      ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = '0A000' THEN v_found.code ELSE '22023' END,
-      MESSAGE = format('the policy has %s problems', v_found.problems),
-      DETAIL = v_found.detail,
-      HINT = coalesce(v_found.hint, 'rolecall.check_policy() lists them in rows.');
-  END IF;
-END
-$refuse_policy$;
-
-COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb) IS 'Refuses a policy that has problems, with all of them';
-REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/record/refused_steps.sql
 CREATE FUNCTION rolecall_internal.refused_steps(section text, but rolecall.step[], dry_run boolean)
 RETURNS rolecall.step[]
@@ -12077,7 +8384,7 @@ BEGIN
         ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
         HINT = 'It is recorded, but not acted on. '
           || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
-                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  THEN 'Have a role that may do it repeat the call, or forget the row: '
                   ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
@@ -12097,7 +8404,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
+  v_document jsonb := remember.document;
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -12106,10 +8413,12 @@ BEGIN
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
-  SELECT array_agg(ROW(
-           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
-         )::rolecall_internal.resource) AS rows,
+  SELECT array_agg(
+           ROW(
+             s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+           )::rolecall_internal.resource
+         ) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -12135,15 +8444,13 @@ BEGIN
              CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
                   WHEN q.resource IS NULL AND a.resource ? 'initial'
                     THEN rolecall_internal.restricted(a.resource)
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
+                  ELSE CASE WHEN s.section IN ('roles', 'memberships') AND q.resource IS NOT NULL
                     THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
                       'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
+                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')
+                    ))
                     ELSE a.resource END
-                  -- A policy says of all attributes what they are.
-                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
-                            AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
-                          THEN '{attributes,login}' ELSE '{}' END::text[]
+                  #- CASE a.resource #> '{attributes,login}' WHEN 'true' THEN '{attributes,login}' ELSE '{}' END::text[]
              END
       OFFSET 0
     ) AS v(key, resource)
@@ -12177,61 +8484,6 @@ $remember$;
 COMMENT ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[])
   IS 'Records the desired state, resource by resource, where it differs from what is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.remember(jsonb, rolecall.step[]) FROM PUBLIC;
-
--- sql/5-internal/granting/remember_exceptions.sql
-CREATE FUNCTION rolecall_internal.remember_exceptions() RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $remember_exceptions$
-DECLARE
-  v_resources jsonb := (
-    SELECT jsonb_agg(p.resource) FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = 'privileges'
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS p
-    WHERE p.resource @? '$.target.scope.except[*]'
-      AND p.sqlstate IS DISTINCT FROM '22023'
-  );
-  v_present rolecall_internal.withheld[] := ARRAY(
-    SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = 'public'
-  );
-  v_wanted rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
-BEGIN
-  IF v_resources IS NULL AND v_present = '{}' THEN
-    RETURN;
-  END IF;
-  v_wanted := ARRAY(
-    SELECT DISTINCT ROW(
-             'public', x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
-           )::rolecall_internal.withheld
-    FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
-    LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
-    WHERE x.kind IN ('table', 'sequence')
-  );
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
-END
-$remember_exceptions$;
-
-COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
-  IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
-     'list';
-REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
 
 -- sql/5-internal/reading/remember_withheld.sql
 CREATE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
@@ -12315,152 +8567,16 @@ COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resour
      'and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
--- sql/5-internal/reporting/rename_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew.
-CREATE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $rename_records$
-DECLARE
-  v_new rolecall_internal.resource[] := ARRAY(
-    SELECT ROW(
-             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
-           )::rolecall_internal.resource
-    FROM (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE true
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS p
-    CROSS JOIN LATERAL (
-      SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
-    ) AS r(resource)
-    CROSS JOIN LATERAL (
-      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-             rolecall_internal.named_roles(p.section, r.resource)
-      -- Under another key the old record ends.
-      UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL
-      WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles)
-    WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
-      AND r.resource <> p.resource
-  );
-BEGIN
-  IF cardinality(v_new) = 0 THEN
-    RETURN;
-  END IF;
-  PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
-  UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
-  WHERE s.key = 'rolecall.verifier.' || rename_records.old_name;
-  UPDATE rolecall_internal.withheld AS w SET role = rename_records.new_name
-  WHERE w.role = rename_records.old_name;
-  INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
-  PERFORM rolecall_internal.remove_superseded(v_new);
-END
-$rename_records$;
-
-COMMENT ON FUNCTION rolecall_internal.rename_records(text, text)
-  IS 'Writes the new name of a role into what is recorded';
-REVOKE ALL ON FUNCTION rolecall_internal.rename_records(text, text) FROM PUBLIC;
-
--- sql/5-internal/reporting/rename_role.sql
-CREATE FUNCTION rolecall_internal.rename_role(old_name text, new_name text, dry_run boolean) RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $rename_role$
-DECLARE
-  v_definition jsonb;
-  v_steps rolecall.step[];
-BEGIN
-  IF rolecall_internal.other_database(rename_role.old_name) IS NOT NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('role "%s" is a reporting role', rename_role.old_name),
-      HINT = 'It belongs to another database: rename it there.';
-  END IF;
-  v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
-  v_steps := rolecall_internal.run(jsonb_build_object(
-    'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), rename_role.dry_run);
-  IF rename_role.dry_run THEN
-    IF v_definition IS NOT NULL THEN
-      v_steps := v_steps || ROW(
-        'set_password', rename_role.new_name, format('ALTER ROLE %I PASSWORD %L', rename_role.new_name, '********'),
-        'planned', NULL, NULL
-      )::rolecall.step;
-    END IF;
-    RETURN v_steps;
-  END IF;
-  PERFORM rolecall_internal.rename_records(rename_role.old_name, rename_role.new_name);
-  IF v_definition IS NOT NULL THEN
-    v_steps := v_steps || rolecall_internal.run_reporting(
-      jsonb_build_array(rolecall_internal.renamed(
-        'read_access', v_definition, rename_role.old_name, rename_role.new_name
-      )), '{}', NULL, true, false
-    );
-  END IF;
-  RETURN v_steps;
-END
-$rename_role$;
-
-COMMENT ON FUNCTION rolecall_internal.rename_role(text, text, boolean)
-  IS 'Renames a role and its records; a reporting role gets the password of its new name';
-REVOKE ALL ON FUNCTION rolecall_internal.rename_role(text, text, boolean) FROM PUBLIC;
-
--- sql/5-internal/reporting/renamed.sql
-CREATE FUNCTION rolecall_internal.renamed(section text, resource jsonb, old_name text, new_name text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $renamed$
-DECLARE
-  v_resource jsonb := renamed.resource || coalesce((
-    SELECT jsonb_object_agg(f.key, renamed.new_name)
-    FROM jsonb_each_text(renamed.resource) AS f
-    WHERE f.value = renamed.old_name
-      AND (f.key IN ('role', 'member', 'owner', 'caller')
-           OR f.key = 'name' AND renamed.section IN ('roles', 'base_roles'))
-  ), '{}');
-  v_path text[];
-BEGIN
-  FOREACH v_path SLICE 1 IN ARRAY '{{owners,"",""},{target,scope,owners}}'::text[] LOOP
-    v_path := array_remove(v_path, '');
-    IF jsonb_typeof(v_resource #> v_path) = 'array' THEN
-      v_resource := jsonb_set(v_resource, v_path, (
-        SELECT coalesce(jsonb_agg(CASE o.name WHEN renamed.old_name THEN renamed.new_name
-                                              ELSE o.name END ORDER BY o.position), '[]')
-        FROM jsonb_array_elements_text(v_resource #> v_path) WITH ORDINALITY AS o(name, position)
-      ));
-    END IF;
-  END LOOP;
-  RETURN v_resource;
-END
-$renamed$;
-
-COMMENT ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text)
-  IS 'A record with another name in the place of one of a role';
-REVOKE ALL ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text) FROM PUBLIC;
-
 -- sql/5-internal/record/renew_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
--- cluster that a dump was restored into, is none that a policy has created.
-CREATE FUNCTION rolecall_internal.renew_records(document jsonb, steps rolecall.step[]) RETURNS void
+-- A superuser's call keeps who has recorded each; another caller signs them anew.
+CREATE FUNCTION rolecall_internal.renew_records(document jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key,
-             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-               SELECT c.target FROM unnest(renew_records.steps) AS c
-               WHERE c.operation = 'create_role' AND c.status = 'applied'
-             )
-                  THEN p.resource ELSE p.resource - 'made' END,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+             p.section, p.key, p.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
              )
@@ -12485,9 +8601,9 @@ BEGIN
 END
 $renew_records$;
 
-COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
+COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb)
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
-REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
 CREATE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
@@ -12672,10 +8788,7 @@ BEGIN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
-    PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
-  END IF;
-  IF restore.dry_run IS NOT TRUE THEN
-    PERFORM rolecall_internal.remember_exceptions();
+    PERFORM rolecall_internal.renew_records(v_recorded);
   END IF;
   RETURN v_steps || v_left || v_refused;
 END
@@ -12708,68 +8821,6 @@ COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
   IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
      'created anew with more';
 REVOKE ALL ON FUNCTION rolecall_internal.restricted(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/role_definitions.sql
-CREATE FUNCTION rolecall_internal.role_definitions(state jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $role_definitions$
-DECLARE
-  v_usual jsonb := rolecall_internal.usual_attributes();
-BEGIN
-  RETURN (
-    WITH part AS (
-      SELECT r ->> 'name' AS role, a.key, a.value
-      FROM jsonb_array_elements(role_definitions.state -> 'roles') AS r
-      CROSS JOIN LATERAL jsonb_each(coalesce(r -> 'initial', '{}') || coalesce(r -> 'attributes', '{}')) AS a
-      WHERE v_usual ? a.key AND v_usual -> a.key <> a.value
-      UNION ALL
-      SELECT r ->> 'name', NULL, NULL FROM jsonb_array_elements(role_definitions.state -> 'roles') AS r
-      UNION ALL
-      SELECT d ->> 'role', CASE WHEN NOT d ? 'exact' THEN 'exact' END, 'false'
-      FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
-      UNION ALL
-      SELECT c ->> 'role', 'comment', c -> 'comment'
-      FROM jsonb_array_elements(role_definitions.state -> 'comments') AS c
-      UNION ALL
-      SELECT m ->> 'member', 'member_of', jsonb_agg(
-               CASE WHEN o.options = '{}' THEN m -> 'role' ELSE jsonb_build_object('role', m -> 'role') || o.options END
-               ORDER BY m ->> 'role' COLLATE "C"
-             )
-      FROM jsonb_array_elements(role_definitions.state -> 'memberships') AS m
-      CROSS JOIN LATERAL (
-        SELECT coalesce(jsonb_object_agg(p.key, p.value), '{}') FROM jsonb_each(m) AS p
-        WHERE p.key IN ('inherit', 'set') OR p.key = 'admin' AND p.value = 'true'
-      ) AS o(options)
-      GROUP BY 1
-      UNION ALL
-      SELECT s ->> 'role', CASE WHEN s ? 'here' THEN 'database_settings' ELSE 'settings' END,
-             jsonb_object_agg(s ->> 'name', s -> 'value')
-      FROM jsonb_array_elements(role_definitions.state -> 'settings') AS s
-      GROUP BY 1, 2
-    ),
-    role AS (
-      SELECT p.role, coalesce(jsonb_object_agg(p.key, p.value) FILTER (WHERE p.key IS NOT NULL), '{}') AS definition
-      FROM part AS p GROUP BY p.role
-    )
-    SELECT jsonb_object_agg(r.role, CASE
-             WHEN coalesce(
-               role_definitions.state -> 'declared' @> jsonb_build_array(jsonb_build_object('role', r.role)), false
-             )
-               THEN r.definition
-             ELSE '{"exact": false}'::jsonb || r.definition END)
-    FROM role AS r
-    -- Said by base_roles, unless there is more.
-    WHERE r.definition - 'bypassrls' <> '{}' OR NOT coalesce(
-      role_definitions.state -> 'base_roles' @> jsonb_build_array(jsonb_build_object('name', r.role)), false
-    )
-  );
-END
-$role_definitions$;
-
-COMMENT ON FUNCTION rolecall_internal.role_definitions(jsonb)
-  IS 'The roles of a desired state, as a policy describes them';
-REVOKE ALL ON FUNCTION rolecall_internal.role_definitions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/role_in_question.sql
 CREATE FUNCTION rolecall_internal.role_in_question(change rolecall_internal.change) RETURNS text
@@ -12810,78 +8861,6 @@ $role_oids$;
 COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
   IS 'The oids of the roles with these names, by name; without those that do not exist';
 REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;
-
--- sql/5-internal/policy/role_problems.sql
-CREATE FUNCTION rolecall_internal.role_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $role_problems$
-BEGIN
-  RETURN QUERY
-    WITH about AS (
-      SELECT r.path, r.name, r.definition, r.described, 'roles' AS place
-      FROM rolecall_internal.policy_roles(role_problems.policy) AS r
-      UNION ALL
-      SELECT '$.reporting' || '.' || to_json(k.name), k.name, '{}', true, 'reporting'
-      FROM jsonb_object_keys(jsonb_path_query_first(
-        role_problems.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
-      )) AS k(name)
-      UNION ALL
-      SELECT '$.base_roles' || '.' || to_json(b.key), b.name, '{}', false, 'base'
-      FROM jsonb_each_text(jsonb_path_query_first(
-        role_problems.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
-      )) AS b(key, name)
-      WHERE b.key <> 'default'
-    )
-    SELECT a.path, '22023', format('role "%s" is named twice', a.name), NULL::text
-    FROM about AS a JOIN about AS o ON o.name = a.name AND o.path <> a.path
-    WHERE a.place = 'reporting' OR a.place = 'base' AND o.place = 'base'
-    UNION ALL
-    SELECT a.path, '22023',
-           format(CASE WHEN a.name IN (current_user, session_user) THEN 'role "%s" is the role that makes this call'
-                       ELSE 'role "%s" is a superuser' END, a.name),
-           'no call changes an administrator'
-    FROM about AS a
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(a.name))::oid OFFSET 0) AS o(role_oid)
-    WHERE (a.name IN (current_user, session_user) OR has_table_privilege(
-      o.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-    ))
-    UNION ALL
-    SELECT a.path || '.' || to_json(k.key), '22023',
-           format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                       ELSE '"%s" needs "state": "absent"' END, k.key), NULL
-    FROM about AS a
-    CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
-    WHERE k.key <> 'state'
-      AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
-    UNION ALL
-    SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE role_problems.policy -> 'roles' -> p.name ? 'state'
-    UNION ALL
-    SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE coalesce(role_problems.policy -> 'profiles' ? p.profile, false) IS FALSE
-    UNION ALL
-    SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
-    FROM about AS a
-    WHERE NOT rolecall_internal.is_moment(a.definition ->> 'valid_until')
-    UNION ALL
-    SELECT a.path || '.password', '22023', 'a password in a policy must be a SCRAM-SHA-256 verifier',
-           'plain passwords are for the argument passwords'
-    FROM about AS a
-    WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
-    UNION ALL
-    SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
-    FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
-      AND (a.definition ->> 'connection_limit')::numeric < -1;
-END
-$role_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.role_problems(jsonb)
-  IS 'Roles that are said twice, or that no call may change, and what does not go together about one';
-REVOKE ALL ON FUNCTION rolecall_internal.role_problems(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/rotate_secret.sql
 CREATE FUNCTION rolecall_internal.rotate_secret(dry_run boolean) RETURNS rolecall.step
@@ -13106,76 +9085,6 @@ $saslprep$;
 COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
 REVOKE ALL ON FUNCTION rolecall_internal.saslprep(text) FROM PUBLIC;
 
--- sql/5-internal/policy/schema_definitions.sql
-CREATE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $schema_definitions$
-BEGIN
-  RETURN (
-    WITH part AS (
-      SELECT s ->> 'name' AS name, s - 'name' - 'recorded' AS definition
-      FROM jsonb_array_elements(schema_definitions.state -> 'schemas') AS s
-      UNION ALL
-      SELECT p.schema, jsonb_build_object('profiles', jsonb_object_agg(p.profile, CASE
-               WHEN jsonb_array_length(p.roles) = 1 THEN p.roles -> 0 ELSE p.roles END))
-      FROM (
-        SELECT h.schema, h.profile, jsonb_agg(h.role ORDER BY h.role COLLATE "C") AS roles
-        FROM jsonb_to_recordset(schema_definitions.state -> 'holders') AS h(schema text, profile text, role text)
-        GROUP BY h.schema, h.profile
-      ) AS p
-      GROUP BY p.schema
-    )
-    SELECT jsonb_object_agg(p.name, p.definition)
-    FROM (
-      SELECT p.name, coalesce(min(p.definition::text) FILTER (WHERE NOT p.definition ? 'profiles'), '{}')::jsonb
-             || coalesce(min(p.definition::text) FILTER (WHERE p.definition ? 'profiles'), '{}')::jsonb AS definition
-      FROM part AS p GROUP BY p.name
-    ) AS p
-  );
-END
-$schema_definitions$;
-
-COMMENT ON FUNCTION rolecall_internal.schema_definitions(jsonb)
-  IS 'The schemas of a desired state, as a policy describes them';
-REVOKE ALL ON FUNCTION rolecall_internal.schema_definitions(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/schema_patterns.sql
-CREATE FUNCTION rolecall_internal.schema_patterns(privileges jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $schema_patterns$
-BEGIN
-  RETURN (
-    WITH said AS (
-      SELECT p.role, t.object AS schema, CASE t.kind WHEN 'schema' THEN t.kind ELSE t.kind || 's' END AS word,
-             t.scope -> 'owners' AS owners, jsonb_agg(p.privilege ORDER BY p.privilege COLLATE "C") AS privileges
-      FROM jsonb_to_recordset(schema_patterns.privileges)
-        AS p(role text, privilege text, target jsonb, grantable boolean, revoked boolean)
-      CROSS JOIN LATERAL jsonb_to_record(p.target) AS t(kind text, means text, object text, scope jsonb)
-      WHERE p.role IS NOT NULL AND p.grantable IS NOT TRUE AND p.revoked IS NOT TRUE
-        AND (t.kind = 'schema' AND t.means = 'one' OR t.means = 'all' AND t.scope ? 'owners' AND NOT t.scope ? 'except')
-      GROUP BY 1, 2, 3, 4
-    ),
-    pattern AS (
-      SELECT s.role, s.schema, jsonb_object_agg(s.word, s.privileges)
-               || jsonb_build_object(
-                    'owners', (jsonb_agg(s.owners) FILTER (WHERE s.owners IS NOT NULL)) -> 0
-                  ) AS profile
-      FROM said AS s GROUP BY s.role, s.schema
-      HAVING count(DISTINCT s.owners) = 1 AND count(*) = count(DISTINCT s.word)
-    )
-    SELECT jsonb_agg(to_jsonb(p)) FROM pattern AS p
-    WHERE p.profile IN (SELECT o.profile FROM pattern AS o GROUP BY o.profile HAVING count(DISTINCT o.schema) > 1)
-  );
-END
-$schema_patterns$;
-
-COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
-  IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
-     'and grant options, for later objects of the same owners';
-REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/passwords/scram.sql
 CREATE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
@@ -13299,77 +9208,6 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
--- sql/5-internal/policy/setting_value.sql
-CREATE FUNCTION rolecall_internal.setting_value(name text, stored text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $setting_value$
-BEGIN
-  IF setting_value.name NOT IN (
-    'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-  ) THEN
-    RETURN to_jsonb(setting_value.stored);
-  END IF;
-  RETURN (
-    SELECT jsonb_agg(CASE WHEN starts_with(m.parts[1], '"')
-             THEN replace(substr(m.parts[1], 2, length(m.parts[1]) - 2), '""', '"') ELSE m.parts[1] END
-             ORDER BY m.position)
-    FROM regexp_matches(setting_value.stored, '"(?:[^"]|"")*"|[^, "]+', 'g') WITH ORDINALITY AS m(parts, position)
-  );
-END
-$setting_value$;
-
-COMMENT ON FUNCTION rolecall_internal.setting_value(text, text)
-  IS 'The value of a setting as a policy has it: a list where the server keeps a list of names';
-REVOKE ALL ON FUNCTION rolecall_internal.setting_value(text, text) FROM PUBLIC;
-
--- sql/5-internal/policy/shape_problems.sql
-CREATE FUNCTION rolecall_internal.shape_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $shape_problems$
-DECLARE
-  v_shape jsonb := rolecall_internal.policy_shape();
-  v_invalid text := '22023';
-BEGIN
-  RETURN QUERY
-    WITH found AS MATERIALIZED (
-      SELECT v.*, t.type, v_shape -> 'types' -> v.shape AS types
-      FROM rolecall_internal.policy_values(shape_problems.policy) AS v
-      CROSS JOIN LATERAL (
-        SELECT CASE WHEN jsonb_typeof(v.value) = 'number' AND v.value::numeric = trunc(v.value::numeric) THEN 'integer'
-                    ELSE jsonb_typeof(v.value) END
-      ) AS t(type)
-    )
-    SELECT f.path, v_invalid, format('unknown key "%s"', f.key),
-           'did you mean "' || rolecall_internal.nearest_key(f.key, f.owner) || '"?'
-    FROM found AS f WHERE f.shape IS NULL AND f.key IS NOT NULL
-    UNION ALL
-    SELECT f.path, v_invalid,
-           format('%s, not %s', replace(array_to_string(
-             ARRAY(SELECT jsonb_array_elements_text(f.types)), ' or '
-           ), 'array', 'list'), replace(f.type, 'array', 'list')), NULL
-    FROM found AS f
-    WHERE f.shape IS NOT NULL AND NOT f.types ? f.type AND NOT (f.type = 'integer' AND f.types ? 'number')
-    UNION ALL
-    SELECT f.path, v_invalid, format('"%s" is not one of %s', f.value #>> '{}', array_to_string(
-             ARRAY(SELECT jsonb_array_elements_text(v_shape -> 'allowed' -> f.shape)), ', '
-           )), NULL
-    FROM found AS f
-    WHERE f.type = 'string' AND NOT v_shape -> 'allowed' -> f.shape ? (f.value #>> '{}')
-    UNION ALL
-    SELECT f.path, v_invalid, format('the key "%s" is missing', n.key), NULL
-    FROM found AS f
-    CROSS JOIN LATERAL jsonb_array_elements_text(v_shape -> 'required' -> f.shape) AS n(key)
-    WHERE f.type = 'object' AND NOT f.value ? n.key;
-END
-$shape_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
-  IS 'Keys that are unknown or missing, and values of a wrong type';
-REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/reading/shards.sql
 CREATE FUNCTION rolecall_internal.shards() RETURNS TABLE (table_oid oid, shard oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13420,7 +9258,7 @@ BEGIN
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
   );
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
+  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource ? 'valid_until') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -13450,16 +9288,14 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $skipped_hint$
 BEGIN
-  RETURN CASE
-    WHEN skipped_hint.change.sqlstate IN ('42704', '42P01', '42703', '42883', '3F000', '3D000')
-      THEN 'Create what is missing, then make the call again.'
-    WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
-      THEN 'Clear that up, then make the call again.'
-    WHEN skipped_hint.change.sqlstate = '0LP01' THEN
+  RETURN CASE skipped_hint.change.sqlstate
+    WHEN '42704' THEN 'Create what is missing, then repeat the call.'
+    WHEN '42710' THEN 'Resolve this, then repeat the call.'
+    WHEN '55000' THEN 'Resolve this, then repeat the call.'
+    WHEN '0LP01' THEN
       format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
-    WHEN skipped_hint.change.sqlstate = '2BP01'
-      THEN 'To give it back, run: ' || skipped_hint.change.statement
+    WHEN '2BP01' THEN 'To give it back, run: ' || skipped_hint.change.statement
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;
@@ -13824,120 +9660,6 @@ COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
      'itself the role';
 REVOKE ALL ON FUNCTION rolecall_internal.taking(rolecall_internal.change) FROM PUBLIC;
 
--- sql/5-internal/policy/target_problems.sql
-CREATE FUNCTION rolecall_internal.target_problems(policy jsonb)
-RETURNS TABLE (path text, code text, problem text, hint text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $target_problems$
-DECLARE
-  v_targets jsonb := '{"database": {"kind": "database", "means": "one"}, "schema": {"kind": "schema", "means": "one"}, '
-  '"table": {"kind": "table", "means": "one"}, "sequence": {"kind": "sequence", "means": "one"}, '
-  '"function": {"kind": "function", "means": "one"}, "type": {"kind": "type", "means": "one"}, '
-  '"language": {"kind": "language", "means": "one"}, "foreign_data_wrapper": {"kind": '
-  '"foreign_data_wrapper", "means": "one"}, "foreign_server": {"kind": "foreign_server", "means": '
-  '"one"}, "tablespace": {"kind": "tablespace", "means": "one"}, "large_object": {"kind": '
-  '"large_object", "means": "one"}, "columns": {"kind": "column", "means": "one"}, "procedure": '
-  '{"kind": "function", "means": "one"}, "domain": {"kind": "type", "means": "one"}, "parameter": '
-  '{"kind": "parameter", "means": "one"}, "future_schemas": {"kind": "schema", "means": "future"}, '
-  '"tables_in": {"kind": "table", "means": "all"}, "future_tables": {"kind": "table", "means": '
-  '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
-  '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
-  '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
-BEGIN
-  RETURN QUERY
-    WITH entry AS MATERIALIZED (
-      SELECT format('$.privileges[%s]', e.position - 1) AS path, e.entry,
-             coalesce(jsonb_path_query_first(
-               e.entry -> 'on', 'strict $ ? (@.type() == "object")'
-             ), '{}') AS target,
-             ARRAY(
-               SELECT k.key FROM jsonb_object_keys(jsonb_path_query_first(
-                 e.entry -> 'on', 'strict $ ? (@.type() == "object")'
-               )) AS k(key)
-               WHERE v_targets ? k.key ORDER BY 1
-             ) AS keys
-      FROM jsonb_array_elements(jsonb_path_query_array(
-        target_problems.policy -> 'privileges', '$[*] ? (@ != null)'
-      )) WITH ORDINALITY AS e(entry, position)
-    ),
-    name AS (
-      SELECT e.path, e.keys[1] AS key, n.name
-      FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(
-        jsonb_path_query_array(
-          e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END, '$[*] ? (@ != null)'
-        )
-      ) AS n(name)
-      WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
-      UNION ALL
-      SELECT e.path, 'except', n.name
-      FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
-        e.target -> 'except', '$[*] ? (@ != null)'
-      )) AS n(name)
-    )
-    SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
-             ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
-    FROM entry AS e WHERE jsonb_typeof(e.entry -> 'on') = 'object' AND cardinality(e.keys) <> 1
-    UNION ALL
-    SELECT e.path || '.on', '22023', '"columns" and "of" belong together', NULL
-    FROM entry AS e WHERE e.target ? 'of' <> (e.target ? 'columns')
-    UNION ALL
-    SELECT e.path || '.on.except', '22023', '"except" goes with what is in a schema, such as tables_in', NULL
-    FROM entry AS e WHERE e.target ? 'except' AND v_targets -> e.keys[1] ->> 'means' IS DISTINCT FROM 'all'
-    UNION ALL
-    SELECT e.path || '.on.owners', '22023', '"owners" goes with objects that are made later', NULL
-    FROM entry AS e WHERE e.target ? 'owners' AND coalesce(v_targets -> e.keys[1] ->> 'means', 'one') = 'one'
-    UNION ALL
-    SELECT e.path || '.on', '22023', '"owners" is missing: of objects in any schema', NULL
-    FROM entry AS e
-    WHERE v_targets -> e.keys[1] ->> 'means' = 'future' AND NOT e.target ? 'owners'
-    UNION ALL
-    SELECT e.path, '22023', 'neither "grant" nor "revoke" has a privilege', NULL
-    FROM entry AS e
-    WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
-    UNION ALL
-    SELECT n.path || '.on.' || n.key, '42602',
-           format('"%s" is not a name as in SQL, with its schema', n.name), NULL
-    FROM name AS n
-    WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-               THEN NOT n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
-                 || '[(]([^"()]|"([^"]|"")*")*[)]$')
-               WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
-               THEN true
-               ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
-END
-$target_problems$;
-
-COMMENT ON FUNCTION rolecall_internal.target_problems(jsonb)
-  IS 'Entries about privileges that do not say what they are about';
-REVOKE ALL ON FUNCTION rolecall_internal.target_problems(jsonb) FROM PUBLIC;
-
--- sql/5-internal/policy/undeclared_changes.sql
-CREATE FUNCTION rolecall_internal.undeclared_changes(roles oid[]) RETURNS rolecall_internal.change[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $undeclared_changes$
-DECLARE
-  v_document jsonb := rolecall_internal.exact_document(undeclared_changes.roles);
-BEGIN
-  RETURN rolecall_internal.plan_declared(v_document) || ARRAY(
-    SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-    WHERE v_document ? 'privileges' AND (
-      p.operation = 'revoke_privilege'
-      OR p.operation = 'default_privilege' AND p.statement ~ '^ALTER DEFAULT PRIVILEGES FOR ROLE .* REVOKE '
-    )
-  );
-END
-$undeclared_changes$;
-
-COMMENT ON FUNCTION rolecall_internal.undeclared_changes(oid[])
-  IS 'The memberships, settings and privileges that these roles have beyond what is recorded, as the changes that end '
-     'them';
-REVOKE ALL ON FUNCTION rolecall_internal.undeclared_changes(oid[]) FROM PUBLIC;
-
 -- sql/5-internal/reading/untrusted_owners.sql
 -- Every role uses it that makes a table, superusers included.
 CREATE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
@@ -13968,37 +9690,6 @@ $untrusted_owners$;
 COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'What the trigger uses that belongs to a role that is not a superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
-
--- sql/5-internal/policy/usual_attributes.sql
-CREATE FUNCTION rolecall_internal.usual_attributes() RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $usual_attributes$
-BEGIN
-  RETURN '{"createdb":false, "createrole":false, "inherit":true, "login":false, "replication":false, '
-    '"bypassrls":false, "connection_limit":-1, "valid_until":"infinity"}'::jsonb;
-END
-$usual_attributes$;
-
-COMMENT ON FUNCTION rolecall_internal.usual_attributes() IS 'What a role is where a policy does not say otherwise';
-REVOKE ALL ON FUNCTION rolecall_internal.usual_attributes() FROM PUBLIC;
-
--- sql/5-internal/catalogs/utc_time.sql
-CREATE FUNCTION rolecall_internal.utc_time(moment timestamptz) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $utc_time$
-BEGIN
-  RETURN CASE WHEN isfinite(utc_time.moment)
-                THEN to_char(utc_time.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-              ELSE 'infinity' END;
-END
-$utc_time$;
-
-COMMENT ON FUNCTION rolecall_internal.utc_time(timestamptz)
-  IS 'The end of a password''s validity as documents have it, which is the same in every time zone; none is as good as '
-     'infinity';
-REVOKE ALL ON FUNCTION rolecall_internal.utc_time(timestamptz) FROM PUBLIC;
 
 -- sql/5-internal/passwords/utf8_code_points.sql
 CREATE FUNCTION rolecall_internal.utf8_code_points(bytes bytea) RETURNS integer[]
@@ -14056,8 +9747,8 @@ BEGIN
       'create_event_trigger 42710', 'create_event_trigger 23505'
     ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
-      'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
-      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'alter_role 23505', 'set_password 23505', 'set_config 23505', 'grant_privilege 23505',
+      'revoke_privilege 23505', 'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'
@@ -14072,10 +9763,9 @@ BEGIN
       'revoke_role 42704', 'drop_event_trigger 42704', 'drop_owned 42704', 'drop_role 42704'
     ) THEN 'skip: it is gone already'
     WHEN operation || ' ' || code IN (
-      'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704', 'grant_privilege 42P01',
-      'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01', 'revoke_privilege 3F000',
-      'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000', 'default_privilege 42704',
-      'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
+      'grant_privilege 42P01', 'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01',
+      'revoke_privilege 3F000', 'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000',
+      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
     ) THEN 'again'
   END;
 END
@@ -14138,143 +9828,6 @@ $wait_in_queue$;
 COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
   IS 'Waits for the calls of this database that are about the same role; whether there were any';
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
-
--- sql/5-internal/granting/wanted_future.sql
--- Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who
--- asked.
-CREATE FUNCTION rolecall_internal.wanted_future(document jsonb, wanted rolecall_internal.wanted_privilege[])
-RETURNS TABLE (
-  role text,
-  role_oid oid,
-  kind text,
-  schema text,
-  schema_oid oid,
-  owner text,
-  privilege text,
-  grantable boolean,
-  revoked boolean
-)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $wanted_future$
-BEGIN
-  RETURN QUERY
-    WITH said AS MATERIALIZED (
-      SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(wanted_future.wanted) AS w WHERE w.means <> 'one'
-    ),
-    everybody AS MATERIALIZED (
-      SELECT DISTINCT o.kind, o.schema, pg_get_userbyid(o.owner)::text AS owner
-      FROM (
-        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-               quote_ident(o.datname) AS name
-        FROM pg_database AS o
-        UNION ALL
-        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-               quote_ident(o.nspname) AS name
-        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
-        UNION ALL
-        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-        UNION ALL
-        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
-        UNION ALL
-        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-               concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-        FROM pg_proc AS o
-        UNION ALL
-        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-               format('%I.%I', n.nspname, o.typname) AS name
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-              WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-        UNION ALL
-        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-               quote_ident(o.lanname) AS name
-        FROM pg_language AS o WHERE o.lanpltrusted
-        UNION ALL
-        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-               quote_ident(o.fdwname) AS name
-        FROM pg_foreign_data_wrapper AS o
-        UNION ALL
-        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-               quote_ident(o.srvname) AS name
-        FROM pg_foreign_server AS o
-        UNION ALL
-        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-               quote_ident(o.spcname) AS name
-        FROM pg_tablespace AS o
-        UNION ALL
-        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-               o.oid::text AS name
-        FROM pg_largeobject_metadata AS o
-      ) AS o
-      WHERE (o.kind, o.schema) IN (SELECT s.kind, s.oid FROM said AS s WHERE s.owners IS NULL)
-    )
-    SELECT s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege,
-           bool_or(s.grantable), bool_or(s.revoked)
-    FROM said AS s
-    CROSS JOIN LATERAL (
-      SELECT e.name FROM jsonb_array_elements_text(s.owners) AS e(name)
-      UNION SELECT e.owner FROM everybody AS e WHERE s.owners IS NULL AND e.kind = s.kind AND e.schema = s.oid
-      UNION
-      SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE s.owners IS NULL AND n.oid = s.oid
-        AND n.nspowner <> 'pg_database_owner'::regrole
-      UNION
-      SELECT d.owner FROM jsonb_to_recordset(wanted_future.document -> 'schemas') AS d(name text, owner text)
-      WHERE s.owners IS NULL AND d.name = s.object AND d.owner IS NOT NULL
-      UNION SELECT s.caller WHERE s.owners IS NULL AND to_regrole(quote_ident(s.caller)) IS NOT NULL
-    ) AS o(name)
-    WHERE o.name IS DISTINCT FROM s.role
-    GROUP BY s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege;
-END
-$wanted_future$;
-
-COMMENT ON FUNCTION rolecall_internal.wanted_future(jsonb, rolecall_internal.wanted_privilege[])
-  IS 'The default privileges that a desired state means, for each role that may make objects';
-REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
-
--- sql/5-internal/granting/wanted_privileges.sql
-CREATE FUNCTION rolecall_internal.wanted_privileges(resources jsonb) RETURNS rolecall_internal.wanted_privilege[]
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $wanted_privileges$
-BEGIN
-  RETURN ARRAY(
-    WITH said AS MATERIALIZED (
-      SELECT p.role, p.privilege, p.grantable, p.revoked, p.caller, t.*
-      FROM jsonb_to_recordset(wanted_privileges.resources) AS p(
-        role text, privilege text, target jsonb, grantable boolean, revoked boolean, caller text, state text
-      )
-      CROSS JOIN LATERAL jsonb_to_record(p.target)
-        AS t(kind text, means text, object text, "column" text, scope jsonb)
-      WHERE p.state IS NULL
-    ),
-    role AS MATERIALIZED (
-      SELECT r.name, to_regrole(quote_ident(r.name))::oid AS oid
-      FROM (SELECT DISTINCT s.role FROM said AS s WHERE s.role IS NOT NULL) AS r(name)
-    ),
-    object AS MATERIALIZED (
-      SELECT o.kind, o.means, o.object, rolecall_internal.object_oid(o.kind, o.means, o.object) AS oid
-      FROM (SELECT DISTINCT s.kind, s.means, s.object FROM said AS s) AS o
-    )
-    SELECT ROW(
-             s.role, CASE WHEN s.role IS NULL THEN 0 ELSE r.oid END, s.kind, s.means, s.object, o.oid,
-             a.attnum, s."column", s.privilege, coalesce(s.grantable, false), coalesce(s.revoked, false), s.scope,
-             s.caller
-           )::rolecall_internal.wanted_privilege
-    FROM said AS s
-    LEFT JOIN role AS r ON r.name = s.role
-    LEFT JOIN object AS o ON o.kind = s.kind AND o.means = s.means AND o.object = s.object
-    LEFT JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = s."column" AND NOT a.attisdropped
-  );
-END
-$wanted_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
-  IS 'The privileges of a document, each name looked up once';
-REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/warn_about_adopted.sql
 -- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
@@ -14604,83 +10157,6 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
--- sql/5-internal/record/with_made.sql
-CREATE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $with_made$
-BEGIN
-  IF NOT with_made.document ? 'declared' THEN
-    RETURN with_made.document;
-  END IF;
-  RETURN jsonb_set(with_made.document, '{declared}', (
-    SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
-      SELECT c.target FROM unnest(with_made.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
-    ) THEN d.resource || '{"made": true}'
-                                   ELSE d.resource END ORDER BY d.position), '[]')
-    FROM jsonb_array_elements(with_made.document -> 'declared') WITH ORDINALITY AS d(resource, position)
-  ));
-END
-$with_made$;
-
-COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
-  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
-REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
-
--- sql/5-internal/policy/with_profiles.sql
-CREATE FUNCTION rolecall_internal.with_profiles(state jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $with_profiles$
-DECLARE
-  v_patterns jsonb := rolecall_internal.schema_patterns(with_profiles.state -> 'privileges');
-BEGIN
-  IF v_patterns IS NULL THEN
-    RETURN with_profiles.state;
-  END IF;
-  RETURN (
-    WITH pattern AS MATERIALIZED (
-      SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
-    ),
-    -- Called by what they are for.
-    kind AS (
-      SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
-                             WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word
-      FROM (SELECT DISTINCT p.profile FROM pattern AS p) AS p
-    ),
-    named AS MATERIALIZED (
-      SELECT k.profile, concat(k.word, '_' || nullif(
-               row_number() OVER (PARTITION BY k.word ORDER BY k.profile::text COLLATE "C"), 1
-             )) AS name
-      FROM kind AS k
-    )
-    SELECT with_profiles.state || jsonb_build_object(
-      'profiles', (SELECT jsonb_object_agg(n.name, n.profile) FROM named AS n),
-      'holders', (
-        SELECT jsonb_agg(jsonb_build_object('schema', p.schema, 'profile', n.name, 'role', p.role))
-        FROM pattern AS p JOIN named AS n USING (profile)
-      ),
-      'privileges', (
-        SELECT jsonb_agg(r.resource)
-        FROM jsonb_array_elements(with_profiles.state -> 'privileges') AS r(resource)
-        WHERE NOT EXISTS (
-          SELECT FROM pattern AS p
-          WHERE p.role = r.resource ->> 'role' AND p.schema = r.resource #>> '{target,object}'
-            AND NOT r.resource ?| '{grantable,revoked}'
-            AND (r.resource -> 'target' @> '{"kind": "schema", "means": "one"}'
-                 OR r.resource -> 'target' @> '{"means": "all"}' AND NOT r.resource #> '{target,scope}' ? 'except')
-        )
-      )
-    )
-  );
-END
-$with_profiles$;
-
-COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
-  IS 'A desired state with profiles in the place of the privileges that several schemas share';
-REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
-
 -- sql/5-internal/plan/with_recorded_options.sql
 CREATE FUNCTION rolecall_internal.with_recorded_options(membership jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -14901,108 +10377,6 @@ COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
   IS 'Lets a non-superuser call every function of the extension in this database';
 REVOKE ALL ON FUNCTION rolecall.add_operator(text, boolean) FROM PUBLIC;
 
--- sql/6-functions/apply.sql
-CREATE FUNCTION rolecall.apply(
-  policy jsonb,
-  mode text DEFAULT 'adopt',
-  passwords jsonb DEFAULT NULL,
-  dry_run boolean DEFAULT false
-)
-RETURNS SETOF rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $apply$
-DECLARE
-  v_step rolecall.step;
-  v_detail text;
-  v_hint text;
-BEGIN
-  IF apply.policy IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'policy must not be null';
-  ELSIF apply.mode IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'mode must not be null';
-  ELSIF apply.mode NOT IN ('additive', 'adopt', 'authoritative') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('mode must be additive, adopt or authoritative, not %L', apply.mode);
-  END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.apply_policy(
-    apply.policy, apply.mode, apply.passwords, apply.dry_run
-  ) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$apply$;
-
-COMMENT ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold: the whole access control of this database as one document';
-REVOKE ALL ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean) FROM PUBLIC;
-
--- sql/6-functions/audit.sql
-CREATE FUNCTION rolecall.audit(roles text[] DEFAULT NULL)
-RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $audit$
-DECLARE
-  v_name text;
-  v_detail text;
-  v_hint text;
-BEGIN
-  FOREACH v_name IN ARRAY coalesce(audit.roles, '{}') LOOP
-    IF octet_length(v_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
-      PERFORM rolecall_internal.check_role_name(v_name);
-    ELSIF to_regrole(quote_ident(v_name)) IS NULL THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    END IF;
-  END LOOP;
-  RETURN QUERY
-    SELECT f.* FROM rolecall_internal.audit_findings(ARRAY(
-      SELECT r.oid FROM pg_roles AS r
-      WHERE r.rolname = ANY (audit.roles)
-        OR audit.roles IS NULL AND NOT r.rolsuper AND NOT starts_with(r.rolname, 'pg_')
-    )) AS f;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$audit$;
-
-COMMENT ON FUNCTION rolecall.audit(text[])
-  IS 'Lists every way that roles can write, gain power, or read what is withheld from them';
-REVOKE ALL ON FUNCTION rolecall.audit(text[]) FROM PUBLIC;
-
 -- sql/6-functions/audit_role.sql
 CREATE FUNCTION rolecall.audit_role(role_name text)
 RETURNS TABLE (severity text, path text, object text, detail text, remedy text)
@@ -15016,6 +10390,9 @@ DECLARE
 BEGIN
   DECLARE
     v_role oid := to_regrole(quote_ident(audit_role.role_name))::oid;
+    v_principals rolecall_internal.principal[];
+    v_schemas oid[];
+    v_withheld jsonb;
   BEGIN
     IF octet_length(audit_role.role_name) BETWEEN 1 AND 63 IS NOT TRUE THEN
       PERFORM rolecall_internal.check_role_name(audit_role.role_name);
@@ -15024,9 +10401,29 @@ BEGIN
         ERRCODE = 'undefined_object',
         MESSAGE = format('role "%s" does not exist', audit_role.role_name);
     END IF;
+    v_principals := ARRAY(SELECT p FROM rolecall_internal.audit_principals(v_role) AS p);
+    v_schemas := rolecall_internal.audit_schemas(v_principals);
+    v_withheld := rolecall_internal.audit_withheld(audit_role.role_name);
     RETURN QUERY
       SELECT f.severity, f.path, f.object, f.detail, f.remedy
-      FROM rolecall_internal.audit_findings(ARRAY[v_role]) AS f;
+      FROM (
+        SELECT * FROM rolecall_internal.audit_roles(v_principals, jsonb_array_length(v_withheld) > 1)
+        UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_reading(v_principals, v_schemas, v_withheld)
+        UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals, v_schemas)
+        UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
+        UNION ALL SELECT * FROM rolecall_internal.audit_settings(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_takers(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_search_path(audit_role.role_name, v_role)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(audit_role.role_name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_shards(audit_role.role_name, v_role)
+      ) AS f
+      ORDER BY array_position('{critical,warning,info}', f.severity),
+               f.path COLLATE "C", f.object COLLATE "C", f.detail COLLATE "C";
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -15049,43 +10446,6 @@ $audit_role$;
 COMMENT ON FUNCTION rolecall.audit_role(text)
   IS 'Lists every way that a role can write, gain power, or read what is withheld from it';
 REVOKE ALL ON FUNCTION rolecall.audit_role(text) FROM PUBLIC;
-
--- sql/6-functions/check_policy.sql
-CREATE FUNCTION rolecall.check_policy(policy jsonb) RETURNS TABLE (path text, problem text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $check_policy$
-DECLARE
-  v_detail text;
-  v_hint text;
-BEGIN
-  IF check_policy.policy IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'policy must not be null';
-  END IF;
-  RETURN QUERY
-    SELECT p.path, format('%s (%s)', concat_ws('; ', p.problem, p.hint), p.code)
-    FROM rolecall_internal.policy_problems(check_policy.policy) AS p;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$check_policy$;
-
-COMMENT ON FUNCTION rolecall.check_policy(jsonb) IS 'Lists what is wrong with a policy, all of it at once';
-REVOKE ALL ON FUNCTION rolecall.check_policy(jsonb) FROM PUBLIC;
 
 -- sql/6-functions/converge.sql
 CREATE FUNCTION rolecall.converge(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
@@ -15543,84 +10903,6 @@ COMMENT ON FUNCTION rolecall.drift()
   IS 'Lists the steps that would restore everything that the calls of this database have established';
 REVOKE ALL ON FUNCTION rolecall.drift() FROM PUBLIC;
 
--- sql/6-functions/expire_users.sql
-CREATE FUNCTION rolecall.expire_users(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $expire_users$
-DECLARE
-  v_step rolecall.step;
-  v_detail text;
-  v_hint text;
-BEGIN
-  DECLARE
-    v_users jsonb := rolecall_internal.expired_users();
-  BEGIN
-    IF v_users IS NOT NULL THEN
-      FOREACH v_step IN ARRAY rolecall_internal.run(v_users, expire_users.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END IF;
-  END;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$expire_users$;
-
-COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
-REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;
-
--- sql/6-functions/forget.sql
-CREATE FUNCTION rolecall.forget(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $forget$
-DECLARE
-  v_step rolecall.step;
-  v_detail text;
-  v_hint text;
-BEGIN
-  PERFORM rolecall_internal.check_role_name(forget.role_name);
-  FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$forget$;
-
-COMMENT ON FUNCTION rolecall.forget(text, boolean)
-  IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
-REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;
-
 -- sql/6-functions/generate_password.sql
 CREATE FUNCTION rolecall.generate_password() RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -15760,46 +11042,6 @@ COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, b
   IS 'Makes one role a member of another, with the options given';
 REVOKE ALL ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
--- sql/6-functions/inspect.sql
-CREATE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL, suggest_profiles boolean DEFAULT false) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $inspect$
-DECLARE
-  v_detail text;
-  v_hint text;
-BEGIN
-  DECLARE
-    v_state jsonb := rolecall_internal.inspected_state(inspect.roles);
-  BEGIN
-    RETURN rolecall_internal.policy_of(
-      CASE WHEN inspect.suggest_profiles THEN rolecall_internal.with_profiles(v_state) ELSE v_state END
-    );
-  END;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$inspect$;
-
-COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
-  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
-     'them';
-REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;
-
 -- sql/6-functions/lock_user.sql
 CREATE FUNCTION rolecall.lock_user(
   username text,
@@ -15905,39 +11147,6 @@ $orphans$;
 
 COMMENT ON FUNCTION rolecall.orphans() IS 'Lists the reporting roles of databases of this cluster that no longer exist';
 REVOKE ALL ON FUNCTION rolecall.orphans() FROM PUBLIC;
-
--- sql/6-functions/policy.sql
-CREATE FUNCTION rolecall.policy() RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $policy$
-DECLARE
-  v_detail text;
-  v_hint text;
-BEGIN
-  RETURN rolecall_internal.policy_of(rolecall_internal.recorded_document());
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$policy$;
-
-COMMENT ON FUNCTION rolecall.policy()
-  IS 'Returns what the calls and policies of this database have established, as one policy';
-REVOKE ALL ON FUNCTION rolecall.policy() FROM PUBLIC;
 
 -- sql/6-functions/provision_reporting_role.sql
 CREATE FUNCTION rolecall.provision_reporting_role(
@@ -16182,47 +11391,6 @@ COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, 
   IS 'Drops a role and its memberships, and on request reassigns or drops what it owns';
 REVOKE ALL ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean) FROM PUBLIC;
 
--- sql/6-functions/rename_user.sql
-CREATE FUNCTION rolecall.rename_user(username text, new_name text, dry_run boolean DEFAULT false)
-RETURNS SETOF rolecall.step
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $rename_user$
-DECLARE
-  v_step rolecall.step;
-  v_detail text;
-  v_hint text;
-BEGIN
-  PERFORM rolecall_internal.check_role_name(rename_user.username);
-  PERFORM rolecall_internal.check_role_name(rename_user.new_name);
-  FOREACH v_step IN ARRAY rolecall_internal.rename_role(
-    rename_user.username, rename_user.new_name, rename_user.dry_run
-  ) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$rename_user$;
-
-COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
-  IS 'Gives a role another name, here and in what is remembered';
-REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;
-
 -- sql/6-functions/reporting_role_password.sql
 CREATE FUNCTION rolecall.reporting_role_password(role_name text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -16315,51 +11483,6 @@ $revoke_role$;
 COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
   IS 'Revokes the membership of one role in another, whoever granted it';
 REVOKE ALL ON FUNCTION rolecall.revoke_role(text, text, boolean) FROM PUBLIC;
-
--- sql/6-functions/role_graph.sql
-CREATE FUNCTION rolecall.role_graph(format text DEFAULT 'mermaid', roles text[] DEFAULT NULL) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $role_graph$
-DECLARE
-  v_graph jsonb;
-  v_detail text;
-  v_hint text;
-BEGIN
-  IF role_graph.format IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'format must not be null';
-  ELSIF role_graph.format NOT IN ('mermaid', 'dot', 'json') THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('format must be mermaid, dot or json, not %L', role_graph.format);
-  END IF;
-  v_graph := rolecall_internal.graph(role_graph.roles);
-  RETURN CASE role_graph.format
-    WHEN 'mermaid' THEN rolecall_internal.graph_mermaid(v_graph)
-    WHEN 'dot' THEN rolecall_internal.graph_dot(v_graph)
-    ELSE jsonb_pretty(v_graph) END;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$role_graph$;
-
-COMMENT ON FUNCTION rolecall.role_graph(text, text[])
-  IS 'Draws roles as a graph: who is a member of what, and what each reads and writes in which schema';
-REVOKE ALL ON FUNCTION rolecall.role_graph(text, text[]) FROM PUBLIC;
 
 -- sql/6-functions/role_name.sql
 CREATE FUNCTION rolecall.role_name(key text) RETURNS text
@@ -16681,59 +11804,6 @@ COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
   IS 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards';
 REVOKE ALL ON FUNCTION rolecall.set_secret_if_absent(text, text) FROM PUBLIC;
 
--- sql/6-functions/undeclared.sql
-CREATE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, role text, object text, detail text, remedy text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $undeclared$
-DECLARE
-  v_detail text;
-  v_hint text;
-BEGIN
-  DECLARE
-    v_roles oid[] := rolecall_internal.inspected_roles(NULL);
-  BEGIN
-    RETURN QUERY
-      SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
-             format('DROP ROLE %I', pg_get_userbyid(r.oid))
-      FROM unnest(v_roles) AS r(oid)
-      WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
-      ORDER BY 2;
-    RETURN QUERY
-      SELECT CASE c.operation WHEN 'revoke_role' THEN 'membership' WHEN 'set_config' THEN 'setting'
-                              WHEN 'revoke_privilege' THEN 'privilege' ELSE 'default privilege' END,
-             c.locks[1], CASE WHEN c.operation = 'revoke_role' THEN c.locks[2]
-                              WHEN c.operation = 'revoke_privilege' THEN c.target END,
-             CASE c.operation WHEN 'revoke_role' THEN format('member of %I', c.locks[2])
-                              WHEN 'set_config' THEN substring(c.statement FROM 'RESET (.*)$')
-                              ELSE substring(c.statement FROM 'REVOKE (.*) FROM ') END,
-             c.statement
-      FROM unnest(rolecall_internal.undeclared_changes(v_roles)) AS c
-      ORDER BY 1, 2, 5;
-  END;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$undeclared$;
-
-COMMENT ON FUNCTION rolecall.undeclared()
-  IS 'Lists roles, memberships, settings and privileges that no call and no policy of this database asked for';
-REVOKE ALL ON FUNCTION rolecall.undeclared() FROM PUBLIC;
-
 -- sql/6-functions/unlock_user.sql
 CREATE FUNCTION rolecall.unlock_user(username text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -16832,7 +11902,7 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $version$
 BEGIN
-  RETURN '0.1.0';
+  RETURN '0.2.0';
 END
 $version$;
 
@@ -16884,76 +11954,6 @@ $watch_new_tables$;
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
   IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
-
--- sql/6-functions/who_can.sql
-CREATE FUNCTION rolecall.who_can(privilege text, object text)
-RETURNS TABLE (role text, login boolean, path text, grantor text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
-AS $who_can$
-DECLARE
-  v_found record;
-  v_detail text;
-  v_hint text;
-BEGIN
-  IF who_can.privilege IS NULL OR who_can.object IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'privilege and object must not be null';
-  END IF;
-  SELECT o.* INTO v_found FROM rolecall_internal.named_object(who_can.object) AS o;
-  IF v_found.object_oid IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('there is no object %s', who_can.object),
-      HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
-  ELSIF rolecall_internal.has_such_privilege(
-    CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, upper(who_can.privilege)
-  ) IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('a %s has no privilege %s', CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END,
-                       upper(who_can.privilege));
-  END IF;
-  RETURN QUERY
-    WITH holder AS MATERIALIZED (
-      SELECT * FROM rolecall_internal.privilege_holders(
-        v_found.kind, v_found.object_oid, v_found.attnum, upper(who_can.privilege)
-      )
-    )
-    SELECT DISTINCT r.rolname::text, r.rolcanlogin, w.path, w.grantor
-    FROM pg_roles AS r
-    CROSS JOIN LATERAL (
-      SELECT 'superuser', NULL::text WHERE r.rolsuper
-      UNION ALL
-      SELECT CASE WHEN h.holder = 0 THEN 'PUBLIC'
-                  WHEN h.holder <> r.oid THEN format('member of %I', pg_get_userbyid(h.holder))
-                  WHEN h.holder = h.owner THEN 'owner' ELSE 'itself' END,
-             pg_get_userbyid(h.grantor)::text
-      FROM holder AS h
-      WHERE NOT r.rolsuper AND CASE h.holder WHEN 0 THEN true WHEN r.oid THEN true
-                                             ELSE pg_has_role(r.oid, h.holder, 'USAGE') END
-    ) AS w(path, grantor)
-    ORDER BY 1, 3, 4;
-EXCEPTION
-  -- Raised afresh, so that CONTEXT is this function alone.
-  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
-    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
-    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
-    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
-    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-    IF v_detail <> '' AND v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-    ELSIF v_detail <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-    ELSIF v_hint <> '' THEN
-      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-END
-$who_can$;
-
-COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
-REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
 
 -- sql/7-triggers/recorder.sql
 CREATE TRIGGER recorder
