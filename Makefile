@@ -9,6 +9,8 @@ bench_modules := tests/bench/$(modules)
 application_modules := tests/applications/$(modules)
 package_modules := tests/package/$(modules)
 tool_modules := tests/tools/$(modules)
+# Compiles TypeScript once; starts in half the time of tsx.
+node := node --import ./tests/support/typescript.mjs
 # What make check remembers of files that have not changed.
 cache := node_modules/.cache/rolecall
 
@@ -16,16 +18,16 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
 
 demo: $(modules) ## start a PostgreSQL with the extension and an application in it, and show what each role can do; PG=14 picks the version
-	@node --import tsx tests/demo/demo.ts
+	@$(node) tests/demo/demo.ts
 
 demo-sql: $(modules) ## a prompt for SQL on that server, where there is no psql; AS=clinic_raw logs in as that role
-	@node --import tsx tests/demo/sql.ts
+	@$(node) tests/demo/sql.ts
 
 demo-stop: $(modules) ## stop that server and remove it
-	@node --import tsx tests/demo/stop.ts
+	@$(node) tests/demo/stop.ts
 
 test: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
-	@node --import tsx tests/run.ts
+	@$(node) tests/run.ts
 
 stress: $(modules) ## many connections call for the same names at once, then for everything; CONNECTIONS=48 DATABASES=4 ROUNDS=20 MINUTES=5 SEED=1, PG and ONLY as for test
 	@node --import tsx tests/stress.ts

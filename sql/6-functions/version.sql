@@ -6,7 +6,7 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $version$
 BEGIN
-  RETURN '0.1.0';
+  RETURN '0.3.0';
 END
 $version$;
 

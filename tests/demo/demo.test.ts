@@ -9,12 +9,16 @@ const folder = makeDirectory();
 const demos = () => fs.readdirSync(folder).filter((name) => name.startsWith('rolecall-demo-'));
 
 function run(file: string, environment: NodeJS.ProcessEnv = {}, input = '') {
-  const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', `tests/demo/${file}`], {
-    cwd: root,
-    env: { ...process.env, TMPDIR: folder, ...environment },
-    encoding: 'utf8',
-    input,
-  });
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--import', './tests/support/typescript.mjs', `tests/demo/${file}`],
+    {
+      cwd: root,
+      env: { ...process.env, TMPDIR: folder, ...environment },
+      encoding: 'utf8',
+      input,
+    },
+  );
   return { stdout, stderr, status };
 }
 

@@ -40,7 +40,7 @@ after(() => rmSync(copy, { recursive: true }));
 function build(...options: readonly string[]): { status: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', join(copy, 'generator/build.ts'), ...options],
+    ['--import', './tests/support/typescript.mjs', join(copy, 'generator/build.ts'), ...options],
     { cwd: copy, encoding: 'utf8' },
   );
   return { status, output: stdout + stderr };

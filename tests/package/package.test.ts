@@ -34,7 +34,7 @@ function run(command: string, parameters: string[], folder = project): string {
 }
 
 const built = join(project, 'built');
-run(process.execPath, ['--import', 'tsx', join(root, 'generator/package.ts'), built], root);
+run(process.execPath, ['--import', './tests/support/typescript.mjs', join(root, 'generator/package.ts'), built], root);
 const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', built])) as {
   filename: string;
   size: number;

@@ -144,9 +144,12 @@ test('the locks of a default server do for 10,000 tables, whatever of them is th
   );
   const statements = await provision(large, 'partly');
   assert.ok(named(statements).length <= 1000, `${named(statements).length} tables by name`);
+  // A privilege that stays, as it is in another database: without one, PostgreSQL 14 goes over all that it has revoked in
+  // the transaction again for each table.
+  await small.query('CREATE ROLE writer; GRANT USAGE ON SCHEMA public TO writer');
   // What was granted on each is taken away in batches, not one by one.
   await large.query(
-    `CREATE ROLE writer; ${schemas.map((schema) => `GRANT INSERT ON ALL TABLES IN SCHEMA ${schema} TO writer`).join('; ')}`,
+    `${schemas.map((schema) => `GRANT INSERT ON ALL TABLES IN SCHEMA ${schema} TO writer`).join('; ')}`,
   );
   const revoked = (await provision(large, 'writer')).filter((statement) => statement.startsWith('REVOKE'));
   assert.equal(named(revoked).length, 10_100);

@@ -102,8 +102,10 @@ const servant = process.getuid?.() === 0 ? 'nobody' : undefined;
 
 function identity(): { uid?: number; gid?: number } {
   if (servant === undefined) return {};
-  const id = (flag: string) => Number(spawnSync('id', [flag, servant], { encoding: 'utf8' }).stdout) | 0;
-  return { uid: id('-u'), gid: id('-g') };
+  const id = (flag: string) => spawnSync('id', [flag, servant], { encoding: 'utf8' }).stdout.trim();
+  // Every test file needs them: the runner asks once.
+  const [uid = 0, gid = 0] = (process.env.ROLECALL_SERVANT ??= `${id('-u')} ${id('-g')}`).split(' ').map(Number);
+  return { uid, gid };
 }
 export const asServant = identity();
 
@@ -114,8 +116,9 @@ const run = async (command: string, args: string[], options: { uid?: number; gid
   await promisify(execFile)(command, args, { ...options, cwd: '/', env: environment, maxBuffer: 1 << 26 });
 };
 
-async function handOver(directory: string): Promise<void> {
-  if (servant !== undefined) await run('chown', ['-R', `${servant}:`, directory]);
+/** An empty directory. */
+function handOver(directory: string): void {
+  if (asServant.uid !== undefined && asServant.gid !== undefined) fs.chownSync(directory, asServant.uid, asServant.gid);
 }
 
 // Directories, and the promise that they are swept.
@@ -203,7 +206,7 @@ function isUsable(folder: string): boolean {
 export function makeDirectory(): string {
   const directory = fs.mkdtempSync(join(fastFolder(), 'rolecall-'));
   own(directory);
-  if (servant !== undefined) spawnSync('chown', [`${servant}:`, directory]);
+  handOver(directory);
   return directory;
 }
 
@@ -282,7 +285,7 @@ function cheapVerifier(secret: string): string {
 async function build(version: number, extension: string, directory: string): Promise<void> {
   await installServer(version, extension, directory);
   fs.writeFileSync(join(directory, 'password'), cheapVerifier(password));
-  await handOver(directory);
+  if (servant !== undefined) await run('chown', ['-R', `${servant}:`, directory]);
   const where = ['-D', join(directory, 'data'), '--pwfile', join(directory, 'password')];
   // A data directory begins with a whole segment of WAL: 1 MB instead of 16.
   const how = [
@@ -472,12 +475,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     fs.mkdirSync(home, { recursive: true, mode: 0o700 });
     if (fs.readdirSync(home).length > 0) throw new Error(`${home} is not empty`);
     if (!options.detach) own(home);
-    await handOver(home);
+    handOver(home);
   }
   const template = await prepare(version, options.extension, options.directory);
   const directory = options.directory ?? fs.mkdtempSync(join(home, 'cluster-'));
-  if (options.directory === undefined) own(directory);
-  await handOver(directory);
+  if (options.directory === undefined) {
+    own(directory);
+    handOver(directory);
+  }
   await run('cp', ['-R', join(template, 'data'), join(directory, 'data')], asServant);
   const cluster = new Cluster(version, directory, join(template, 'native/bin/postgres'));
   cluster.configure(options.settings ?? {});

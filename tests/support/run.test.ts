@@ -15,11 +15,15 @@ function run(files: Record<string, string>, more: NodeJS.ProcessEnv = {}) {
     fs.mkdirSync(join(directory, dirname(path)), { recursive: true });
     fs.writeFileSync(join(directory, path), text);
   }
-  const { stdout, status } = spawnSync(process.execPath, ['--import', 'tsx', 'tests/run.ts', directory], {
-    cwd: root,
-    env: { ...process.env, PG: newest, ONLY: '', ...more },
-    encoding: 'utf8',
-  });
+  const { stdout, status } = spawnSync(
+    process.execPath,
+    ['--import', './tests/support/typescript.mjs', 'tests/run.ts', directory],
+    {
+      cwd: root,
+      env: { ...process.env, PG: newest, ONLY: '', ...more },
+      encoding: 'utf8',
+    },
+  );
   return { stdout, status, last: stdout.trimEnd().split('\n').at(-1) };
 }
 

@@ -180,9 +180,9 @@ export function skipped_hint(change: Change): Returns<Text> {
     BEGIN
       RETURN CASE
         WHEN ${change}.sqlstate IN (${join(missing)})
-          THEN 'Create what is missing, then make the call again.'
+          THEN 'Create what is missing, then repeat the call.'
         WHEN ${change}.sqlstate IN (${join(inTheWay)})
-          THEN 'Clear that up, then make the call again.'
+          THEN 'Resolve this, then repeat the call.'
         WHEN ${change}.sqlstate = ${text(sqlstates.invalid_grant_operation)} THEN
           format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
                  ${change}.locks[2], ${change}.locks[1])

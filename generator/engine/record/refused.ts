@@ -303,7 +303,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_target := v_names[v_position];
         IF v_now <> v_was AND NOT (${entry}.section = 'base_roles' AND ${entry}.recorder = current_user) THEN
           v_code := ${anotherRole};
-          v_note := 'another role has the name now: to ask for the same for it, make the call again';
+          v_note := 'another role has the name now: repeat the call to ask for the same for it';
         ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
           v_code := ${renamedRole};
           v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
@@ -383,7 +383,7 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
             sql`
               'It is recorded, but not acted on. '
                 || CASE WHEN v_step.sqlstate = ${beyondRights} AND v_step.operation = 'forget'
-                        THEN 'Have a role that may do it make the call again, or forget it: '
+                        THEN 'Have a role that may do it repeat the call, or forget the row: '
                         ELSE 'To end that: ' END || v_step.statement
             `,
           )}

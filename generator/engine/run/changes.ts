@@ -98,9 +98,9 @@ export function planned_steps(changes: Changes): Returns<Steps> {
 /**
  * Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan
  *
- * The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
- * nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can wait
- * a verifier in it: where it is cancelled, or waits for long, the log shows it.
+ * The calls of one database queue for the name, so that those who find the role there hash nothing, and the server, which
+ * hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows a statement
+ * that is cancelled or waits for long.
  */
 export function create_missing(missing: Changes, changes: Changes, passwords: Jsonb, strict: Bool): Returns<Steps> {
   return sql`

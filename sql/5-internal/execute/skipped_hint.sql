@@ -7,9 +7,9 @@ AS $skipped_hint$
 BEGIN
   RETURN CASE
     WHEN skipped_hint.change.sqlstate IN ('42704', '42P01', '42703', '42883', '3F000', '3D000')
-      THEN 'Create what is missing, then make the call again.'
+      THEN 'Create what is missing, then repeat the call.'
     WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
-      THEN 'Clear that up, then make the call again.'
+      THEN 'Resolve this, then repeat the call.'
     WHEN skipped_hint.change.sqlstate = '0LP01' THEN
       format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])

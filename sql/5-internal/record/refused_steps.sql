@@ -42,7 +42,7 @@ BEGIN
         ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
         HINT = 'It is recorded, but not acted on. '
           || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
-                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  THEN 'Have a role that may do it repeat the call, or forget the row: '
                   ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
