@@ -3274,9 +3274,9 @@ COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/create_missing.sql
--- The calls of one database queue for the name. Of many who try at once those who find the role there have hashed
--- nothing, nor has the server, which hashes too with every verifier that it is given. Nor has a statement that can
--- wait a verifier in it: where it is cancelled, or waits for long, the log shows it.
+-- The calls of one database queue for the name, so that those who find the role there hash nothing, and the server,
+-- which hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows
+-- a statement that is cancelled or waits for long.
 CREATE FUNCTION rolecall_internal.create_missing(
   missing rolecall_internal.change[],
   changes rolecall_internal.change[],
@@ -11932,7 +11932,7 @@ BEGIN
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
       v_code := '42710';
-      v_note := 'another role has the name now: to ask for the same for it, make the call again';
+      v_note := 'another role has the name now: repeat the call to ask for the same for it';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
       v_code := '42704';
       v_statement := format('ALTER ROLE %I RENAME TO %I', pg_get_userbyid(v_was), v_target);
@@ -12102,7 +12102,7 @@ BEGIN
         ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
         HINT = 'It is recorded, but not acted on. '
           || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
-                  THEN 'Have a role that may do it make the call again, or forget it: '
+                  THEN 'Have a role that may do it repeat the call, or forget the row: '
                   ELSE 'To end that: ' END || v_step.statement;
     END IF;
     v_steps := v_steps || v_step;
@@ -13477,9 +13477,9 @@ AS $skipped_hint$
 BEGIN
   RETURN CASE
     WHEN skipped_hint.change.sqlstate IN ('42704', '42P01', '42703', '42883', '3F000', '3D000')
-      THEN 'Create what is missing, then make the call again.'
+      THEN 'Create what is missing, then repeat the call.'
     WHEN skipped_hint.change.sqlstate IN ('42710', '55000')
-      THEN 'Clear that up, then make the call again.'
+      THEN 'Resolve this, then repeat the call.'
     WHEN skipped_hint.change.sqlstate = '0LP01' THEN
       format('Revoke the membership that leads back, or forget this one: SELECT * FROM rolecall.revoke_role(%L, %L)',
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
@@ -16901,7 +16901,7 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $version$
 BEGIN
-  RETURN '0.1.0';
+  RETURN '0.3.0';
 END
 $version$;
 
