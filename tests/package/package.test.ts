@@ -27,7 +27,11 @@ const project = mkdtempSync(join(tmpdir(), 'rolecall-package-'));
 after(() => rmSync(project, { recursive: true }));
 
 function run(command: string, parameters: string[], folder = project): string {
-  const { status, stdout, stderr } = spawnSync(command, parameters, { cwd: folder, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(command, parameters, {
+    cwd: folder,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 24, // A script is more than what is kept otherwise.
+  });
   assert.equal(status, 0, `${command} ${parameters.join(' ')}\n${stdout}${stderr}`);
   return stdout;
 }
