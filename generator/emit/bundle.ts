@@ -9,7 +9,6 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build, type Plugin } from 'esbuild';
 import { compressed } from './tar.ts';
-import { validatorOptions } from '../../package/cli/validator.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const source = join(root, 'package/cli');
@@ -32,7 +31,8 @@ const validator: Plugin = {
   setup(building) {
     building.onLoad({ filter: /\/package\/cli\/validator\.ts$/ }, ({ path }) => {
       const schema = JSON.parse(readFileSync(join(root, 'extension/client/policy.schema.json'), 'utf8')) as object;
-      const ajv = new Ajv2020({ ...validatorOptions, code: { source: true, esm: true } });
+      const options = { allErrors: true, verbose: true, strict: false, logger: false } as const;
+      const ajv = new Ajv2020({ ...options, code: { source: true, esm: true } });
       ajv.addSchema(schema, 'policy');
       return { contents: standalone.default(ajv, { validate: 'policy' }), loader: 'js', resolveDir: dirname(path) };
     });

@@ -59,8 +59,8 @@ export class Page {
     }
     if (method === 'Page.loadEventFired') this.#loaded?.();
     if (method === 'Network.requestWillBeSent') this.requests.push((params['request'] as { url: string }).url);
-    if (method === 'Runtime.exceptionThrown' || method === 'Log.entryAdded')
-      this.complaints.push(JSON.stringify(params));
+    const { level } = (params['entry'] ?? {}) as { level?: string };
+    if (method === 'Runtime.exceptionThrown' || level === 'error') this.complaints.push(JSON.stringify(params));
   }
 
   send(method: string, params: Answer = {}): Promise<Answer> {
@@ -95,14 +95,25 @@ export class Page {
   }
 
   async click(x: number, y: number): Promise<void> {
-    for (const type of ['mousePressed', 'mouseReleased'])
-      await this.send('Input.dispatchMouseEvent', { type, x, y, button: 'left', buttons: 1, clickCount: 1 });
+    const button = { x, y, button: 'left', buttons: 1, clickCount: 1 };
+    // Together: on a busy machine it could be taken for a long press else.
+    await Promise.all(
+      ['mousePressed', 'mouseReleased'].map((type) => this.send('Input.dispatchMouseEvent', { type, ...button })),
+    );
+  }
+
+  /** Brings an element into view, and waits until everything in the page knows where it is. */
+  async show(expression: string): Promise<void> {
+    const frame = 'new Promise((done) => requestAnimationFrame(done))';
+    await this.evaluate(`${expression}.scrollIntoView({ block: 'center' })`);
+    for (let drawn = 0; drawn < 2; drawn++) await this.evaluate(`${frame}.then(() => true)`);
   }
 
   /** Clicks where the element is, as a person does. */
   async clickOn(expression: string): Promise<void> {
+    await this.show(expression);
     const { x, y } = await this.evaluate<{ x: number; y: number }>(
-      `(() => { const e = ${expression}; e.scrollIntoView({ block: 'center' }); const b = e.getBoundingClientRect(); return { x: b.x + b.width / 2, y: b.y + b.height / 2 }; })()`,
+      `(() => { const b = ${expression}.getBoundingClientRect(); return { x: b.x + b.width / 2, y: b.y + b.height / 2 }; })()`,
     );
     await this.click(x, y);
   }

@@ -141,7 +141,7 @@ const onTerminal = (line: string, typed: string, given: NodeJS.ProcessEnv = env)
     env: { ...given, TERM: 'xterm' },
     input: typed,
     encoding: 'utf8',
-    timeout: 120_000,
+    timeout: 600_000,
   });
 
 test('on a terminal there are tables, and colours unless NO_COLOR is set', { skip: !isLinux }, async () => {

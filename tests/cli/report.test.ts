@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { startCluster } from '../support/cluster.ts';
+import { startCluster, until } from '../support/cluster.ts';
 import { browser, Page } from './browser.ts';
 import { environment, expectStatus } from './support.ts';
 
@@ -148,12 +148,15 @@ test('the graph is folded, searched, and shows what is around a role', inBrowser
   assert.ok((await drawn(view)).includes(hostile));
   await clickOnButton(view, '#graph-tools', 'Fold all');
   assert.ok((await drawn(view)).includes('reader (+3)') && !(await drawn(view)).includes('writer'));
-  const place = await view.evaluate<{ x: number; y: number }>(`(() => {
-    const box = document.getElementById('graph'); box.scrollIntoView({ block: 'center' });
-    const at = box.graph.getElementById('role reader').renderedPosition(); const b = box.getBoundingClientRect();
-    return { x: b.x + at.x, y: b.y + at.y }; })()`);
-  await view.click(place.x, place.y);
-  await view.until("document.getElementById('graph').graph.getElementById('role writer').length === 1");
+  await until('the group to unfold', async () => {
+    await view.show("document.getElementById('graph')");
+    const { x, y } = await view.evaluate<{ x: number; y: number }>(`(() => {
+      const box = document.getElementById('graph');
+      const at = box.graph.getElementById('role reader').renderedPosition(); const b = box.getBoundingClientRect();
+      return { x: b.x + at.x, y: b.y + at.y }; })()`);
+    await view.click(x, y);
+    return (await drawn(view)).includes('reader');
+  });
   assert.ok((await drawn(view)).includes('writer (+1)'));
   await type(view, '#graph-find', 'silent', 'change');
   assert.ok((await drawn(view)).includes('silent'));

@@ -20,7 +20,7 @@ function isFirst(): boolean {
 }
 
 if (isFirst()) {
-  const build = ['--import', 'tsx', join(root, 'generator/package.ts'), built];
+  const build = ['--import', './tests/support/typescript.mjs', join(root, 'generator/package.ts'), built];
   const { status, stdout, stderr } = spawnSync(process.execPath, build, { cwd: root, encoding: 'utf8' });
   writeFileSync(marker, status === 0 ? '' : `${stdout}${stderr}`);
   assert.equal(status, 0, `${stdout}${stderr}`);

@@ -27,7 +27,11 @@ const project = mkdtempSync(join(tmpdir(), 'rolecall-package-'));
 after(() => rmSync(project, { recursive: true }));
 
 function run(command: string, parameters: string[], folder = project): string {
-  const { status, stdout, stderr } = spawnSync(command, parameters, { cwd: folder, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(command, parameters, {
+    cwd: folder,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 24, // A script is more than what is kept otherwise.
+  });
   assert.equal(status, 0, `${command} ${parameters.join(' ')}\n${stdout}${stderr}`);
   return stdout;
 }
@@ -46,9 +50,9 @@ run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${packed.filen
 const installed = join(project, 'node_modules/rolecall');
 
 test('it is small, has no dependencies, and holds what the ways to install need', () => {
-  assert.ok(packed.size < 800_000, `${packed.size} bytes packed`);
+  assert.ok(packed.size < 900_000, `${packed.size} bytes packed`);
   // The script as text is a third of it, the command line somewhat more.
-  assert.ok(packed.unpackedSize < 2_100_000, `${packed.unpackedSize} bytes unpacked`);
+  assert.ok(packed.unpackedSize < 2_200_000, `${packed.unpackedSize} bytes unpacked`);
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Record<string, unknown>;
   for (const name of ['dependencies', 'peerDependencies', 'optionalDependencies', 'private', 'scripts'])
     assert.equal(manifest[name], undefined, name);

@@ -51,6 +51,10 @@ export function inspected_roles(roles: Texts): Returns<Oids> {
           AND NOT starts_with(r.rolname, 'pg_')
           AND NOT ${isProtected(sql`r.rolname::text`, sql`r.oid`)}
           AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+          AND NOT EXISTS (
+            SELECT FROM pg_db_role_setting AS s
+            WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
+          )
         ORDER BY r.rolname COLLATE "C"
       );
     END

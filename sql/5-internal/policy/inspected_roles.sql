@@ -13,6 +13,10 @@ BEGIN
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
       AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS s
+        WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
+      )
     ORDER BY r.rolname COLLATE "C"
   );
 END
