@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { architecturePage } from './emit/architecture.ts';
 import { clientFile } from './emit/client.ts';
+import { commandLinePage } from './emit/command-line.ts';
 import { errorTests } from './emit/error-tests.ts';
 import { controlFile, installScript } from './emit/extension.ts';
 import { sqlFiles } from './emit/functions.ts';
@@ -72,6 +73,7 @@ async function outputs(): Promise<Outputs> {
   map.set('tests/pgtap/generated/error_policy.sql', errorTests());
   map.set('tests/pgtap/generated/signatures.sql', signatureTests(specs));
   map.set('docs/reference.md', referencePage(specs));
+  map.set('docs/command-line.md', commandLinePage());
   map.set('README.md', readmePage(readFileSync(join(root, 'README.md'), 'utf8'), specs));
   const problems = await verify(specs, map);
   if (problems.length > 0) return { files: map, problems };

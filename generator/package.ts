@@ -1,13 +1,14 @@
 /**
- * Makes the npm package in dist/npm/: the library compiled from package/, and what the generator makes. Each script is in
- * it once as text at most; the others are compressed. An argument is another folder for it.
+ * Makes the npm package in dist/npm/: the library compiled from package/, and what the generator makes. The
+ * script of the extension is in it twice: as text for the plain script, and in the archive for PGlite. An argument is another folder for it.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleCommandLine } from './emit/bundle.ts';
 import { npmManifest } from './emit/npm.ts';
-import { compressed, extensionArchive } from './emit/tar.ts';
+import { extensionArchive } from './emit/tar.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = resolve(process.argv[2] ?? join(root, 'dist/npm'));
@@ -36,13 +37,21 @@ for (const name of files(join(target, 'lib'), '.d.ts')) {
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']*)\.ts'/g, "$1.js'"));
 }
 
+await bundleCommandLine(join(target, 'cli'));
 writeFileSync(join(target, 'rolecall.tar.gz'), extensionArchive());
 for (const name of ['rolecall.sql', 'rolecall-uninstall.sql'])
   cpSync(join(root, 'extension', name), join(target, 'lib/extension', name));
-writeFileSync(
-  join(target, 'lib/extension/rolecall-tle.sql.gz'),
-  compressed(readFileSync(join(root, 'extension/rolecall-tle.sql'))),
-);
+// The archive has these scripts: install.ts puts them back.
+const tle = files(join(root, 'extension'), '.sql')
+  .filter((name) => name.startsWith('rolecall--'))
+  .reduce(
+    (text, name) => {
+      const script = readFileSync(join(root, 'extension', name), 'utf8').trimEnd();
+      return text.split(script).join(`<<${name}>>`);
+    },
+    readFileSync(join(root, 'extension/rolecall-tle.sql'), 'utf8'),
+  );
+writeFileSync(join(target, 'lib/extension/rolecall-tle.sql'), tle);
 cpSync(join(root, 'extension/client/policy.schema.json'), join(target, 'policy.schema.json'));
 for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(target, name));
 cpSync(join(root, 'package/README.md'), join(target, 'README.md'));

@@ -29,13 +29,34 @@ interface Found {
   readonly plain: string | null;
 }
 
-/** A script of ours; the package has the larger ones compressed. */
-async function read(name: string): Promise<string> {
-  const file = (suffix: string) => readFile(new URL(`../extension/${name}${suffix}`, import.meta.url));
-  return file('').then(
-    (text) => text.toString(),
-    async () => gunzipSync(await file('.gz')).toString(),
-  );
+/** The scripts of the package: to install it plainly, to make it known to pg_tle, and to remove a plain installation. */
+export const scripts = {
+  plain: 'rolecall.sql',
+  pg_tle: 'rolecall-tle.sql',
+  uninstall: 'rolecall-uninstall.sql',
+} as const;
+
+/** A script as text. In the package that for pg_tle has places for what the archive of the extension has already. */
+export async function readScript(which: keyof typeof scripts): Promise<string> {
+  const text = await readFile(new URL(`../extension/${scripts[which]}`, import.meta.url), 'utf8');
+  if (which !== 'pg_tle' || !/<<rolecall--.*>>/.test(text)) return text;
+  const files = filesOf(gunzipSync(await readFile(new URL('../../rolecall.tar.gz', import.meta.url))));
+  return text.replaceAll(/<<(rolecall--.*)>>/g, (_, name: string) => files.get(name)?.trimEnd() ?? '');
+}
+
+/** The files of a tar archive by their names without folders: a header of 512 bytes before each, and its size in octal. */
+function filesOf(archive: Buffer): Map<string, string> {
+  const files = new Map<string, string>();
+  for (let at = 0; archive[at] !== 0 && at < archive.length;) {
+    const name = archive
+      .toString('utf8', at, at + 100)
+      .replace(/\0.*$/s, '')
+      .replace(/^.*\//, '');
+    const size = parseInt(archive.toString('latin1', at + 124, at + 135), 8);
+    files.set(name, archive.toString('utf8', at + 512, at + 512 + size));
+    at += 512 * (1 + Math.ceil(size / 512));
+  }
+  return files;
 }
 
 /** Asks catalogs that everybody may read; a function such as to_regprocedure() fails in a schema without USAGE. */
@@ -87,17 +108,55 @@ export async function install(
   const before = await find();
   const via = options.via ?? chosen(before);
   if (via === 'plain') {
-    const script = await read('rolecall.sql');
-    const mark = /'(\S+ by the plain script \w+)'/.exec(script)?.[1] ?? '';
+    const script = await readScript('plain');
+    const mark = markOf(script);
     const changed = before.plain !== mark;
     if (changed) await database.query(script, []);
     return { via, version: mark.split(' ')[0] ?? '', changed };
   }
-  if (via === 'pg_tle') await database.query(await read('rolecall-tle.sql'), []);
+  if (via === 'pg_tle') await database.query(await readScript('pg_tle'), []);
   if (before.extension === null) await database.query(createExtension, []);
   else if (before.update || via === 'pg_tle') await database.query('ALTER EXTENSION rolecall UPDATE', []);
   const version = (await find()).extension ?? '';
   return { via, version, changed: version !== before.extension };
+}
+
+/** What a database has of rolecall. */
+export interface Installed {
+  /** How it was installed; null where it is not. */
+  readonly via: Way | null;
+  readonly version: string | null;
+  /** The version that install() would leave there. */
+  readonly available: string;
+  /** Whether install() would change nothing. */
+  readonly current: boolean;
+}
+
+/** Looks at what is installed, and changes nothing. */
+export async function installed(database: Queryable): Promise<Installed> {
+  const found = (await database.query(look, [])).rows[0] as Found;
+  const mark = markOf(await readScript('plain'));
+  const scripted = mark.split(' ')[0] ?? '';
+  const way = chosen(found);
+  const there = found.extension !== null || found.plain !== null;
+  const available =
+    way === 'plain' ? scripted : way === 'extension' ? (found.files ?? found.extension ?? '') : scripted;
+  return {
+    via: there ? way : null,
+    version: found.extension ?? found.plain?.split(' ')[0] ?? null,
+    available,
+    current: way === 'plain' ? found.plain === mark : found.extension === available,
+  };
+}
+
+const markOf = (script: string): string => /'(\S+ by the plain script \w+)'/.exec(script)?.[1] ?? '';
+
+/** Removes rolecall with all that it remembers; the roles and their privileges stay. */
+export async function uninstall(database: Queryable): Promise<Installed> {
+  const before = await installed(database);
+  if (before.via === 'plain') await database.query(await readScript('uninstall'), []);
+  else if (before.via !== null) await database.query('DROP EXTENSION rolecall', []);
+  return before;
 }
 
 function chosen({ extension, files, tle, plain }: Found): Way {

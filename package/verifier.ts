@@ -42,6 +42,9 @@ export function saslprep(password: string): string {
 const complete =
   /^SCRAM-SHA-256\$[1-9]\d{0,8}:([A-Za-z\d+/]{4})*([A-Za-z\d+/]{2}(==|[A-Za-z\d+/](=|[A-Za-z\d+/])))\$[A-Za-z\d+/]{43}=:[A-Za-z\d+/]{43}=$/;
 
+/** Whether the text is a verifier already. */
+export const isVerifier = (text: string): boolean => complete.test(text);
+
 /**
  * A SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it, for any argument `password`
  *

@@ -14,7 +14,7 @@ import { type Failure, inShort } from './support/failures.ts';
 import { type Result, runTap } from './support/tap.ts';
 
 /** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
-const once = ['generator', 'package', 'support', 'tools'];
+const once = ['cli', 'generator', 'package', 'support', 'tools'];
 const elsewhere = ['bench', 'container'];
 const fileTimeout = 20 * 60_000;
 

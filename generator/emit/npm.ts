@@ -21,14 +21,15 @@ export function npmManifest(): string {
     type: 'module',
     engines: repository.engines,
     sideEffects: false,
+    bin: { [product.name]: './cli/main.js' },
     exports: {
       '.': entry('package/index'),
       './pglite': entry('package/pglite'),
       './package.json': './package.json',
       './policy.schema.json': './policy.schema.json',
       './rolecall.tar.gz': './rolecall.tar.gz',
-      './*.sql': './lib/extension/*.sql',
-      './rolecall-tle.sql.gz': './lib/extension/rolecall-tle.sql.gz',
+      './rolecall.sql': './lib/extension/rolecall.sql',
+      './rolecall-uninstall.sql': './lib/extension/rolecall-uninstall.sql',
     },
   };
   return `${JSON.stringify(manifest, null, 2)}\n`;

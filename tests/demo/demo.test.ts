@@ -28,6 +28,8 @@ test('the demo runs, once more while it is running, can be asked, and is stopped
     const { stdout, stderr, status } = run('demo.ts');
     assert.equal(status, 0, `attempt ${attempt}: ${stdout}${stderr}`);
     assert.match(stdout, new RegExp(`^PostgreSQL ${process.env.PG} is running`));
+    const [report = ''] = /\S+access\.html$/.exec(stdout.trimEnd()) ?? [];
+    assert.match(fs.readFileSync(report, 'utf8'), /<title>Access to clinic<\/title>.*<td>clinic_raw<\/td>/s);
   }
   assert.equal(demos().length, 1);
 

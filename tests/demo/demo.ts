@@ -6,8 +6,12 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import type { Client, QueryResult } from 'pg';
 import { password, startCluster } from '../support/cluster.ts';
+import { reportScript } from '../../generator/emit/bundle.ts';
+import { Rolecall } from '../../package/index.ts';
+import { readReport } from '../../package/report/data.ts';
+import { printReport } from '../../package/report/page.ts';
 import { printTable } from '../support/psql.ts';
-import { vacate, writeNote } from './directory.ts';
+import { reportFile, vacate, writeNote } from './directory.ts';
 
 type Row = Readonly<Record<string, string | null>>;
 
@@ -153,6 +157,12 @@ heading(
 await admin.query('GRANT clinic_owner TO clinic_raw; REVOKE authenticated FROM clinic_app');
 assert.equal(await showSteps(admin, 'SELECT * FROM rolecall.drift()'), 2);
 assert.equal(await showSteps(admin, 'SELECT * FROM rolecall.converge()'), 2);
+const report = await readReport({
+  rolecall: new Rolecall(admin),
+  query: (text, values) => admin.query(text, values),
+  dryRun: false,
+});
+fs.writeFileSync(reportFile, printReport(report, (await reportScript()).text));
 await admin.end();
 writeNote({ version: cluster.version, port: cluster.port, database, passwords });
 
@@ -168,5 +178,8 @@ make demo-stop                stops the server and removes it
 
 To begin with:
   SELECT * FROM rolecall.create_user('you', 'a password', dry_run => true);
-  SELECT severity, path, object FROM rolecall.audit_role('clinic_app');`);
+  SELECT severity, path, object FROM rolecall.audit_role('clinic_app');
+
+Who can do what there, as a page for a browser (by "rolecall report"):
+  ${reportFile}`);
 process.exit(0);

@@ -9,6 +9,8 @@ const { uid } = userInfo();
 const clone = createHash('sha256').update(root).digest('hex').slice(0, 8);
 const directory = join(temporaryFolder(), `rolecall-demo-${uid}-${clone}`);
 const noteFile = join(directory, 'demo.json');
+/** The page that shows who can do what in the demo's database. */
+export const reportFile = join(directory, 'access.html');
 
 /** What there is to know about the demo that is running. */
 export interface Note {

@@ -89,10 +89,13 @@ async function failure(name: string, statement: string, session: Client = client
   }
 }
 
+/** A value of a type, which most calls refuse. */
+const anyOf = (type: string) => (type === 'text[]' ? "'{x}'" : type === 'jsonb' ? `'{"roles": {"x": {}}}'` : "'x'");
+
 /** A call with one value for each argument that has no default, unless it is among those given. */
 function call({ name, arguments: list }: FunctionSpec, given: Readonly<Record<string, string>> = {}): string {
   const values = list.flatMap(({ name: argument, type, default: initial }) => {
-    const value = given[argument] ?? (initial === undefined ? (type === 'text[]' ? "'{x}'" : "'x'") : undefined);
+    const value = given[argument] ?? (initial === undefined ? anyOf(type) : undefined);
     return value === undefined ? [] : [`${argument} => ${value}`];
   });
   return `SELECT * FROM rolecall.${name}(${values.join(', ')})`;

@@ -1,0 +1,79 @@
+/**
+ * generate: plain SQL with the names baked in.
+ */
+import type { Policy } from '../../../generator/model/policy.ts';
+import { type Command, nowhere, UsageError } from '../command.ts';
+
+const details =
+  'It needs no function in the database, can be run again, and by several at once; a transaction around it is the caller\'s. What "rolecall diff FILE --sql" prints is for one state of one database instead.';
+
+export const generate: readonly Command[] = [
+  nowhere({
+    name: 'generate base-roles',
+    summary: 'Print SQL that creates the three group roles',
+    details,
+    options: {
+      anonymous: { about: 'name of the role for everybody', takes: 'ROLE', otherwise: 'anonymous' },
+      authenticated: { about: 'name of the role for users', takes: 'ROLE', otherwise: 'authenticated' },
+      administrator: { about: 'name of the role with BYPASSRLS', takes: 'ROLE', otherwise: 'administrator' },
+    },
+    examples: { 'generate base-roles > roles.sql': 'for a migration' },
+    async run({ anonymous = 'anonymous', authenticated = 'authenticated', administrator = 'administrator' }) {
+      const { baseRoles, checkName, script } = await import('../plain-sql.ts');
+      const names = [anonymous, authenticated, administrator].map(checkName);
+      if (new Set(names).size < 3) throw new UsageError('the three roles have three names');
+      return { status: 0, text: script('base-roles', baseRoles(anonymous, authenticated, administrator)) };
+    },
+  }),
+  nowhere({
+    name: 'generate user',
+    summary: 'Print SQL that creates a user without a password',
+    details: `${details} Set the password with "rolecall user password" or psql's \\password.`,
+    arguments: { name: { about: 'name of the user' } },
+    options: {
+      grant: { about: 'a role to be a member of', takes: 'ROLE', many: true, otherwise: 'anonymous and authenticated' },
+    },
+    examples: { 'generate user app --grant inventory_reader': 'a member of that role alone' },
+    async run({ name, grant }) {
+      const { checkName, script, user } = await import('../plain-sql.ts');
+      const groups = grant.length > 0 ? grant : ['anonymous', 'authenticated'];
+      return { status: 0, text: script('user', user(checkName(name), groups)) };
+    },
+  }),
+  nowhere({
+    name: 'generate reporting',
+    summary: 'Print SQL that creates a role that reads the tables of some schemas',
+    details: `${details} The role has no password.`,
+    arguments: { role: { about: 'name of the role' } },
+    options: {
+      schema: { about: 'a schema that it reads', takes: 'SCHEMA', many: true },
+      withhold: { about: 'a table that it does not read, as in SQL and with its schema', takes: 'TABLE', many: true },
+      owner: { about: 'a role whose later tables it reads', takes: 'ROLE', many: true },
+    },
+    examples: {
+      'generate reporting app_reports --schema reporting --owner app_owner': 'tables that app_owner makes later too',
+    },
+    async run({ role, schema, withhold, owner }) {
+      const { checkName, reporting, script } = await import('../plain-sql.ts');
+      if (schema.length === 0) throw new UsageError('a reporting role needs --schema');
+      return { status: 0, text: script('reporting', reporting(checkName(role), schema, withhold, owner)) };
+    },
+  }),
+  nowhere({
+    name: 'generate policy',
+    summary: 'Print SQL that adds what a policy says',
+    details: `${details} Roles keep what the policy does not mention. Its passwords are left out, and columns that reporting roles do not read are not known here.`,
+    arguments: { file: { about: 'the policy, as YAML or JSON; - for standard input' } },
+    examples: { 'generate policy policy.yaml > roles.sql': 'for a migration' },
+    async run({ file }) {
+      const [{ readPolicy, printProblems }, { policySteps }, { script }] = await Promise.all([
+        import('../policy-file.ts'),
+        import('../plain-policy.ts'),
+        import('../plain-sql.ts'),
+      ]);
+      const { value, problems } = await readPolicy(file);
+      if (problems.length > 0) throw new Error(printProblems(problems));
+      return { status: 0, text: script('policy', policySteps(value as Policy)) };
+    },
+  }),
+];

@@ -1,0 +1,26 @@
+/**
+ * All commands, under the headings of the help.
+ */
+import type { Command } from '../command.ts';
+import { generate } from './generate.ts';
+import { installation } from './installation.ts';
+import { keeping } from './keeping.ts';
+import { policies } from './policies.ts';
+import { reporting } from './reporting.ts';
+import { users } from './users.ts';
+
+export const commands: Readonly<Record<string, readonly Command[]>> = {
+  'Roles and users': users,
+  'Reporting roles': reporting,
+  'Seeing and keeping it': keeping,
+  Policies: policies,
+  'Plain SQL': generate,
+  Installation: installation,
+};
+
+/** What the first words of two are for. */
+export const groups: Readonly<Record<string, string>> = {
+  user: 'add, remove, rename, lock and unlock users, and set their passwords',
+  generate: 'print plain SQL for a repository: base-roles, user, reporting, policy',
+  reporting: 'roles that read, and nothing else',
+};

@@ -1,0 +1,66 @@
+/**
+ * Roles that read, and nothing else.
+ */
+import { inDatabases, stepColumns, stepRows, UsageError, type Command } from '../command.ts';
+
+const role = { role: { about: 'name of the reporting role' } } as const;
+const steps = { changes: true, columns: stepColumns } as const;
+
+export const reporting: readonly Command[] = [
+  inDatabases({
+    name: 'reporting provision',
+    summary: 'Create a role that reads the tables of some schemas, also those made later',
+    details:
+      'Without a name: the usual pair, DATABASE_reporting on the schema reporting and DATABASE_raw on the schema public.',
+    arguments: { role: { about: 'name of the role', optional: true } },
+    options: {
+      schema: { about: 'a schema that it reads', takes: 'SCHEMA', many: true },
+      withhold: { about: 'a table, or a column of one, that it does not read', takes: 'TABLE', many: true },
+      owner: { about: 'a role whose later tables it reads', takes: 'ROLE', many: true, otherwise: 'every owner there' },
+      searchPath: { about: 'a schema of its search_path', takes: 'SCHEMA', many: true, otherwise: 'the schemas' },
+      rotateAfter: { about: 'how old the secret becomes', takes: 'INTERVAL', otherwise: '90 days' },
+      trustRecord: { about: 'where the stored password cannot be read, do not set it again' },
+    },
+    examples: {
+      'reporting provision': 'the usual pair',
+      'reporting provision app_reports --schema reporting --withhold tokens': 'one role',
+    },
+    ...steps,
+    async prepare({ role: name, schema, searchPath }) {
+      if (name !== undefined && schema.length === 0) throw new UsageError('a reporting role needs --schema');
+      if (name === undefined && schema.length + searchPath.length > 0)
+        throw new UsageError('--schema and --search-path need the name of a role');
+    },
+    async run({ rolecall, dryRun }, values) {
+      const common = {
+        withheld_tables: values.withhold,
+        table_owners: values.owner.length > 0 ? values.owner : undefined,
+        rotate_after: values.rotateAfter,
+        realign_password: !values.trustRecord,
+        dry_run: dryRun,
+      };
+      if (values.role === undefined) return stepRows(await rolecall.provision_reporting_roles(common));
+      const search_path = values.searchPath.length > 0 ? values.searchPath : undefined;
+      const own = { role_name: values.role, schemas: values.schema, search_path };
+      return stepRows(await rolecall.provision_reporting_role({ ...own, ...common }));
+    },
+  }),
+  inDatabases({
+    name: 'reporting password',
+    summary: 'Print the password of a reporting role',
+    arguments: role,
+    examples: { 'reporting password app_reports': 'for the tool that logs in with it' },
+    columns: { password: 'the password' },
+    run: async ({ rolecall }, { role: role_name }) => [
+      { password: await rolecall.reporting_role_password({ role_name }) },
+    ],
+    text: (rows) => rows.map(({ password }) => String(password)).join('\n'),
+  }),
+  inDatabases({
+    name: 'reporting rotate',
+    summary: 'Give every reporting role of the database a new password',
+    examples: { 'reporting rotate --dry-run': 'which roles those are' },
+    ...steps,
+    run: async ({ rolecall, dryRun }) => stepRows(await rolecall.rotate_reporting_secret({ dry_run: dryRun })),
+  }),
+];

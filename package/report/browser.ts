@@ -1,0 +1,13 @@
+/**
+ * What the page does where there is JavaScript. Names become text, never markup.
+ */
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+import { drawGraph } from './graph.ts';
+import { drawMatrix } from './matrix.ts';
+import { enliven } from './tables.ts';
+
+const tables = [...document.querySelectorAll<HTMLTableElement>('section[data-table] table')];
+drawGraph();
+drawMatrix();
+enliven(tables);
