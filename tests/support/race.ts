@@ -352,7 +352,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'apply and grant_role',
     async prepare(round) {
       await make(round, 'group', '', operators);
-      if (round.present) await make(round, 'user', 'CREATEDB', operators);
+      if (round.present) await make(round, 'user', 'CONNECTION LIMIT 5', operators);
       for (const admin of round.arena.admins.values())
         await admin.query(`CREATE SCHEMA ${round.prefix}; CREATE TABLE ${round.prefix}.item (id integer);
           CREATE TABLE ${round.prefix}.secret (id integer)`);
