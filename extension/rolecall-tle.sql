@@ -4252,7 +4252,7 @@ AS $future_differences$
 BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
-      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter
+      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
       FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -4285,6 +4285,14 @@ BEGIN
       WHERE h.owner_oid = w.owner_oid AND h.schema_oid = CASE WHEN w.schema IS NULL THEN 0 ELSE w.schema_oid END
         AND h.letter = w.future_letter AND h.grantee = w.role_oid AND h.privilege = w.privilege
         AND (h.is_grantable OR NOT w.grantable)
+    )
+    UNION ALL
+    -- What PUBLIC would have of an owner that the document creates; acldefault() takes any.
+    SELECT 1, 'public', NULL, w.owner, NULL, w.future, w.privilege, NULL
+    FROM want AS w
+    WHERE w.revoked AND w.role_oid = 0 AND w.owner_oid IS NULL AND w.schema IS NULL AND EXISTS (
+      SELECT FROM aclexplode(acldefault(w.letter, 10)) AS x
+      WHERE x.grantee = 0 AND x.privilege_type = w.privilege
     )
     UNION ALL
     SELECT 1, coalesce(pg_get_userbyid(nullif(h.grantee, 0))::text, 'public'), h.owner_oid,
@@ -5464,6 +5472,10 @@ BEGIN
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
       AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS s
+        WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
+      )
     ORDER BY r.rolname COLLATE "C"
   );
 END
@@ -19023,7 +19035,7 @@ AS $future_differences$
 BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
-      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter
+      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
       FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -19056,6 +19068,14 @@ BEGIN
       WHERE h.owner_oid = w.owner_oid AND h.schema_oid = CASE WHEN w.schema IS NULL THEN 0 ELSE w.schema_oid END
         AND h.letter = w.future_letter AND h.grantee = w.role_oid AND h.privilege = w.privilege
         AND (h.is_grantable OR NOT w.grantable)
+    )
+    UNION ALL
+    -- What PUBLIC would have of an owner that the document creates; acldefault() takes any.
+    SELECT 1, 'public', NULL, w.owner, NULL, w.future, w.privilege, NULL
+    FROM want AS w
+    WHERE w.revoked AND w.role_oid = 0 AND w.owner_oid IS NULL AND w.schema IS NULL AND EXISTS (
+      SELECT FROM aclexplode(acldefault(w.letter, 10)) AS x
+      WHERE x.grantee = 0 AND x.privilege_type = w.privilege
     )
     UNION ALL
     SELECT 1, coalesce(pg_get_userbyid(nullif(h.grantee, 0))::text, 'public'), h.owner_oid,
@@ -19837,6 +19857,10 @@ BEGIN
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
       AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS s
+        WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
+      )
     ORDER BY r.rolname COLLATE "C"
   );
 END

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script ccab046cdf683d391cf0b77cf109d025f3734f060c625d7f8500ae1f1ba7ac13'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 3362fa250f144fc2744b04e1bd1fcdb2a586d36f9aed5c2a3c96e4b9b2b53b01'
     AND 380 <= (
       SELECT count(*)
       FROM (
@@ -5140,7 +5140,7 @@ AS $future_differences$
 BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
-      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter
+      SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
       FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -5173,6 +5173,14 @@ BEGIN
       WHERE h.owner_oid = w.owner_oid AND h.schema_oid = CASE WHEN w.schema IS NULL THEN 0 ELSE w.schema_oid END
         AND h.letter = w.future_letter AND h.grantee = w.role_oid AND h.privilege = w.privilege
         AND (h.is_grantable OR NOT w.grantable)
+    )
+    UNION ALL
+    -- What PUBLIC would have of an owner that the document creates; acldefault() takes any.
+    SELECT 1, 'public', NULL, w.owner, NULL, w.future, w.privilege, NULL
+    FROM want AS w
+    WHERE w.revoked AND w.role_oid = 0 AND w.owner_oid IS NULL AND w.schema IS NULL AND EXISTS (
+      SELECT FROM aclexplode(acldefault(w.letter, 10)) AS x
+      WHERE x.grantee = 0 AND x.privilege_type = w.privilege
     )
     UNION ALL
     SELECT 1, coalesce(pg_get_userbyid(nullif(h.grantee, 0))::text, 'public'), h.owner_oid,
@@ -6327,6 +6335,10 @@ BEGIN
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
       AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS s
+        WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
+      )
     ORDER BY r.rolname COLLATE "C"
   );
 END
@@ -17891,7 +17903,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script ccab046cdf683d391cf0b77cf109d025f3734f060c625d7f8500ae1f1ba7ac13';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 3362fa250f144fc2744b04e1bd1fcdb2a586d36f9aed5c2a3c96e4b9b2b53b01';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

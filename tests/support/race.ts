@@ -347,6 +347,53 @@ export const scenarios: readonly Scenario[] = [
     },
     expected: (_, sqlstate) => sqlstate === '22023',
   },
+  {
+    // The role is the same in all databases, and what it has is each one's own. Every second caller grants a part of it.
+    name: 'apply and grant_role',
+    async prepare(round) {
+      await make(round, 'group', '', operators);
+      if (round.present) await make(round, 'user', 'CONNECTION LIMIT 5', operators);
+      for (const admin of round.arena.admins.values())
+        await admin.query(`CREATE SCHEMA ${round.prefix}; CREATE TABLE ${round.prefix}.item (id integer);
+          CREATE TABLE ${round.prefix}.secret (id integer)`);
+      if (round.arena.caller === 'operators')
+        for (const admin of round.arena.admins.values())
+          await admin.query(`ALTER SCHEMA ${round.prefix} OWNER TO ${operators};
+            ALTER TABLE ${round.prefix}.item OWNER TO ${operators}; ALTER TABLE ${round.prefix}.secret OWNER TO ${operators}`);
+    },
+    call: (round, index) => {
+      const { prefix, arena } = round;
+      const policy = {
+        roles: { [`${prefix}user`]: { login: true, member_of: [`${prefix}group`] } },
+        privileges: [
+          { to: `${prefix}user`, on: { schema: prefix }, grant: ['USAGE'] },
+          { to: `${prefix}user`, on: { tables_in: prefix, except: `${prefix}.secret` }, grant: ['SELECT'] },
+        ],
+      };
+      const isHelper = round.present && Math.floor(index / arena.databases.length) % 2 === 1;
+      return asOne(
+        round,
+        isHelper
+          ? `SELECT * FROM rolecall.grant_role('${prefix}group', '${prefix}user')`
+          : `SELECT * FROM rolecall.apply('${JSON.stringify(policy)}')`,
+      );
+    },
+    async check(round) {
+      await states(round, { user: 'login in group' });
+      for (const admin of round.arena.admins.values()) {
+        const has = (table: string) =>
+          `has_table_privilege('${round.prefix}user', '${round.prefix}.${table}', 'SELECT')`;
+        assert.deepEqual(await column(admin, `SELECT ${has('item')} AND NOT ${has('secret')}`), [true]);
+        assert.deepEqual(
+          await column(
+            admin,
+            `SELECT statement FROM rolecall.drift() WHERE status = 'planned' AND target ~ '${round.prefix}'`,
+          ),
+          [],
+        );
+      }
+    },
+  },
 ];
 
 /** The same role makes all calls: from 16 it is the only one, beside superusers, that may drop what it has made. */
