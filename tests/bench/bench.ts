@@ -8,6 +8,7 @@ import { cpus, totalmem, type } from 'node:os';
 import { join, relative } from 'node:path';
 import pg from 'pg';
 import { root, startCluster, versions } from '../support/cluster.ts';
+import { firstCalls } from './first-calls.ts';
 import { hashing } from './hashing.ts';
 import { installing } from './installing.ts';
 import { manySchemas } from './many-schemas.ts';
@@ -22,6 +23,7 @@ import { users } from './users.ts';
 
 const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
   users,
+  first: firstCalls,
   provisioning,
   schemas: manySchemas,
   contention,

@@ -1,0 +1,87 @@
+/**
+ * The first call of a session, when nothing is compiled, planned or cached yet: migrations and start-up scripts open a
+ * connection, call once, and close it. By the processor time of the server, and by the clock of the client.
+ */
+import type { Client } from 'pg';
+import { competitor } from './competitor.ts';
+import { type Aim, type Bench, compare, inTurns } from './measure.ts';
+import { bareUser, createUser, plain, verifier } from './statements.ts';
+
+interface Way {
+  name: string;
+  statement(user: string): string;
+  /** Whether it creates the user. */
+  creates: boolean;
+}
+
+export async function firstCalls({ cluster, pick, report }: Bench): Promise<void> {
+  const database = await cluster.createDatabase();
+  const connect = () => cluster.connect({ database, host: cluster.socketDir });
+  const admin = await connect();
+  const baseRoles = 'SELECT * FROM rolecall.create_base_roles()';
+  const reporting = 'SELECT * FROM rolecall.provision_reporting_roles()';
+  for (const statement of [baseRoles, createUser('present', verifier), 'CREATE SCHEMA reporting', reporting])
+    await admin.query(statement);
+  await admin.query('VACUUM ANALYZE');
+
+  const measure = async (what: string, ways: readonly Way[], aims: readonly Aim[]) => {
+    const clock = ways.map(({ name }) => ({ name, samples: [] as number[] }));
+    const series = await inTurns(
+      pick(25, 2),
+      ways.map(({ name, statement, creates }, index) => {
+        let session: Client;
+        const user = (round: number) => `first_${index}_${round}`;
+        return {
+          name,
+          client: () => session,
+          before: async () => {
+            session = await connect();
+            await session.query('SELECT');
+          },
+          run: async (round: number) => {
+            const started = performance.now();
+            await session.query(statement(user(round)));
+            clock[index]?.samples.push(performance.now() - started);
+          },
+          after: async (round: number) => {
+            await session.end();
+            if (creates) await admin.query(`DROP ROLE ${user(round)}`);
+          },
+        };
+      }),
+      1,
+    );
+    report(...compare(what, 'ms', series, aims), ...compare(`${what}, by the clock`, 'ms', clock, aims));
+  };
+
+  const create = (name: string, statement: Way['statement']): Way => ({ name, statement, creates: true });
+  const repeat = (name: string, statement: string): Way => ({ name, statement: () => statement, creates: false });
+  for (const [how, password, aims] of [
+    ['with a verifier', verifier, [{ most: 2 }]],
+    ['with a password', plain, []],
+  ] as const) {
+    const ways = [
+      create('rolecall', (user) => createUser(user, password)),
+      create('bare statements', (user) => bareUser(user, password)),
+      create(competitor.name, (user) => competitor.createUser(user, password)),
+    ];
+    await measure(`a new user ${how}`, ways, aims);
+  }
+  for (const [what, statement, theirs] of [
+    ['create_user', createUser('present', verifier), competitor.createUser('present', verifier)],
+    ['create_base_roles', baseRoles, competitor.createBaseRoles()],
+  ] as const) {
+    const ways = [repeat('rolecall', statement), repeat(competitor.name, theirs)];
+    await measure(`${what}, nothing to do`, ways, [{ most: 1 }]);
+  }
+  // There is no counterpart to these: the bare statements for a user tell how much it is.
+  for (const [what, statement] of [
+    ['provision_reporting_roles, nothing to do', reporting],
+    ['drift(), nothing to find', 'SELECT * FROM rolecall.drift()'],
+    ['audit_role() of a user', `SELECT * FROM rolecall.audit_role('present')`],
+  ] as const) {
+    const ways = [repeat('rolecall', statement), create('a bare new user', (user) => bareUser(user, verifier))];
+    await measure(what, ways, [{ most: 4.3 }]);
+  }
+  await admin.end();
+}
