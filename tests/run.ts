@@ -148,7 +148,7 @@ function plan(majors: number[]): Job[] {
   const node = files.filter((path) => path.endsWith('.test.ts'));
   const job = (path: string, version?: number): Job => ({
     ...(version === undefined ? {} : { version }),
-    work: (report) => report(path, () => runNodeTest(join(tests, path), version ?? majors.at(-1) ?? 0)),
+    work: (report) => report(path, () => runNodeTest(join(tests, path), version ?? Math.max(...majors))),
   });
   const isOnce = (path: string) => once.includes(path.split('/')[0] ?? '');
   const jobs = node.filter(isOnce).map((path) => job(path));

@@ -22,6 +22,7 @@ before(() => {
     'sql',
     'extension',
     'docs',
+    'package',
     'tests',
     'META.json',
     'README.md',
