@@ -1,13 +1,15 @@
 /**
- * pg_upgrade from one version of PostgreSQL to the next that Debian has. It runs both servers, and the older one only
- * runs with the libraries of its own Debian: its image is copied beside the newer one, and started by its own loader.
+ * pg_upgrade from one version of PostgreSQL to the next that Debian has, with the last released version of the extension,
+ * which is then updated. It runs both servers, and the older one only runs with the libraries of its own Debian: its image
+ * is copied beside the newer one, and started by its own loader.
  */
 import assert from 'node:assert/strict';
+import { released } from '../../generator/model/released.ts';
 import { Container, prefix, withVolume } from './docker.ts';
 
 /** What is known of a database, and what pg_upgrade has to keep. */
 const application = `
-  CREATE EXTENSION rolecall;
+  CREATE EXTENSION rolecall VERSION '${Object.keys(released).at(-1)}';
   CREATE TABLE patient (id integer, ssn text);
   INSERT INTO patient VALUES (1, 'x');
   CREATE TABLE token (id integer);
@@ -84,6 +86,8 @@ export async function testUpgrade(from: string, to: string): Promise<void> {
       ...['-B', `/usr/lib/postgresql/${to}/bin`, '-d', data(from), '-D', data(to), '--socketdir=/tmp'],
     );
     await newer.run('postgres', ...start(to));
+    assert.equal(await newer.run('postgres', 'psql', ...connection, '-c', kept), before);
+    await newer.run('postgres', 'psql', ...connection, '-q', '-c', 'ALTER EXTENSION rolecall UPDATE');
     assert.equal(await newer.run('postgres', 'psql', ...connection, '-c', kept), before);
     const password = before.split('|')[1] ?? '';
     const login = [
