@@ -80,6 +80,7 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     volatility: spec.volatility,
     strict: spec.strict,
     parallel: spec.volatility === 'IMMUTABLE' ? 'SAFE' : 'UNSAFE',
+    ...(spec.rows === undefined ? {} : { rows: spec.rows }),
     settings: [
       { search_path: 'pg_catalog, pg_temp', ...(spec.probes ? { enable_seqscan: 'off' } : {}) },
       ...(spec.room === null || spec.returns === 'event_trigger' ? [session] : []),

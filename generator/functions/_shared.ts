@@ -5,9 +5,9 @@ import { desired, type DesiredState } from '../model/resources.ts';
 import type { Bool, Text } from '../model/types.ts';
 import { raw, Sql, sql, text } from '../sql/template.ts';
 
-/** Returns the name of a base role in this database. */
-export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator' | 'default'): Sql {
-  return sql`rolecall.role_name(${text(key)})`;
+/** Returns the name of a base role in this database, as role_name() does. */
+export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator'): Sql {
+  return sql`coalesce(rolecall_internal.recorded_name(${text(key)}, false), ${text(key)})`;
 }
 
 /** What makes a role a user when it is made; an existing one keeps its attributes. */

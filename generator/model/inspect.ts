@@ -36,6 +36,8 @@ export interface FunctionSpec {
   readonly strict: boolean;
   /** Finds single rows: a plan that a session made while a table was small must not go on to read all of it. */
   readonly probes: boolean;
+  /** How many rows the planner is to expect; without it, 1,000 as from any function that returns a set. */
+  readonly rows?: number;
   /** First paragraph of the JSDoc: COMMENT ON FUNCTION. */
   readonly summary: string;
   /** The remaining paragraphs. */
@@ -50,7 +52,18 @@ export interface FunctionSpec {
   readonly body: string;
 }
 
-const knownTags = new Set(['param', 'returns', 'throws', 'example', 'volatility', 'strict', 'probes', 'long', 'group']);
+const knownTags = new Set([
+  'param',
+  'returns',
+  'throws',
+  'example',
+  'volatility',
+  'strict',
+  'probes',
+  'long',
+  'group',
+  'rows',
+]);
 
 export class SpecError extends Error {
   constructor(declaration: FunctionDeclaration | ParameterDeclaration, message: string) {
@@ -135,6 +148,7 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
       }),
     examples: tags.filter(({ tag }) => tag === 'example').map(({ text }) => text.trim()),
     ...(tags.some(({ tag }) => tag === 'group') ? { group: one('group') } : {}),
+    ...(tags.some(({ tag }) => tag === 'rows') ? { rows: Number(one('rows')) } : {}),
     ...(tags.some(({ tag }) => tag === 'long') ? { long: one('long') } : {}),
     body: make(...parameters.map((parameter) => raw(`${identifier(name)}.${identifier(parameter.getName())}`))).text,
   };

@@ -17,6 +17,7 @@ export interface CreateFunction {
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
   readonly strict: boolean;
   readonly parallel: 'UNSAFE' | 'SAFE';
+  readonly rows?: number;
   /** By the lines that they stand on. */
   readonly settings: readonly Readonly<Record<string, string>>[];
   readonly body: string;

@@ -40,7 +40,7 @@ function printFunction(node: CreateFunction): string {
     [
       ...(node.remarks === '' ? [] : comment(node.remarks)),
       printHead(node),
-      `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER`,
+      `LANGUAGE plpgsql ${node.volatility}${node.strict ? ' STRICT' : ''} PARALLEL ${node.parallel} SECURITY INVOKER${node.rows === undefined ? '' : ` ROWS ${node.rows}`}`,
       ...node.settings.map((settings) =>
         Object.entries(settings).map(([name, value]) => `SET ${name} = ${value}`).join(' '),
       ),

@@ -47,7 +47,10 @@ BEGIN
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_name
+        )
       ),
       'settings', jsonb_build_array(
         jsonb_build_object(

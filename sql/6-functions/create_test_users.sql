@@ -43,11 +43,26 @@ BEGIN
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', v_user
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_user
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', v_admin
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_admin
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
+          'member', v_admin
+        )
       )
     ), create_test_users.dry_run) LOOP
       RETURN NEXT v_step;

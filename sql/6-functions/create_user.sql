@@ -29,8 +29,14 @@ BEGIN
       )
     ),
     'memberships', jsonb_build_array(
-      jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
-      jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
+      jsonb_build_object(
+        'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+        'member', create_user.username
+      ),
+      jsonb_build_object(
+        'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+        'member', create_user.username
+      )
     )
   ), create_user.dry_run) LOOP
     RETURN NEXT v_step;

@@ -167,17 +167,40 @@ async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox> {
   return sandbox;
 }
 
-/** Every row of every catalog, table and sequence of the database, each with the name of where it is. */
+/** What each connection's last snapshot has read of each table: the versions of its rows, and the rows. */
+const taken = new WeakMap<Client, ReadonlyMap<string, { versions: string | undefined; rows: string[] }>>();
+
+/**
+ * Every row of every catalog, table and sequence of the database, each with the name of where it is. To print them takes
+ * the server longest, so a table that still has the versions of rows of the last snapshot is not read again. A version of
+ * a row does not change, but for those that the server writes over: in pg_class, in pg_database and in sequences.
+ */
 export async function snapshot(admin: Client): Promise<Set<string>> {
-  const { rows: tables } = await admin.query<{ query: string }>(
-    `SELECT format(CASE c.relkind WHEN 'S' THEN 'SELECT %L || (last_value, is_called)::text FROM %s' ELSE 'SELECT %L || t::text FROM %s AS t' END,
-                   c.oid::regclass || ': ', c.oid::regclass) AS query
+  const { rows: tables } = await admin.query<{ name: string; overwritten: boolean; versions: string; rows: string }>(
+    `SELECT c.oid::regclass::text AS name, c.relkind = 'S' OR c.relname IN ('pg_class', 'pg_database') AS overwritten,
+       format('SELECT %1$L, string_agg(ctid || $$ $$ || xmin, $$,$$) FROM %1$s', c.oid::regclass) AS versions,
+       format(CASE c.relkind WHEN 'S' THEN 'SELECT %1$L, %2$L || (last_value, is_called)::text FROM %1$s'
+         ELSE 'SELECT %1$L, %2$L || t::text FROM %1$s AS t' END, c.oid::regclass, c.oid::regclass || ': ') AS rows
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'm', 'S') AND n.nspname NOT LIKE 'pg\\_t%' AND n.nspname <> 'information_schema'`,
   );
-  const text = tables.map(({ query }) => query).join(' UNION ALL ');
-  const { rows } = await admin.query<string[]>({ text, rowMode: 'array' });
-  return new Set(rows.map(([row = '']) => row));
+  const all = async (queries: readonly string[]): Promise<string[][]> =>
+    (await admin.query<string[]>({ text: queries.join(' UNION ALL '), rowMode: 'array' })).rows;
+  const kept = tables.filter(({ overwritten }) => !overwritten).map(({ versions }) => versions);
+  const seen = new Map((await all(kept)).map(([name = '', versions]) => [name, versions]));
+  const last = taken.get(admin);
+  const isKnown = ({ name, overwritten }: (typeof tables)[number]) =>
+    !overwritten && last?.has(name) && last.get(name)?.versions === seen.get(name);
+  const now = new Map(
+    tables.map((table) => {
+      const rows = isKnown(table) ? (last?.get(table.name)?.rows ?? []) : [];
+      return [table.name, { versions: seen.get(table.name), rows }];
+    }),
+  );
+  const unread = tables.filter((table) => !isKnown(table)).map(({ rows }) => rows);
+  for (const [name = '', row = ''] of await all(unread)) now.get(name)?.rows.push(row);
+  taken.set(admin, now);
+  return new Set([...now.values()].flatMap(({ rows }) => rows));
 }
 
 /** What one of two snapshots has and the other has not. */

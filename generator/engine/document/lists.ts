@@ -29,6 +29,9 @@ export function joined(one: Jsonb, other: Jsonb): Returns<Jsonb> {
 export function name_list(names: Texts): Returns<Jsonb> {
   return sql`
     BEGIN
+      IF cardinality(${names}) < 2 AND array_ndims(${names}) IS DISTINCT FROM 2 THEN
+        RETURN to_jsonb(${names});
+      END IF;
       RETURN (
         SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
         FROM (

@@ -204,10 +204,12 @@ const attributes = {
   bypassrls: 'rolbypassrls',
 } as const;
 const columns = Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`);
+/** What is true or false about a role, a, for jsonb_build_object(). */
+export const presentAttributes = sql`${join(columns.slice(0, 4))},
+${join(columns.slice(4))}`;
 const present = join(
   [
-    join(columns.slice(0, 4)),
-    join(columns.slice(4)),
+    presentAttributes,
     sql`'connection_limit', a.rolconnlimit`,
     sql`'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)`,
   ],

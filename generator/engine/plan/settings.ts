@@ -85,8 +85,10 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
     DECLARE
       v_made jsonb := ${document} -> 'roles';
     BEGIN
-      IF NOT ${document} ? 'settings' AND NOT ${namesClientRole(sql`${document} -> 'memberships'`)} THEN
-        RETURN;
+      IF NOT coalesce(${document} -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+        IF NOT ${namesClientRole(sql`${document} -> 'memberships'`)} THEN
+          RETURN;
+        END IF;
       END IF;
       RETURN QUERY
         WITH asked AS (
@@ -154,6 +156,11 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
 export function plan_left_timeouts(memberships: Jsonb): SetOf<ChangeRow> {
   return sql`
     BEGIN
+      IF NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
+      ) THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         WITH client AS (
           SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
@@ -204,10 +211,19 @@ const mayAlter = (role: string, oid: string) => sql`(
 /** Whether a timeout is recorded for a role that memberships are in; few roles are client roles. */
 const namesClientRole = (memberships: Jsonb) => sql`EXISTS (
   SELECT FROM jsonb_array_elements(${memberships}) AS m(membership)
-  JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-    AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
-                  jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
+  JOIN rolecall_internal.resource AS p ON ${hasTimeout(sql`(m.membership -> 'role')`)}
 )`;
+
+/** The same of one role, given as jsonb. */
+export const isClientRole = (role: Sql) => sql`EXISTS (
+  SELECT FROM rolecall_internal.resource AS p WHERE ${hasTimeout(role)}
+)`;
+
+const hasTimeout = (role: Sql) => sql`
+  p.section = 'settings'
+  AND p.key IN (jsonb_build_array(${role}, 'statement_timeout'),
+                jsonb_build_array(${role}, 'statement_timeout', true))
+`;
 
 /** What the role has for another database does not hold here. */
 const timeoutOf = (role: string) => sql`(

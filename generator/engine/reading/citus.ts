@@ -6,8 +6,17 @@
  * Its catalogs and functions are not there on other servers. Only a superuser could put something in their place.
  */
 import type { ChangeRow, Integer, Nothing, Oid, Places, SetOf, Table } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 import { revocations } from '../catalogs/grantable.ts';
+
+/** Whether this server has no shards, as nearly all have none: asked once, where a query leaves them out. */
+const hasNone = sql`to_regclass('pg_catalog.pg_dist_shard') IS NULL`;
+
+/** Whether a table is no shard: where a session sees those of Citus, they are no more than parts of other tables. */
+export const isNoShard = (table: Sql) => sql`(
+  (SELECT ${hasNone})
+  OR ${table} NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+)`;
 
 /**
  * The shards that this node has, each with its distributed table
@@ -61,6 +70,9 @@ export function readable_shards(places: Places): Table<{ number: Integer; role_o
 export function plan_shards(places: Places): SetOf<ChangeRow> {
   return sql`
     BEGIN
+      IF ${hasNone} THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         WITH excess AS (
           SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,

@@ -9,7 +9,7 @@
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups, Text } from '../../model/types.ts';
 import { isSuperuser } from '../document/names.ts';
-import { raw, sql } from '../../sql/template.ts';
+import { raw, type Sql, sql } from '../../sql/template.ts';
 import { isOfGroup, numbered, readers, recorderMay } from './tables.ts';
 
 /**
@@ -44,11 +44,12 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
 }
 
 /**
- * Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups
+ * Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups, where
+ * those are given
  * @volatility stable
  * @probes
  */
-export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
+export function places(resources: Jsonb, groups: TableGroups | null): Returns<Places> {
   return sql`
     DECLARE
       v_places rolecall_internal.place[];
@@ -78,15 +79,20 @@ export function places(resources: Jsonb, groups: TableGroups): Returns<Places> {
           GROUP BY w.number, w.table_oid
         ),
         found AS (
-          SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+          SELECT w.position, c.relnamespace AS schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
                  array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
                  jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
           FROM withheld AS w
-          JOIN pg_class AS c ON c.oid = w.table_oid
-          JOIN ${numbered(groups, sql`g`)} ON (
+          CROSS JOIN LATERAL (
+            SELECT c.* FROM pg_class AS c
+            WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+            OFFSET 0 -- Table by table: all of them are many more.
+          ) AS c
+          LEFT JOIN ${numbered(groups as Sql, sql`g`)} ON (
             ${isOfGroup(sql`c`, sql`g`)}
           )
-          GROUP BY w.position, g.schema
+          WHERE g.number IS NOT NULL OR ${groups as Sql} IS NULL
+          GROUP BY w.position, c.relnamespace
         )
         SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                    coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),

@@ -22,6 +22,7 @@ import type {
 } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { batch, revocations } from '../catalogs/grantable.ts';
+import { isNoShard } from './citus.ts';
 
 /**
  * From PostgreSQL 18 each table that a statement names is locked, so no call names more than about that many: beyond, it
@@ -84,8 +85,7 @@ export function table_groups(): Returns<TableGroups> {
         SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
         FROM pg_class AS c
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-          -- Where a session sees those of Citus, they are no more than parts of other tables.
-          AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+          AND ${isNoShard(sql`c.oid`)}
         GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
       );
     END
@@ -110,7 +110,7 @@ export function tables_of(
             ${isOfGroup(sql`c`, sql`g`)}
           )
           WHERE g.number = ANY (${numbers})
-            AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
+            AND ${isNoShard(sql`c.oid`)};
       END IF;
     END
   `;

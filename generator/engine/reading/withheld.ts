@@ -82,6 +82,7 @@ export const belongsTo = (table: Sql) => sql`
  * A column comes by name, and need not exist: a table is withheld as a whole where that is null.
  * @volatility stable
  * @probes
+ * @rows 10
  */
 export function meant(
   resources: Jsonb,
@@ -124,6 +125,7 @@ export function meant(
  * The number of a column is 0, and its name null, where the whole table is withheld.
  * @volatility stable
  * @probes
+ * @rows 10
  */
 export function withheld_tables(resources: Jsonb): Table<{
   number: Integer;

@@ -105,7 +105,7 @@ export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool
 export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
   return sql`
     DECLARE
-      v_names text[];
+      v_name text;
       v_given jsonb;
     BEGIN
       IF ${resource} IS NULL THEN
@@ -125,14 +125,13 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
       ELSIF ${resource} @? '$.*.superuser ? (@ == true)' THEN
         RETURN 'no record gives SUPERUSER';
       END IF;
-      v_names := array_remove(rolecall_internal.record_names(${section}, ${resource}), NULL);
-      IF EXISTS (
-        SELECT FROM unnest(v_names) AS n(name)
-        WHERE ${isImpossible(sql`n.name`)}
-          AND NOT (${section} = 'memberships' AND n.name = ${resource} ->> 'role' AND ${isPredefined(sql`n.name`)})
-      ) THEN
-        RETURN 'it has a role name that no call accepts';
-      END IF;
+      FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
+        IF v_name IS NOT NULL AND ${isImpossible(sql`v_name`)} AND NOT (
+          ${section} = 'memberships' AND v_name = ${resource} ->> 'role' AND ${isPredefined(sql`v_name`)}
+        ) THEN
+          RETURN 'it has a role name that no call accepts';
+        END IF;
+      END LOOP;
       RETURN NULL;
     END
   `;
@@ -145,13 +144,14 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
  */
 export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
   return sql`
+    DECLARE
+      v_name text;
+      v_oids oid[] := '{}'::oid[];
     BEGIN
-      RETURN ARRAY(
-        SELECT to_regrole(quote_ident(n.name))::oid
-        FROM unnest(rolecall_internal.record_names(${section}, ${resource}))
-             WITH ORDINALITY AS n(name, position)
-        ORDER BY n.position
-      );
+      FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
+        v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
+      END LOOP;
+      RETURN v_oids;
     END
   `;
 }
@@ -263,7 +263,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
       v_names text[] := ${namedIn(sql`${entry}.section`, sql`${entry}.resource`)};
       v_operation text := 'forget';
       v_target text;
-      v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', ${entry}.id);
+      v_statement text;
       v_code text;
       v_note text;
       v_was oid;
@@ -317,7 +317,7 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_operation,
         coalesce(v_target, CASE ${entry}.section WHEN 'base_roles' THEN ${entry}.resource ->> 'name'
                              ELSE ${entry}.key ->> 0 END),
-        v_statement,
+        coalesce(v_statement, format('DELETE FROM rolecall_internal.resource WHERE id = %L', ${entry}.id)),
         'skipped', v_code, v_note
       )::rolecall.step;
     END

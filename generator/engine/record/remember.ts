@@ -19,9 +19,11 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       v_document jsonb := rolecall_internal.with_made(${document}, ${steps});
       v_new record;
       -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-      v_always boolean := current_setting('transaction_isolation') <> 'read committed'
-        AND EXISTS (SELECT FROM unnest(${steps}) AS s WHERE s.status = 'applied');
+      v_always boolean := current_setting('transaction_isolation') <> 'read committed';
     BEGIN
+      IF v_always THEN
+        v_always := EXISTS (SELECT FROM unnest(${steps}) AS s WHERE s.status = 'applied');
+      END IF;
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
@@ -151,6 +153,7 @@ export function forget_earlier(name: Jsonb): Nothing {
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${name} #>> '{}'))::oid;
+      v_here oid := ${thisDatabase};
       v_gone rolecall_internal.resource[] := ARRAY(
         SELECT ROW(
                  p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),

@@ -18,15 +18,18 @@ import { storedValue } from '../plan/settings.ts';
 export function sign_record(): Trigger {
   return sql`
     DECLARE
-      v_super boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+      v_super boolean;
+      v_here oid;
     BEGIN
+      SELECT r.rolsuper, d.oid INTO v_super, v_here
+      FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
       IF v_super AND NEW.recorder IS NOT NULL THEN
         RETURN NEW;
       END IF;
       NEW.recorder := current_user;
       NEW.sqlstate := NULL;
       NEW.roles := NULL;
-      NEW.made_in := ${thisDatabase};
+      NEW.made_in := v_here;
       NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
       IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
         NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);

@@ -1,7 +1,7 @@
 /**
  * What a provisioning run says without being able to change it.
  */
-import type { Jsonb, Nothing, Places } from '../../model/types.ts';
+import type { Bool, Jsonb, Nothing, Places, Returns } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { isWatching } from '../reading/watch.ts';
@@ -40,6 +40,12 @@ export function warn_about_members(definitions: Jsonb): Nothing {
     DECLARE
       v_found record;
     BEGIN
+      IF NOT EXISTS (
+        SELECT FROM jsonb_array_elements(${definitions}) AS d
+        JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+      ) THEN
+        RETURN;
+      END IF;
       FOR v_found IN
         SELECT d.role, t.names, t.revokes
         FROM jsonb_to_recordset(${definitions}) AS d(role text)
@@ -62,6 +68,42 @@ export function warn_about_members(definitions: Jsonb): Nothing {
 }
 
 /**
+ * Whether all that is withheld is there, as it is written: found without a look at all tables
+ * @volatility stable
+ * @probes
+ */
+export function are_there(definitions: Jsonb): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN coalesce((
+        SELECT bool_and(n.is_there)
+        FROM (
+          SELECT bool_or(EXISTS (
+                   SELECT FROM (
+                     ${meanings(sql`w.name`)}
+                   ) AS m
+                   CROSS JOIN LATERAL (
+                     SELECT c.oid, n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                     WHERE c.relname = ${tableOf(sql`m.path`)} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                     OFFSET 0
+                   ) AS c
+                   WHERE d.schemas ? c.nspname::text
+                     AND ${isOfSchema(sql`m.path`, sql`c.nspname`)}
+                     AND (m.column_name IS NULL OR EXISTS (
+                       SELECT FROM pg_attribute AS a
+                       WHERE a.attrelid = c.oid AND a.attname = m.column_name AND a.attnum > 0 AND NOT a.attisdropped
+                     ))
+                 )) AS is_there
+          FROM jsonb_to_recordset(${definitions}) AS d(schemas jsonb, withheld jsonb)
+          CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
+          GROUP BY w.name
+        ) AS n
+      ), true);
+    END
+  `;
+}
+
+/**
  * Says which withheld names match nothing now, and where one would in another case
  * @volatility stable
  */
@@ -72,6 +114,9 @@ export function note_unmatched(definitions: Jsonb): Nothing {
       v_names text;
       v_others text;
     BEGIN
+      IF rolecall_internal.are_there(${definitions}) THEN
+        RETURN;
+      END IF;
       WITH listed AS (
         SELECT d.schemas, w.name, m.path, m.column_name, ${tableOf(sql`m.path`)} AS table_name
         FROM jsonb_to_recordset(${definitions}) AS d(schemas jsonb, withheld jsonb)
@@ -126,7 +171,7 @@ export function note_unmatched(definitions: Jsonb): Nothing {
 /**
  * Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs
  *
- * The caller is not among them, nor who is to become a reporting role.
+ * The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
  * @volatility stable
  */
 export function warn_about_path(definitions: Jsonb): Nothing {
@@ -139,7 +184,7 @@ export function warn_about_path(definitions: Jsonb): Nothing {
         SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
                string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
         FROM jsonb_array_elements(${definitions}) AS d
-        CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+        CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
         JOIN pg_namespace AS n ON n.nspname = s.name
         CROSS JOIN LATERAL (
           SELECT n.nspowner
@@ -175,7 +220,7 @@ export function note_closed_schemas(definitions: Jsonb): Nothing {
       FOR v_found IN
         SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
         FROM jsonb_array_elements(${definitions}) AS d
-        CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+        CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
         JOIN pg_namespace AS n ON n.nspname = s.name
         WHERE NOT d -> 'schemas' ? s.name
           AND NOT EXISTS (
@@ -215,7 +260,7 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
       THEN
         RETURN;
       END IF;
-      v_places := rolecall_internal.places(${definitions}, rolecall_internal.table_groups());
+      v_places := rolecall_internal.places(${definitions}, NULL);
       PERFORM rolecall_internal.warn_about_public_reading(v_places);
       FOR v_found IN
         SELECT p.role,

@@ -17,12 +17,35 @@ import { takers } from '../catalogs/edges.ts';
 export function warn_about_adopted(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
+      v_created jsonb := '{}';
+      v_step rolecall.step;
+      v_resource jsonb;
+      v_name text;
+      v_adopted text[] := '{}'::text[];
       v_found record;
     BEGIN
+      -- Most calls adopt none.
+      FOREACH v_step IN ARRAY ${steps} LOOP
+        IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
+          v_created := v_created || jsonb_build_object(v_step.target, true);
+        END IF;
+      END LOOP;
+      FOR v_position IN 0 .. jsonb_array_length(${document} -> 'roles') - 1 LOOP
+        v_resource := ${document} -> 'roles' -> v_position;
+        v_name := v_resource ->> 'name';
+        IF NOT (v_resource ?| ${text(`{state,${recordedMark}}`)} OR v_created ? v_name)
+          AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL
+        THEN
+          v_adopted := v_adopted || v_name;
+        END IF;
+      END LOOP;
+      IF cardinality(v_adopted) = 0 THEN
+        RETURN;
+      END IF;
       FOR v_found IN
-        SELECT r.resource ->> 'name' AS role, t.names, t.revokes
-        FROM jsonb_array_elements(${document} -> 'roles') AS r(resource)
-        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.resource ->> 'name'))::oid OFFSET 0) AS o(oid)
+        SELECT r.name AS role, t.names, t.revokes
+        FROM unnest(v_adopted) AS r(name)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(oid)
         CROSS JOIN LATERAL (
           ${takers(
             sql`o.oid`,
@@ -35,15 +58,9 @@ export function warn_about_adopted(document: Jsonb, steps: Steps): Nothing {
             )`,
           )}
         ) AS t
-        WHERE NOT r.resource ?| ${text(`{state,${recordedMark}}`)} AND r.resource ->> 'name' NOT IN (
-            SELECT s.target FROM unnest(${steps}) AS s
-            WHERE s.operation = 'create_role' AND s.status = 'applied'
-          )
-          AND r.resource ->> 'name' NOT IN (
+        WHERE t.names IS NOT NULL AND r.name NOT IN (
             SELECT a ->> 'role' FROM jsonb_array_elements(${document} -> 'read_access') AS a
           )
-          AND t.names IS NOT NULL
-          AND rolecall_internal.newest_record('roles', jsonb_build_array(r.resource -> 'name')) IS NULL
         ORDER BY 1
       LOOP
         RAISE WARNING USING

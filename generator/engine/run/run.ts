@@ -32,6 +32,9 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
     BEGIN
       PERFORM rolecall_internal.check_document(v_document);
       v_passwords := rolecall_internal.passwords_of(${document});
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN '{}'::rolecall.step[];
+      END IF;
       LOOP
         v_seen := pg_current_snapshot()::text;
         BEGIN
@@ -104,7 +107,10 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
         v_new := rolecall_internal.create_missing(v_missing, v_changes, ${passwords}, v_repeated > ${repeats});
         -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
-        v_again := cardinality(v_new) > 0 AND EXISTS (SELECT FROM unnest(v_new) AS s WHERE s.status = 'ignored');
+        v_again := false;
+        FOREACH v_step IN ARRAY v_new LOOP
+          v_again := v_again OR v_step.status = 'ignored';
+        END LOOP;
 
         v_locks := '{}'::text[];
         IF NOT v_again THEN

@@ -5,6 +5,9 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $name_list$
 BEGIN
+  IF cardinality(name_list.names) < 2 AND array_ndims(name_list.names) IS DISTINCT FROM 2 THEN
+    RETURN to_jsonb(name_list.names);
+  END IF;
   RETURN (
     SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
     FROM (

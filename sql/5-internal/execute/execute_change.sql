@@ -35,9 +35,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
-      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
-      PERFORM set_config('lock_timeout', v_timeout, true);
+      v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.

@@ -9,13 +9,15 @@ AS $plan_client_timeouts$
 DECLARE
   v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
-  IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
-    SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
-    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
-                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
-  ) THEN
-    RETURN;
+  IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+    IF NOT EXISTS (
+      SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+      JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
+                    jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
+    ) THEN
+      RETURN;
+    END IF;
   END IF;
   RETURN QUERY
     WITH asked AS (

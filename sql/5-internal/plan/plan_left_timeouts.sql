@@ -6,6 +6,11 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_left_timeouts$
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH client AS (
       SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value

@@ -68,10 +68,11 @@ BEGIN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
       CONTINUE WHEN v_wanted IS NULL;
     END IF;
-    -- Where a call asks for it, the server refuses.
-    v_is_circular := v_list -> v_position ? 'recorded'
-      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
-      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_is_circular := false;
+    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
+      v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+        AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    END IF;
     v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
       'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),

@@ -11,6 +11,12 @@ AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_revokes.memberships) AS w(membership)
+    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.membership ->> 'member'))::oid
+  ) THEN
+    RETURN '{}'::rolecall_internal.change[];
+  END IF;
   RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
     SELECT ROW(
              'revoke_role', w.member,

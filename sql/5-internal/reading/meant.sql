@@ -3,7 +3,7 @@
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE FUNCTION rolecall_internal.meant(resources jsonb)
 RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $meant$
 BEGIN

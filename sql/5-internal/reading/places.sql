@@ -33,17 +33,22 @@ BEGIN
       GROUP BY w.number, w.table_oid
     ),
     found AS (
-      SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+      SELECT w.position, c.relnamespace AS schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
              array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
              jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
       FROM withheld AS w
-      JOIN pg_class AS c ON c.oid = w.table_oid
-      JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+      CROSS JOIN LATERAL (
+        SELECT c.* FROM pg_class AS c
+        WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        OFFSET 0 -- Table by table: all of them are many more.
+      ) AS c
+      LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      GROUP BY w.position, g.schema
+      WHERE g.number IS NOT NULL OR places.groups IS NULL
+      GROUP BY w.position, c.relnamespace
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
@@ -56,5 +61,6 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their '
+     'groups, where those are given';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;

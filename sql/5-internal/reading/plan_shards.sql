@@ -5,6 +5,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_shards$
 BEGIN
+  IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH excess AS (
       SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,

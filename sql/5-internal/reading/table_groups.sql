@@ -9,8 +9,10 @@ BEGIN
     SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      -- Where a session sees those of Citus, they are no more than parts of other tables.
-      AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+      AND (
+        (SELECT to_regclass('pg_catalog.pg_dist_shard') IS NULL)
+        OR c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+      )
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END

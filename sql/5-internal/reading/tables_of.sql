@@ -16,7 +16,10 @@ BEGIN
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers)
-        AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
+        AND (
+          (SELECT to_regclass('pg_catalog.pg_dist_shard') IS NULL)
+          OR c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+        );
   END IF;
 END
 $tables_of$;

@@ -11,7 +11,7 @@ RETURNS TABLE (
   column_name text,
   named boolean
 )
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $withheld_tables$
 BEGIN

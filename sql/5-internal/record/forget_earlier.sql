@@ -6,6 +6,9 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
              p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),

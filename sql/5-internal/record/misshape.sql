@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $misshape$
 DECLARE
-  v_names text[];
+  v_name text;
   v_given jsonb;
 BEGIN
   IF misshape.resource IS NULL THEN
@@ -26,22 +26,21 @@ BEGIN
   ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
     RETURN 'no record gives SUPERUSER';
   END IF;
-  v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
-  IF EXISTS (
-    SELECT FROM unnest(v_names) AS n(name)
-    WHERE (
-      n.name IS NULL
-      OR octet_length(n.name) NOT BETWEEN 1 AND 63
-      OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(n.name, 'pg_')
-    )
-      AND NOT (misshape.section = 'memberships' AND n.name = misshape.resource ->> 'role' AND (
-        starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
-        AND to_regrole(quote_ident(n.name)) IS NOT NULL
-      ))
-  ) THEN
-    RETURN 'it has a role name that no call accepts';
-  END IF;
+  FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+    IF v_name IS NOT NULL AND (
+      v_name IS NULL
+      OR octet_length(v_name) NOT BETWEEN 1 AND 63
+      OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+      OR starts_with(v_name, 'pg_')
+    ) AND NOT (
+      misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
+        starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
+        AND to_regrole(quote_ident(v_name)) IS NOT NULL
+      )
+    ) THEN
+      RETURN 'it has a role name that no call accepts';
+    END IF;
+  END LOOP;
   RETURN NULL;
 END
 $misshape$;

@@ -4,13 +4,14 @@ CREATE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETU
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $named_roles$
+DECLARE
+  v_name text;
+  v_oids oid[] := '{}'::oid[];
 BEGIN
-  RETURN ARRAY(
-    SELECT to_regrole(quote_ident(n.name))::oid
-    FROM unnest(rolecall_internal.record_names(named_roles.section, named_roles.resource))
-         WITH ORDINALITY AS n(name, position)
-    ORDER BY n.position
-  );
+  FOREACH v_name IN ARRAY rolecall_internal.record_names(named_roles.section, named_roles.resource) LOOP
+    v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
+  END LOOP;
+  RETURN v_oids;
 END
 $named_roles$;
 

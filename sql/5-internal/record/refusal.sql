@@ -35,7 +35,7 @@ DECLARE
   END;
   v_operation text := 'forget';
   v_target text;
-  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_statement text;
   v_code text;
   v_note text;
   v_was oid;
@@ -99,7 +99,7 @@ BEGIN
     v_operation,
     coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
                          ELSE refusal.entry.key ->> 0 END),
-    v_statement,
+    coalesce(v_statement, format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id)),
     'skipped', v_code, v_note
   )::rolecall.step;
 END

@@ -8,9 +8,11 @@ DECLARE
   v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := current_setting('transaction_isolation') <> 'read committed'
-    AND EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
+  v_always boolean := current_setting('transaction_isolation') <> 'read committed';
 BEGIN
+  IF v_always THEN
+    v_always := EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
+  END IF;
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;

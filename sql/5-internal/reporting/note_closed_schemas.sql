@@ -10,7 +10,7 @@ BEGIN
   FOR v_found IN
     SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
     FROM jsonb_array_elements(note_closed_schemas.definitions) AS d
-    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
     JOIN pg_namespace AS n ON n.nspname = s.name
     WHERE NOT d -> 'schemas' ? s.name
       AND NOT EXISTS (

@@ -12,6 +12,9 @@ DECLARE
   v_names text;
   v_others text;
 BEGIN
+  IF rolecall_internal.are_there(note_unmatched.definitions) THEN
+    RETURN;
+  END IF;
   WITH listed AS (
     SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)

@@ -9,6 +9,12 @@ AS $warn_about_members$
 DECLARE
   v_found record;
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM jsonb_array_elements(warn_about_members.definitions) AS d
+    JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+  ) THEN
+    RETURN;
+  END IF;
   FOR v_found IN
     SELECT d.role, t.names, t.revokes
     FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)

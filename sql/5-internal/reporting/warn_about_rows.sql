@@ -13,7 +13,7 @@ BEGIN
   THEN
     RETURN;
   END IF;
-  v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  v_places := rolecall_internal.places(warn_about_rows.definitions, NULL);
   PERFORM rolecall_internal.warn_about_public_reading(v_places);
   FOR v_found IN
     SELECT p.role,

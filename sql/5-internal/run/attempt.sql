@@ -44,7 +44,10 @@ BEGIN
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
-    v_again := cardinality(v_new) > 0 AND EXISTS (SELECT FROM unnest(v_new) AS s WHERE s.status = 'ignored');
+    v_again := false;
+    FOREACH v_step IN ARRAY v_new LOOP
+      v_again := v_again OR v_step.status = 'ignored';
+    END LOOP;
 
     v_locks := '{}'::text[];
     IF NOT v_again THEN

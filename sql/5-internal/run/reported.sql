@@ -10,7 +10,12 @@ BEGIN
   IF v_step.status = 'ignored' THEN
     v_step.status := 'skipped';
   END IF;
-  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND EXISTS (
+  IF v_step.status IN ('again', 'failed') THEN
+    RETURN '{}'::rolecall.step[];
+  ELSIF v_step.status <> 'skipped' THEN
+    RETURN ARRAY[v_step];
+  END IF;
+  IF EXISTS (
     SELECT FROM unnest(reported.steps) AS s
     WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
   ) THEN

@@ -17,6 +17,9 @@ DECLARE
 BEGIN
   PERFORM rolecall_internal.check_document(v_document);
   v_passwords := rolecall_internal.passwords_of(run.document);
+  IF rolecall_internal.is_established(v_document) THEN
+    RETURN '{}'::rolecall.step[];
+  END IF;
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
