@@ -261,6 +261,138 @@ COMMENT ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean)
   IS 'Makes a policy hold, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.are_there(definitions jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $are_there$
+BEGIN
+  RETURN coalesce((
+    SELECT bool_and(n.is_there)
+    FROM (
+      SELECT bool_or(EXISTS (
+               SELECT FROM (
+                 SELECT i.parts AS path, NULL::name AS column_name
+                 FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+                 UNION ALL
+                 SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+                 FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+               ) AS m
+               CROSS JOIN LATERAL (
+                 SELECT c.oid, n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                 WHERE c.relname = m.path[cardinality(m.path)] AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                 OFFSET 0
+               ) AS c
+               WHERE d.schemas ? c.nspname::text
+                 AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = c.nspname)
+                 AND (m.column_name IS NULL OR EXISTS (
+                   SELECT FROM pg_attribute AS a
+                   WHERE a.attrelid = c.oid AND a.attname = m.column_name AND a.attnum > 0 AND NOT a.attisdropped
+                 ))
+             )) AS is_there
+      FROM jsonb_to_recordset(are_there.definitions) AS d(schemas jsonb, withheld jsonb)
+      CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
+      GROUP BY w.name
+    ) AS n
+  ), true);
+END
+$are_there$;
+
+COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
+  IS 'Whether all that is withheld is there, as it is written: found without a look at all tables';
+REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;
+
+-- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
+-- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
+-- over with what is known by then.
+CREATE OR REPLACE FUNCTION rolecall_internal.attempt(document jsonb, passwords jsonb, known text[]) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $attempt$
+DECLARE
+  v_document jsonb := attempt.document;
+  v_changes rolecall_internal.change[];
+  v_missing rolecall_internal.change[];
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_new rolecall.step[];
+  v_done text[] := '{}'::text[];
+  v_last text := '';
+  v_locks text[];
+  v_locked text[] := '{}'::text[];
+  v_again boolean;
+  v_is_ignored boolean := false;
+  v_is_whole boolean := false;
+  v_repeated integer := 0;
+  v_seen text;
+  v_left text;
+BEGIN
+  FOR v_round IN 1 .. 1000 LOOP
+    v_seen := pg_current_snapshot()::text;
+    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+    v_changes := rolecall_internal.plan(v_document, attempt.passwords);
+    v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
+    EXIT WHEN cardinality(v_changes) = 0;
+    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
+
+    v_missing := rolecall_internal.missing_roles(v_changes);
+    -- In a later round a role can be missing that was there before.
+    IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
+      -- would be undone keeps it from being done again.
+      EXIT WHEN v_is_whole;
+      PERFORM rolecall_internal.start_over(attempt.known || v_locked);
+    END IF;
+    v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
+    v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
+    -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
+    v_again := false;
+    FOREACH v_step IN ARRAY v_new LOOP
+      v_again := v_again OR v_step.status = 'ignored';
+    END LOOP;
+
+    v_locks := '{}'::text[];
+    IF NOT v_again THEN
+      v_locks := rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps);
+    END IF;
+    IF cardinality(v_locks) > 0 THEN
+      v_again := rolecall_internal.lock_roles(v_locks, v_locked);
+      v_locked := v_locked || v_locks;
+    END IF;
+    IF NOT v_again THEN
+      v_new := v_new || rolecall_internal.change_present(
+        v_changes, attempt.passwords, v_document, v_repeated > 20
+      );
+    END IF;
+
+    v_is_ignored := false;
+    FOREACH v_step IN ARRAY v_new LOOP
+      v_steps := v_steps || rolecall_internal.reported(v_step, v_steps);
+      IF rolecall_internal.is_doubtful(v_step) THEN
+        v_is_ignored := true;
+        IF v_step.status = 'failed' THEN
+          v_document := v_document || '{"singly": true}';
+        END IF;
+        CONTINUE;
+      END IF;
+      v_done := v_done || v_step.statement;
+    END LOOP;
+    v_left := pg_current_snapshot()::text;
+    v_is_whole := NOT (v_again OR v_is_ignored);
+    -- Nothing can be left where nobody else has committed anything since the plan.
+    EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
+  END LOOP;
+  IF attempt.document ? 'roles' THEN
+    PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
+  END IF;
+  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  RETURN v_steps;
+END
+$attempt$;
+
+COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
+  IS 'Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans '
+     'again';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb, resource jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -955,6 +1087,30 @@ $check_document$;
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
   IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_not_reporting$
+BEGIN
+  -- Few roles are, and a look at the index tells.
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS r
+    WHERE r.section = 'read_access' AND r.key = jsonb_build_array(check_not_reporting.role_name)
+  ) THEN
+    RETURN;
+  END IF;
+  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
+      HINT = 'It reads, and nothing else. Choose another name, or remove the role first by rolecall.remove_user().';
+  END IF;
+END
+$check_not_reporting$;
+
+COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
+  IS 'Refuses to give a reporting role what the next provisioning run would take from it';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_user(username text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1221,6 +1377,98 @@ COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privil
      'called now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
+RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $execute_change$
+DECLARE
+  v_attempts integer := 0;
+  v_timeout text := current_setting('lock_timeout');
+  v_verdict text;
+  v_message text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
+    -- As where the role is dropped at that moment.
+    RAISE NOTICE '%', change.note;
+    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
+  ELSIF change.sqlstate IS NOT NULL THEN
+    RAISE WARNING USING
+      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+      HINT = rolecall_internal.skipped_hint(change);
+    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
+  END IF;
+  LOOP
+    BEGIN
+      CASE change.operation
+        WHEN 'grant_role' THEN
+          PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+          FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
+        WHEN 'terminate_sessions' THEN
+          PERFORM pg_stat_clear_snapshot();
+        WHEN 'drop_role' THEN
+          PERFORM rolecall_internal.note_holders(change.target);
+        ELSE NULL;
+      END CASE;
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
+      EXECUTE rolecall_internal.statement_of(change);
+      v_message := set_config('lock_timeout', v_timeout, true);
+      EXIT;
+    EXCEPTION
+      -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+      WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+        OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
+        PERFORM rolecall_internal.refresh_caches();
+        v_attempts := v_attempts + 1;
+        v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
+        IF v_attempts < 20 AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
+          v_verdict := 'retry';
+          PERFORM pg_sleep(0.001 * v_attempts);
+        END IF;
+        IF lenient AND (v_verdict IS NULL OR strict AND v_verdict = 'again')
+          AND change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
+        THEN
+          RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
+        ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= 1000 THEN
+          GET STACKED DIAGNOSTICS
+            v_message = MESSAGE_TEXT,
+            v_detail = PG_EXCEPTION_DETAIL,
+            v_hint = PG_EXCEPTION_HINT;
+          PERFORM rolecall_internal.surface(
+            change,
+            CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'
+              THEN '40001' ELSE SQLSTATE END,
+            v_message, v_detail, v_hint
+          );
+        END IF;
+        IF v_verdict = 'again' THEN
+          RETURN rolecall_internal.step_of(change, 'again', SQLSTATE, SQLERRM);
+        ELSIF v_verdict <> 'retry' THEN
+          IF starts_with(v_verdict, 'notice') THEN
+            RAISE NOTICE '%', SQLERRM;
+          END IF;
+          RETURN rolecall_internal.step_of(
+            change, 'ignored', SQLSTATE, substr(v_verdict, strpos(v_verdict, ': ') + 2)
+          );
+        END IF;
+    END;
+  END LOOP;
+  IF change.password IS NOT NULL AND rolecall_internal.is_password_cleared(change.target) THEN
+    PERFORM rolecall_internal.refuse_empty_verifier();
+  END IF;
+  RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
+END
+$execute_change$;
+
+COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean)
+  IS 'Makes one change, by the error policy of its operation: applied, skipped as planned, ignored because of an '
+     'error, or to be planned again; strict: no error is ignored. A privilege that cannot be given or taken is an '
+     'error or, where lenient, a step that has failed';
+
 CREATE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1265,6 +1513,9 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
              p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
@@ -2371,6 +2622,83 @@ $is_about_roles$;
 COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
   IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
 
+-- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
+-- not acted on, say, is for the plan.
+CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_established$
+DECLARE
+  v_section text;
+  v_list jsonb;
+  v_resource jsonb;
+  v_role oid;
+  v_member oid;
+  v_key jsonb;
+  v_entry rolecall_internal.resource;
+BEGIN
+  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
+    RETURN false;
+  END IF;
+  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
+    v_list := coalesce(is_established.document -> v_section, '[]');
+    FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+      v_resource := jsonb_strip_nulls(v_list -> v_position);
+      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+      IF v_role IS NULL OR v_resource ?| '{state,admin,inherit,set,recorded}' THEN
+        RETURN false;
+      END IF;
+      IF v_section = 'memberships' THEN
+        v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+        IF NOT EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
+            NOT to_jsonb(m) ? 'set_option'
+            OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
+          )
+        ) OR EXISTS (
+          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
+        ) THEN
+          RETURN false;
+        END IF;
+      ELSIF v_resource ? 'attributes' THEN
+        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )) OR v_resource @> '{"attributes": {"login": true}}' THEN
+          RETURN false;
+        END IF;
+        IF NOT EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
+            'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+            'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
+          ) @> (v_resource -> 'attributes')
+        ) THEN
+          RETURN false;
+        END IF;
+      END IF;
+      v_key := rolecall_internal.record_key(v_section, v_resource);
+      SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
+      WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
+      IF NOT coalesce(v_entry.sqlstate IS NULL AND (
+        v_entry.resource @> (v_resource - '{password,note}'::text[])
+        AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
+      ), false)
+        OR rolecall_internal.refusal(v_entry) IS NOT NULL
+      THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN true;
+END
+$is_established$;
+
+COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
+  IS 'Whether all that a call asks for is there and recorded, found out role by role without a plan; false tells '
+     'nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.is_moment(value text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2496,6 +2824,59 @@ $lacking_right$;
 COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
   IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
 
+-- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
+CREATE OR REPLACE FUNCTION rolecall_internal.meant(resources jsonb)
+RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $meant$
+BEGIN
+  RETURN QUERY
+    WITH listed AS (
+      SELECT t.position::integer AS position, t.role, t.schemas, w.name
+      FROM ROWS FROM (jsonb_to_recordset(meant.resources) AS (role text, schemas jsonb, withheld jsonb))
+           WITH ORDINALITY AS t(role, schemas, withheld, position)
+      CROSS JOIN LATERAL jsonb_array_elements_text(t.withheld) AS w(name)
+    )
+    SELECT l.position, l.role, l.name, c.oid, m.column_name::text, true
+    FROM listed AS l
+    CROSS JOIN LATERAL (
+      SELECT i.parts AS path, NULL::name AS column_name
+      FROM (SELECT parse_ident(l.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+      UNION ALL
+      SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+      FROM (SELECT parse_ident(l.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+    ) AS m
+    CROSS JOIN LATERAL (
+      SELECT n.oid, n.relnamespace FROM pg_class AS n WHERE n.relname = m.path[cardinality(m.path)] OFFSET 0
+    ) AS c
+    CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+    WHERE l.schemas ? n.nspname::text
+      AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = n.nspname)
+    UNION ALL
+    SELECT l.position, l.role, l.name, k.relation::oid, (
+             SELECT a.attname FROM pg_attribute AS a
+             WHERE a.attrelid = k.relation
+               AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                        ELSE a.attname = k.column_name AND NOT a.attisdropped END
+           )::text, false
+    FROM listed AS l
+    JOIN rolecall_internal.withheld AS k
+      ON k.role = l.role AND (
+        k.name = l.name OR EXISTS (
+          SELECT FROM (SELECT parse_ident(k.name), parse_ident(l.name)) AS i(was, parts)
+          CROSS JOIN LATERAL (SELECT least(cardinality(i.was), cardinality(i.parts))) AS l(shorter)
+          WHERE i.was[cardinality(i.was) - l.shorter + 1:] = i.parts[cardinality(i.parts) - l.shorter + 1:]
+            AND (k.number = 0 OR l.shorter > 1)
+        )
+      );
+END
+$meant$;
+
+COMMENT ON FUNCTION rolecall_internal.meant(jsonb)
+  IS 'The tables and columns that the entries of each resource mean; named: as they are called now, else that was so '
+     'once';
+
 CREATE FUNCTION rolecall_internal.membership_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2604,7 +2985,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $misshape$
 DECLARE
-  v_names text[];
+  v_name text;
   v_given jsonb;
 BEGIN
   IF misshape.resource IS NULL THEN
@@ -2625,28 +3006,48 @@ BEGIN
   ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
     RETURN 'no record gives SUPERUSER';
   END IF;
-  v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
-  IF EXISTS (
-    SELECT FROM unnest(v_names) AS n(name)
-    WHERE (
-      n.name IS NULL
-      OR octet_length(n.name) NOT BETWEEN 1 AND 63
-      OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(n.name, 'pg_')
-    )
-      AND NOT (misshape.section = 'memberships' AND n.name = misshape.resource ->> 'role' AND (
-        starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
-        AND to_regrole(quote_ident(n.name)) IS NOT NULL
-      ))
-  ) THEN
-    RETURN 'it has a role name that no call accepts';
-  END IF;
+  FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+    IF v_name IS NOT NULL AND (
+      v_name IS NULL
+      OR octet_length(v_name) NOT BETWEEN 1 AND 63
+      OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+      OR starts_with(v_name, 'pg_')
+    ) AND NOT (
+      misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
+        starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
+        AND to_regrole(quote_ident(v_name)) IS NOT NULL
+      )
+    ) THEN
+      RETURN 'it has a role name that no call accepts';
+    END IF;
+  END LOOP;
   RETURN NULL;
 END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
   IS 'Why no call can have written a row; null where one can';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $name_list$
+BEGIN
+  IF cardinality(name_list.names) < 2 AND array_ndims(name_list.names) IS DISTINCT FROM 2 THEN
+    RETURN to_jsonb(name_list.names);
+  END IF;
+  RETURN (
+    SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
+    FROM (
+      SELECT u.name, min(u.position) AS position
+      FROM unnest(name_list.names) WITH ORDINALITY AS u(name, position) GROUP BY u.name
+    ) AS n
+  );
+END
+$name_list$;
+
+COMMENT ON FUNCTION rolecall_internal.name_list(text[])
+  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
 
 CREATE FUNCTION rolecall_internal.name_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
@@ -2740,6 +3141,24 @@ COMMENT ON FUNCTION rolecall_internal.named_object(text)
   IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $named_roles$
+DECLARE
+  v_name text;
+  v_oids oid[] := '{}'::oid[];
+BEGIN
+  FOREACH v_name IN ARRAY rolecall_internal.record_names(named_roles.section, named_roles.resource) LOOP
+    v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
+  END LOOP;
+  RETURN v_oids;
+END
+$named_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.named_roles(text, jsonb)
+  IS 'The oids of the roles that a row names, in the order of the names';
+
 CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2816,6 +3235,113 @@ $no_longer_named$;
 COMMENT ON FUNCTION rolecall_internal.no_longer_named(jsonb)
   IS 'The roles that an earlier policy of this database created and this one does not name, as absent';
 REVOKE ALL ON FUNCTION rolecall_internal.no_longer_named(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.note_closed_schemas(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_closed_schemas$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
+    FROM jsonb_array_elements(note_closed_schemas.definitions) AS d
+    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    WHERE NOT d -> 'schemas' ? s.name
+      AND NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+        WHERE x.privilege_type = 'USAGE' AND x.grantee IN (0, to_regrole(quote_ident(d ->> 'role'))::oid)
+      )
+    GROUP BY d ->> 'role'
+    ORDER BY d ->> 'role'
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format(
+        'reporting role "%s" finds nothing in schemas of its search_path: %s', v_found.role, v_found.schemas
+      ),
+      DETAIL = 'It has no USAGE on them.',
+      HINT = format('If it is to call what is there: GRANT USAGE ON SCHEMA %s TO %I', v_found.schemas, v_found.role);
+  END LOOP;
+END
+$note_closed_schemas$;
+
+COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
+  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
+     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
+     'functions in it.';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_unmatched$
+DECLARE
+  v_watched boolean := EXISTS (
+    SELECT FROM pg_event_trigger AS t
+    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+  );
+  v_names text;
+  v_others text;
+BEGIN
+  IF rolecall_internal.are_there(note_unmatched.definitions) THEN
+    RETURN;
+  END IF;
+  WITH listed AS (
+    SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
+    FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
+    CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
+    CROSS JOIN LATERAL (
+      SELECT i.parts AS path, NULL::name AS column_name
+      FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+      UNION ALL
+      SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+      FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+    ) AS m
+  ),
+  found AS (
+    SELECT l.name, concat('"' || l.column_name || '" of ', '"', l.table_name, '"') AS meant,
+           concat('"' || a.attname || '" of ', '"', c.relname, '"') AS present
+    FROM listed AS l
+    JOIN pg_class AS c ON lower(c.relname) = lower(l.table_name) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_attribute AS a
+      ON a.attrelid = c.oid AND lower(a.attname) = lower(l.column_name) AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE l.schemas ? n.nspname::text
+      AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
+      AND (l.column_name IS NULL OR a.attname IS NOT NULL)
+  ),
+  -- Of several roles that have it withheld one may have no schema where it could be.
+  absent AS (
+    SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
+    FROM (SELECT DISTINCT name FROM listed) AS l
+    LEFT JOIN found AS f USING (name)
+    GROUP BY l.name
+    HAVING NOT coalesce(bool_or(f.meant = f.present), false)
+  )
+  SELECT string_agg(a.name, ', ' ORDER BY a.name),
+         string_agg(format('%s is %s, not %s', a.name, a.meant, a.others), '; ' ORDER BY a.name)
+           FILTER (WHERE a.others IS NOT NULL)
+    INTO v_names, v_others
+  FROM absent AS a;
+  IF v_names IS NOT NULL THEN
+    RAISE NOTICE USING
+      MESSAGE = format('withheld tables or columns that do not exist yet: %s', v_names),
+      DETAIL = CASE WHEN v_watched THEN 'Once they exist, they are withheld.'
+                    ELSE 'Where a table owner creates one of them, or creates it again, it is readable until the next '
+                         'provisioning run.' END,
+      HINT = CASE WHEN v_watched THEN 'Look for a mistake in the names.'
+                  ELSE 'A superuser can close that gap with rolecall.watch_new_tables().' END;
+  END IF;
+  IF v_others IS NOT NULL THEN
+    RAISE NOTICE USING
+      MESSAGE = format('withheld tables or columns that exist only in a different case: %s', v_others),
+      HINT = 'Put double quotes around a name with capital letters, as in SQL.';
+  END IF;
+END
+$note_unmatched$;
+
+COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
+  IS 'Says which withheld names match nothing now, and where one would in another case';
 
 CREATE FUNCTION rolecall_internal.object_in_schema(kind text, name text) RETURNS oid
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2998,6 +3524,70 @@ COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.prin
      'is not a superuser could have changed the function';
 REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
+RETURNS rolecall_internal.place[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $places$
+DECLARE
+  v_places rolecall_internal.place[];
+BEGIN
+  v_places := ARRAY(
+    SELECT ROW(t.position, t.role, o.role_oid, s.place, s.name, to_regnamespace(quote_ident(s.name))::oid,
+               '{}'::oid[], '{}'::integer[], '{}'::jsonb, t.owners IS NULL AND t.watched IS NOT TRUE,
+               coalesce(t.owners, ARRAY(SELECT t.caller WHERE to_regrole(quote_ident(t.caller)) IS NOT NULL)),
+               b.recorder
+              )::rolecall_internal.place
+    FROM ROWS FROM (jsonb_to_recordset(places.resources)
+           AS (role text, schemas jsonb, owners text[], caller text, watched boolean, recorded text))
+         WITH ORDINALITY AS t(role, schemas, owners, caller, watched, recorder, position)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.bounding_recorder(t.recorder) OFFSET 0) AS b(recorder)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(t.role))::oid OFFSET 0) AS o(role_oid)
+    CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
+    ORDER BY t.position, s.place
+  );
+  IF NOT jsonb_path_exists(places.resources, '$[*].withheld[*]') THEN
+    RETURN v_places;
+  END IF;
+  RETURN ARRAY(
+    WITH withheld AS (
+      SELECT w.number AS position, w.table_oid,
+             CASE WHEN bool_and(w.column_number <> 0) THEN jsonb_agg(w.column_name) END AS columns
+      FROM rolecall_internal.withheld_tables(places.resources) AS w
+      GROUP BY w.number, w.table_oid
+    ),
+    found AS (
+      SELECT w.position, c.relnamespace AS schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+             array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
+             jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
+      FROM withheld AS w
+      CROSS JOIN LATERAL (
+        SELECT c.* FROM pg_class AS c
+        WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        OFFSET 0 -- Table by table: all of them are many more.
+      ) AS c
+      LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+        g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
+      )
+      WHERE g.number IS NOT NULL OR places.groups IS NULL
+      GROUP BY w.position, c.relnamespace
+    )
+    SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
+               coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
+               p.every_owner, p.owners, p.recorder)::rolecall_internal.place
+    FROM unnest(v_places) AS p
+    LEFT JOIN found AS f ON f.position = p.position AND f.schema = p.schema_oid
+    ORDER BY p.position, p.place
+  );
+END
+$places$;
+
+COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
+  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their '
+     'groups, where those are given';
+
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
 -- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
@@ -3150,6 +3740,107 @@ COMMENT ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_intern
   IS 'What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a '
      'schema there is nothing to grant on yet, and all else is skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
+-- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
+-- keeps it; one that has what the client role had before gets what it is to have now.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_client_timeouts$
+DECLARE
+  v_made jsonb := plan_client_timeouts.document -> 'roles';
+BEGIN
+  IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+    IF NOT EXISTS (
+      SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+      JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
+                    jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
+    ) THEN
+      RETURN;
+    END IF;
+  END IF;
+  RETURN QUERY
+    WITH asked AS (
+      SELECT s.role, s.value
+      FROM jsonb_to_recordset(plan_client_timeouts.document -> 'settings') AS s(role text, name text, value text)
+      WHERE s.name = 'statement_timeout'
+    ),
+    recorded AS (
+      SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
+    ),
+    client AS (
+      SELECT a.role, a.value FROM asked AS a
+      UNION ALL
+      SELECT r.role, r.value FROM recorded AS r
+      WHERE NOT EXISTS (SELECT FROM asked AS a WHERE a.role = r.role)
+    ),
+    member AS (
+      SELECT m.role, m.member, m.position
+      FROM ROWS FROM (jsonb_to_recordset(plan_client_timeouts.document -> 'memberships')
+             AS (role text, member text, state text))
+           WITH ORDINALITY AS m(role, member, state, position)
+      WHERE m.state IS NULL
+      UNION
+      SELECT a.role, p.key ->> 0, NULL
+      FROM asked AS a
+      JOIN rolecall_internal.resource AS p ON p.section = 'memberships' AND p.key ->> 1 = a.role
+      WHERE rolecall_internal.newest_record(p.section, p.key) IS NOT NULL
+    )
+    SELECT DISTINCT ON (m.member)
+           'set_config', m.member, format('ALTER ROLE %I SET statement_timeout = %L', m.member, c.value),
+           NULL::text, ARRAY[m.member], CASE WHEN NOT o.allowed THEN '42501' END,
+           CASE WHEN NOT o.allowed
+                  THEN 'the timeout of a client role holds for its members only where they have it too' END
+    FROM member AS m
+    JOIN client AS c ON c.role = m.role
+    CROSS JOIN LATERAL (
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
+        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+          current_setting('server_version_num')::integer / 10000 < 16
+          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
+        )
+      ) AS allowed
+      FROM (
+        SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
+      ) AS i
+      JOIN pg_roles AS u ON u.rolname = current_user
+      LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
+    ) AS o
+    CROSS JOIN LATERAL (
+      SELECT (
+        SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
+        FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
+        WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
+      ) AS own, (
+        SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
+        FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
+        WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )) AND starts_with(e.entry, 'statement_timeout=')
+      ) AS former
+    ) AS t
+    WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
+      AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
+      AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
+      AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
+    ORDER BY m.member, m.position;
+END
+$plan_client_timeouts$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_client_timeouts(jsonb)
+  IS 'The timeouts that members of client roles are missing';
 
 CREATE FUNCTION rolecall_internal.plan_column_changes(document jsonb, differences jsonb)
 RETURNS SETOF rolecall_internal.change
@@ -3503,6 +4194,72 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
 )
   FROM PUBLIC;
 
+-- Each membership is one that is to end; without a member, all of the role are.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_left_timeouts$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
+  ) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH client AS (
+      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      FROM (
+        SELECT p.* FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+      ) AS p
+    ),
+    leaving AS (
+      SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
+      FROM jsonb_to_recordset(plan_left_timeouts.memberships) AS m(role text, member text, state text)
+      JOIN client AS c ON c.role = m.role
+      JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+        AND (m.member IS NULL OR e.member = to_regrole(quote_ident(m.member))::oid)
+      WHERE m.state = 'absent'
+    )
+    SELECT 'set_config', l.member,
+           format('ALTER ROLE %I ', l.member)
+             || coalesce('SET statement_timeout = ' || quote_literal(o.value), 'RESET statement_timeout'),
+           NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
+           CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
+    FROM leaving AS l
+    JOIN pg_roles AS u ON u.rolname = current_user
+    CROSS JOIN LATERAL (SELECT (
+      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
+        current_setting('server_version_num')::integer / 10000 < 16
+        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
+      )
+    )) AS a(allowed)
+    LEFT JOIN LATERAL (
+      SELECT min(c.value) AS value
+      FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
+      WHERE e.member = l.member_oid AND NOT EXISTS (
+        SELECT FROM leaving AS n WHERE n.role_oid = c.role_oid AND n.member_oid = e.member
+      )
+    ) AS o ON true
+    WHERE EXISTS (
+      SELECT FROM pg_db_role_setting AS p
+      WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
+    )
+      AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
+      AND o.value IS DISTINCT FROM l.value
+    ORDER BY l.member;
+END
+$plan_left_timeouts$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb)
+  IS 'The timeouts that members of client roles lose with the membership, or where the client role is dropped: what '
+     'they have of it is replaced by what another client role of theirs has, or ends';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -3634,10 +4391,11 @@ BEGIN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
       CONTINUE WHEN v_wanted IS NULL;
     END IF;
-    -- Where a call asks for it, the server refuses.
-    v_is_circular := v_list -> v_position ? 'recorded'
-      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
-      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_is_circular := false;
+    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
+      v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+        AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    END IF;
     v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
       'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
@@ -3965,6 +4723,12 @@ AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_revokes.memberships) AS w(membership)
+    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.membership ->> 'member'))::oid
+  ) THEN
+    RETURN '{}'::rolecall_internal.change[];
+  END IF;
   RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
     SELECT ROW(
              'revoke_role', w.member,
@@ -4169,6 +4933,59 @@ $plan_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_settings(jsonb)
   IS 'Settings of a role that differ, and settings for single databases that would override them';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_shards(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_shards$
+BEGIN
+  IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH excess AS (
+      SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,
+             format('%I.%I', p.schema, c.relname) AS object, c.relowner AS owner, c.relowner AS grantor,
+             'SELECT' AS privileges
+      FROM rolecall_internal.readable_shards(plan_shards.places) AS r
+      JOIN pg_class AS c ON c.oid = r.table_oid
+      JOIN unnest(plan_shards.places) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
+      WHERE c.relowner <> p.role_oid
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
+  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
+     'where the table itself has nothing to revoke';
 
 CREATE FUNCTION rolecall_internal.policy_base_roles(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5047,6 +5864,40 @@ COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
      'else it is refused';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $provision$
+DECLARE
+  v_steps rolecall.step[];
+  v_with_path jsonb;
+BEGIN
+  PERFORM rolecall_internal.check_read_access(provision.definitions);
+  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
+  v_with_path := (
+    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
+    FROM jsonb_array_elements(provision.definitions) AS d
+  );
+  PERFORM rolecall_internal.warn_about_public();
+  PERFORM rolecall_internal.warn_about_publications();
+  PERFORM rolecall_internal.warn_about_members(provision.definitions);
+  PERFORM rolecall_internal.note_unmatched(provision.definitions);
+  PERFORM rolecall_internal.warn_about_path(v_with_path);
+  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  PERFORM rolecall_internal.warn_about_rows(provision.definitions);
+  v_steps := rolecall_internal.run_reporting(
+    provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
+  );
+  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+    v_steps := v_steps || rolecall_internal.left_out(provision.dry_run);
+  END IF;
+  RETURN v_steps;
+END
+$provision$;
+
+COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5251,7 +6102,7 @@ DECLARE
   END;
   v_operation text := 'forget';
   v_target text;
-  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_statement text;
   v_code text;
   v_note text;
   v_was oid;
@@ -5315,7 +6166,7 @@ BEGIN
     v_operation,
     coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
                          ELSE refusal.entry.key ->> 0 END),
-    v_statement,
+    coalesce(v_statement, format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id)),
     'skipped', v_code, v_note
   )::rolecall.step;
 END
@@ -5357,9 +6208,11 @@ DECLARE
   v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := current_setting('transaction_isolation') <> 'read committed'
-    AND EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
+  v_always boolean := current_setting('transaction_isolation') <> 'read committed';
 BEGIN
+  IF v_always THEN
+    v_always := EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
+  END IF;
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
@@ -5658,6 +6511,34 @@ COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reported$
+DECLARE
+  v_step rolecall.step := reported.step;
+BEGIN
+  IF v_step.status = 'ignored' THEN
+    v_step.status := 'skipped';
+  END IF;
+  IF v_step.status IN ('again', 'failed') THEN
+    RETURN '{}'::rolecall.step[];
+  ELSIF v_step.status <> 'skipped' THEN
+    RETURN ARRAY[v_step];
+  END IF;
+  IF EXISTS (
+    SELECT FROM unnest(reported.steps) AS s
+    WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
+  ) THEN
+    RETURN '{}'::rolecall.step[];
+  END IF;
+  RETURN ARRAY[v_step];
+END
+$reported$;
+
+COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[])
+  IS 'A step as the caller gets it, in a list; none where it has to be planned again, or was reported before';
+
 -- Reporting roles of other databases are left out, and the steps say so.
 CREATE OR REPLACE FUNCTION rolecall_internal.restore(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -5843,6 +6724,61 @@ COMMENT ON FUNCTION rolecall_internal.role_problems(jsonb)
   IS 'Roles that are said twice, or that no call may change, and what does not go together about one';
 REVOKE ALL ON FUNCTION rolecall_internal.role_problems(jsonb) FROM PUBLIC;
 
+-- What cannot be done because of another transaction is undone, with all locks, and started over.
+CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $run$
+DECLARE
+  v_document jsonb := rolecall_internal.masked(run.document);
+  v_passwords jsonb;
+  v_known text[] := '{}'::text[];
+  v_steps rolecall.step[];
+  v_failures integer := 0;
+  v_seen text;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := rolecall_internal.passwords_of(run.document);
+  IF rolecall_internal.is_established(v_document) THEN
+    RETURN '{}'::rolecall.step[];
+  END IF;
+  LOOP
+    v_seen := pg_current_snapshot()::text;
+    BEGIN
+      IF run.dry_run THEN
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+      END IF;
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      PERFORM rolecall_internal.note_no_connect(v_steps);
+      RETURN v_steps;
+    EXCEPTION
+      WHEN SQLSTATE 'RC002' THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        v_known := v_detail;
+      WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        v_failures := v_failures + 1;
+        IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        PERFORM rolecall_internal.refresh_caches();
+    END;
+  END LOOP;
+END
+$run$;
+
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
+  IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+
 CREATE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5988,17 +6924,18 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sign_record$
 DECLARE
-  v_super boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+  v_super boolean;
+  v_here oid;
 BEGIN
+  SELECT r.rolsuper, d.oid INTO v_super, v_here
+  FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
   NEW.recorder := current_user;
   NEW.sqlstate := NULL;
   NEW.roles := NULL;
-  NEW.made_in := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  );
+  NEW.made_in := v_here;
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
   IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
@@ -6046,6 +6983,53 @@ $skipped_hint$;
 
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
   IS 'What to do about a change that is skipped because the catalogs forbid it';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.table_groups() RETURNS rolecall_internal.table_group[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $table_groups$
+BEGIN
+  RETURN ARRAY(
+    SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
+    FROM pg_class AS c
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND (
+        (SELECT to_regclass('pg_catalog.pg_dist_shard') IS NULL)
+        OR c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+      )
+    GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
+  );
+END
+$table_groups$;
+
+COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.tables_of(groups rolecall_internal.table_group[], numbers integer[])
+RETURNS TABLE (number integer, table_oid oid, name text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $tables_of$
+BEGIN
+  IF cardinality(tables_of.numbers) > 0 THEN
+    RETURN QUERY
+      SELECT g.number::integer, c.oid, c.relname::text
+      FROM pg_class AS c
+      JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+        g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
+        AND (g.acl IS NULL) = (c.relacl IS NULL)
+      )
+      WHERE g.number = ANY (tables_of.numbers)
+        AND (
+          (SELECT to_regclass('pg_catalog.pg_dist_shard') IS NULL)
+          OR c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+        );
+  END IF;
+END
+$tables_of$;
+
+COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
+  IS 'The tables of the groups with these numbers';
 
 CREATE FUNCTION rolecall_internal.target_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
@@ -6370,6 +7354,255 @@ COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
   IS 'The privileges of a document, each name looked up once';
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
 
+-- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_adopted(document jsonb, steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $warn_about_adopted$
+DECLARE
+  v_created jsonb := '{}';
+  v_step rolecall.step;
+  v_resource jsonb;
+  v_name text;
+  v_adopted text[] := '{}'::text[];
+  v_found record;
+BEGIN
+  -- Most calls adopt none.
+  FOREACH v_step IN ARRAY warn_about_adopted.steps LOOP
+    IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
+      v_created := v_created || jsonb_build_object(v_step.target, true);
+    END IF;
+  END LOOP;
+  FOR v_position IN 0 .. jsonb_array_length(warn_about_adopted.document -> 'roles') - 1 LOOP
+    v_resource := warn_about_adopted.document -> 'roles' -> v_position;
+    v_name := v_resource ->> 'name';
+    IF NOT (v_resource ?| '{state,recorded}' OR v_created ? v_name)
+      AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL
+    THEN
+      v_adopted := v_adopted || v_name;
+    END IF;
+  END LOOP;
+  IF cardinality(v_adopted) = 0 THEN
+    RETURN;
+  END IF;
+  FOR v_found IN
+    SELECT r.name AS role, t.names, t.revokes
+    FROM unnest(v_adopted) AS r(name)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(oid)
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT o.oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT NOT (
+                        m.admin_option
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                          AND rolecall_internal.newest_record(
+                            'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
+                          ) IS NULL
+                      )
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
+    ) AS t
+    WHERE t.names IS NOT NULL AND r.name NOT IN (
+        SELECT a ->> 'role' FROM jsonb_array_elements(warn_about_adopted.document -> 'read_access') AS a
+      )
+    ORDER BY 1
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'role "%s" is there already, and others administer it or can become it: %s', v_found.role, v_found.names
+      ),
+      DETAIL = 'They can take what it has. From PostgreSQL 16 on the role that created it has ADMIN OPTION on it.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_adopted$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[])
+  IS 'Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create '
+     'roles can take a name that is to be expected';
+
+-- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
+-- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_members(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_members$
+DECLARE
+  v_found record;
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM jsonb_array_elements(warn_about_members.definitions) AS d
+    JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+  ) THEN
+    RETURN;
+  END IF;
+  FOR v_found IN
+    SELECT d.role, t.names, t.revokes
+    FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT to_regrole(quote_ident(d.role))::oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT false
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
+    ) AS t
+    WHERE t.names IS NOT NULL
+      AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
+    ORDER BY d.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'role "%s" is there already, and its members can read what it reads: %s', v_found.role, v_found.names
+      ),
+      DETAIL = 'Roles with ADMIN OPTION on it can too; from PostgreSQL 16 on the role that created it has that.',
+      HINT = 'To revoke the memberships that are not wanted: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_members$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
+  IS 'Says who could read what a role is to read, where the role is there already and did not become a reporting role '
+     'here';
+
+-- The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_path$
+DECLARE
+  v_others text;
+BEGIN
+  SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
+  FROM (
+    SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
+           string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
+    FROM jsonb_array_elements(warn_about_path.definitions) AS d
+    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    CROSS JOIN LATERAL (
+      SELECT n.nspowner
+      UNION SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+    ) AS c(role_oid)
+    JOIN pg_database AS b ON b.datname = current_database()
+    LEFT JOIN pg_roles AS r
+      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN b.datdba ELSE c.role_oid END
+    WHERE c.role_oid = 0
+      OR (NOT r.rolsuper AND r.rolname <> current_user
+          AND NOT warn_about_path.definitions @> jsonb_build_array(jsonb_build_object('role', r.rolname)))
+    GROUP BY r.rolname
+  ) AS o;
+  IF v_others IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('others can create objects in schemas that reporting roles search: %s', v_others),
+      DETAIL = 'A function created there can be called in place of another one, and sees what the role reads.',
+      HINT = 'Revoke CREATE on the schema, or leave the schema out of the argument search_path.';
+  END IF;
+END
+$warn_about_path$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
+  IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_rows$
+DECLARE
+  v_places rolecall_internal.place[];
+  v_found record;
+BEGIN
+  IF NOT jsonb_path_exists(warn_about_rows.definitions, '$[*].withheld[*]')
+    AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relrowsecurity)
+  THEN
+    RETURN;
+  END IF;
+  v_places := rolecall_internal.places(warn_about_rows.definitions, NULL);
+  PERFORM rolecall_internal.warn_about_public_reading(v_places);
+  FOR v_found IN
+    SELECT p.role,
+           string_agg(DISTINCT format('%s%s through %s', t.oid::regclass, '.' || quote_ident(k.column_name),
+                                      i.inhparent::regclass), ', ') AS tables
+    FROM unnest(v_places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
+    JOIN pg_inherits AS i ON i.inhrelid = t.oid
+    JOIN pg_class AS c ON c.oid = i.inhparent
+    JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
+    WHERE (c.oid <> ALL (q.withheld) OR q.partial ? c.oid::text)
+      AND (k.column_name IS NULL OR EXISTS (
+        SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
+          AND NOT coalesce(q.partial -> c.oid::text ? k.column_name, false)
+      ))
+    GROUP BY p.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'reporting role "%s" reads withheld tables through their parent: %s', v_found.role, v_found.tables
+      ),
+      HINT = 'Withhold the parent too.';
+  END LOOP;
+  FOR v_found IN
+    SELECT p.role, count(*) AS number,
+           string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
+    FROM unnest(v_places) AS p
+    JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
+    WHERE (c.oid <> ALL (p.withheld) OR p.partial ? c.oid::text)
+      AND NOT EXISTS (
+        SELECT FROM pg_policy AS y
+        WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')
+          AND (y.polroles @> '{0}' OR p.role_oid = ANY (y.polroles))
+      )
+    GROUP BY p.role
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+      DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
+      HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
+                    v_found.role);
+  END LOOP;
+END
+$warn_about_rows$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
+  IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
+     'row-level security leaves nothing';
+
 CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6487,6 +7720,57 @@ $with_profiles$;
 COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
   IS 'A desired state with profiles in the place of the privileges that several schemas share';
 REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
+
+-- The number of a column is 0, and its name null, where the whole table is withheld.
+CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
+RETURNS TABLE (
+  number integer,
+  role text,
+  entry text,
+  table_oid oid,
+  column_number integer,
+  column_name text,
+  named boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $withheld_tables$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE found AS (
+      SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
+      FROM rolecall_internal.meant(withheld_tables.resources) AS m
+      UNION
+      -- Its partitions hold its rows, and its sequences tell how many they are.
+      SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
+      FROM found AS f
+      CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid, f.column_name AS column_name FROM pg_inherits AS i WHERE i.inhparent = f.table_oid
+        UNION ALL
+        SELECT d.objid, NULL
+        FROM pg_depend AS d
+        JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+        WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        ))
+          AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+      ) AS b
+    )
+    SELECT f.number, f.role, f.entry, f.table_oid, coalesce(a.attnum, 0)::integer, f.column_name, bool_or(f.named)
+    FROM found AS f
+    LEFT JOIN LATERAL (
+      SELECT a.attnum FROM pg_attribute AS a
+      WHERE a.attrelid = f.table_oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      OFFSET 0
+    ) AS a ON true
+    WHERE f.column_name IS NULL OR a.attnum IS NOT NULL
+    GROUP BY f.number, f.role, f.entry, f.table_oid, a.attnum, f.column_name;
+END
+$withheld_tables$;
+
+COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
+  IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
+     'names it, or what it belongs to, as it is called now, else that was so once';
 
 CREATE FUNCTION rolecall.apply(
   policy jsonb,
@@ -6668,6 +7952,241 @@ $check_policy$;
 
 COMMENT ON FUNCTION rolecall.check_policy(jsonb) IS 'Lists what is wrong with a policy, all of it at once';
 REVOKE ALL ON FUNCTION rolecall.check_policy(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.create_client_role(
+  role_name text DEFAULT 'authenticated_client',
+  statement_timeout text DEFAULT '15s',
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $create_client_role$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_name text := coalesce(create_client_role.role_name, 'authenticated_client');
+  BEGIN
+    IF create_client_role.statement_timeout IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
+    ELSIF create_client_role.statement_timeout ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
+      AND create_client_role.statement_timeout !~ '^ *0+ *$'
+    THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
+        HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
+                      btrim(create_client_role.statement_timeout));
+    ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format(
+          'statement_timeout %L is rounded to 0, which is no limit', create_client_role.statement_timeout
+        ),
+        HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_name);
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_name,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
+        )
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_name
+        )
+      ),
+      'settings', jsonb_build_array(
+        jsonb_build_object(
+          'role', v_name,
+          'name', 'statement_timeout',
+          'value', create_client_role.statement_timeout
+        )
+      )
+    ), create_client_role.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$create_client_role$;
+
+COMMENT ON FUNCTION rolecall.create_client_role(text, text, boolean)
+  IS 'Creates a restricted group role for clients: a member of the authenticated role whose statements time out';
+
+CREATE OR REPLACE FUNCTION rolecall.create_test_users(
+  app_user text DEFAULT 'app_user',
+  app_password text DEFAULT 'app_password',
+  app_admin text DEFAULT 'app_admin',
+  admin_password text DEFAULT 'admin_password',
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $create_test_users$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_user text := coalesce(create_test_users.app_user, 'app_user');
+    v_admin text := coalesce(create_test_users.app_admin, 'app_admin');
+  BEGIN
+    IF v_user = v_admin THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the user and the administrator must have two different names';
+    END IF;
+    RAISE WARNING 'test users are for local development only: their default passwords are public';
+    PERFORM rolecall_internal.check_not_reporting(v_user);
+    PERFORM rolecall_internal.check_not_reporting(v_admin);
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_user,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.app_password
+        ),
+        jsonb_build_object(
+          'name', v_admin,
+          'initial', '{"login":true}'::jsonb,
+          'password', create_test_users.admin_password
+        )
+      ),
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', v_user
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_user
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', v_admin
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_admin
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
+          'member', v_admin
+        )
+      )
+    ), create_test_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$create_test_users$;
+
+COMMENT ON FUNCTION rolecall.create_test_users(text, text, text, text, boolean)
+  IS 'Creates the two test users for local development: app_user, and app_admin, which is also an administrator';
+
+CREATE OR REPLACE FUNCTION rolecall.create_user(
+  username text,
+  password text DEFAULT NULL,
+  use_locks boolean DEFAULT false,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $create_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF create_user.use_locks THEN
+    PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
+  END IF;
+  PERFORM rolecall_internal.check_not_reporting(create_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', create_user.username,
+        'initial', '{"login":true}'::jsonb,
+        'password', create_user.password
+      )
+    ),
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+        'member', create_user.username
+      ),
+      jsonb_build_object(
+        'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+        'member', create_user.username
+      )
+    )
+  ), create_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$create_user$;
+
+COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean)
+  IS 'Creates a role that can log in and is a member of the anonymous and authenticated roles';
 
 CREATE FUNCTION rolecall.expire_users(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 28751d8b721699f1c78c471bd4514380c6f85c2e2e50f3bb53a7479fafe1ef38'
-    AND 378 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 3362fa250f144fc2744b04e1bd1fcdb2a586d36f9aed5c2a3c96e4b9b2b53b01'
+    AND 380 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -151,6 +151,8 @@ BEGIN
        'policy jsonb, mode text, passwords jsonb, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'apply_to_new_tables', 
        '', 'event_trigger', 0),
+      ('rolecall_internal', 'are_there', 
+       'definitions jsonb', 'boolean', 0),
       ('rolecall_internal', 'attempt', 
        'document jsonb, passwords jsonb, known text[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'attribute_clauses', 
@@ -359,6 +361,8 @@ BEGIN
        'verifier text', 'boolean', 0),
       ('rolecall_internal', 'is_encrypting', 
        '', 'boolean', 0),
+      ('rolecall_internal', 'is_established', 
+       'document jsonb', 'boolean', 0),
       ('rolecall_internal', 'is_kept_verifier', 
        'verifier text', 'boolean', 0),
       ('rolecall_internal', 'is_moment', 
@@ -2020,6 +2024,46 @@ COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
      'away the rest';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.are_there(definitions jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $are_there$
+BEGIN
+  RETURN coalesce((
+    SELECT bool_and(n.is_there)
+    FROM (
+      SELECT bool_or(EXISTS (
+               SELECT FROM (
+                 SELECT i.parts AS path, NULL::name AS column_name
+                 FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+                 UNION ALL
+                 SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+                 FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+               ) AS m
+               CROSS JOIN LATERAL (
+                 SELECT c.oid, n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                 WHERE c.relname = m.path[cardinality(m.path)] AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                 OFFSET 0
+               ) AS c
+               WHERE d.schemas ? c.nspname::text
+                 AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = c.nspname)
+                 AND (m.column_name IS NULL OR EXISTS (
+                   SELECT FROM pg_attribute AS a
+                   WHERE a.attrelid = c.oid AND a.attname = m.column_name AND a.attnum > 0 AND NOT a.attisdropped
+                 ))
+             )) AS is_there
+      FROM jsonb_to_recordset(are_there.definitions) AS d(schemas jsonb, withheld jsonb)
+      CROSS JOIN LATERAL jsonb_array_elements_text(d.withheld) AS w(name)
+      GROUP BY w.name
+    ) AS n
+  ), true);
+END
+$are_there$;
+
+COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
+  IS 'Whether all that is withheld is there, as it is written: found without a look at all tables';
+REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;
+
 -- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
 -- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
 -- over with what is known by then.
@@ -2064,7 +2108,10 @@ BEGIN
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
-    v_again := cardinality(v_new) > 0 AND EXISTS (SELECT FROM unnest(v_new) AS s WHERE s.status = 'ignored');
+    v_again := false;
+    FOREACH v_step IN ARRAY v_new LOOP
+      v_again := v_again OR v_step.status = 'ignored';
+    END LOOP;
 
     v_locks := '{}'::text[];
     IF NOT v_again THEN
@@ -3779,6 +3826,13 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_not_reporting$
 BEGIN
+  -- Few roles are, and a look at the index tells.
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS r
+    WHERE r.section = 'read_access' AND r.key = jsonb_build_array(check_not_reporting.role_name)
+  ) THEN
+    RETURN;
+  END IF;
   IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -4757,9 +4811,9 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
-      PERFORM set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
-      PERFORM set_config('lock_timeout', v_timeout, true);
+      v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
       -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
@@ -4883,6 +4937,9 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
              p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
@@ -6482,6 +6539,83 @@ $is_encrypting$;
 COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session encrypts secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
+-- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
+-- not acted on, say, is for the plan.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_established$
+DECLARE
+  v_section text;
+  v_list jsonb;
+  v_resource jsonb;
+  v_role oid;
+  v_member oid;
+  v_key jsonb;
+  v_entry rolecall_internal.resource;
+BEGIN
+  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
+    RETURN false;
+  END IF;
+  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
+    v_list := coalesce(is_established.document -> v_section, '[]');
+    FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+      v_resource := jsonb_strip_nulls(v_list -> v_position);
+      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+      IF v_role IS NULL OR v_resource ?| '{state,admin,inherit,set,recorded}' THEN
+        RETURN false;
+      END IF;
+      IF v_section = 'memberships' THEN
+        v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+        IF NOT EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
+            NOT to_jsonb(m) ? 'set_option'
+            OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
+          )
+        ) OR EXISTS (
+          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
+        ) THEN
+          RETURN false;
+        END IF;
+      ELSIF v_resource ? 'attributes' THEN
+        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )) OR v_resource @> '{"attributes": {"login": true}}' THEN
+          RETURN false;
+        END IF;
+        IF NOT EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
+            'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+            'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
+          ) @> (v_resource -> 'attributes')
+        ) THEN
+          RETURN false;
+        END IF;
+      END IF;
+      v_key := rolecall_internal.record_key(v_section, v_resource);
+      SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
+      WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
+      IF NOT coalesce(v_entry.sqlstate IS NULL AND (
+        v_entry.resource @> (v_resource - '{password,note}'::text[])
+        AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
+      ), false)
+        OR rolecall_internal.refusal(v_entry) IS NOT NULL
+      THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN true;
+END
+$is_established$;
+
+COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
+  IS 'Whether all that a call asks for is there and recorded, found out role by role without a plan; false tells '
+     'nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7305,7 +7439,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.may_revoke(oid, oid) FROM PUBLIC;
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE OR REPLACE FUNCTION rolecall_internal.meant(resources jsonb)
 RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $meant$
 BEGIN
@@ -7493,7 +7627,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $misshape$
 DECLARE
-  v_names text[];
+  v_name text;
   v_given jsonb;
 BEGIN
   IF misshape.resource IS NULL THEN
@@ -7514,22 +7648,21 @@ BEGIN
   ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
     RETURN 'no record gives SUPERUSER';
   END IF;
-  v_names := array_remove(rolecall_internal.record_names(misshape.section, misshape.resource), NULL);
-  IF EXISTS (
-    SELECT FROM unnest(v_names) AS n(name)
-    WHERE (
-      n.name IS NULL
-      OR octet_length(n.name) NOT BETWEEN 1 AND 63
-      OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(n.name, 'pg_')
-    )
-      AND NOT (misshape.section = 'memberships' AND n.name = misshape.resource ->> 'role' AND (
-        starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
-        AND to_regrole(quote_ident(n.name)) IS NOT NULL
-      ))
-  ) THEN
-    RETURN 'it has a role name that no call accepts';
-  END IF;
+  FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+    IF v_name IS NOT NULL AND (
+      v_name IS NULL
+      OR octet_length(v_name) NOT BETWEEN 1 AND 63
+      OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+      OR starts_with(v_name, 'pg_')
+    ) AND NOT (
+      misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
+        starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
+        AND to_regrole(quote_ident(v_name)) IS NOT NULL
+      )
+    ) THEN
+      RETURN 'it has a role name that no call accepts';
+    END IF;
+  END LOOP;
   RETURN NULL;
 END
 $misshape$;
@@ -7698,6 +7831,9 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $name_list$
 BEGIN
+  IF cardinality(name_list.names) < 2 AND array_ndims(name_list.names) IS DISTINCT FROM 2 THEN
+    RETURN to_jsonb(name_list.names);
+  END IF;
   RETURN (
     SELECT coalesce(jsonb_agg(n.name ORDER BY n.position), '[]')
     FROM (
@@ -7808,13 +7944,14 @@ CREATE OR REPLACE FUNCTION rolecall_internal.named_roles(section text, resource 
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $named_roles$
+DECLARE
+  v_name text;
+  v_oids oid[] := '{}'::oid[];
 BEGIN
-  RETURN ARRAY(
-    SELECT to_regrole(quote_ident(n.name))::oid
-    FROM unnest(rolecall_internal.record_names(named_roles.section, named_roles.resource))
-         WITH ORDINALITY AS n(name, position)
-    ORDER BY n.position
-  );
+  FOREACH v_name IN ARRAY rolecall_internal.record_names(named_roles.section, named_roles.resource) LOOP
+    v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
+  END LOOP;
+  RETURN v_oids;
 END
 $named_roles$;
 
@@ -7932,7 +8069,7 @@ BEGIN
   FOR v_found IN
     SELECT d ->> 'role' AS role, string_agg(DISTINCT quote_ident(n.nspname), ', ') AS schemas
     FROM jsonb_array_elements(note_closed_schemas.definitions) AS d
-    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
     JOIN pg_namespace AS n ON n.nspname = s.name
     WHERE NOT d -> 'schemas' ? s.name
       AND NOT EXISTS (
@@ -8044,6 +8181,9 @@ DECLARE
   v_names text;
   v_others text;
 BEGIN
+  IF rolecall_internal.are_there(note_unmatched.definitions) THEN
+    RETURN;
+  END IF;
   WITH listed AS (
     SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
@@ -8556,17 +8696,22 @@ BEGIN
       GROUP BY w.number, w.table_oid
     ),
     found AS (
-      SELECT w.position, g.schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
+      SELECT w.position, c.relnamespace AS schema, array_agg(w.table_oid ORDER BY w.table_oid) AS tables,
              array_agg(g.number::integer ORDER BY w.table_oid) AS numbers,
              jsonb_object_agg(w.table_oid, w.columns) FILTER (WHERE w.columns IS NOT NULL) AS partial
       FROM withheld AS w
-      JOIN pg_class AS c ON c.oid = w.table_oid
-      JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
+      CROSS JOIN LATERAL (
+        SELECT c.* FROM pg_class AS c
+        WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        OFFSET 0 -- Table by table: all of them are many more.
+      ) AS c
+      LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
         AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
-      GROUP BY w.position, g.schema
+      WHERE g.number IS NOT NULL OR places.groups IS NULL
+      GROUP BY w.position, c.relnamespace
     )
     SELECT ROW(p.position, p.role, p.role_oid, p.place, p.schema, p.schema_oid,
                coalesce(f.tables, '{}'), coalesce(f.numbers, '{}'), coalesce(f.partial, '{}'),
@@ -8579,7 +8724,8 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their '
+     'groups, where those are given';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
@@ -8745,13 +8891,15 @@ AS $plan_client_timeouts$
 DECLARE
   v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
-  IF NOT plan_client_timeouts.document ? 'settings' AND NOT EXISTS (
-    SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
-    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-      AND p.key IN (jsonb_build_array(m.membership -> 'role', 'statement_timeout'),
-                    jsonb_build_array(m.membership -> 'role', 'statement_timeout', true))
-  ) THEN
-    RETURN;
+  IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+    IF NOT EXISTS (
+      SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
+      JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+      AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
+                    jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
+    ) THEN
+      RETURN;
+    END IF;
   END IF;
   RETURN QUERY
     WITH asked AS (
@@ -9491,6 +9639,11 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_left_timeouts$
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings' AND p.key ->> 1 = 'statement_timeout'
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH client AS (
       SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
@@ -9679,10 +9832,11 @@ BEGIN
       v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
       CONTINUE WHEN v_wanted IS NULL;
     END IF;
-    -- Where a call asks for it, the server refuses.
-    v_is_circular := v_list -> v_position ? 'recorded'
-      AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
-      AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    v_is_circular := false;
+    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
+      v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+        AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+    END IF;
     v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
       'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
@@ -10608,6 +10762,12 @@ AS $plan_revokes$
 DECLARE
   v_by_grantor boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM jsonb_array_elements(plan_revokes.memberships) AS w(membership)
+    JOIN pg_auth_members AS e ON e.member = to_regrole(quote_ident(w.membership ->> 'member'))::oid
+  ) THEN
+    RETURN '{}'::rolecall_internal.change[];
+  END IF;
   RETURN rolecall_internal.plan_lost_grants(plan_revokes.memberships) || ARRAY(
     SELECT ROW(
              'revoke_role', w.member,
@@ -10902,6 +11062,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_shards$
 BEGIN
+  IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     WITH excess AS (
       SELECT DISTINCT p.position, p.role, '' AS kind, p.schema AS target,
@@ -12193,15 +12356,20 @@ SET search_path = pg_catalog, pg_temp
 AS $provision$
 DECLARE
   v_steps rolecall.step[];
+  v_with_path jsonb;
 BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
+  v_with_path := (
+    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
+    FROM jsonb_array_elements(provision.definitions) AS d
+  );
   PERFORM rolecall_internal.warn_about_public();
   PERFORM rolecall_internal.warn_about_publications();
   PERFORM rolecall_internal.warn_about_members(provision.definitions);
   PERFORM rolecall_internal.note_unmatched(provision.definitions);
-  PERFORM rolecall_internal.warn_about_path(provision.definitions);
-  PERFORM rolecall_internal.note_closed_schemas(provision.definitions);
+  PERFORM rolecall_internal.warn_about_path(v_with_path);
+  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
   PERFORM rolecall_internal.warn_about_rows(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
@@ -12605,7 +12773,7 @@ DECLARE
   END;
   v_operation text := 'forget';
   v_target text;
-  v_statement text := format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id);
+  v_statement text;
   v_code text;
   v_note text;
   v_was oid;
@@ -12669,7 +12837,7 @@ BEGIN
     v_operation,
     coalesce(v_target, CASE refusal.entry.section WHEN 'base_roles' THEN refusal.entry.resource ->> 'name'
                          ELSE refusal.entry.key ->> 0 END),
-    v_statement,
+    coalesce(v_statement, format('DELETE FROM rolecall_internal.resource WHERE id = %L', refusal.entry.id)),
     'skipped', v_code, v_note
   )::rolecall.step;
 END
@@ -12841,9 +13009,11 @@ DECLARE
   v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := current_setting('transaction_isolation') <> 'read committed'
-    AND EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
+  v_always boolean := current_setting('transaction_isolation') <> 'read committed';
 BEGIN
+  IF v_always THEN
+    v_always := EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
+  END IF;
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
@@ -13233,7 +13403,12 @@ BEGIN
   IF v_step.status = 'ignored' THEN
     v_step.status := 'skipped';
   END IF;
-  IF v_step.status IN ('again', 'failed') OR v_step.status = 'skipped' AND EXISTS (
+  IF v_step.status IN ('again', 'failed') THEN
+    RETURN '{}'::rolecall.step[];
+  ELSIF v_step.status <> 'skipped' THEN
+    RETURN ARRAY[v_step];
+  END IF;
+  IF EXISTS (
     SELECT FROM unnest(reported.steps) AS s
     WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
   ) THEN
@@ -13645,6 +13820,9 @@ DECLARE
 BEGIN
   PERFORM rolecall_internal.check_document(v_document);
   v_passwords := rolecall_internal.passwords_of(run.document);
+  IF rolecall_internal.is_established(v_document) THEN
+    RETURN '{}'::rolecall.step[];
+  END IF;
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
@@ -14118,17 +14296,18 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sign_record$
 DECLARE
-  v_super boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+  v_super boolean;
+  v_here oid;
 BEGIN
+  SELECT r.rolsuper, d.oid INTO v_super, v_here
+  FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
   NEW.recorder := current_user;
   NEW.sqlstate := NULL;
   NEW.roles := NULL;
-  NEW.made_in := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-  );
+  NEW.made_in := v_here;
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
   IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
@@ -14439,8 +14618,10 @@ BEGIN
     SELECT ROW(c.relnamespace, c.relkind, c.relowner, c.relacl, min(c.oid), count(*))::rolecall_internal.table_group
     FROM pg_class AS c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      -- Where a session sees those of Citus, they are no more than parts of other tables.
-      AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+      AND (
+        (SELECT to_regclass('pg_catalog.pg_dist_shard') IS NULL)
+        OR c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+      )
     GROUP BY c.relnamespace, c.relkind, c.relowner, c.relacl
   );
 END
@@ -14485,7 +14666,10 @@ BEGIN
         AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers)
-        AND c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s);
+        AND (
+          (SELECT to_regclass('pg_catalog.pg_dist_shard') IS NULL)
+          OR c.oid NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
+        );
   END IF;
 END
 $tables_of$;
@@ -14970,12 +15154,35 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $warn_about_adopted$
 DECLARE
+  v_created jsonb := '{}';
+  v_step rolecall.step;
+  v_resource jsonb;
+  v_name text;
+  v_adopted text[] := '{}'::text[];
   v_found record;
 BEGIN
+  -- Most calls adopt none.
+  FOREACH v_step IN ARRAY warn_about_adopted.steps LOOP
+    IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
+      v_created := v_created || jsonb_build_object(v_step.target, true);
+    END IF;
+  END LOOP;
+  FOR v_position IN 0 .. jsonb_array_length(warn_about_adopted.document -> 'roles') - 1 LOOP
+    v_resource := warn_about_adopted.document -> 'roles' -> v_position;
+    v_name := v_resource ->> 'name';
+    IF NOT (v_resource ?| '{state,recorded}' OR v_created ? v_name)
+      AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL
+    THEN
+      v_adopted := v_adopted || v_name;
+    END IF;
+  END LOOP;
+  IF cardinality(v_adopted) = 0 THEN
+    RETURN;
+  END IF;
   FOR v_found IN
-    SELECT r.resource ->> 'name' AS role, t.names, t.revokes
-    FROM jsonb_array_elements(warn_about_adopted.document -> 'roles') AS r(resource)
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.resource ->> 'name'))::oid OFFSET 0) AS o(oid)
+    SELECT r.name AS role, t.names, t.revokes
+    FROM unnest(v_adopted) AS r(name)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.name))::oid OFFSET 0) AS o(oid)
     CROSS JOIN LATERAL (
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT o.oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
@@ -15005,15 +15212,9 @@ BEGIN
              ) AS revokes
       FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t
-    WHERE NOT r.resource ?| '{state,recorded}' AND r.resource ->> 'name' NOT IN (
-        SELECT s.target FROM unnest(warn_about_adopted.steps) AS s
-        WHERE s.operation = 'create_role' AND s.status = 'applied'
-      )
-      AND r.resource ->> 'name' NOT IN (
+    WHERE t.names IS NOT NULL AND r.name NOT IN (
         SELECT a ->> 'role' FROM jsonb_array_elements(warn_about_adopted.document -> 'read_access') AS a
       )
-      AND t.names IS NOT NULL
-      AND rolecall_internal.newest_record('roles', jsonb_build_array(r.resource -> 'name')) IS NULL
     ORDER BY 1
   LOOP
     RAISE WARNING USING
@@ -15040,6 +15241,12 @@ AS $warn_about_members$
 DECLARE
   v_found record;
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM jsonb_array_elements(warn_about_members.definitions) AS d
+    JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+  ) THEN
+    RETURN;
+  END IF;
   FOR v_found IN
     SELECT d.role, t.names, t.revokes
     FROM jsonb_to_recordset(warn_about_members.definitions) AS d(role text)
@@ -15085,7 +15292,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
      'here';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
--- The caller is not among them, nor who is to become a reporting role.
+-- The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15098,7 +15305,7 @@ BEGIN
     SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM jsonb_array_elements(warn_about_path.definitions) AS d
-    CROSS JOIN LATERAL jsonb_array_elements_text(rolecall_internal.reader_path(d)) AS s(name)
+    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
     JOIN pg_namespace AS n ON n.nspname = s.name
     CROSS JOIN LATERAL (
       SELECT n.nspowner
@@ -15229,7 +15436,7 @@ BEGIN
   THEN
     RETURN;
   END IF;
-  v_places := rolecall_internal.places(warn_about_rows.definitions, rolecall_internal.table_groups());
+  v_places := rolecall_internal.places(warn_about_rows.definitions, NULL);
   PERFORM rolecall_internal.warn_about_public_reading(v_places);
   FOR v_found IN
     SELECT p.role,
@@ -15431,7 +15638,7 @@ RETURNS TABLE (
   column_name text,
   named boolean
 )
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $withheld_tables$
 BEGIN
@@ -15976,7 +16183,10 @@ BEGIN
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_name)
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_name
+        )
       ),
       'settings', jsonb_build_array(
         jsonb_build_object(
@@ -16054,11 +16264,26 @@ BEGIN
         )
       ),
       'memberships', jsonb_build_array(
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_user),
-        jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', v_admin),
-        jsonb_build_object('role', rolecall.role_name('administrator'), 'member', v_admin)
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', v_user
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_user
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', v_admin
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', v_admin
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
+          'member', v_admin
+        )
       )
     ), create_test_users.dry_run) LOOP
       RETURN NEXT v_step;
@@ -16115,8 +16340,14 @@ BEGIN
       )
     ),
     'memberships', jsonb_build_array(
-      jsonb_build_object('role', rolecall.role_name('anonymous'), 'member', create_user.username),
-      jsonb_build_object('role', rolecall.role_name('authenticated'), 'member', create_user.username)
+      jsonb_build_object(
+        'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+        'member', create_user.username
+      ),
+      jsonb_build_object(
+        'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+        'member', create_user.username
+      )
     )
   ), create_user.dry_run) LOOP
     RETURN NEXT v_step;
@@ -17672,7 +17903,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 28751d8b721699f1c78c471bd4514380c6f85c2e2e50f3bb53a7479fafe1ef38';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 3362fa250f144fc2744b04e1bd1fcdb2a586d36f9aed5c2a3c96e4b9b2b53b01';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
