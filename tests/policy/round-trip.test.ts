@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { startCluster } from '../support/cluster.ts';
 
-const documents = Number(process.env.DOCUMENTS ?? 60);
+const documents = Number(process.env.DOCUMENTS ?? 25);
 const seed = process.env.SEED === undefined ? undefined : Number(process.env.SEED);
 
 const roles = ['p r1', 'p_r2', 'p_r3'] as const;
