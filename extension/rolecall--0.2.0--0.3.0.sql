@@ -26,7 +26,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_tables,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_tables,rolecall_internal.bypassrls_refusal,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records}'::text[]);
 
   DROP FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]);
 
@@ -43,6 +43,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]);
 
   DROP FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]);
+
+  DROP FUNCTION rolecall_internal.bypassrls_refusal(text, oid);
 
   DROP FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]);
 
@@ -1321,7 +1323,11 @@ BEGIN
              parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
       FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      WHERE w.means = 'all'
+      -- What an operator has recorded can be no name.
+      WHERE w.means = 'all' AND (
+        w.kind NOT IN ('table', 'sequence')
+        OR x.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
+      )
     ),
     found AS (
       SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,
@@ -2329,6 +2335,11 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
+    WHEN v_failure IN ('rename_role 55P03', 'alter_role 55P03', 'set_password 55P03', 'set_config 55P03',
+    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
+    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
+    'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
     'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -2339,10 +2350,6 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
         'a superuser.'
       END
-    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
-    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
-    'drop_owned 55P03', 'drop_role 55P03') THEN
-      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('grant_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '
@@ -2459,7 +2466,8 @@ BEGIN
     total AS MATERIALIZED (
       SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
     ),
-    -- On all of a schema, and on what somebody makes there later.
+    -- On all of a schema, and on what its owner makes there later. When the policy is applied again, all is more:
+    -- somebody else who made all that is there now does not decide about what others have made since.
     whole AS MATERIALIZED (
       SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
       FROM held AS h
@@ -2469,7 +2477,10 @@ BEGIN
         FROM future AS f WHERE f.schema <> 0 AND NOT f.grantable AND NOT f.revoked
         GROUP BY 1, 2, 3, 4
       ) AS f USING (kind, schema, role_oid, privilege)
-      WHERE h.schema <> 0 AND NOT h.revoked AND NOT h.grantable
+      WHERE h.schema <> 0 AND NOT h.revoked AND NOT h.grantable AND f.owners ? (
+        SELECT pg_get_userbyid(coalesce(nullif(n.nspowner, 'pg_database_owner'::regrole), d.datdba))::text
+        FROM pg_namespace AS n, pg_database AS d WHERE n.oid = h.schema AND d.datname = current_database()
+      )
       GROUP BY h.kind, h.schema, h.role_oid, h.privilege, f.owners, t.size
       HAVING sum(h.size) = t.size
     ),
@@ -2800,6 +2811,11 @@ BEGIN
     OR lacking_right.section = 'settings' AND v_name = current_user
   ) THEN
     RETURN format('the role may not change %I', v_name);
+  ELSIF lacking_right.section = 'settings' AND NOT EXISTS (
+    SELECT FROM pg_settings AS s
+    WHERE lower(s.name) = lower(lacking_right.resource ->> 'name') AND s.context IN ('user', 'backend')
+  ) THEN
+    RETURN 'only a superuser, or who may set the parameter, can give a role such a setting';
   ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
       AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
     OR NOT (v_by_admin AND v_caller.rolreplication)
@@ -3485,6 +3501,26 @@ $objects_of$;
 COMMENT ON FUNCTION rolecall_internal.objects_of(rolecall_internal.acl_group[], oid[])
   IS 'The objects of the groups with these numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.objects_of(rolecall_internal.acl_group[], oid[]) FROM PUBLIC;
+
+-- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $patience$
+BEGIN
+  RETURN CASE
+    WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
+      'rename_role', 'alter_role', 'set_password', 'set_config',
+      'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
+      'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
+      'drop_role'
+    ) THEN '30s'
+    ELSE current_setting('lock_timeout')
+  END;
+END
+$patience$;
+
+COMMENT ON FUNCTION rolecall_internal.patience(text) IS 'The lock_timeout for a change';
 
 -- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
 -- schemas in which the role creates nothing, temporary objects last.
@@ -4801,7 +4837,9 @@ DECLARE
   v_present jsonb;
   v_statement text;
   v_note text;
+  v_power text;
   v_refused rolecall_internal.change;
+  v_refusals rolecall_internal.change[];
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
     v_resource := v_resources -> v_position;
@@ -4814,7 +4852,7 @@ BEGIN
                 THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    v_refused := NULL;
+    v_refusals := '{}'::rolecall_internal.change[];
     IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
       v_present := (
         SELECT jsonb_build_object(
@@ -4844,13 +4882,13 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    IF v_note IS NULL
-      AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
-      v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
-      IF v_refused.sqlstate IS NOT NULL THEN
-        v_wanted := v_wanted - 'bypassrls';
-      END IF;
-    END IF;
+    FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
+      CONTINUE WHEN v_note IS NOT NULL OR v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
+      v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
+      CONTINUE WHEN v_refused.sqlstate IS NULL;
+      v_wanted := v_wanted - v_power;
+      v_refusals := v_refusals || v_refused;
+    END LOOP;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
       || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
@@ -4865,9 +4903,7 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    IF v_refused.sqlstate IS NOT NULL THEN
-      v_changes := v_changes || v_refused;
-    END IF;
+    v_changes := v_changes || v_refusals;
   END LOOP;
   RETURN v_changes;
 END
@@ -5547,6 +5583,82 @@ $policy_values$;
 COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
   IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
+
+-- It is not given to a role that somebody without it could become: whoever may create roles can take a name that is to
+-- be expected. BYPASSRLS can be given by a superuser, and from PostgreSQL 16 by a role that has it, to roles that it
+-- may change.
+CREATE FUNCTION rolecall_internal.power_refusal(role_name text, role_oid oid, attribute text)
+RETURNS rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $power_refusal$
+DECLARE
+  v_word text := upper(power_refusal.attribute COLLATE "C");
+  v_statement text := format('ALTER ROLE %I %s', power_refusal.role_name, v_word);
+  v_note text := (
+    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
+      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
+      ELSE 'only a superuser can give BYPASSRLS' END
+    FROM pg_roles AS c
+    WHERE v_word = 'BYPASSRLS' AND c.rolname = current_user AND NOT c.rolsuper
+      AND NOT (
+        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
+        AND (power_refusal.role_oid IS NULL OR pg_has_role(power_refusal.role_oid, 'MEMBER WITH ADMIN OPTION'))
+      )
+    LIMIT 1
+  );
+  v_takers record;
+BEGIN
+  IF v_note IS NULL THEN
+    SELECT t.* INTO v_takers FROM (
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT power_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, NOT m.admin_option AND EXISTS (
+          SELECT FROM (
+            SELECT p.* FROM (
+              SELECT DISTINCT ON (r.section, r.key) r.*
+              FROM rolecall_internal.resource AS r
+              WHERE r.section = 'memberships'
+              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+            ) AS p
+            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+          ) AS w
+        ),
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT (to_jsonb(r) -> ('rol' || power_refusal.attribute))::boolean
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it
+    ) AS t;
+    v_note := v_word || ' could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
+    v_statement := concat_ws('; ', v_takers.revokes, v_statement);
+  END IF;
+  IF v_note IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN ROW(
+    'alter_role', power_refusal.role_name, v_statement, NULL, ARRAY[power_refusal.role_name], '42501', v_note
+  )::rolecall_internal.change;
+END
+$power_refusal$;
+
+COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
+  IS 'The change that gives a role an attribute that is a power, as it is skipped; null where the caller gives it';
+REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
 
 -- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
 -- on what belongs to the cluster nor on the extension's own.
@@ -6341,7 +6453,8 @@ COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
      'list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
 
--- A superuser's call keeps who has recorded each; another caller signs them anew.
+-- A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one
+-- of the names is left: signed anew it would be about the present one.
 CREATE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6363,9 +6476,12 @@ DECLARE
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
     ) AS r(resource)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-             rolecall_internal.named_roles(p.section, r.resource)
+             CASE p.made_in WHEN (
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             ) THEN p.roles ELSE n.roles END
       -- Under another key the old record ends.
       UNION ALL
       SELECT p.key, NULL, NULL, NULL, NULL, NULL
@@ -6373,6 +6489,11 @@ DECLARE
     ) AS k(key, resource, recorder, sqlstate, note, roles)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
+      AND NOT (p.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      ) AND EXISTS (
+        SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
+      ))
   );
 BEGIN
   IF cardinality(v_new) = 0 THEN

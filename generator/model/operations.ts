@@ -37,7 +37,8 @@ export const circular = 'A role cannot be a member of itself, directly or throug
 
 /**
  * How long a change waits, where lock_timeout does not say otherwise, for what a role can lock that may not change it: any
- * login a role or an event trigger, by pg_get_object_address(); every role its own row; a reader or an owner a table.
+ * login a role or an event trigger, by pg_get_object_address(); every role its own row; a reader or an owner a table; the owner of a
+ * schema its row; who may create schemas the name of one.
  */
 export const patience = '30s';
 const held = {
@@ -127,7 +128,7 @@ export const operations = {
   rename_role: {
     summary: 'ALTER ROLE ... RENAME TO',
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   alter_role: {
     summary: 'ALTER ROLE with the attributes that differ',
@@ -190,12 +191,12 @@ export const operations = {
   create_schema: {
     summary: 'CREATE SCHEMA',
     ignored: [{ ...lostCreateRace, conditions: ['duplicate_schema', 'unique_violation'] }],
-    surfaced: [{ condition: 'insufficient_privilege', hint: 'This requires CREATE on the database.' }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: 'This requires CREATE on the database.' }],
   },
   set_owner: {
     summary: 'ALTER ... OWNER TO',
     ignored: [objectDropped],
-    surfaced: [{ condition: 'insufficient_privilege', hint: ownerHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: ownerHint }],
   },
   grant_privilege: {
     summary: 'GRANT of privileges on objects',

@@ -19,6 +19,7 @@ import type {
 } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { sql, text } from '../../sql/template.ts';
+import { isName } from '../document/names.ts';
 import { belongings, rememberedColumn } from '../reading/withheld.ts';
 import { grantee } from './privileges.ts';
 
@@ -41,7 +42,11 @@ export function exceptions(
                  parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
           FROM unnest(${wanted}) AS w
           CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-          WHERE w.means = 'all'
+          -- What an operator has recorded can be no name.
+          WHERE w.means = 'all' AND (
+            w.kind NOT IN ('table', 'sequence')
+            OR ${isName(sql`x.name`)}
+          )
         ),
         found AS (
           SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,

@@ -31,7 +31,9 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
       v_present jsonb;
       v_statement text;
       v_note text;
+      v_power text;
       v_refused rolecall_internal.change;
+      v_refusals rolecall_internal.change[];
     BEGIN
       FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
         v_resource := v_resources -> v_position;
@@ -42,7 +44,7 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
                     THEN rolecall_internal.protection_note(v_resource, ${document} -> 'declared') END;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
-        v_refused := NULL;
+        v_refusals := '{}'::rolecall_internal.change[];
         IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
           v_present := (
             SELECT jsonb_build_object(
@@ -67,13 +69,13 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
         ELSE
           CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
         END IF;
-        IF v_note IS NULL
-          AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
-          v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
-          IF v_refused.sqlstate IS NOT NULL THEN
-            v_wanted := v_wanted - 'bypassrls';
-          END IF;
-        END IF;
+        FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
+          CONTINUE WHEN v_note IS NOT NULL OR v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
+          v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
+          CONTINUE WHEN v_refused.sqlstate IS NULL;
+          v_wanted := v_wanted - v_power;
+          v_refusals := v_refusals || v_refused;
+        END LOOP;
         v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
           || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
         IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
@@ -88,9 +90,7 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
             v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
           )::rolecall_internal.change;
         END IF;
-        IF v_refused.sqlstate IS NOT NULL THEN
-          v_changes := v_changes || v_refused;
-        END IF;
+        v_changes := v_changes || v_refusals;
       END LOOP;
       RETURN v_changes;
     END
@@ -152,22 +152,23 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb
 }
 
 /**
- * The change that gives BYPASSRLS to a role, as it is skipped; null where the caller gives it
+ * The change that gives a role an attribute that is a power, as it is skipped; null where the caller gives it
  *
- * A superuser can, and from PostgreSQL 16 a role that has it, to roles that it may change. It is not given to a role that
- * somebody without BYPASSRLS could become: whoever may create roles can take a name that is to be expected.
+ * It is not given to a role that somebody without it could become: whoever may create roles can take a name that is to be
+ * expected. BYPASSRLS can be given by a superuser, and from PostgreSQL 16 by a role that has it, to roles that it may change.
  * @volatility stable
  */
-export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Change> {
+export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): Returns<Change> {
   return sql`
     DECLARE
-      v_statement text := format('ALTER ROLE %I BYPASSRLS', ${role_name});
+      v_word text := upper(${attribute} COLLATE "C");
+      v_statement text := format('ALTER ROLE %I %s', ${role_name}, v_word);
       v_note text := (
         SELECT CASE WHEN ${serverVersion} >= 16
           THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
           ELSE 'only a superuser can give BYPASSRLS' END
         FROM pg_roles AS c
-        WHERE c.rolname = current_user AND NOT c.rolsuper
+        WHERE v_word = 'BYPASSRLS' AND c.rolname = current_user AND NOT c.rolsuper
           AND NOT (
             ${serverVersion} >= 16 AND c.rolbypassrls AND c.rolcreaterole
             AND (${role_oid} IS NULL OR pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION'))
@@ -178,9 +179,9 @@ export function bypassrls_refusal(role_name: Text, role_oid: Oid): Returns<Chang
     BEGIN
       IF v_note IS NULL THEN
         SELECT t.* INTO v_takers FROM (
-          ${takers(role_oid, (member) => sql`${member}.rolbypassrls`, isAskedFor)}
+          ${takers(role_oid, (member) => sql`(to_jsonb(${member}) -> ('rol' || ${attribute}))::boolean`, isAskedFor)}
         ) AS t;
-        v_note := 'BYPASSRLS could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
+        v_note := v_word || ' could be taken by ' || v_takers.names || ', by membership or ADMIN OPTION';
         v_statement := concat_ws('; ', v_takers.revokes, v_statement);
       END IF;
       IF v_note IS NULL THEN

@@ -166,6 +166,7 @@ export function setting_value(name: Text, stored: Text): Returns<Jsonb> {
  * Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has beyond, or lacks
  * of, what the server gives it
  * @volatility stable
+ * @long one query, whose parts say what the others leave out
  */
 export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb> {
   return sql`
@@ -187,7 +188,8 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
         total AS MATERIALIZED (
           SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
         ),
-        -- On all of a schema, and on what somebody makes there later.
+        -- On all of a schema, and on what its owner makes there later. When the policy is applied again, all is more:
+        -- somebody else who made all that is there now does not decide about what others have made since.
         whole AS MATERIALIZED (
           SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
           FROM held AS h
@@ -197,7 +199,10 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
             FROM future AS f WHERE f.schema <> 0 AND NOT f.grantable AND NOT f.revoked
             GROUP BY 1, 2, 3, 4
           ) AS f USING (kind, schema, role_oid, privilege)
-          WHERE h.schema <> 0 AND NOT h.revoked AND NOT h.grantable
+          WHERE h.schema <> 0 AND NOT h.revoked AND NOT h.grantable AND f.owners ? (
+            SELECT pg_get_userbyid(coalesce(nullif(n.nspowner, 'pg_database_owner'::regrole), d.datdba))::text
+            FROM pg_namespace AS n, pg_database AS d WHERE n.oid = h.schema AND d.datname = current_database()
+          )
           GROUP BY h.kind, h.schema, h.role_oid, h.privilege, f.owners, t.size
           HAVING sum(h.size) = t.size
         ),

@@ -208,6 +208,11 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
         OR ${section} = 'settings' AND v_name = current_user
       ) THEN
         RETURN format('the role may not change %I', v_name);
+      ELSIF ${section} = 'settings' AND NOT EXISTS (
+        SELECT FROM pg_settings AS s
+        WHERE lower(s.name) = lower(${resource} ->> 'name') AND s.context IN ('user', 'backend')
+      ) THEN
+        RETURN 'only a superuser, or who may set the parameter, can give a role such a setting';
       ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
           AND ${gives('bypassrls')}
         OR NOT (v_by_admin AND v_caller.rolreplication)

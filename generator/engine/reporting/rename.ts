@@ -82,7 +82,8 @@ export function renamed(section: Text, resource: Jsonb, old_name: Text, new_name
 /**
  * Writes the new name of a role into what is recorded
  *
- * A superuser's call keeps who has recorded each; another caller signs them anew.
+ * A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one of
+ * the names is left: signed anew it would be about the present one.
  * @probes
  */
 export function rename_records(old_name: Text, new_name: Text): Nothing {
@@ -97,9 +98,10 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         CROSS JOIN LATERAL (
           SELECT rolecall_internal.renamed(p.section, p.resource, ${old_name}, ${new_name})
         ) AS r(resource)
+        CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
         CROSS JOIN LATERAL (
           SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-                 rolecall_internal.named_roles(p.section, r.resource)
+                 CASE p.made_in WHEN ${thisDatabase} THEN p.roles ELSE n.roles END
           -- Under another key the old record ends.
           UNION ALL
           SELECT p.key, NULL, NULL, NULL, NULL, NULL
@@ -107,6 +109,9 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         ) AS k(key, resource, recorder, sqlstate, note, roles)
         WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
           AND r.resource <> p.resource
+          AND NOT (p.made_in = ${thisDatabase} AND EXISTS (
+            SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
+          ))
       );
     BEGIN
       IF cardinality(v_new) = 0 THEN

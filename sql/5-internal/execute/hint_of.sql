@@ -14,6 +14,11 @@ BEGIN
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
+    WHEN v_failure IN ('rename_role 55P03', 'alter_role 55P03', 'set_password 55P03', 'set_config 55P03',
+    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
+    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
+    'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
     'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -24,10 +29,6 @@ BEGIN
         'This requires CREATEROLE. Only a superuser can change SUPERUSER, REPLICATION or BYPASSRLS, or a role that is '
         'a superuser.'
       END
-    WHEN v_failure IN ('alter_role 55P03', 'set_password 55P03', 'set_config 55P03', 'grant_privilege 55P03',
-    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
-    'drop_owned 55P03', 'drop_role 55P03') THEN
-      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('grant_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires ADMIN OPTION on the granted role: have a superuser, or a role that has it, run GRANT %1$s TO '

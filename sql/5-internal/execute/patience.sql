@@ -8,9 +8,10 @@ AS $patience$
 BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
-      'alter_role', 'set_password', 'set_config', 'grant_privilege',
-      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
-      'drop_owned', 'drop_role'
+      'rename_role', 'alter_role', 'set_password', 'set_config',
+      'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
+      'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
+      'drop_role'
     ) THEN '30s'
     ELSE current_setting('lock_timeout')
   END;

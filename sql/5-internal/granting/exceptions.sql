@@ -12,7 +12,11 @@ BEGIN
              parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
       FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      WHERE w.means = 'all'
+      -- What an operator has recorded can be no name.
+      WHERE w.means = 'all' AND (
+        w.kind NOT IN ('table', 'sequence')
+        OR x.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
+      )
     ),
     found AS (
       SELECT e.scope, e.kind, e.name, rolecall_internal.object_oid(e.kind, 'one', e.name) AS oid, 0 AS attnum,

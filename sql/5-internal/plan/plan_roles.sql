@@ -14,7 +14,9 @@ DECLARE
   v_present jsonb;
   v_statement text;
   v_note text;
+  v_power text;
   v_refused rolecall_internal.change;
+  v_refusals rolecall_internal.change[];
 BEGIN
   FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
     v_resource := v_resources -> v_position;
@@ -27,7 +29,7 @@ BEGIN
                 THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    v_refused := NULL;
+    v_refusals := '{}'::rolecall_internal.change[];
     IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
       v_present := (
         SELECT jsonb_build_object(
@@ -57,13 +59,13 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    IF v_note IS NULL
-      AND (v_wanted -> 'bypassrls')::boolean AND NOT coalesce((v_present -> 'bypassrls')::boolean, false) THEN
-      v_refused := rolecall_internal.bypassrls_refusal(v_name, v_role);
-      IF v_refused.sqlstate IS NOT NULL THEN
-        v_wanted := v_wanted - 'bypassrls';
-      END IF;
-    END IF;
+    FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
+      CONTINUE WHEN v_note IS NOT NULL OR v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
+      v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
+      CONTINUE WHEN v_refused.sqlstate IS NULL;
+      v_wanted := v_wanted - v_power;
+      v_refusals := v_refusals || v_refused;
+    END LOOP;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
       || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
     IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
@@ -78,9 +80,7 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    IF v_refused.sqlstate IS NOT NULL THEN
-      v_changes := v_changes || v_refused;
-    END IF;
+    v_changes := v_changes || v_refusals;
   END LOOP;
   RETURN v_changes;
 END

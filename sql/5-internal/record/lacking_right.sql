@@ -63,6 +63,11 @@ BEGIN
     OR lacking_right.section = 'settings' AND v_name = current_user
   ) THEN
     RETURN format('the role may not change %I', v_name);
+  ELSIF lacking_right.section = 'settings' AND NOT EXISTS (
+    SELECT FROM pg_settings AS s
+    WHERE lower(s.name) = lower(lacking_right.resource ->> 'name') AND s.context IN ('user', 'backend')
+  ) THEN
+    RETURN 'only a superuser, or who may set the parameter, can give a role such a setting';
   ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
       AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
     OR NOT (v_by_admin AND v_caller.rolreplication)

@@ -81,7 +81,7 @@ SELECT alike(pg_temp.outcome('rename_role', '42P01', 'failed', false), 'raised 4
 SELECT alike(pg_temp.outcome('rename_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'rename_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('rename_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'rename_role surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('rename_role', '55006', 'failed', false), 'raised 55006 failed: _%', 'rename_role surfaces object_in_use');
-SELECT alike(pg_temp.outcome('rename_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'rename_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('rename_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'rename_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('rename_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'rename_role surfaces internal_error');
 SELECT is(pg_temp.outcome('rename_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'rename_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('rename_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'rename_role is tried again after internal_error: tuple concurrently deleted');
@@ -298,7 +298,7 @@ SELECT alike(pg_temp.outcome('create_schema', '42P01', 'failed', false), 'raised
 SELECT is(pg_temp.outcome('create_schema', '42P06', 'failed', false), 'ignored 42P06: another transaction created it at the same moment', 'create_schema is ignored after duplicate_schema');
 SELECT alike(pg_temp.outcome('create_schema', '55000', 'failed', false), 'raised 55000 failed: _%', 'create_schema surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('create_schema', '55006', 'failed', false), 'raised 55006 failed: _%', 'create_schema surfaces object_in_use');
-SELECT alike(pg_temp.outcome('create_schema', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'create_schema surfaces lock_not_available');
+SELECT is(pg_temp.outcome('create_schema', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'create_schema surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('create_schema', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'create_schema surfaces internal_error');
 SELECT is(pg_temp.outcome('create_schema', 'XX000', 'tuple concurrently updated', true), 'applied', 'create_schema is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('create_schema', 'XX000', 'tuple concurrently deleted', true), 'applied', 'create_schema is tried again after internal_error: tuple concurrently deleted');
@@ -329,7 +329,7 @@ SELECT is(pg_temp.outcome('set_owner', '42P01', 'failed', false), 'again 42P01: 
 SELECT alike(pg_temp.outcome('set_owner', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'set_owner surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('set_owner', '55000', 'failed', false), 'raised 55000 failed: _%', 'set_owner surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('set_owner', '55006', 'failed', false), 'raised 55006 failed: _%', 'set_owner surfaces object_in_use');
-SELECT alike(pg_temp.outcome('set_owner', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'set_owner surfaces lock_not_available');
+SELECT is(pg_temp.outcome('set_owner', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'set_owner surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('set_owner', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'set_owner surfaces internal_error');
 SELECT is(pg_temp.outcome('set_owner', 'XX000', 'tuple concurrently updated', true), 'applied', 'set_owner is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('set_owner', 'XX000', 'tuple concurrently deleted', true), 'applied', 'set_owner is tried again after internal_error: tuple concurrently deleted');

@@ -1,0 +1,180 @@
+/**
+ * Policies and their kin, among roles that wish the superuser who calls them ill: nobody gets more by such a call than was asked
+ * for, and nobody can keep it from ending.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Client } from 'pg';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+
+let cluster: Cluster;
+let database: string;
+let admin: Client;
+let mallory: Client;
+
+before(async () => {
+  cluster = await startCluster();
+  database = await cluster.createDatabase();
+  admin = await cluster.connect({ database });
+  await admin.query(`CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'mallory'; CREATE ROLE accomplice;
+    SELECT rolecall.add_operator('mallory')`);
+  mallory = await cluster.connect({ database, user: 'mallory', password: 'mallory' });
+});
+
+after(async () => {
+  await mallory.end();
+  await admin.end();
+  await cluster.stop();
+});
+
+const rows = async (query: string, client = admin): Promise<unknown[]> =>
+  (await client.query<unknown[]>({ text: query, rowMode: 'array' })).rows;
+const record = async (section: string, key: unknown, resource: unknown): Promise<void> => {
+  await mallory.query('INSERT INTO rolecall_internal.resource (section, key, resource) VALUES ($1, $2, $3)', [
+    section,
+    JSON.stringify(key),
+    JSON.stringify(resource),
+  ]);
+};
+
+test('a policy gives no attribute that somebody else could take', async () => {
+  await mallory.query('CREATE ROLE dba');
+  if (cluster.version < 16) await mallory.query('GRANT dba TO mallory');
+  const policy = `'{"roles": {"dba": {"createdb": true, "createrole": true, "replication": true, "bypassrls": true,
+    "connection_limit": 7}}}'`;
+  assert.deepEqual(
+    await rows(`SELECT operation, status, sqlstate, note FROM rolecall.apply(${policy}) ORDER BY note NULLS FIRST`),
+    [
+      ['alter_role', 'applied', null, null],
+      // Mallory has CREATEROLE itself.
+      ...(['BYPASSRLS', 'CREATEDB', 'REPLICATION'] as const).map((attribute) => [
+        'alter_role',
+        'skipped',
+        '42501',
+        `${attribute} could be taken by "mallory", by membership or ADMIN OPTION`,
+      ]),
+    ],
+  );
+  const present = `SELECT rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'dba'`;
+  await admin.query('SELECT rolecall.converge()');
+  assert.deepEqual(await rows(present), [[false, true, false, false]]);
+  // The statement of the step ends that first.
+  const steps = await rows(`SELECT statement FROM rolecall.drift() WHERE target = 'dba'`);
+  for (const [statement] of steps as [string][]) await admin.query(statement.replace(/^REVOKE [^;]*;/, ''));
+  assert.deepEqual(await rows(present), [[true, true, true, true]]);
+  await admin.query(`DROP ROLE dba; SELECT rolecall.forget('dba')`);
+});
+
+test('who owns all that is in a schema of another by now is given nothing that is made there later', async () => {
+  await admin.query(
+    `CREATE SCHEMA shared; CREATE ROLE lou LOGIN PASSWORD 'lou'; GRANT CREATE, USAGE ON SCHEMA shared TO lou`,
+  );
+  const lou = await cluster.connect({ database, user: 'lou', password: 'lou' });
+  await lou.query(`CREATE TABLE shared.bait (id integer); CREATE FUNCTION shared.bait() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+    GRANT ALL ON shared.bait TO accomplice; GRANT EXECUTE ON FUNCTION shared.bait() TO accomplice;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA shared GRANT ALL ON TABLES TO accomplice;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA shared GRANT ALL ON FUNCTIONS TO accomplice`);
+  await lou.end();
+  await admin.query(`CREATE TABLE pg_temp.document AS SELECT rolecall.inspect('{lou,accomplice}', true) AS policy`);
+  assert.deepEqual(await rows('SELECT FROM pg_temp.document, rolecall.apply(policy)'), []);
+  await admin.query(`CREATE TABLE shared.salary (amount integer);
+    CREATE FUNCTION shared.pay() RETURNS integer LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION shared.pay() FROM PUBLIC`);
+  await admin.query('SELECT FROM pg_temp.document, rolecall.apply(policy)');
+  await admin.query('SELECT rolecall.converge()');
+  assert.deepEqual(
+    await rows(`SELECT has_table_privilege('accomplice', 'shared.salary', 'SELECT'),
+      has_function_privilege('accomplice', 'shared.pay()', 'EXECUTE')`),
+    [[false, false]],
+  );
+  await admin.query(`SELECT rolecall.forget('lou'); SELECT rolecall.forget('accomplice'); DROP TABLE pg_temp.document`);
+});
+
+test('renaming a role gives what is recorded about an earlier role of a name to nobody', async () => {
+  await admin.query(`CREATE ROLE vault; SELECT rolecall.create_user('bob'); SELECT rolecall.grant_role('vault', 'bob');
+    DROP ROLE bob`);
+  await mallory.query('CREATE ROLE bob');
+  await admin.query(`SELECT rolecall.rename_user('vault', 'safe'); SELECT rolecall.converge()`);
+  assert.deepEqual(
+    await rows(`SELECT FROM pg_auth_members WHERE roleid = 'safe'::regrole AND member = 'bob'::regrole`),
+    [],
+  );
+  await admin.query(`DROP ROLE bob, safe; SELECT rolecall.forget('bob'); SELECT rolecall.forget('safe');
+    SELECT rolecall.forget('vault')`);
+
+  // Nor where the name was free at that time.
+  await admin.query(`CREATE ROLE vault; SELECT rolecall.create_user('bob'); SELECT rolecall.grant_role('vault', 'bob');
+    DROP ROLE bob; SELECT rolecall.rename_user('vault', 'safe')`);
+  await mallory.query('CREATE ROLE bob');
+  await admin.query('SELECT rolecall.converge()');
+  assert.deepEqual(
+    await rows(`SELECT FROM pg_auth_members WHERE roleid = 'safe'::regrole AND member = 'bob'::regrole`),
+    [],
+  );
+  await admin.query(`DROP ROLE bob, safe; SELECT rolecall.forget('bob'); SELECT rolecall.forget('safe')`);
+});
+
+test('names that no policy has, in the record of an operator, keep nobody from applying one', async () => {
+  await record('privileges', [null, 'SELECT', {}], {});
+  const target = {
+    kind: 'table',
+    means: 'all',
+    object: 'public',
+    scope: { except: ['a..b', '"', 'pg_catalog.pg_class.x.y'] },
+  };
+  await record('privileges', [null, 'SELECT', target], { privilege: 'SELECT', target });
+  await record('privileges', ['accomplice', 'SELECT', target], { role: 'accomplice', privilege: 'SELECT', target });
+  await admin.query(`SELECT FROM rolecall.apply('{"privileges": [
+    {"to": "accomplice", "on": {"tables_in": "public", "except": "public.none"}, "grant": ["SELECT"]}]}')`);
+  await admin.query(
+    'SELECT rolecall.policy(); SELECT rolecall.drift(); SELECT rolecall.converge(); SELECT * FROM rolecall.undeclared()',
+  );
+  await admin.query(`SELECT rolecall.forget('accomplice');
+    DELETE FROM rolecall_internal.resource WHERE section = 'privileges'`);
+});
+
+test('what a superuser alone can set for a role is not set again for an operator', async () => {
+  await mallory.query(`CREATE ROLE helper LOGIN PASSWORD 'helper'`);
+  await admin.query(`ALTER ROLE helper SET lo_compat_privileges = on; ALTER ROLE helper SET work_mem = '7MB'`);
+  await record('settings', ['helper', 'lo_compat_privileges'], {
+    role: 'helper',
+    name: 'lo_compat_privileges',
+    value: 'on',
+  });
+  await record('settings', ['helper', 'work_mem'], { role: 'helper', name: 'work_mem', value: '7MB' });
+  await admin.query('ALTER ROLE helper RESET ALL; SELECT rolecall.converge()');
+  assert.deepEqual(await rows(`SELECT rolconfig FROM pg_roles WHERE rolname = 'helper'`), [[['work_mem=7MB']]]);
+  await admin.query(`SELECT rolecall.forget('helper'); DROP ROLE helper`);
+});
+
+/** An open transaction of somebody who may change the same: the call gives up. */
+async function holding(client: Client, statements: string, call: string): Promise<void> {
+  await client.query(`BEGIN; ${statements}`);
+  await admin.query(`SET lock_timeout = '100ms'`);
+  await assert.rejects(admin.query(`SELECT FROM rolecall.${call}`), {
+    code: '55P03',
+    hint: 'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.',
+  });
+  await client.query('ROLLBACK');
+  await admin.query('RESET lock_timeout');
+}
+
+test('an open transaction of the owner of a schema, or of a role, holds a call up for a bounded time', async () => {
+  await admin.query(`CREATE ROLE lea LOGIN PASSWORD 'lea'; CREATE SCHEMA leas AUTHORIZATION lea;
+    DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO lea', current_database()); END $$`);
+  const lea = await cluster.connect({ database, user: 'lea', password: 'lea' });
+  await holding(
+    lea,
+    'GRANT USAGE ON SCHEMA leas TO accomplice',
+    `apply('{"schemas": {"leas": {"owner": "accomplice"}}}')`,
+  );
+  await holding(lea, 'CREATE SCHEMA soon', `apply('{"schemas": {"soon": {}}}')`);
+  await holding(lea, `ALTER ROLE lea PASSWORD 'other'`, `rename_user('lea', 'lena')`);
+  await lea.end();
+  // Where no lock_timeout says otherwise.
+  assert.deepEqual(
+    await rows(
+      `SELECT DISTINCT rolecall_internal.patience(o) FROM unnest('{set_owner,create_schema,rename_role}'::text[]) AS o`,
+    ),
+    [['30s']],
+  );
+});
