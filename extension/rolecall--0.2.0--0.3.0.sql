@@ -2370,9 +2370,15 @@ BEGIN
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
       'The member granted the role to others. Revoke the role from those first.'
-    WHEN v_failure IN ('create_schema 42501') THEN
-      'This requires CREATE on the database.'
-    WHEN v_failure IN ('set_owner 42501', 'grant_privilege 42501', 'revoke_privilege 42501') THEN
+    WHEN v_failure IN ('create_schema 42501', 'set_owner 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires CREATE on the database, and the SET option on the role that is to own the schema: grant that '
+        'role to %2$s WITH SET TRUE, or set createrole_self_grant before the role is created.'
+      ELSE
+        'This requires CREATE on the database, and membership in the role that is to own the schema: grant that role '
+        'to %2$s.'
+      END
+    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN
       'This requires membership in the role that will own the objects; a superuser needs none.'

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e594202bd8b0457e8d653ca212175d401ae48137b4d4a1780aee4f8b4a8614f6'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 8bf66781c09770ea768af3754d055fc83932548e7b4490ad2ad5ead5feaa38ef'
     AND 380 <= (
       SELECT count(*)
       FROM (
@@ -6002,9 +6002,15 @@ BEGIN
       END
     WHEN v_failure IN ('revoke_role 2BP01') THEN
       'The member granted the role to others. Revoke the role from those first.'
-    WHEN v_failure IN ('create_schema 42501') THEN
-      'This requires CREATE on the database.'
-    WHEN v_failure IN ('set_owner 42501', 'grant_privilege 42501', 'revoke_privilege 42501') THEN
+    WHEN v_failure IN ('create_schema 42501', 'set_owner 42501') THEN
+      CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
+        'This requires CREATE on the database, and the SET option on the role that is to own the schema: grant that '
+        'role to %2$s WITH SET TRUE, or set createrole_self_grant before the role is created.'
+      ELSE
+        'This requires CREATE on the database, and membership in the role that is to own the schema: grant that role '
+        'to %2$s.'
+      END
+    WHEN v_failure IN ('grant_privilege 42501', 'revoke_privilege 42501') THEN
       'Ask the owner of the object, or a superuser, to run the statement.'
     WHEN v_failure IN ('default_privilege 42501') THEN
       'This requires membership in the role that will own the objects; a superuser needs none.'
@@ -17930,7 +17936,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e594202bd8b0457e8d653ca212175d401ae48137b4d4a1780aee4f8b4a8614f6';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 8bf66781c09770ea768af3754d055fc83932548e7b4490ad2ad5ead5feaa38ef';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -16,7 +16,7 @@ const optionRows = (options: Options): string[][] =>
     [
       option.about,
       ...(option.choices === undefined ? [] : [option.choices.join(', ')]),
-      ...(option.many === true ? ['can be repeated'] : []),
+      ...(option.many === true && !option.about.endsWith('can be repeated') ? ['can be repeated'] : []),
       ...(option.otherwise === undefined ? [] : [`default: ${option.otherwise}`]),
     ].join('; '),
   ]);

@@ -112,6 +112,12 @@ const createHint = {
   since16: 'This requires CREATEROLE. BYPASSRLS can be given by a role that has it itself, or by a superuser.',
   before16: 'This requires CREATEROLE. Only a superuser can give BYPASSRLS.',
 };
+const schemaOwnerHint = {
+  since16:
+    'This requires CREATE on the database, and the SET option on the role that is to own the schema: grant that role to {caller} WITH SET TRUE, or set createrole_self_grant before the role is created.',
+  before16:
+    'This requires CREATE on the database, and membership in the role that is to own the schema: grant that role to {caller}.',
+};
 const ownerHint = 'Ask the owner of the object, or a superuser, to run the statement.';
 const superuserHint = 'Only a superuser can create or drop an event trigger.';
 export const operations = {
@@ -191,12 +197,12 @@ export const operations = {
   create_schema: {
     summary: 'CREATE SCHEMA',
     ignored: [{ ...lostCreateRace, conditions: ['duplicate_schema', 'unique_violation'] }],
-    surfaced: [held, { condition: 'insufficient_privilege', hint: 'This requires CREATE on the database.' }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: schemaOwnerHint }],
   },
   set_owner: {
-    summary: 'ALTER ... OWNER TO',
+    summary: 'ALTER SCHEMA ... OWNER TO',
     ignored: [objectDropped],
-    surfaced: [held, { condition: 'insufficient_privilege', hint: ownerHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: schemaOwnerHint }],
   },
   grant_privilege: {
     summary: 'GRANT of privileges on objects',

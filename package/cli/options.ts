@@ -6,7 +6,7 @@ import { type Command, hasStatements, type Options } from './command.ts';
 export const connectionOptions = {
   url: { about: 'connection URL', takes: 'URL', otherwise: 'DATABASE_URL, else the PG* variables' },
   database: { about: 'a database of that server; can be repeated', takes: 'NAME', many: true, short: 'd' },
-  allDatabases: { about: 'every database of that server that allows connections' },
+  allDatabases: { about: 'every database of that server that allows connections; rolecall has to be in each' },
   urls: { about: 'a file with one connection URL a line', takes: 'FILE' },
   concurrency: { about: 'how many databases at a time', takes: 'N', otherwise: '4' },
 } as const satisfies Options;

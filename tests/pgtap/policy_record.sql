@@ -1,6 +1,6 @@
 -- What is remembered of a policy, and who acts on it: rows of the record can have come from anybody who may write there.
 BEGIN;
-SELECT plan(35);
+SELECT plan(36);
 
 CREATE SCHEMA t_shop;
 CREATE TABLE t_shop.item (id integer);
@@ -40,6 +40,11 @@ CREATE TEMPORARY TABLE own AS SELECT '{
 }'::jsonb AS policy;
 SELECT count(*) FROM rolecall.apply((SELECT policy FROM own), 'adopt');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'it acts on all that it asked for itself');
+SELECT matches(
+  test.error($$SELECT FROM rolecall.apply('{"roles": {"t_other_owner": {}}, "schemas": {"t_own": {"owner": "t_other_owner"}}}', 'additive')$$),
+  CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'grant that role to t_op WITH SET TRUE' ELSE 'grant that role to t_op\.' END,
+  'where it may not give a schema away, the hint says what that requires'
+);
 RESET ROLE;
 SELECT results_eq(
   'SELECT * FROM pg_temp.said()', $$VALUES ('forget', 't_team', 'skipped', '42501')$$, 'others not on what it said of privileges'

@@ -11,7 +11,7 @@ export const reporting: readonly Command[] = [
     name: 'reporting provision',
     summary: 'Create a role that reads the tables of some schemas, also those made later',
     details:
-      'Without a name: the usual pair, DATABASE_reporting on the schema reporting and DATABASE_raw on the schema public.',
+      'Without a name: the usual pair, DATABASE_reporting on the schema reporting and DATABASE_raw on the schema public. Give every option each time: what an earlier run withheld and this one does not name becomes readable.',
     arguments: { role: { about: 'name of the role', optional: true } },
     options: {
       schema: { about: 'a schema that it reads', takes: 'SCHEMA', many: true },
