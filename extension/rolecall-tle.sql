@@ -494,50 +494,49 @@ BEGIN
   RETURN ARRAY(
     SELECT ROW(o.kind, o.schema, o.owner, o.acl, s.oid, count(*))::rolecall_internal.acl_group
     FROM (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
+      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
+      WHERE true
       UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
+      FROM pg_namespace AS o
+      WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('S')
       UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
+      WHERE true
       UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
+      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
       FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
+      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
+      FROM pg_language AS o
+      WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
+      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
+      WHERE true
       UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
+      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
+      WHERE true
       UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
+      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
+      WHERE true
       UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
+      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
+      WHERE true
     ) AS o
     LEFT JOIN (
       SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
@@ -7433,10 +7432,10 @@ BEGIN
       SELECT o.oid FROM pg_database AS o WHERE o.datname = object_oid.name
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_' AND o.nspname = object_oid.name
+      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname = object_oid.name
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o WHERE o.lanpltrusted AND o.lanname = object_oid.name
+      SELECT o.oid FROM pg_language AS o WHERE o.lanname = object_oid.name
     )
     WHEN 'foreign_data_wrapper' THEN (
       SELECT o.oid FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
@@ -7466,59 +7465,114 @@ SET search_path = pg_catalog, pg_temp
 AS $objects_of$
 BEGIN
   RETURN QUERY
-    SELECT g.number::integer::oid, o.oid, o.name::text
-    FROM unnest(objects_of.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-    JOIN (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
+    WITH g AS MATERIALIZED (
+      SELECT g.*, ARRAY(
+               SELECT p.special FROM unnest(objects_of.groups) AS p WHERE p.kind = g.kind AND p.special IS NOT NULL
+             ) AS others
+      FROM unnest(objects_of.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
+      WHERE g.number = ANY (objects_of.numbers::bigint[])
+    )
+    SELECT o.number::integer::oid, o.oid, o.name::text
+    FROM (
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.datname) AS name
       FROM pg_database AS o
+      CROSS JOIN g
+      WHERE g.kind = 'database' AND g.schema = 0::oid AND g.owner = o.datdba
+        AND coalesce(g.acl, '{}') = coalesce(o.datacl, '{}') AND (g.acl IS NULL) = (o.datacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o
+      CROSS JOIN g
+      WHERE g.kind = 'schema' AND g.schema = 0::oid AND g.owner = o.nspowner
+        AND coalesce(g.acl, '{}') = coalesce(o.nspacl, '{}') AND (g.acl IS NULL) = (o.nspacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
+      SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      CROSS JOIN g
+      WHERE g.kind = 'table' AND g.schema = o.relnamespace AND g.owner = o.relowner
+        AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
+      SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      CROSS JOIN g
+      WHERE g.kind = 'sequence' AND g.schema = o.relnamespace AND g.owner = o.relowner
+        AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.relkind IN ('S')
       UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
+      SELECT g.number, o.oid AS oid,
              concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
+      CROSS JOIN g
+      WHERE g.kind = 'function' AND g.schema = o.pronamespace AND g.owner = o.proowner
+        AND coalesce(g.acl, '{}') = coalesce(o.proacl, '{}') AND (g.acl IS NULL) = (o.proacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
+      SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.typname) AS name
       FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      CROSS JOIN g
+      WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
+        AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
+      FROM pg_language AS o
+      CROSS JOIN g
+      WHERE g.kind = 'language' AND g.schema = 0::oid AND g.owner = o.lanowner
+        AND coalesce(g.acl, '{}') = coalesce(o.lanacl, '{}') AND (g.acl IS NULL) = (o.lanacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.lanpltrusted
       UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.fdwname) AS name
       FROM pg_foreign_data_wrapper AS o
+      CROSS JOIN g
+      WHERE g.kind = 'foreign_data_wrapper' AND g.schema = 0::oid AND g.owner = o.fdwowner
+        AND coalesce(g.acl, '{}') = coalesce(o.fdwacl, '{}') AND (g.acl IS NULL) = (o.fdwacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.srvname) AS name
       FROM pg_foreign_server AS o
+      CROSS JOIN g
+      WHERE g.kind = 'foreign_server' AND g.schema = 0::oid AND g.owner = o.srvowner
+        AND coalesce(g.acl, '{}') = coalesce(o.srvacl, '{}') AND (g.acl IS NULL) = (o.srvacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.spcname) AS name
       FROM pg_tablespace AS o
+      CROSS JOIN g
+      WHERE g.kind = 'tablespace' AND g.schema = 0::oid AND g.owner = o.spcowner
+        AND coalesce(g.acl, '{}') = coalesce(o.spcacl, '{}') AND (g.acl IS NULL) = (o.spcacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
+      SELECT g.number, o.oid AS oid,
              o.oid::text AS name
       FROM pg_largeobject_metadata AS o
-    ) AS o ON o.kind = g.kind AND o.schema = g.schema AND o.owner = g.owner
-      AND coalesce(o.acl, '{}') = coalesce(g.acl, '{}') AND (o.acl IS NULL) = (g.acl IS NULL)
-    WHERE g.number = ANY (objects_of.numbers::bigint[])
-      AND (g.special = o.oid OR g.special IS NULL AND NOT EXISTS (
-        SELECT FROM unnest(objects_of.groups) AS p WHERE p.kind = g.kind AND p.special = o.oid
-      ));
+      CROSS JOIN g
+      WHERE g.kind = 'large_object' AND g.schema = 0::oid AND g.owner = o.lomowner
+        AND coalesce(g.acl, '{}') = coalesce(o.lomacl, '{}') AND (g.acl IS NULL) = (o.lomacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
+    ) AS o;
 END
 $objects_of$;
 
@@ -11389,50 +11443,49 @@ BEGIN
   RETURN QUERY
     SELECT x.grantee, x.grantor, o.owner
     FROM (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
+      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
+      WHERE true
       UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
+      FROM pg_namespace AS o
+      WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('S')
       UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
+      WHERE true
       UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
+      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
       FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
+      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
+      FROM pg_language AS o
+      WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
+      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
+      WHERE true
       UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
+      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
+      WHERE true
       UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
+      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
+      WHERE true
       UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
+      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
+      WHERE true
     ) AS o
     JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -14413,50 +14466,49 @@ BEGIN
     everybody AS MATERIALIZED (
       SELECT DISTINCT o.kind, o.schema, pg_get_userbyid(o.owner)::text AS owner
       FROM (
-        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-               quote_ident(o.datname) AS name
+        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
         FROM pg_database AS o
+        WHERE true
         UNION ALL
-        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-               quote_ident(o.nspname) AS name
-        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
+        FROM pg_namespace AS o
+        WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
-        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('S')
         UNION ALL
-        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-               concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
         FROM pg_proc AS o
+        WHERE true
         UNION ALL
-        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-               format('%I.%I', n.nspname, o.typname) AS name
+        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
         FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-              WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         UNION ALL
-        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-               quote_ident(o.lanname) AS name
-        FROM pg_language AS o WHERE o.lanpltrusted
+        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
+        FROM pg_language AS o
+        WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-               quote_ident(o.fdwname) AS name
+        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
         FROM pg_foreign_data_wrapper AS o
+        WHERE true
         UNION ALL
-        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-               quote_ident(o.srvname) AS name
+        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
         FROM pg_foreign_server AS o
+        WHERE true
         UNION ALL
-        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-               quote_ident(o.spcname) AS name
+        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
         FROM pg_tablespace AS o
+        WHERE true
         UNION ALL
-        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-               o.oid::text AS name
+        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
         FROM pg_largeobject_metadata AS o
+        WHERE true
       ) AS o
       WHERE (o.kind, o.schema) IN (SELECT s.kind, s.oid FROM said AS s WHERE s.owners IS NULL)
     )
@@ -17501,50 +17553,49 @@ BEGIN
   RETURN ARRAY(
     SELECT ROW(o.kind, o.schema, o.owner, o.acl, s.oid, count(*))::rolecall_internal.acl_group
     FROM (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
+      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
+      WHERE true
       UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
+      FROM pg_namespace AS o
+      WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('S')
       UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
+      WHERE true
       UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
+      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
       FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
+      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
+      FROM pg_language AS o
+      WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
+      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
+      WHERE true
       UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
+      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
+      WHERE true
       UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
+      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
+      WHERE true
       UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
+      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
+      WHERE true
     ) AS o
     LEFT JOIN (
       SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
@@ -20769,10 +20820,10 @@ BEGIN
       SELECT o.oid FROM pg_database AS o WHERE o.datname = object_oid.name
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_' AND o.nspname = object_oid.name
+      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname = object_oid.name
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o WHERE o.lanpltrusted AND o.lanname = object_oid.name
+      SELECT o.oid FROM pg_language AS o WHERE o.lanname = object_oid.name
     )
     WHEN 'foreign_data_wrapper' THEN (
       SELECT o.oid FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
@@ -20801,59 +20852,114 @@ SET search_path = pg_catalog, pg_temp
 AS $objects_of$
 BEGIN
   RETURN QUERY
-    SELECT g.number::integer::oid, o.oid, o.name::text
-    FROM unnest(objects_of.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
-    JOIN (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
+    WITH g AS MATERIALIZED (
+      SELECT g.*, ARRAY(
+               SELECT p.special FROM unnest(objects_of.groups) AS p WHERE p.kind = g.kind AND p.special IS NOT NULL
+             ) AS others
+      FROM unnest(objects_of.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
+      WHERE g.number = ANY (objects_of.numbers::bigint[])
+    )
+    SELECT o.number::integer::oid, o.oid, o.name::text
+    FROM (
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.datname) AS name
       FROM pg_database AS o
+      CROSS JOIN g
+      WHERE g.kind = 'database' AND g.schema = 0::oid AND g.owner = o.datdba
+        AND coalesce(g.acl, '{}') = coalesce(o.datacl, '{}') AND (g.acl IS NULL) = (o.datacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o
+      CROSS JOIN g
+      WHERE g.kind = 'schema' AND g.schema = 0::oid AND g.owner = o.nspowner
+        AND coalesce(g.acl, '{}') = coalesce(o.nspacl, '{}') AND (g.acl IS NULL) = (o.nspacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
+      SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      CROSS JOIN g
+      WHERE g.kind = 'table' AND g.schema = o.relnamespace AND g.owner = o.relowner
+        AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
+      SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      CROSS JOIN g
+      WHERE g.kind = 'sequence' AND g.schema = o.relnamespace AND g.owner = o.relowner
+        AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.relkind IN ('S')
       UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
+      SELECT g.number, o.oid AS oid,
              concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
       FROM pg_proc AS o
+      CROSS JOIN g
+      WHERE g.kind = 'function' AND g.schema = o.pronamespace AND g.owner = o.proowner
+        AND coalesce(g.acl, '{}') = coalesce(o.proacl, '{}') AND (g.acl IS NULL) = (o.proacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
+      SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.typname) AS name
       FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      CROSS JOIN g
+      WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
+        AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
+      FROM pg_language AS o
+      CROSS JOIN g
+      WHERE g.kind = 'language' AND g.schema = 0::oid AND g.owner = o.lanowner
+        AND coalesce(g.acl, '{}') = coalesce(o.lanacl, '{}') AND (g.acl IS NULL) = (o.lanacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND o.lanpltrusted
       UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.fdwname) AS name
       FROM pg_foreign_data_wrapper AS o
+      CROSS JOIN g
+      WHERE g.kind = 'foreign_data_wrapper' AND g.schema = 0::oid AND g.owner = o.fdwowner
+        AND coalesce(g.acl, '{}') = coalesce(o.fdwacl, '{}') AND (g.acl IS NULL) = (o.fdwacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.srvname) AS name
       FROM pg_foreign_server AS o
+      CROSS JOIN g
+      WHERE g.kind = 'foreign_server' AND g.schema = 0::oid AND g.owner = o.srvowner
+        AND coalesce(g.acl, '{}') = coalesce(o.srvacl, '{}') AND (g.acl IS NULL) = (o.srvacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
+      SELECT g.number, o.oid AS oid,
              quote_ident(o.spcname) AS name
       FROM pg_tablespace AS o
+      CROSS JOIN g
+      WHERE g.kind = 'tablespace' AND g.schema = 0::oid AND g.owner = o.spcowner
+        AND coalesce(g.acl, '{}') = coalesce(o.spcacl, '{}') AND (g.acl IS NULL) = (o.spcacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
       UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
+      SELECT g.number, o.oid AS oid,
              o.oid::text AS name
       FROM pg_largeobject_metadata AS o
-    ) AS o ON o.kind = g.kind AND o.schema = g.schema AND o.owner = g.owner
-      AND coalesce(o.acl, '{}') = coalesce(g.acl, '{}') AND (o.acl IS NULL) = (g.acl IS NULL)
-    WHERE g.number = ANY (objects_of.numbers::bigint[])
-      AND (g.special = o.oid OR g.special IS NULL AND NOT EXISTS (
-        SELECT FROM unnest(objects_of.groups) AS p WHERE p.kind = g.kind AND p.special = o.oid
-      ));
+      CROSS JOIN g
+      WHERE g.kind = 'large_object' AND g.schema = 0::oid AND g.owner = o.lomowner
+        AND coalesce(g.acl, '{}') = coalesce(o.lomacl, '{}') AND (g.acl IS NULL) = (o.lomacl IS NULL)
+        AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
+        AND true
+    ) AS o;
 END
 $objects_of$;
 
@@ -23180,50 +23286,49 @@ BEGIN
   RETURN QUERY
     SELECT x.grantee, x.grantor, o.owner
     FROM (
-      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-             quote_ident(o.datname) AS name
+      SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
+      WHERE true
       UNION ALL
-      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-             quote_ident(o.nspname) AS name
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
+      FROM pg_namespace AS o
+      WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
-      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+      SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+      WHERE o.relkind IN ('S')
       UNION ALL
-      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-             concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+      SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
+      WHERE true
       UNION ALL
-      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-             format('%I.%I', n.nspname, o.typname) AS name
+      SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
       FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-            WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
-      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-             quote_ident(o.lanname) AS name
-      FROM pg_language AS o WHERE o.lanpltrusted
+      SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
+      FROM pg_language AS o
+      WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-             quote_ident(o.fdwname) AS name
+      SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
+      WHERE true
       UNION ALL
-      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-             quote_ident(o.srvname) AS name
+      SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
+      WHERE true
       UNION ALL
-      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-             quote_ident(o.spcname) AS name
+      SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
+      WHERE true
       UNION ALL
-      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-             o.oid::text AS name
+      SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
+      WHERE true
     ) AS o
     JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -24724,50 +24829,49 @@ BEGIN
     everybody AS MATERIALIZED (
       SELECT DISTINCT o.kind, o.schema, pg_get_userbyid(o.owner)::text AS owner
       FROM (
-        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl,
-               quote_ident(o.datname) AS name
+        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
         FROM pg_database AS o
+        WHERE true
         UNION ALL
-        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl,
-               quote_ident(o.nspname) AS name
-        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
+        FROM pg_namespace AS o
+        WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
-        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN ('S')
+        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
+        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('S')
         UNION ALL
-        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl,
-               concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
         FROM pg_proc AS o
+        WHERE true
         UNION ALL
-        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl,
-               format('%I.%I', n.nspname, o.typname) AS name
+        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
         FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-              WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         UNION ALL
-        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl,
-               quote_ident(o.lanname) AS name
-        FROM pg_language AS o WHERE o.lanpltrusted
+        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
+        FROM pg_language AS o
+        WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl,
-               quote_ident(o.fdwname) AS name
+        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
         FROM pg_foreign_data_wrapper AS o
+        WHERE true
         UNION ALL
-        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl,
-               quote_ident(o.srvname) AS name
+        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
         FROM pg_foreign_server AS o
+        WHERE true
         UNION ALL
-        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl,
-               quote_ident(o.spcname) AS name
+        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
         FROM pg_tablespace AS o
+        WHERE true
         UNION ALL
-        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl,
-               o.oid::text AS name
+        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
         FROM pg_largeobject_metadata AS o
+        WHERE true
       ) AS o
       WHERE (o.kind, o.schema) IN (SELECT s.kind, s.oid FROM said AS s WHERE s.owners IS NULL)
     )

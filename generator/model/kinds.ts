@@ -26,6 +26,7 @@ export interface Kind {
   readonly qualified?: true;
   /** FROM and WHERE of its catalog, and the columns, by the alias o. */
   readonly from: string;
+  readonly where?: string;
   readonly oid: string;
   readonly schema?: string;
   readonly owner: string;
@@ -35,7 +36,8 @@ export interface Kind {
 }
 
 const relation = (relkinds: string) => ({
-  from: `pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE o.relkind IN (${relkinds})`,
+  from: 'pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace',
+  where: `o.relkind IN (${relkinds})`,
   oid: 'o.oid',
   schema: 'o.relnamespace',
   owner: 'o.relowner',
@@ -59,7 +61,8 @@ export const kinds = {
     future: { keyword: 'SCHEMAS', letter: 'n' },
     privileges: { USAGE: always, CREATE: always },
     letter: 'n',
-    from: `pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'`,
+    from: 'pg_namespace AS o',
+    where: `o.nspname !~ '^pg_(toast_)?temp_'`,
     oid: 'o.oid',
     owner: 'o.nspowner',
     acl: 'o.nspacl',
@@ -113,8 +116,8 @@ export const kinds = {
     privileges: { USAGE: always },
     letter: 'T',
     qualified: true,
-    from: `pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'`,
+    from: 'pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid',
+    where: `(o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'`,
     oid: 'o.oid',
     schema: 'o.typnamespace',
     owner: 'o.typowner',
@@ -125,7 +128,8 @@ export const kinds = {
     keyword: 'LANGUAGE',
     privileges: { USAGE: always },
     letter: 'l',
-    from: 'pg_language AS o WHERE o.lanpltrusted',
+    from: 'pg_language AS o',
+    where: 'o.lanpltrusted',
     oid: 'o.oid',
     owner: 'o.lanowner',
     acl: 'o.lanacl',
@@ -215,23 +219,39 @@ export const privilegesOfKinds: Sql = jsonLiteral({
   parameter: parameter.privileges,
 });
 
-/** Every object that has an entry of its own in a catalog, o: kind, oid, schema, owner, acl and name. */
-export const everyObject: Sql = sql`${kindList
-  .map(
-    ([kind, { from, oid, schema, owner, acl, name }]) =>
-      sql`
-      SELECT ${text(kind)} AS kind, ${raw(oid)} AS oid, ${raw(schema ?? '0::oid')} AS schema, ${raw(owner)} AS owner, ${raw(acl)} AS acl,
-             ${raw(name)} AS name
-      FROM ${raw(from)}
-    `,
-  )
-  .reduce(
-    (all, one) => sql`
-    ${all}
-    UNION ALL
-    ${one}
+const ofEachKind = (select: (name: Sql, kind: Kind) => Sql): Sql =>
+  kindList
+    .map(([name, kind]) => select(text(name), kind))
+    .reduce(
+      (all, one) => sql`
+        ${all}
+        UNION ALL
+        ${one}
+      `,
+    );
+
+/** Every object that has an entry of its own in a catalog, o: kind, oid, schema, owner and acl. */
+export const everyObject: Sql = ofEachKind(
+  (name, { from, where, oid, schema, owner, acl }) => sql`
+    SELECT ${name} AS kind, ${raw(oid)} AS oid, ${raw(schema ?? '0::oid')} AS schema, ${raw(owner)} AS owner, ${raw(acl)} AS acl
+    FROM ${raw(from)}
+    WHERE ${raw(where ?? 'true')}
   `,
-  )}`;
+);
+
+/** The objects of the groups g: number of the group, oid and name, which takes the server long to write. */
+export const objectsOfGroups: Sql = ofEachKind(
+  (kind, { from, where, oid, schema, owner, acl, name }) => sql`
+    SELECT g.number, ${raw(oid)} AS oid,
+           ${raw(name)} AS name
+    FROM ${raw(from)}
+    CROSS JOIN g
+    WHERE g.kind = ${kind} AND g.schema = ${raw(schema ?? '0::oid')} AND g.owner = ${raw(owner)}
+      AND coalesce(g.acl, '{}') = coalesce(${raw(acl)}, '{}') AND (g.acl IS NULL) = (${raw(acl)} IS NULL)
+      AND coalesce(g.special = ${raw(oid)}, ${raw(oid)} <> ALL (g.others))
+      AND ${raw(where ?? 'true')}
+  `,
+);
 
 /** Of each kind what statements need: letter of acldefault(), keyword, word after ALL, word of default privileges, its letter. */
 export const kindRows: Sql = sql`(VALUES

@@ -3,7 +3,7 @@
  *
  * Few ACLs are shared by many objects: each is taken apart once. An object that is meant by itself is a group of its own.
  */
-import { columnPrivileges, everyObject, kindRows } from '../../model/kinds.ts';
+import { columnPrivileges, everyObject, kindRows, objectsOfGroups } from '../../model/kinds.ts';
 import type {
   AclGroups,
   Differences,
@@ -59,21 +59,23 @@ export function acl_groups(schemas: Oids, special_kinds: Texts, specials: Oids):
 /**
  * The objects of the groups with these numbers
  * @volatility stable
+ * @long one SELECT for each kind of object
  */
 export function objects_of(groups: AclGroups, numbers: Oids): Table<{ number: Oid; object_oid: Oid; name: Text }> {
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT g.number::integer::oid, o.oid, o.name::text
-        FROM ${numbered(groups)}
-        JOIN (
-          ${everyObject}
-        ) AS o ON o.kind = g.kind AND o.schema = g.schema AND o.owner = g.owner
-          AND coalesce(o.acl, '{}') = coalesce(g.acl, '{}') AND (o.acl IS NULL) = (g.acl IS NULL)
-        WHERE g.number = ANY (${numbers}::bigint[])
-          AND (g.special = o.oid OR g.special IS NULL AND NOT EXISTS (
-            SELECT FROM unnest(${groups}) AS p WHERE p.kind = g.kind AND p.special = o.oid
-          ));
+        WITH g AS MATERIALIZED (
+          SELECT g.*, ARRAY(
+                   SELECT p.special FROM unnest(${groups}) AS p WHERE p.kind = g.kind AND p.special IS NOT NULL
+                 ) AS others
+          FROM ${numbered(groups)}
+          WHERE g.number = ANY (${numbers}::bigint[])
+        )
+        SELECT o.number::integer::oid, o.oid, o.name::text
+        FROM (
+          ${objectsOfGroups}
+        ) AS o;
     END
   `;
 }

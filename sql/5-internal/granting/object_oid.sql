@@ -15,10 +15,10 @@ BEGIN
       SELECT o.oid FROM pg_database AS o WHERE o.datname = object_oid.name
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_' AND o.nspname = object_oid.name
+      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname = object_oid.name
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o WHERE o.lanpltrusted AND o.lanname = object_oid.name
+      SELECT o.oid FROM pg_language AS o WHERE o.lanname = object_oid.name
     )
     WHEN 'foreign_data_wrapper' THEN (
       SELECT o.oid FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
