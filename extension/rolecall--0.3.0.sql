@@ -3194,6 +3194,7 @@ COMMENT ON FUNCTION rolecall_internal.check_writable(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
+-- Who may change the role, or grant it, can hold the same lock for as long as they like.
 CREATE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -3205,6 +3206,7 @@ DECLARE
   v_changed boolean;
   v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
   v_propagates text := current_setting('citus.enable_ddl_propagation', true);
+  v_timeout text := current_setting('lock_timeout');
 BEGIN
   OPEN v_present SCROLL FOR
     SELECT d.description, d.xmax FROM pg_shdescription AS d
@@ -3214,7 +3216,9 @@ BEGIN
     -- Citus would send the comment to every node, and keep all others from the role.
     PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
   END IF;
+  PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
   EXECUTE format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment);
+  PERFORM set_config('lock_timeout', v_timeout, true);
   IF v_propagates IS NOT NULL THEN
     PERFORM set_config('citus.enable_ddl_propagation', v_propagates, true);
   END IF;
@@ -3237,6 +3241,11 @@ BEGIN
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
     RETURN false; -- rolled back to the start of this block, and the lock with it
+  WHEN lock_not_available THEN
+    PERFORM rolecall_internal.surface(ROW(
+      'set_comment', comment_lock.role_name, format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment),
+      NULL, ARRAY[comment_lock.role_name], NULL, NULL
+    )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
   WHEN insufficient_privilege THEN
     RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
   WHEN undefined_object OR internal_error THEN
@@ -3827,6 +3836,7 @@ BEGIN
   END IF;
   LOOP
     BEGIN
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       CASE change.operation
         WHEN 'grant_role' THEN
           PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
@@ -3837,7 +3847,6 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
-      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
@@ -5081,17 +5090,18 @@ DECLARE
   v_failure text := operation || ' ' || code;
 BEGIN
   RETURN CASE
+    WHEN v_failure IN ('create_role 55P03', 'rename_role 55P03', 'alter_role 55P03', 'set_password 55P03',
+    'set_comment 55P03', 'set_config 55P03', 'grant_role 55P03', 'revoke_role 55P03',
+    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
+    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
+    'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('create_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE. BYPASSRLS can be given by a role that has it itself, or by a superuser.'
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('rename_role 55P03', 'alter_role 55P03', 'set_password 55P03', 'set_config 55P03',
-    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
-    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
-    'drop_role 55P03') THEN
-      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
     'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -7770,7 +7780,8 @@ AS $patience$
 BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
-      'rename_role', 'alter_role', 'set_password', 'set_config',
+      'create_role', 'rename_role', 'alter_role', 'set_password',
+      'set_comment', 'set_config', 'grant_role', 'revoke_role',
       'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
       'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
       'drop_role'

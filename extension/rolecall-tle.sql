@@ -3202,6 +3202,7 @@ COMMENT ON FUNCTION rolecall_internal.check_writable(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
+-- Who may change the role, or grant it, can hold the same lock for as long as they like.
 CREATE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -3213,6 +3214,7 @@ DECLARE
   v_changed boolean;
   v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
   v_propagates text := current_setting('citus.enable_ddl_propagation', true);
+  v_timeout text := current_setting('lock_timeout');
 BEGIN
   OPEN v_present SCROLL FOR
     SELECT d.description, d.xmax FROM pg_shdescription AS d
@@ -3222,7 +3224,9 @@ BEGIN
     -- Citus would send the comment to every node, and keep all others from the role.
     PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
   END IF;
+  PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
   EXECUTE format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment);
+  PERFORM set_config('lock_timeout', v_timeout, true);
   IF v_propagates IS NOT NULL THEN
     PERFORM set_config('citus.enable_ddl_propagation', v_propagates, true);
   END IF;
@@ -3245,6 +3249,11 @@ BEGIN
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
     RETURN false; -- rolled back to the start of this block, and the lock with it
+  WHEN lock_not_available THEN
+    PERFORM rolecall_internal.surface(ROW(
+      'set_comment', comment_lock.role_name, format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment),
+      NULL, ARRAY[comment_lock.role_name], NULL, NULL
+    )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
   WHEN insufficient_privilege THEN
     RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
   WHEN undefined_object OR internal_error THEN
@@ -3835,6 +3844,7 @@ BEGIN
   END IF;
   LOOP
     BEGIN
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       CASE change.operation
         WHEN 'grant_role' THEN
           PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
@@ -3845,7 +3855,6 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
-      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
@@ -5089,17 +5098,18 @@ DECLARE
   v_failure text := operation || ' ' || code;
 BEGIN
   RETURN CASE
+    WHEN v_failure IN ('create_role 55P03', 'rename_role 55P03', 'alter_role 55P03', 'set_password 55P03',
+    'set_comment 55P03', 'set_config 55P03', 'grant_role 55P03', 'revoke_role 55P03',
+    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
+    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
+    'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('create_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE. BYPASSRLS can be given by a role that has it itself, or by a superuser.'
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('rename_role 55P03', 'alter_role 55P03', 'set_password 55P03', 'set_config 55P03',
-    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
-    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
-    'drop_role 55P03') THEN
-      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
     'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -7778,7 +7788,8 @@ AS $patience$
 BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
-      'rename_role', 'alter_role', 'set_password', 'set_config',
+      'create_role', 'rename_role', 'alter_role', 'set_password',
+      'set_comment', 'set_config', 'grant_role', 'revoke_role',
       'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
       'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
       'drop_role'
@@ -18542,6 +18553,69 @@ $check_user$;
 COMMENT ON FUNCTION rolecall_internal.check_user(text)
   IS 'Refuses to lock or unlock a reporting role, which logs in by definition, or a group role';
 
+-- Who may change the role, or grant it, can hold the same lock for as long as they like.
+CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $comment_lock$
+DECLARE
+  v_present refcursor;
+  v_comment text;
+  v_replaced_by xid;
+  v_changed boolean;
+  v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
+  v_propagates text := current_setting('citus.enable_ddl_propagation', true);
+  v_timeout text := current_setting('lock_timeout');
+BEGIN
+  OPEN v_present SCROLL FOR
+    SELECT d.description, d.xmax FROM pg_shdescription AS d
+    WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
+  FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  IF v_propagates IS NOT NULL THEN
+    -- Citus would send the comment to every node, and keep all others from the role.
+    PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
+  END IF;
+  PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
+  EXECUTE format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment);
+  PERFORM set_config('lock_timeout', v_timeout, true);
+  IF v_propagates IS NOT NULL THEN
+    PERFORM set_config('citus.enable_ddl_propagation', v_propagates, true);
+  END IF;
+  FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
+  CLOSE v_present;
+  -- A comment that was new has no version that the snapshot shows: it has been deleted.
+  IF v_comment IS NULL THEN
+    v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
+  ELSE
+    v_changed := NOT EXISTS (
+      SELECT FROM pg_shdescription AS d
+      WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
+        AND d.xmin = v_replaced_by
+    );
+  END IF;
+  IF v_changed THEN
+    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
+  END IF;
+  RETURN true;
+EXCEPTION
+  WHEN SQLSTATE 'RC001' THEN
+    RETURN false; -- rolled back to the start of this block, and the lock with it
+  WHEN lock_not_available THEN
+    PERFORM rolecall_internal.surface(ROW(
+      'set_comment', comment_lock.role_name, format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment),
+      NULL, ARRAY[comment_lock.role_name], NULL, NULL
+    )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
+  WHEN insufficient_privilege THEN
+    RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
+  WHEN undefined_object OR internal_error THEN
+    PERFORM rolecall_internal.refresh_caches();
+    RETURN true; -- dropped meanwhile: planning again will tell
+END
+$comment_lock$;
+
+COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
+  IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+
 CREATE FUNCTION rolecall_internal.default_acls(owners oid[])
 RETURNS TABLE (owner_oid oid, schema_oid oid, letter "char", acl aclitem[])
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -18812,6 +18886,7 @@ BEGIN
   END IF;
   LOOP
     BEGIN
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       CASE change.operation
         WHEN 'grant_role' THEN
           PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
@@ -18822,7 +18897,6 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
-      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
@@ -19733,17 +19807,18 @@ DECLARE
   v_failure text := operation || ' ' || code;
 BEGIN
   RETURN CASE
+    WHEN v_failure IN ('create_role 55P03', 'rename_role 55P03', 'alter_role 55P03', 'set_password 55P03',
+    'set_comment 55P03', 'set_config 55P03', 'grant_role 55P03', 'revoke_role 55P03',
+    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
+    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
+    'drop_role 55P03') THEN
+      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('create_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
         'This requires CREATEROLE. BYPASSRLS can be given by a role that has it itself, or by a superuser.'
       ELSE
         'This requires CREATEROLE. Only a superuser can give BYPASSRLS.'
       END
-    WHEN v_failure IN ('rename_role 55P03', 'alter_role 55P03', 'set_password 55P03', 'set_config 55P03',
-    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
-    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
-    'drop_role 55P03') THEN
-      'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('rename_role 42501', 'alter_role 42501', 'set_password 42501', 'set_comment 42501',
     'set_config 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -20975,7 +21050,8 @@ AS $patience$
 BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
-      'rename_role', 'alter_role', 'set_password', 'set_config',
+      'create_role', 'rename_role', 'alter_role', 'set_password',
+      'set_comment', 'set_config', 'grant_role', 'revoke_role',
       'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
       'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
       'drop_role'

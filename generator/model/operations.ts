@@ -38,7 +38,8 @@ export const circular = 'A role cannot be a member of itself, directly or throug
 /**
  * How long a change waits, where lock_timeout does not say otherwise, for what a role can lock that may not change it: any
  * login a role or an event trigger, by pg_get_object_address(); every role its own row; a reader or an owner a table; the owner of a
- * schema its row; who may create schemas the name of one.
+ * schema its row; who may create schemas the name of one; who has ADMIN OPTION on a role that role and its memberships; who may
+ * create roles the name of one.
  */
 export const patience = '30s';
 const held = {
@@ -125,6 +126,7 @@ export const operations = {
     summary: 'CREATE ROLE',
     ignored: [lostCreateRace],
     surfaced: [
+      held,
       {
         condition: 'insufficient_privilege',
         hint: createHint,
@@ -149,7 +151,7 @@ export const operations = {
   set_comment: {
     summary: 'COMMENT ON ROLE',
     retried: ['unique_violation'],
-    surfaced: [{ condition: 'insufficient_privilege', hint: alterHint }],
+    surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   set_config: {
     summary: 'ALTER ROLE ... SET',
@@ -176,6 +178,7 @@ export const operations = {
       { conditions: ['undefined_object'], then: 'skip', note: 'one of the two roles does not exist', notice: true },
     ],
     surfaced: [
+      held,
       { condition: 'insufficient_privilege', hint: grantHint },
       {
         condition: 'invalid_grant_operation',
@@ -187,6 +190,7 @@ export const operations = {
     summary: 'REVOKE of a role from a role, one grantor at a time',
     ignored: [alreadyGone],
     surfaced: [
+      held,
       { condition: 'insufficient_privilege', hint: revokeHint },
       {
         condition: 'dependent_objects_still_exist',

@@ -91,7 +91,8 @@ test('no call waits without end for what a role can lock that may not change it'
   const impatient = await cluster.createDatabase();
   const client = await cluster.connect({ database: impatient });
   await client.query(`SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('mallory', 'mallory');
-    CREATE ROLE leaving; CREATE SCHEMA ours; GRANT USAGE, CREATE ON SCHEMA ours TO mallory;
+    CREATE ROLE leaving; CREATE ROLE team; CREATE ROLE member; GRANT team TO member;
+    GRANT team TO mallory WITH ADMIN OPTION; CREATE ROLE recruiter LOGIN CREATEROLE PASSWORD 'recruiter'; CREATE SCHEMA ours; GRANT USAGE, CREATE ON SCHEMA ours TO mallory;
     SELECT rolecall.provision_reporting_role('slow_reader', '{ours}');
     SELECT rolecall.watch_new_tables()`);
   // The same, but that it waits for a shorter time.
@@ -107,6 +108,7 @@ test('no call waits without end for what a role can lock that may not change it'
     password: (await client.query<{ password: string }>(password)).rows[0]?.password ?? '',
     options: '-c default_transaction_read_only=off',
   });
+  const recruiter = await cluster.connect({ database: impatient, user: 'recruiter', password: 'recruiter' });
   await mallory.query('CREATE TABLE ours.owned ()');
   await client.query('GRANT SELECT ON ours.owned TO leaving');
 
@@ -117,6 +119,10 @@ test('no call waits without end for what a role can lock that may not change it'
     [mallory, address('event trigger', 'rolecall_watch_new_tables'), 'watch_new_tables(false)'],
     [mallory, `ALTER ROLE mallory PASSWORD 'mallory'`, `set_password('mallory', 'another')`],
     [reader, `ALTER ROLE slow_reader PASSWORD 'mine'`, 'rotate_reporting_secret()'],
+    [mallory, 'GRANT team TO leaving', `grant_role('team', 'leaving')`],
+    [mallory, 'GRANT team TO leaving', `apply('{"roles": {"leaving": {"member_of": ["team"]}}}')`],
+    [mallory, 'REVOKE team FROM member', `revoke_role('team', 'member')`],
+    [recruiter, 'CREATE ROLE wanted', `create_user('wanted')`],
   ] as const;
   for (const [login, held, call] of fails) {
     await login.query(`BEGIN; ${held}`);
@@ -142,5 +148,5 @@ test('no call waits without end for what a role can lock that may not change it'
   ]);
   await mallory.query('ROLLBACK');
   assert.equal((await client.query('SHOW lock_timeout')).rows[0].lock_timeout, '0');
-  await Promise.all([client.end(), mallory.end(), reader.end()]);
+  await Promise.all([client.end(), mallory.end(), reader.end(), recruiter.end()]);
 });

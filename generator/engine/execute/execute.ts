@@ -298,11 +298,11 @@ function execute(): FunctionSpec {
         END IF;
         LOOP
           BEGIN
+            v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
             CASE change.operation
               ${before}
               ELSE NULL;
             END CASE;
-            v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
             EXECUTE rolecall_internal.statement_of(change);
             v_message := set_config('lock_timeout', v_timeout, true);
             EXIT;

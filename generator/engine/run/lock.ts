@@ -72,6 +72,8 @@ export function lock_role(role_name: Text): Returns<Bool> {
 
 /**
  * Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked
+ *
+ * Who may change the role, or grant it, can hold the same lock for as long as they like.
  * @probes
  */
 export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
@@ -83,6 +85,7 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       v_changed boolean;
       v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
       v_propagates text := current_setting(${citus}, true);
+      v_timeout text := current_setting('lock_timeout');
     BEGIN
       OPEN v_present SCROLL FOR
         SELECT d.description, d.xmax FROM pg_shdescription AS d
@@ -92,7 +95,9 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
         -- Citus would send the comment to every node, and keep all others from the role.
         PERFORM set_config(${citus}, 'off', true);
       END IF;
+      PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
       EXECUTE format('COMMENT ON ROLE %I IS %L', ${role_name}, v_comment);
+      PERFORM set_config('lock_timeout', v_timeout, true);
       IF v_propagates IS NOT NULL THEN
         PERFORM set_config(${citus}, v_propagates, true);
       END IF;
@@ -115,6 +120,11 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
     EXCEPTION
       WHEN SQLSTATE 'RC001' THEN
         RETURN false; -- rolled back to the start of this block, and the lock with it
+      WHEN ${conditions('lock_not_available')} THEN
+        PERFORM rolecall_internal.surface(ROW(
+          'set_comment', ${role_name}, format('COMMENT ON ROLE %I IS %L', ${role_name}, v_comment),
+          NULL, ARRAY[${role_name}], NULL, NULL
+        )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
       WHEN ${conditions('insufficient_privilege')} THEN
         RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
       WHEN ${conditions('undefined_object', 'internal_error')} THEN

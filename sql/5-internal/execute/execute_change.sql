@@ -25,6 +25,7 @@ BEGIN
   END IF;
   LOOP
     BEGIN
+      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       CASE change.operation
         WHEN 'grant_role' THEN
           PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
@@ -35,7 +36,6 @@ BEGIN
           PERFORM rolecall_internal.note_holders(change.target);
         ELSE NULL;
       END CASE;
-      v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;

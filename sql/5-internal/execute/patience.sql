@@ -8,7 +8,8 @@ AS $patience$
 BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
-      'rename_role', 'alter_role', 'set_password', 'set_config',
+      'create_role', 'rename_role', 'alter_role', 'set_password',
+      'set_comment', 'set_config', 'grant_role', 'revoke_role',
       'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
       'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
       'drop_role'

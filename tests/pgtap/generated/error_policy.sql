@@ -50,7 +50,7 @@ SELECT alike(pg_temp.outcome('create_role', '42P01', 'failed', false), 'raised 4
 SELECT alike(pg_temp.outcome('create_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'create_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('create_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'create_role surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('create_role', '55006', 'failed', false), 'raised 55006 failed: _%', 'create_role surfaces object_in_use');
-SELECT alike(pg_temp.outcome('create_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'create_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('create_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'create_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('create_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'create_role surfaces internal_error');
 SELECT is(pg_temp.outcome('create_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'create_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('create_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'create_role is tried again after internal_error: tuple concurrently deleted');
@@ -174,7 +174,7 @@ SELECT alike(pg_temp.outcome('set_comment', '42P01', 'failed', false), 'raised 4
 SELECT alike(pg_temp.outcome('set_comment', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'set_comment surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('set_comment', '55000', 'failed', false), 'raised 55000 failed: _%', 'set_comment surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('set_comment', '55006', 'failed', false), 'raised 55006 failed: _%', 'set_comment surfaces object_in_use');
-SELECT alike(pg_temp.outcome('set_comment', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'set_comment surfaces lock_not_available');
+SELECT is(pg_temp.outcome('set_comment', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'set_comment surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('set_comment', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'set_comment surfaces internal_error');
 SELECT is(pg_temp.outcome('set_comment', 'XX000', 'tuple concurrently updated', true), 'applied', 'set_comment is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('set_comment', 'XX000', 'tuple concurrently deleted', true), 'applied', 'set_comment is tried again after internal_error: tuple concurrently deleted');
@@ -236,7 +236,7 @@ SELECT alike(pg_temp.outcome('grant_role', '42P01', 'failed', false), 'raised 42
 SELECT alike(pg_temp.outcome('grant_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'grant_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('grant_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'grant_role surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('grant_role', '55006', 'failed', false), 'raised 55006 failed: _%', 'grant_role surfaces object_in_use');
-SELECT alike(pg_temp.outcome('grant_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'grant_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('grant_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'grant_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('grant_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'grant_role surfaces internal_error');
 SELECT is(pg_temp.outcome('grant_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'grant_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('grant_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'grant_role is tried again after internal_error: tuple concurrently deleted');
@@ -267,7 +267,7 @@ SELECT alike(pg_temp.outcome('revoke_role', '42P01', 'failed', false), 'raised 4
 SELECT alike(pg_temp.outcome('revoke_role', '42P06', 'failed', false), 'raised 42P06 failed: _%', 'revoke_role surfaces duplicate_schema');
 SELECT alike(pg_temp.outcome('revoke_role', '55000', 'failed', false), 'raised 55000 failed: _%', 'revoke_role surfaces object_not_in_prerequisite_state');
 SELECT alike(pg_temp.outcome('revoke_role', '55006', 'failed', false), 'raised 55006 failed: _%', 'revoke_role surfaces object_in_use');
-SELECT alike(pg_temp.outcome('revoke_role', '55P03', 'failed', false), 'raised 55P03 failed: _%', 'revoke_role surfaces lock_not_available');
+SELECT is(pg_temp.outcome('revoke_role', '55P03', 'failed', false), replace('raised 55P03 failed: End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.', '{caller}', quote_ident(current_user)), 'revoke_role surfaces lock_not_available with its hint');
 SELECT alike(pg_temp.outcome('revoke_role', 'XX000', 'failed', false), 'raised XX000 failed: _%', 'revoke_role surfaces internal_error');
 SELECT is(pg_temp.outcome('revoke_role', 'XX000', 'tuple concurrently updated', true), 'applied', 'revoke_role is tried again after internal_error: tuple concurrently updated');
 SELECT is(pg_temp.outcome('revoke_role', 'XX000', 'tuple concurrently deleted', true), 'applied', 'revoke_role is tried again after internal_error: tuple concurrently deleted');
