@@ -210,6 +210,49 @@ COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
      'schemas too';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
 
+-- Most calls adopt none, and that is found without a query.
+CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $adopted_roles$
+DECLARE
+  -- Those that the call has created, or that calls before it have asked for.
+  v_known jsonb := '{}';
+  v_step rolecall.step;
+  v_section text;
+  v_resources jsonb;
+  v_resource jsonb;
+  v_name text;
+  v_adopted text[] := '{}'::text[];
+BEGIN
+  FOREACH v_step IN ARRAY adopted_roles.steps LOOP
+    IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
+      v_known := v_known || jsonb_build_object(v_step.target, true);
+    END IF;
+  END LOOP;
+  FOREACH v_section IN ARRAY '{roles,memberships,schemas,privileges}'::text[] LOOP
+    v_resources := adopted_roles.document -> v_section;
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
+      v_resource := v_resources -> v_position;
+      v_name := v_resource ->> CASE v_section WHEN 'roles' THEN 'name' WHEN 'memberships' THEN 'member'
+                                 WHEN 'schemas' THEN 'owner' ELSE 'role' END;
+      CONTINUE WHEN v_name IS NULL OR v_known ? v_name OR v_resource ?| '{state,revoked,recorded}';
+      IF rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL THEN
+        CONTINUE WHEN v_section <> 'roles' AND rolecall_internal.newest_record(
+          v_section, rolecall_internal.record_key(v_section, v_resource)
+        ) IS NOT NULL;
+        v_adopted := v_adopted || v_name;
+      END IF;
+      v_known := v_known || jsonb_build_object(v_name, true);
+    END LOOP;
+  END LOOP;
+  RETURN v_adopted;
+END
+$adopted_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.adopted_roles(jsonb, rolecall.step[]) IS 'The roles that a call adopts';
+REVOKE ALL ON FUNCTION rolecall_internal.adopted_roles(jsonb, rolecall.step[]) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.apply_policy(policy jsonb, mode text, passwords jsonb, dry_run boolean)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -382,7 +425,7 @@ BEGIN
     -- Nothing can be left where nobody else has committed anything since the plan.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
-  IF attempt.document ? 'roles' THEN
+  IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
   PERFORM rolecall_internal.remember(attempt.document, v_steps);
@@ -2909,6 +2952,20 @@ $lacking_right$;
 COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
   IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.leads_to_superuser(role_oid oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $leads_to_superuser$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(leads_to_superuser.role_oid, s.oid, 'MEMBER')
+  );
+END
+$leads_to_superuser$;
+
+COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
+  IS 'Whether whoever is a member of a role can become a superuser';
+
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE OR REPLACE FUNCTION rolecall_internal.meant(resources jsonb)
 RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
@@ -3626,6 +3683,111 @@ COMMENT ON FUNCTION rolecall_internal.objects_of(rolecall_internal.acl_group[], 
   IS 'The objects of the groups with these numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.objects_of(rolecall_internal.acl_group[], oid[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.operator_takers(role_oid oid) RETURNS TABLE (names text, revokes text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $operator_takers$
+BEGIN
+  IF NOT has_table_privilege(operator_takers.role_oid, 'rolecall_internal.secret', 'SELECT') THEN
+    RETURN QUERY
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT operator_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, false,
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it;
+  END IF;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT NULL::text, NULL::text;
+  END IF;
+END
+$operator_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
+  IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
+
+CREATE FUNCTION rolecall_internal.parameter_takers(role_oid oid, parameter text, privilege text)
+RETURNS TABLE (names text, revokes text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $parameter_takers$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+      SELECT parameter_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      UNION
+      SELECT m.member, NOT m.admin_option AND EXISTS (
+        SELECT FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+        ) AS w
+      ),
+             m.roleid, m.grantor, r.rolname, e.edge
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE t.is_to_have_it AND NOT EXISTS (
+        SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+      ) AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT EXISTS (
+                    SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+                      AS p(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+                    WHERE p.parameter = parameter_takers.parameter AND p.privilege_type = parameter_takers.privilege
+                      AND CASE WHEN p.grantee <> 0 THEN pg_has_role(r.oid, p.grantee, 'USAGE') ELSE true END
+                  )
+    )
+    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+           string_agg(
+             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                    CASE WHEN t.edge ? 'set_option' THEN format(
+                      CASE WHEN EXISTS (
+                        SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                      ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                      pg_get_userbyid(t.grantor)
+                    ) END),
+             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+           ) AS revokes
+    FROM taker AS t WHERE NOT t.is_to_have_it;
+END
+$parameter_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.parameter_takers(oid, text, text)
+  IS 'Those who could take through a role a privilege on a parameter, and do not have it; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.parameter_takers(oid, text, text) FROM PUBLIC;
+
 -- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
 CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4287,7 +4449,7 @@ BEGIN
     ),
     missing AS (
       SELECT g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed,
-             string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
+             t.names, t.revokes, string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
       FROM unnest(plan_grants.differences) AS d
       JOIN g USING (number)
       CROSS JOIN LATERAL (
@@ -4297,19 +4459,26 @@ BEGIN
             AND CASE WHEN x.grantee <> 0 THEN pg_has_role(x.grantee, 'USAGE') END
         )
       ) AS a(allowed)
+      LEFT JOIN LATERAL (
+        SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+        WHERE g.schema = 'pg_catalog'::regnamespace
+      ) AS t ON true
       WHERE d.action = 'grant'
-      GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed
+      GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,
+               a.allowed, t.names, t.revokes
     ),
     manner AS MATERIALIZED (
-      SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.schema = ANY (plan_grants.schemas) AND m.total > 1
+      SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.names IS NULL AND m.schema = ANY (plan_grants.schemas)
+               AND m.total > 1
                AND m.total = sum(m.size) OVER (
-                 PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges
+                 PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges, m.names
                ) AS whole
       FROM missing AS m
     ),
     named AS (
       SELECT m.*, o.name, (row_number() OVER (
-               PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner ORDER BY o.name COLLATE "C"
+               PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner, m.names
+               ORDER BY o.name COLLATE "C"
              ) - 1) / 500 AS part
       FROM manner AS m
       JOIN rolecall_internal.objects_of(
@@ -4318,7 +4487,7 @@ BEGIN
       WHERE NOT m.whole
     ),
     found AS (
-      SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner,
+      SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner, NULL::text AS names, NULL::text AS revokes,
              string_agg(n.nspname, ', ' ORDER BY n.nspname) AS target,
              format('ALL %s IN SCHEMA %s', w.all_of,
                     string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname)) AS objects
@@ -4326,19 +4495,20 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = w.schema
       GROUP BY w.role, w.allowed, w.privileges, w.grantable, w.all_of
       UNION ALL
-      SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, min(n.name),
+      SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, n.names, n.revokes, min(n.name),
              n.keyword || ' ' || string_agg(n.name, ', ' ORDER BY n.name COLLATE "C")
       FROM named AS n
-      GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.keyword, n.part
+      GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.names, n.revokes, n.keyword, n.part
     )
     SELECT 'grant_privilege', f.target,
-           format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
-                  coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
-                  CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END),
+           concat_ws('; ', f.revokes, format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
+                                             coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
+                                             CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
            NULL::text, array_remove(ARRAY[f.role], 'public'),
-           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed THEN '42501' END,
+           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner)) END
+                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
+                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
     ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
@@ -4640,27 +4810,34 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
-           format(CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
-                       ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
-                  string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
-                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
-                  CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
+           concat_ws('; ', t.revokes, format(
+             CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
+                  ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
+             string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
+             coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
+             CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
+           )),
            NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this' END
+           CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+                ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
     FROM unnest(plan_parameters.wanted) AS w
     JOIN pg_roles AS c ON c.rolname = current_user
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
     ) AS i(name)
+    LEFT JOIN LATERAL (
+      SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+      WHERE NOT w.revoked
+    ) AS t ON true
     WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
       SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
       WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
         AND (w.revoked OR x.is_grantable OR NOT w.grantable)
     )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper
+    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
     ORDER BY w.role, w.object;
 END
 $plan_parameters$;
@@ -5756,7 +5933,9 @@ BEGIN
         JOIN pg_auth_members AS m ON m.roleid = t.member
         JOIN pg_roles AS r ON r.oid = m.member
         CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
           AND NOT (to_jsonb(r) -> ('rol' || power_refusal.attribute))::boolean
@@ -5764,7 +5943,13 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
                '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
       FROM taker AS t WHERE NOT t.is_to_have_it
@@ -5784,6 +5969,67 @@ $power_refusal$;
 COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
   IS 'The change that gives a role an attribute that is a power, as it is skipped; null where the caller gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $power_takers$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+      SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      UNION
+      SELECT m.member, NOT m.admin_option AND EXISTS (
+        SELECT FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+        ) AS w
+      ),
+             m.roleid, m.grantor, r.rolname, e.edge
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE t.is_to_have_it AND NOT EXISTS (
+        SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+      ) AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT (NOT EXISTS (
+              SELECT FROM pg_roles AS g
+              WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                     OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                     OR starts_with(g.rolname, 'pg_')
+                     OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                         AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            ))
+    )
+    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+           string_agg(
+             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                    CASE WHEN t.edge ? 'set_option' THEN format(
+                      CASE WHEN EXISTS (
+                        SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                      ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                      pg_get_userbyid(t.grantor)
+                    ) END),
+             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+           ) AS revokes
+    FROM taker AS t WHERE NOT t.is_to_have_it;
+END
+$power_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
+  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
+     'role, and do not have it; nulls where there is nobody';
 
 -- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
 -- on what belongs to the cluster nor on the extension's own.
@@ -6080,6 +6326,68 @@ $privilege_problems$;
 COMMENT ON FUNCTION rolecall_internal.privilege_problems(jsonb)
   IS 'Privileges that a kind of object does not have, here or anywhere, and those that are granted and revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_problems(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.privilege_takers(role text, acl aclitem[], privilege text)
+RETURNS TABLE (names text, revokes text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $privilege_takers$
+DECLARE
+  v_holders oid[] := ARRAY(
+    SELECT x.grantee FROM aclexplode(privilege_takers.acl) AS x WHERE x.privilege_type = privilege_takers.privilege
+  );
+BEGIN
+  IF 0 = ANY (v_holders) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+      SELECT to_regrole(quote_ident(privilege_takers.role))::oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      UNION
+      SELECT m.member, NOT m.admin_option AND EXISTS (
+        SELECT FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'memberships'
+            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+        ) AS w
+      ),
+             m.roleid, m.grantor, r.rolname, e.edge
+      FROM taker AS t
+      JOIN pg_auth_members AS m ON m.roleid = t.member
+      JOIN pg_roles AS r ON r.oid = m.member
+      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+      WHERE t.is_to_have_it AND NOT EXISTS (
+        SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+      ) AND r.rolname <> current_user
+        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+             OR NOT e.edge ? 'set_option')
+        AND NOT EXISTS (SELECT FROM unnest(v_holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))
+    )
+    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+           string_agg(
+             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                    CASE WHEN t.edge ? 'set_option' THEN format(
+                      CASE WHEN EXISTS (
+                        SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                      ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                      pg_get_userbyid(t.grantor)
+                    ) END),
+             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+           ) AS revokes
+    FROM taker AS t WHERE NOT t.is_to_have_it;
+END
+$privilege_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text)
+  IS 'Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on '
+     'pg_read_file(), and do not have it; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.protection_note(resource jsonb, declared jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7604,28 +7912,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $warn_about_adopted$
 DECLARE
-  v_created jsonb := '{}';
-  v_step rolecall.step;
-  v_resource jsonb;
-  v_name text;
-  v_adopted text[] := '{}'::text[];
+  v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  -- Most calls adopt none.
-  FOREACH v_step IN ARRAY warn_about_adopted.steps LOOP
-    IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
-      v_created := v_created || jsonb_build_object(v_step.target, true);
-    END IF;
-  END LOOP;
-  FOR v_position IN 0 .. jsonb_array_length(warn_about_adopted.document -> 'roles') - 1 LOOP
-    v_resource := warn_about_adopted.document -> 'roles' -> v_position;
-    v_name := v_resource ->> 'name';
-    IF NOT (v_resource ?| '{state,recorded}' OR v_created ? v_name)
-      AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL
-    THEN
-      v_adopted := v_adopted || v_name;
-    END IF;
-  END LOOP;
   IF cardinality(v_adopted) = 0 THEN
     RETURN;
   END IF;
@@ -7643,7 +7932,9 @@ BEGIN
         JOIN pg_auth_members AS m ON m.roleid = t.member
         JOIN pg_roles AS r ON r.oid = m.member
         CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
           AND NOT NOT (
@@ -7657,7 +7948,13 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
                '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
       FROM taker AS t WHERE NOT t.is_to_have_it
@@ -7709,7 +8006,9 @@ BEGIN
         JOIN pg_auth_members AS m ON m.roleid = t.member
         JOIN pg_roles AS r ON r.oid = m.member
         CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
           AND NOT false
@@ -7717,7 +8016,13 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
                '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
       FROM taker AS t WHERE NOT t.is_to_have_it

@@ -178,3 +178,74 @@ test('an open transaction of the owner of a schema, or of a role, holds a call u
     [['30s']],
   );
 });
+
+test('what the server keeps from PUBLIC, and parameters, are given to no role that somebody else could take', async () => {
+  await mallory.query('CREATE ROLE reader_of_files');
+  if (cluster.version < 16) await mallory.query('GRANT reader_of_files TO mallory WITH ADMIN OPTION');
+  const kept = ['pg_catalog.pg_read_file(text)', 'pg_catalog.lo_export(oid, text)', 'pg_catalog.pg_ls_dir(text)'];
+  const entry = (on: unknown, ...grant: string[]) => ({ to: 'reader_of_files', on, grant });
+  const policy = JSON.stringify({
+    privileges: [
+      entry({ function: [...kept, 'pg_catalog.pg_sleep(double precision)'] }, 'EXECUTE'),
+      entry({ table: 'pg_catalog.pg_authid' }, 'SELECT'),
+      ...(cluster.version < 15 ? [] : [entry({ parameter: 'archive_command' }, 'SET', 'ALTER SYSTEM')]),
+    ],
+  });
+  const apply = (order: string) =>
+    rows(`SELECT ${order} FROM rolecall.apply($$${policy}$$) ORDER BY target COLLATE "C"`);
+  const note = 'it could be taken by "mallory", by membership or ADMIN OPTION';
+  const skipped = (target: string) => [target, 'skipped', '42501', note];
+  const warnings: string[] = [];
+  const listen = ({ message }: { message?: string | undefined }) => warnings.push(message ?? '');
+  admin.on('notice', listen);
+  assert.deepEqual(await apply('target, status, sqlstate, note'), [
+    ...(cluster.version < 15 ? [] : [skipped('archive_command')]),
+    skipped('pg_catalog.lo_export(oid,text)'),
+    skipped('pg_catalog.pg_authid'),
+    ['pg_catalog.pg_sleep(double precision)', 'applied', null, null],
+  ]);
+  admin.off('notice', listen);
+  assert.ok(
+    warnings.includes('role "reader_of_files" is there already, and others administer it or can become it: "mallory"'),
+    warnings.join(),
+  );
+  await mallory.query(cluster.version < 16 ? 'SET ROLE reader_of_files' : 'GRANT reader_of_files TO mallory');
+  await assert.rejects(mallory.query(`SELECT pg_read_file('PG_VERSION')`), { code: '42501' });
+  await mallory.query('RESET ROLE');
+  // The statements of the steps end that first; what is granted then is nobody else's.
+  for (const [statement] of (await apply('statement')) as [string][]) await admin.query(statement);
+  assert.deepEqual(await apply('target'), []);
+  assert.deepEqual(
+    await rows(`SELECT has_function_privilege('reader_of_files', 'pg_read_file(text)', 'EXECUTE'),
+      pg_has_role('mallory', 'reader_of_files', 'MEMBER')`),
+    [[true, false]],
+  );
+  await admin.query(
+    `DROP OWNED BY reader_of_files; DROP ROLE reader_of_files; SELECT rolecall.forget('reader_of_files')`,
+  );
+});
+
+test('whoever administers a role that is given a membership, a schema or a privilege is named', async () => {
+  await admin.query('CREATE ROLE team; CREATE SCHEMA given; CREATE TABLE given.data ()');
+  for (const call of [
+    `grant_role('team', 'adopted')`,
+    `apply('{"schemas": {"given": {"owner": "adopted"}}}')`,
+    `apply('{"privileges": [{"to": "adopted", "on": {"tables_in": "given"}, "grant": ["INSERT"]}]}')`,
+  ]) {
+    await mallory.query('CREATE ROLE adopted');
+    if (cluster.version < 16) await mallory.query('GRANT adopted TO mallory WITH ADMIN OPTION');
+    const said: string[] = [];
+    const listen = ({ message }: { message?: string | undefined }) => said.push(message ?? '');
+    admin.on('notice', listen);
+    await admin.query(`SELECT FROM rolecall.${call}`);
+    assert.deepEqual(
+      said,
+      ['role "adopted" is there already, and others administer it or can become it: "mallory"'],
+      call,
+    );
+    await admin.query(`SELECT FROM rolecall.${call}`);
+    assert.equal(said.length, 1, call);
+    admin.off('notice', listen);
+    await admin.query(`SELECT FROM rolecall.remove_user('adopted', 'postgres', true)`);
+  }
+});

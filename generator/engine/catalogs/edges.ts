@@ -25,12 +25,18 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
   `;
 }
 
+/** Whether whoever is a member of a role can become a superuser. */
+export const leadsToSuperuser = (role: Sql) => sql`EXISTS (
+  SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(${role}, s.oid, 'MEMBER')
+)`;
+
 /**
  * Those who do not have a power, but could take it from the role that is given it, by membership, SET ROLE or ADMIN OPTION:
  * their names, and the statements that end it. Both are null where there is nobody.
  *
  * A member that is to have the power is left out, but not those who could take it from that member in turn. From PostgreSQL
- * 16 on whoever creates a role has ADMIN OPTION on it. The caller counts as having the power, as it gives no more than it has.
+ * 16 on whoever creates a role has ADMIN OPTION on it. The caller counts as having the power, as it gives no more than it has;
+ * so does whoever can become a superuser.
  */
 export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (_membership: Sql) => sql`false`) => sql`
   WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
@@ -42,7 +48,7 @@ export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (
     JOIN pg_auth_members AS m ON m.roleid = t.member
     JOIN pg_roles AS r ON r.oid = m.member
     CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-    WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+    WHERE t.is_to_have_it AND NOT ${leadsToSuperuser(sql`r.oid`)} AND r.rolname <> current_user
       AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
            OR NOT e.edge ? 'set_option')
       AND NOT ${hasPower(sql`r`)}
@@ -50,7 +56,13 @@ export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (
   SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
          string_agg(
            format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                  CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+                  -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                  CASE WHEN t.edge ? 'set_option' THEN format(
+                    CASE WHEN EXISTS (
+                      SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                    ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                    pg_get_userbyid(t.grantor)
+                  ) END),
            '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
          ) AS revokes
   FROM taker AS t WHERE NOT t.is_to_have_it

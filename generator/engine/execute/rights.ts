@@ -3,8 +3,8 @@
  */
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Changes, Oid, Returns, Text } from '../../model/types.ts';
-import { join, sql, text } from '../../sql/template.ts';
-import { isAdministered } from '../catalogs/edges.ts';
+import { join, type Sql, sql, text } from '../../sql/template.ts';
+import { isAdministered, leadsToSuperuser } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -33,9 +33,7 @@ export function role_in_question(change: Change): Returns<Text> {
 export function leads_to_superuser(role_oid: Oid): Returns<Bool> {
   return sql`
     BEGIN
-      RETURN EXISTS (
-        SELECT FROM pg_roles AS r WHERE r.rolsuper AND pg_has_role(${role_oid}, r.oid, 'MEMBER')
-      );
+      RETURN ${leadsToSuperuser(role_oid as Sql)};
     END
   `;
 }

@@ -6,15 +6,19 @@ import type {
   ChangeRow,
   Differences,
   Jsonb,
+  Oid,
   Oids,
   Returns,
   SetOf,
+  Table,
+  Text,
   WantedPrivileges,
 } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { isAskedFor, takers } from '../catalogs/edges.ts';
 import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
 import { numbered, ofColumns } from './groups.ts';
-import { grantee } from './privileges.ts';
+import { couldBeTaken, grantee } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
 
 /**
@@ -199,27 +203,60 @@ export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
       END IF;
       RETURN QUERY
         SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
-               format(CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
-                           ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
-                      string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
-                      ${grantee(sql`w.role`)},
-                      CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
+               concat_ws('; ', t.revokes, format(
+                 CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
+                      ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
+                 string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
+                 ${grantee(sql`w.role`)},
+                 CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
+               )),
                NULL::text, array_remove(ARRAY[w.role], NULL),
-               CASE WHEN NOT c.rolsuper THEN '42501' END,
-               CASE WHEN NOT c.rolsuper THEN 'a superuser may do this' END
+               CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
+               CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+                    ELSE ${couldBeTaken(sql`t.names`)} END
         FROM unnest(${wanted}) AS w
         JOIN pg_roles AS c ON c.rolname = current_user
         CROSS JOIN LATERAL (
           SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
           FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
         ) AS i(name)
+        LEFT JOIN LATERAL (
+          SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+          WHERE NOT w.revoked
+        ) AS t ON true
         WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
           SELECT FROM ${parameterPrivileges(sql`x`)}
           WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
             AND (w.revoked OR x.is_grantable OR NOT w.grantable)
         )
-        GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper
+        GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
         ORDER BY w.role, w.object;
+    END
+  `;
+}
+
+/**
+ * Those who could take through a role a privilege on a parameter, and do not have it; nulls where there is nobody
+ * @volatility stable
+ * @probes
+ */
+export function parameter_takers(
+  role_oid: Oid,
+  parameter: Text,
+  privilege: Text,
+): Table<{ names: Text; revokes: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        ${takers(
+          role_oid,
+          () => sql`EXISTS (
+            SELECT FROM ${parameterPrivileges(sql`p`)}
+            WHERE p.parameter = parameter_takers.parameter AND p.privilege_type = parameter_takers.privilege
+              AND CASE WHEN p.grantee <> 0 THEN pg_has_role(r.oid, p.grantee, 'USAGE') ELSE true END
+          )`,
+          isAskedFor,
+        )};
     END
   `;
 }

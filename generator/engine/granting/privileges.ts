@@ -5,6 +5,7 @@ import { kindRows } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type {
   AclGroups,
+  AclItems,
   Bool,
   ChangeRow,
   Differences,
@@ -12,11 +13,13 @@ import type {
   Oids,
   Returns,
   SetOf,
+  Table,
   Text,
   WantedPrivileges,
 } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { batch, revocations } from '../catalogs/grantable.ts';
+import { isAskedFor, takers } from '../catalogs/edges.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';
 
@@ -146,6 +149,7 @@ export function ended_privileges(groups: AclGroups, differences: Differences): R
 
 /**
  * Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by name
+ * @long from what each group lacks to the statements
  * @volatility stable
  */
 export function plan_grants(
@@ -166,7 +170,7 @@ export function plan_grants(
         ),
         missing AS (
           SELECT g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed,
-                 string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
+                 t.names, t.revokes, string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
           FROM unnest(${differences}) AS d
           JOIN g USING (number)
           CROSS JOIN LATERAL (
@@ -176,19 +180,26 @@ export function plan_grants(
                 AND CASE WHEN x.grantee <> 0 THEN pg_has_role(x.grantee, 'USAGE') END
             )
           ) AS a(allowed)
+          LEFT JOIN LATERAL (
+            SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+            WHERE g.schema = 'pg_catalog'::regnamespace
+          ) AS t ON true
           WHERE d.action = 'grant'
-          GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed
+          GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,
+                   a.allowed, t.names, t.revokes
         ),
         manner AS MATERIALIZED (
-          SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.schema = ANY (${schemas}) AND m.total > 1
+          SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.names IS NULL AND m.schema = ANY (${schemas})
+                   AND m.total > 1
                    AND m.total = sum(m.size) OVER (
-                     PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges
+                     PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges, m.names
                    ) AS whole
           FROM missing AS m
         ),
         named AS (
           SELECT m.*, o.name, (row_number() OVER (
-                   PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner ORDER BY o.name COLLATE "C"
+                   PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner, m.names
+                   ORDER BY o.name COLLATE "C"
                  ) - 1) / ${batch} AS part
           FROM manner AS m
           JOIN rolecall_internal.objects_of(
@@ -197,7 +208,7 @@ export function plan_grants(
           WHERE NOT m.whole
         ),
         found AS (
-          SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner,
+          SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner, NULL::text AS names, NULL::text AS revokes,
                  string_agg(n.nspname, ', ' ORDER BY n.nspname) AS target,
                  format('ALL %s IN SCHEMA %s', w.all_of,
                         string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname)) AS objects
@@ -205,22 +216,53 @@ export function plan_grants(
           JOIN pg_namespace AS n ON n.oid = w.schema
           GROUP BY w.role, w.allowed, w.privileges, w.grantable, w.all_of
           UNION ALL
-          SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, min(n.name),
+          SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, n.names, n.revokes, min(n.name),
                  n.keyword || ' ' || string_agg(n.name, ', ' ORDER BY n.name COLLATE "C")
           FROM named AS n
-          GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.keyword, n.part
+          GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.names, n.revokes, n.keyword, n.part
         )
         SELECT 'grant_privilege', f.target,
-               format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
-                      ${grantee(sql`f.role`)},
-                      CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END),
+               concat_ws('; ', f.revokes, format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
+                                                 ${grantee(sql`f.role`)},
+                                                 CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
                NULL::text, array_remove(ARRAY[f.role], 'public'),
-               CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed THEN '42501' END,
+               CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
                CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                    WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner)) END
+                    WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
+                    ELSE ${couldBeTaken(sql`f.names`)} END
         FROM found AS f
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, f.role)) AS r(missing)
         ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
+    END
+  `;
+}
+
+/** What the note of a skipped grant says. */
+export const couldBeTaken = (names: Sql) =>
+  sql`'it could be taken by ' || ${names} || ', by membership or ADMIN OPTION'`;
+
+/**
+ * Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), and
+ * do not have it; nulls where there is nobody
+ * @volatility stable
+ * @probes
+ */
+export function privilege_takers(role: Text, acl: AclItems, privilege: Text): Table<{ names: Text; revokes: Text }> {
+  return sql`
+    DECLARE
+      v_holders oid[] := ARRAY(
+        SELECT x.grantee FROM aclexplode(${acl}) AS x WHERE x.privilege_type = ${privilege}
+      );
+    BEGIN
+      IF 0 = ANY (v_holders) THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        ${takers(
+          sql`to_regrole(quote_ident(${role}))::oid`,
+          () => sql`EXISTS (SELECT FROM unnest(v_holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))`,
+          isAskedFor,
+        )};
     END
   `;
 }

@@ -1,10 +1,57 @@
 /**
  * Roles that a call adopts: they are there, and no call of this database has asked for them before.
  */
-import type { Jsonb, Nothing, Steps } from '../../model/types.ts';
+import type { Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { recordedMark } from '../../model/sections.ts';
 import { sql, text } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
+
+/** The sections by which a role gains something. */
+export const gaining = text('{roles,memberships,schemas,privileges}');
+
+/**
+ * The roles that a call adopts
+ *
+ * Most calls adopt none, and that is found without a query.
+ * @volatility stable
+ */
+export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
+  return sql`
+    DECLARE
+      -- Those that the call has created, or that calls before it have asked for.
+      v_known jsonb := '{}';
+      v_step rolecall.step;
+      v_section text;
+      v_resources jsonb;
+      v_resource jsonb;
+      v_name text;
+      v_adopted text[] := '{}'::text[];
+    BEGIN
+      FOREACH v_step IN ARRAY ${steps} LOOP
+        IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
+          v_known := v_known || jsonb_build_object(v_step.target, true);
+        END IF;
+      END LOOP;
+      FOREACH v_section IN ARRAY ${gaining}::text[] LOOP
+        v_resources := ${document} -> v_section;
+        FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
+          v_resource := v_resources -> v_position;
+          v_name := v_resource ->> CASE v_section WHEN 'roles' THEN 'name' WHEN 'memberships' THEN 'member'
+                                     WHEN 'schemas' THEN 'owner' ELSE 'role' END;
+          CONTINUE WHEN v_name IS NULL OR v_known ? v_name OR v_resource ?| ${text(`{state,revoked,${recordedMark}}`)};
+          IF rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL THEN
+            CONTINUE WHEN v_section <> 'roles' AND rolecall_internal.newest_record(
+              v_section, rolecall_internal.record_key(v_section, v_resource)
+            ) IS NOT NULL;
+            v_adopted := v_adopted || v_name;
+          END IF;
+          v_known := v_known || jsonb_build_object(v_name, true);
+        END LOOP;
+      END LOOP;
+      RETURN v_adopted;
+    END
+  `;
+}
 
 /**
  * Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create roles can take
@@ -17,28 +64,9 @@ import { takers } from '../catalogs/edges.ts';
 export function warn_about_adopted(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
-      v_created jsonb := '{}';
-      v_step rolecall.step;
-      v_resource jsonb;
-      v_name text;
-      v_adopted text[] := '{}'::text[];
+      v_adopted text[] := rolecall_internal.adopted_roles(${document}, ${steps});
       v_found record;
     BEGIN
-      -- Most calls adopt none.
-      FOREACH v_step IN ARRAY ${steps} LOOP
-        IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
-          v_created := v_created || jsonb_build_object(v_step.target, true);
-        END IF;
-      END LOOP;
-      FOR v_position IN 0 .. jsonb_array_length(${document} -> 'roles') - 1 LOOP
-        v_resource := ${document} -> 'roles' -> v_position;
-        v_name := v_resource ->> 'name';
-        IF NOT (v_resource ?| ${text(`{state,${recordedMark}}`)} OR v_created ? v_name)
-          AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL
-        THEN
-          v_adopted := v_adopted || v_name;
-        END IF;
-      END LOOP;
       IF cardinality(v_adopted) = 0 THEN
         RETURN;
       END IF;

@@ -5,6 +5,7 @@ import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseAgain } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
+import { gaining } from './adopting.ts';
 import { rounds } from './changes.ts';
 
 /** A call that another transaction makes fail is started over this often; mostly once is enough. */
@@ -143,7 +144,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         -- Nothing can be left where nobody else has committed anything since the plan.
         EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
       END LOOP;
-      IF ${document} ? 'roles' THEN
+      IF ${document} ?| ${gaining} THEN
         PERFORM rolecall_internal.warn_about_adopted(${document}, v_steps);
       END IF;
       PERFORM rolecall_internal.remember(${document}, v_steps);

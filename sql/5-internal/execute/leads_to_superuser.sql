@@ -6,7 +6,7 @@ SET search_path = pg_catalog, pg_temp
 AS $leads_to_superuser$
 BEGIN
   RETURN EXISTS (
-    SELECT FROM pg_roles AS r WHERE r.rolsuper AND pg_has_role(leads_to_superuser.role_oid, r.oid, 'MEMBER')
+    SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(leads_to_superuser.role_oid, s.oid, 'MEMBER')
   );
 END
 $leads_to_superuser$;

@@ -33,7 +33,7 @@ BEGIN
     ),
     missing AS (
       SELECT g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed,
-             string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
+             t.names, t.revokes, string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
       FROM unnest(plan_grants.differences) AS d
       JOIN g USING (number)
       CROSS JOIN LATERAL (
@@ -43,19 +43,26 @@ BEGIN
             AND CASE WHEN x.grantee <> 0 THEN pg_has_role(x.grantee, 'USAGE') END
         )
       ) AS a(allowed)
+      LEFT JOIN LATERAL (
+        SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+        WHERE g.schema = 'pg_catalog'::regnamespace
+      ) AS t ON true
       WHERE d.action = 'grant'
-      GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable, a.allowed
+      GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,
+               a.allowed, t.names, t.revokes
     ),
     manner AS MATERIALIZED (
-      SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.schema = ANY (plan_grants.schemas) AND m.total > 1
+      SELECT m.*, m.all_of IS NOT NULL AND m.allowed AND m.names IS NULL AND m.schema = ANY (plan_grants.schemas)
+               AND m.total > 1
                AND m.total = sum(m.size) OVER (
-                 PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges
+                 PARTITION BY m.kind, m.schema, m.role, m.grantable, m.allowed, m.privileges, m.names
                ) AS whole
       FROM missing AS m
     ),
     named AS (
       SELECT m.*, o.name, (row_number() OVER (
-               PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner ORDER BY o.name COLLATE "C"
+               PARTITION BY m.kind, m.role, m.privileges, m.grantable, m.allowed, m.owner, m.names
+               ORDER BY o.name COLLATE "C"
              ) - 1) / 500 AS part
       FROM manner AS m
       JOIN rolecall_internal.objects_of(
@@ -64,7 +71,7 @@ BEGIN
       WHERE NOT m.whole
     ),
     found AS (
-      SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner,
+      SELECT w.role, w.allowed, w.privileges, w.grantable, 0::oid AS owner, NULL::text AS names, NULL::text AS revokes,
              string_agg(n.nspname, ', ' ORDER BY n.nspname) AS target,
              format('ALL %s IN SCHEMA %s', w.all_of,
                     string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname)) AS objects
@@ -72,19 +79,20 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = w.schema
       GROUP BY w.role, w.allowed, w.privileges, w.grantable, w.all_of
       UNION ALL
-      SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, min(n.name),
+      SELECT n.role, n.allowed, n.privileges, n.grantable, n.owner, n.names, n.revokes, min(n.name),
              n.keyword || ' ' || string_agg(n.name, ', ' ORDER BY n.name COLLATE "C")
       FROM named AS n
-      GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.keyword, n.part
+      GROUP BY n.role, n.allowed, n.privileges, n.grantable, n.owner, n.names, n.revokes, n.keyword, n.part
     )
     SELECT 'grant_privilege', f.target,
-           format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
-                  coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
-                  CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END),
+           concat_ws('; ', f.revokes, format('GRANT %s ON %s TO %s%s', f.privileges, f.objects,
+                                             coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
+                                             CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
            NULL::text, array_remove(ARRAY[f.role], 'public'),
-           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed THEN '42501' END,
+           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner)) END
+                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
+                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
     ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;

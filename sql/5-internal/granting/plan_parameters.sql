@@ -11,27 +11,34 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
-           format(CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
-                       ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
-                  string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
-                  coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
-                  CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
+           concat_ws('; ', t.revokes, format(
+             CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
+                  ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
+             string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
+             coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
+             CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
+           )),
            NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this' END
+           CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+                ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
     FROM unnest(plan_parameters.wanted) AS w
     JOIN pg_roles AS c ON c.rolname = current_user
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
     ) AS i(name)
+    LEFT JOIN LATERAL (
+      SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+      WHERE NOT w.revoked
+    ) AS t ON true
     WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
       SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
         AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
       WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
         AND (w.revoked OR x.is_grantable OR NOT w.grantable)
     )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper
+    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
     ORDER BY w.role, w.object;
 END
 $plan_parameters$;

@@ -28,7 +28,9 @@ BEGIN
         JOIN pg_auth_members AS m ON m.roleid = t.member
         JOIN pg_roles AS r ON r.oid = m.member
         CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
           AND NOT false
@@ -36,7 +38,13 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
                '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
       FROM taker AS t WHERE NOT t.is_to_have_it

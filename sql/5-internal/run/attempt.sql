@@ -80,7 +80,7 @@ BEGIN
     -- Nothing can be left where nobody else has committed anything since the plan.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
   END LOOP;
-  IF attempt.document ? 'roles' THEN
+  IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
   PERFORM rolecall_internal.remember(attempt.document, v_steps);

@@ -6,28 +6,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $warn_about_adopted$
 DECLARE
-  v_created jsonb := '{}';
-  v_step rolecall.step;
-  v_resource jsonb;
-  v_name text;
-  v_adopted text[] := '{}'::text[];
+  v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  -- Most calls adopt none.
-  FOREACH v_step IN ARRAY warn_about_adopted.steps LOOP
-    IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
-      v_created := v_created || jsonb_build_object(v_step.target, true);
-    END IF;
-  END LOOP;
-  FOR v_position IN 0 .. jsonb_array_length(warn_about_adopted.document -> 'roles') - 1 LOOP
-    v_resource := warn_about_adopted.document -> 'roles' -> v_position;
-    v_name := v_resource ->> 'name';
-    IF NOT (v_resource ?| '{state,recorded}' OR v_created ? v_name)
-      AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL
-    THEN
-      v_adopted := v_adopted || v_name;
-    END IF;
-  END LOOP;
   IF cardinality(v_adopted) = 0 THEN
     RETURN;
   END IF;
@@ -45,7 +26,9 @@ BEGIN
         JOIN pg_auth_members AS m ON m.roleid = t.member
         JOIN pg_roles AS r ON r.oid = m.member
         CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-        WHERE t.is_to_have_it AND NOT r.rolsuper AND r.rolname <> current_user
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
           AND NOT NOT (
@@ -59,7 +42,13 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      CASE WHEN t.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(t.grantor)) END),
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
                '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
              ) AS revokes
       FROM taker AS t WHERE NOT t.is_to_have_it
