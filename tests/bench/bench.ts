@@ -8,7 +8,7 @@ import { cpus, totalmem, type } from 'node:os';
 import { join, relative } from 'node:path';
 import pg from 'pg';
 import { root, startCluster, versions } from '../support/cluster.ts';
-import { firstCalls } from './first-calls.ts';
+import { firstCalls, functions } from './first-calls.ts';
 import { hashing } from './hashing.ts';
 import { installing } from './installing.ts';
 import { manySchemas } from './many-schemas.ts';
@@ -17,13 +17,16 @@ import type { Bench, Row } from './measure.ts';
 import { contention } from './contention.ts';
 import { provisioning } from './provisioning.ts';
 import { seeing } from './seeing.ts';
+import { scale } from './scale.ts';
 import { subtransactions } from './subtransactions.ts';
 import { heading, line } from './table.ts';
+import { tidy } from './tidy.ts';
 import { users } from './users.ts';
 
 const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
   users,
   first: firstCalls,
+  functions,
   provisioning,
   schemas: manySchemas,
   contention,
@@ -32,6 +35,7 @@ const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
   installing,
   many: manyUsers,
   subtransactions,
+  scale,
 };
 
 async function main(): Promise<void> {
@@ -85,24 +89,6 @@ function one(variable: string, values: readonly string[]): string {
   const value = process.env[variable] || values[0];
   if (value !== undefined && values.includes(value)) return value;
   throw new Error(`${variable}=${value}: it can be ${values.join(', ')}`);
-}
-
-/** Every benchmark finds the server as new. */
-async function tidy(admin: pg.Client): Promise<void> {
-  const names = async (query: string) => (await admin.query<{ name: string }>(query)).rows.map(({ name }) => name);
-  const databases = "SELECT datname AS name FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'";
-  for (const name of await names(databases)) await admin.query(`DROP DATABASE ${pg.escapeIdentifier(name)}`);
-  await admin.query(`DO $$
-    DECLARE
-      v_name text;
-    BEGIN
-      FOR v_name IN SELECT rolname FROM pg_roles WHERE oid >= 16384 LOOP
-        EXECUTE format('DROP ROLE %I', v_name);
-        COMMIT;
-      END LOOP;
-    END $$`);
-  const shared = "SELECT relname AS name FROM pg_class WHERE relisshared AND relkind = 'r'";
-  for (const name of await names(shared)) await admin.query(`VACUUM ${name}`);
 }
 
 try {

@@ -76,6 +76,15 @@ export function compare(what: string, unit: string, all: readonly Series[], aims
   });
 }
 
+/** How a figure grows from the smallest size to the largest, against the size itself: at most 1 is linear. */
+export function growth(what: string, of: string, points: readonly { size: number; figure: number }[]): Row[] {
+  const [first, last] = [points[0], points.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const figures = { name: 'rolecall', samples: [last.figure / first.figure] };
+  const sizes = { name: of, samples: [last.size / first.size] };
+  return compare(`growth of ${what}`, 'times', [figures, sizes], [{ most: 1 }]);
+}
+
 /**
  * The processor time that the server has spent on a connection so far, in milliseconds; where the system does not tell,
  * the time. On a machine that does other work too, only the former says anything about single milliseconds.

@@ -11,8 +11,9 @@ export const createUser = (user: string, password?: string) =>
   `SELECT * FROM rolecall.create_user('${user}'${password === undefined ? '' : `, '${password}'`})`;
 
 /** What a careful person types; in one message, so that nothing waits for the network. */
-export const bareUser = (user: string, password?: string) =>
-  `BEGIN; CREATE ROLE ${user} LOGIN${option(password)}; GRANT anonymous TO ${user}; GRANT authenticated TO ${user}; COMMIT`;
+export const bareUser = (user: string, password?: string, prefix = '') =>
+  `BEGIN; CREATE ROLE ${user} LOGIN${option(password)};
+   GRANT ${prefix}anonymous TO ${user}; GRANT ${prefix}authenticated TO ${user}; COMMIT`;
 
 /** Bytes of write-ahead log that an action makes; nothing else may be writing. */
 export async function walBytes(client: Client, action: () => Promise<unknown>): Promise<number> {

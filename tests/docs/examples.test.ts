@@ -5,39 +5,9 @@
 import assert from 'node:assert/strict';
 import { after, before as beforeAll, test } from 'node:test';
 import type { Client, DatabaseError } from 'pg';
-import { inspect, type FunctionSpec } from '../../generator/model/inspect.ts';
-import { root, startCluster, until } from '../support/cluster.ts';
-
-const all = await inspect(root.replace(/\/$/, ''));
-const specs = all.filter(({ room }) => room === null);
-const examplesOf = (name: string) => specs.find((spec) => spec.name === name)?.examples ?? [];
-
-/** What most examples take for granted: what the examples of other functions have done, or statements. */
-const usual = ['create_base_roles', 'create_user'];
-
-/** What others do. */
-const before: Readonly<Record<string, readonly string[]>> = {
-  audit: ['provision_reporting_role'],
-  audit_role: ['provision_reporting_role'],
-  converge: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
-  create_base_roles: [],
-  create_client_role: ['create_base_roles'],
-  create_test_users: ['create_base_roles'],
-  create_user: ['create_base_roles'],
-  create_user_with_grants: ['create_base_roles'],
-  drift: ['create_base_roles', 'create_user', 'DROP ROLE alice'],
-  get_secret: ['set_secret'],
-  grant_role: ['create_base_roles', 'CREATE ROLE alice'],
-  orphans: [
-    "CREATE ROLE gone_raw LOGIN; ALTER ROLE gone_raw SET default_transaction_read_only = 'on'",
-    'ALTER ROLE gone_raw SET search_path = public',
-  ],
-  remove_operator: ['CREATE ROLE alice', "SELECT FROM rolecall.add_operator('alice')"],
-  reporting_role_password: ['provision_reporting_role'],
-  rotate_reporting_secret: ['provision_reporting_role'],
-  unlock_user: [...usual, 'lock_user'],
-  user_dependencies: ['CREATE ROLE alice', 'CREATE SCHEMA alice AUTHORIZATION alice'],
-};
+import type { FunctionSpec } from '../../generator/model/inspect.ts';
+import { startCluster, until } from '../support/cluster.ts';
+import { all, prepareFor, specs } from './examples.ts';
 
 const cluster = await startCluster();
 after(() => cluster.stop());
@@ -45,18 +15,11 @@ const database = await cluster.createDatabase();
 const client = await cluster.connect({ database });
 const other = await cluster.connect({ database });
 
-/** Does what the example of a function takes for granted. */
-async function prepareFor(name: string): Promise<void> {
-  for (const step of before[name] ?? usual) {
-    for (const statement of /^\w+$/.test(step) ? examplesOf(step) : [step]) await client.query(statement);
-  }
-}
-
 for (const { name, examples } of specs) {
   test(`the example of ${name}`, async (t) => {
     await client.query('BEGIN');
     t.after(() => client.query('ROLLBACK'));
-    await prepareFor(name);
+    await prepareFor(client, name);
     for (const example of examples) {
       const { rows } = await client.query<Record<string, unknown>>(example);
       assert.ok(rows.length > 0, 'no row');
@@ -135,7 +98,7 @@ for (const { name, examples, body } of specs) {
   test(`an error of what ${name} calls has one line of CONTEXT`, async (t) => {
     await client.query('BEGIN');
     t.after(() => client.query('ROLLBACK'));
-    await prepareFor(name);
+    await prepareFor(client, name);
     const met = new Set<string | null>();
     for (const broken of [called, inRoom('plan'), inRoom('execute')]) {
       await client.query('SAVEPOINT whole');
