@@ -305,6 +305,324 @@ COMMENT ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean)
   IS 'Makes a policy hold, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
+-- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
+-- was moved shows in the row that ties it to its schema.
+--
+-- No error of ours is the command's: it becomes a WARNING.
+CREATE OR REPLACE FUNCTION rolecall_internal.apply_to_new_tables() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $apply_to_new_tables$
+DECLARE
+  v_changes jsonb := '[]'::jsonb;
+  v_change jsonb;
+  v_next integer := 0;
+  v_alone boolean := false;
+  v_attempts integer := 0;
+  v_transaction xid := pg_current_xact_id_if_assigned()::xid;
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
+    AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
+BEGIN
+  BEGIN
+    -- Temporary tables are many, and nobody else's.
+    IF v_shards AND tg_tag <> 'CREATE TABLE' OR NOT EXISTS (
+      SELECT FROM pg_event_trigger_ddl_commands() AS k
+      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
+    ) THEN
+      RETURN;
+    END IF;
+    v_changes := (
+      WITH RECURSIVE reader AS MATERIALIZED (
+        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.known, r.ours
+        FROM rolecall_watch.reporting_role AS r
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
+        WHERE o.role_oid IS NOT NULL
+      ),
+      command AS MATERIALIZED (
+        SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
+        FROM pg_event_trigger_ddl_commands() AS k
+        -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
+        -- would become part of the extension.
+        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND EXISTS (SELECT FROM reader)
+      ),
+      -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
+      -- whatever the statistics say, and not at all where there is nothing to find it for.
+      named AS (
+        SELECT k.objid AS table_oid, k.makes, false AS by_schema
+        FROM command AS k WHERE k.classid = 'pg_class'::regclass
+        UNION ALL
+        SELECT m.table_oid, k.makes, false
+        FROM command AS k
+        CROSS JOIN LATERAL unnest(ARRAY(
+          SELECT d.objid FROM pg_depend AS d
+          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+            AND d.classid = 'pg_class'::regclass
+        )) AS m(table_oid)
+        WHERE k.classid = 'pg_extension'::regclass
+        UNION ALL
+        SELECT m.table_oid, k.makes, true
+        FROM command AS k
+        CROSS JOIN LATERAL unnest(ARRAY(SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = k.objid)) AS m(table_oid)
+        WHERE k.classid = 'pg_namespace'::regclass
+      ),
+      touched AS MATERIALIZED (
+        SELECT n.table_oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
+        FROM named AS n GROUP BY n.table_oid
+      ),
+      lineage AS (
+        SELECT t.table_oid, t.table_oid AS ancestor, NULL::name AS sequence_of FROM touched AS t
+        UNION
+        SELECT l.table_oid, i.parent, coalesce(l.sequence_of, i.column_name)
+        FROM lineage AS l
+        CROSS JOIN LATERAL (
+          SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
+          UNION ALL
+          SELECT d.refobjid, (
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          )
+          FROM pg_depend AS d
+          JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          WHERE d.objid = l.ancestor
+            AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          OFFSET 0
+        ) AS i
+      ),
+      meant AS (
+        SELECT r.role_oid, l.table_oid, l.sequence_of, m.column_name
+        FROM lineage AS l
+        CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
+        CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
+        JOIN reader AS r ON n.nspname = ANY (r.schemas)
+        CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
+        CROSS JOIN LATERAL (
+          SELECT i.parts AS path, NULL::name AS column_name
+          FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
+          UNION ALL
+          SELECT i.parts[:cardinality(i.parts) - 1], i.parts[cardinality(i.parts)]::name
+          FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) > 1
+        ) AS m
+        WHERE c.relname = m.path[cardinality(m.path)]
+          AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = n.nspname)
+        UNION ALL
+        SELECT r.role_oid, l.table_oid, l.sequence_of, (
+                 SELECT a.attname FROM pg_attribute AS a
+                 WHERE k.number <> 0 AND a.attrelid = k.relation
+                   AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
+                            ELSE a.attname = k.column_name AND NOT a.attisdropped END
+               )
+        FROM reader AS r
+        CROSS JOIN LATERAL jsonb_to_recordset(r.known)
+          AS k(relation oid, table_oid oid, number smallint, column_name text)
+        JOIN lineage AS l ON l.ancestor = k.relation
+      ),
+      withheld AS (
+        SELECT m.role_oid, m.table_oid, CASE WHEN m.sequence_of IS NULL THEN m.column_name END AS column_name
+        FROM meant AS m WHERE m.sequence_of IS NULL OR m.column_name IS NULL OR m.column_name = m.sequence_of
+        UNION
+        SELECT w.role_oid, i.oid, i.column_name
+        FROM withheld AS w
+        CROSS JOIN LATERAL (
+          SELECT i.inhrelid AS oid, w.column_name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
+          UNION ALL
+          SELECT d.objid, NULL
+          FROM pg_depend AS d
+          JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+          WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          ))
+            AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          OFFSET 0
+        ) AS i
+      ),
+      subject AS (
+        SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
+        FROM touched AS t CROSS JOIN reader AS r
+        UNION ALL
+        SELECT DISTINCT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
+        FROM withheld AS w
+        JOIN reader AS r USING (role_oid)
+        WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
+      ),
+      known AS (
+        SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
+               pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
+               NOT v_shards AND n.nspname = ANY (s.schemas)
+                 AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
+               coalesce(w.columns, '{}') AS hidden,
+               CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
+                      SELECT FROM aclexplode(n.nspacl) AS x
+                      WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
+                    )
+                    ELSE s.made OR coalesce((
+                      SELECT CASE WHEN d.xmin = c.xmin AND age(d.xmin) <= 0
+                           THEN d.xmin = v_transaction OR EXISTS (
+                                  SELECT FROM pg_locks AS l
+                                  WHERE l.locktype = 'transactionid' AND l.transactionid = d.xmin
+                                    AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                                )
+                      END FROM pg_depend AS d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
+                        AND d.refclassid = 'pg_namespace'::regclass
+                      LIMIT 1
+                    ), false) END AS new
+        FROM subject AS s
+        CROSS JOIN LATERAL (
+          SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
+          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          OFFSET 0
+        ) AS c
+        CROSS JOIN LATERAL (
+          SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
+        ) AS n
+        -- The columns, the whole table, which has no name, before them; of columns only those that it has.
+        CROSS JOIN LATERAL (
+          SELECT array_agg(w.column_name ORDER BY w.column_name NULLS FIRST)
+          FROM withheld AS w
+          WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid AND (w.column_name IS NULL OR EXISTS (
+            SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = w.table_oid AND a.attname = w.column_name AND a.attnum > 0 AND NOT a.attisdropped
+          ))
+        ) AS w(columns)
+        CROSS JOIN LATERAL (
+          SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
+                 coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
+          FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
+        ) AS a(reads, more)
+      ),
+      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+      examined AS (
+        SELECT k.role, k.nspname, k.relname, k.allowed, k.readable, cardinality(k.hidden) > 0 AS partly,
+               k.more OR a.excess OR (k.reads AND NOT (k.readable AND k.hidden = '{}')) AS excess,
+               CASE WHEN k.reads THEN k.more ELSE k.new AND k.ours END AS lacks, a.held, a.lacking
+        FROM known AS k
+        CROSS JOIN LATERAL (
+          SELECT coalesce(bool_or(c.held AND NOT c.readable), false) AS excess,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (WHERE c.readable AND c.held) AS held,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (
+                   WHERE c.readable AND NOT c.held AND (k.reads OR k.ours AND (k.new OR c.new AND c.attnum > c.last))
+                 ) AS lacking
+          FROM (
+            SELECT a.attnum, quote_ident(a.attname) AS name, h.held,
+                   k.readable AND a.attname <> ALL (k.hidden) AS readable,
+                   CASE WHEN a.xmin = k.xmin AND age(a.xmin) <= 0
+                        THEN a.xmin = v_transaction OR EXISTS (
+                               SELECT FROM pg_locks AS l
+                               WHERE l.locktype = 'transactionid' AND l.transactionid = a.xmin
+                                 AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                             )
+                   END AS new,
+                   coalesce(max(a.attnum) FILTER (WHERE h.held) OVER (), 0) AS last
+            FROM (
+              SELECT a.xmin, a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+              WHERE a.attrelid = k.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND NOT (k.readable AND k.hidden = '{}')
+              OFFSET 0
+            ) AS a
+            CROSS JOIN LATERAL (
+              SELECT EXISTS (
+                SELECT FROM aclexplode(a.attacl) AS x WHERE x.grantee = k.role_oid AND x.privilege_type = 'SELECT'
+              )
+            ) AS h(held)
+          ) AS c
+        ) AS a
+      ),
+      change AS (
+        SELECT 1 AS phase, e.role, e.allowed, format('"%s.%s" keeps its privileges', e.nspname, e.relname) AS failure,
+               format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', e.nspname, e.relname, e.role) AS statement
+        FROM examined AS e WHERE e.excess
+        UNION ALL
+        SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'), format('schema "%s" is not usable', n.nspname),
+               format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.role)
+        FROM command AS k
+        JOIN pg_namespace AS n ON n.oid = k.objid
+        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
+        WHERE k.classid = 'pg_namespace'::regclass
+          AND NOT EXISTS (
+            SELECT FROM aclexplode(n.nspacl) AS x
+            WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
+          )
+        UNION ALL
+        SELECT 3, e.role, e.allowed, format('"%s.%s" is not readable', e.nspname, e.relname),
+               format('GRANT SELECT %sON TABLE %I.%I TO %I', '(' || g.columns || ') ', e.nspname, e.relname, e.role)
+        FROM examined AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN e.partly THEN concat_ws(', ', CASE WHEN e.excess THEN e.held END, e.lacking) END
+        ) AS g(columns)
+        WHERE e.readable AND CASE WHEN e.partly THEN g.columns <> '' ELSE e.lacks END
+      )
+      SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.failure, c.role), '[]') FROM change AS c
+    );
+  EXCEPTION
+    WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+      OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+      OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+      OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '09000' OR SQLSTATE '0F000'
+      OR SQLSTATE '0P000' OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000'
+      OR SQLSTATE '28000' OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000'
+      OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000'
+      OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' THEN
+      RAISE WARNING USING
+        ERRCODE = SQLSTATE,
+        MESSAGE = format('reporting roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
+        HINT = 'Have a superuser call rolecall.watch_new_tables() and rolecall.converge().';
+      RETURN;
+  END;
+
+  -- All in one subtransaction. Only where that fails each is made in one of its own.
+  WHILE v_next < jsonb_array_length(v_changes) LOOP
+    BEGIN
+      FOR v_position IN v_next .. CASE WHEN v_alone THEN v_next ELSE jsonb_array_length(v_changes) - 1 END LOOP
+        v_change := v_changes -> v_position;
+        IF NOT (v_change ->> 'allowed')::boolean THEN
+          RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'only the owner may do this';
+        END IF;
+        EXECUTE v_change ->> 'statement';
+      END LOOP;
+      EXIT WHEN NOT v_alone;
+      v_next := v_next + 1;
+      v_attempts := 0;
+    EXCEPTION
+      WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+        OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+        OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+        OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '03000' OR SQLSTATE '09000' OR SQLSTATE '0F000'
+        OR SQLSTATE '0P000' OR SQLSTATE '20000' OR SQLSTATE '24000' OR SQLSTATE '26000' OR SQLSTATE '27000'
+        OR SQLSTATE '28000' OR SQLSTATE '2D000' OR SQLSTATE '2F000' OR SQLSTATE '34000' OR SQLSTATE '38000'
+        OR SQLSTATE '39000' OR SQLSTATE '3B000' OR SQLSTATE '40000' OR SQLSTATE '44000' OR SQLSTATE '72000'
+        OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' THEN
+        v_attempts := v_attempts + 1;
+        IF NOT v_alone THEN
+          v_alone := true;
+        ELSIF SQLSTATE IN ('XX000', '23505') AND v_attempts < 100
+              AND (SQLSTATE <> 'XX000' OR SQLERRM LIKE ANY (ARRAY[
+                'tuple concurrently updated',
+                'tuple concurrently deleted',
+                'could not find tuple for role %',
+                'cache lookup failed for relation %',
+                'could not open relation with OID %'
+              ]))
+        THEN
+          -- Taking a shared object's lock brings the caches up to date.
+          PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
+        ELSE
+          RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('%s for reporting role "%s": %s', v_change ->> 'failure', v_change ->> 'role', SQLERRM),
+            HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
+          v_next := v_next + 1;
+          v_attempts := 0;
+        END IF;
+    END;
+  END LOOP;
+END
+$apply_to_new_tables$;
+
+COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
+  IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
+     'away the rest';
+
 CREATE FUNCTION rolecall_internal.are_there(definitions jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -1453,7 +1771,7 @@ BEGIN
                SELECT a.attnum::integer FROM pg_attribute AS a
                WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
                  SELECT a.attname FROM pg_attribute AS a
-                 WHERE a.attrelid = k.relation
+                 WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )
@@ -2998,7 +3316,7 @@ BEGIN
     UNION ALL
     SELECT l.position, l.role, l.name, k.relation::oid, (
              SELECT a.attname FROM pg_attribute AS a
-             WHERE a.attrelid = k.relation
+             WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
            )::text, false
@@ -4249,6 +4567,93 @@ COMMENT ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb)
   IS 'The statements about privileges on columns, one for each table and role';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb) FROM PUBLIC;
 
+-- They are found from pg_shdepend, by its index on roles.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_column_excess(places rolecall_internal.place[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_column_excess$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
+      FROM (
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_column_excess.places) AS p
+      ) AS t
+      CROSS JOIN LATERAL (
+        SELECT d.objid, d.objsubid FROM pg_shdepend AS d
+        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid AND d.deptype = 'a'
+          AND d.classid = 'pg_class'::regclass AND d.objsubid <> 0
+          AND d.dbid = (
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          )
+        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+      ) AS d
+    ),
+    entry AS (
+      SELECT h.position, h.role, n.nspname, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable,
+             string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+      FROM held AS h
+      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+      JOIN pg_class AS c ON c.oid = a.attrelid
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      LEFT JOIN unnest(plan_column_excess.places) AS p ON p.position = h.position AND p.schema_oid = c.relnamespace
+      CROSS JOIN LATERAL (
+        SELECT x.privilege_type = 'SELECT' AND coalesce(
+          CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
+               ELSE NOT (p.position, p.place, c.oid) IN (
+                 SELECT h.position, h.place, t.oid
+                 FROM unnest(plan_column_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+               ) END, false
+        )
+      ) AS r(readable)
+      WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
+      GROUP BY h.position, h.role, n.nspname, c.oid, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable
+    ),
+    excess AS (
+      SELECT e.position, e.role, '' AS kind, e.nspname AS target, format('%I.%I', e.nspname, e.relname) AS object,
+             e.relowner AS owner, e.grantor,
+             concat(CASE WHEN e.readable THEN 'GRANT OPTION FOR ' END,
+                    string_agg(format('%s (%s)', e.privilege_type, e.columns), ', ' ORDER BY e.privilege_type)
+                   ) AS privileges
+      FROM entry AS e
+      GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_column_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place[])
+  IS 'Privileges on columns that a role must not have: what writes, the grant option, and SELECT where it is withheld';
+
 -- REVOKE of a privilege on a table takes it from the columns too: then it has to be granted on them anew.
 CREATE FUNCTION rolecall_internal.plan_columns(
   document jsonb,
@@ -4741,6 +5146,92 @@ END
 $plan_memberships$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_missing_tables(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[],
+  missing jsonb,
+  singly boolean
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_missing_tables$
+BEGIN
+  IF plan_missing_tables.missing IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH missing AS (
+      SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
+             m.kind, p.recorder
+      FROM jsonb_to_recordset(plan_missing_tables.missing)
+        AS m(position bigint, place bigint, kind text, number integer, owner oid, allowed boolean, whole boolean)
+      JOIN unnest(plan_missing_tables.places) AS p USING (position, place)
+    ),
+    whole AS (
+      SELECT DISTINCT m.position, m.place, m.role, m.schema, m.withheld, m.withheld_in, m.kind
+      FROM missing AS m WHERE m.whole
+    ),
+    named AS (
+      SELECT m.*, t.table_oid, t.name
+      FROM missing AS m
+      JOIN rolecall_internal.tables_of(
+        plan_missing_tables.groups, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
+      ) AS t USING (number)
+      WHERE NOT m.whole AND NOT (m.position, m.place, t.table_oid) IN (
+        SELECT h.position, h.place, t.oid
+        FROM unnest(plan_missing_tables.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+      )
+    ),
+    found AS (
+      SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
+             string_agg(w.schema, ', ' ORDER BY w.place) AS target,
+             format('GRANT SELECT ON ALL %s IN SCHEMA %s TO %I', w.kind,
+                    string_agg(quote_ident(w.schema), ', ' ORDER BY w.place), w.role) AS statement,
+             w.role, NULL::text AS note
+      FROM whole AS w
+      GROUP BY w.position, w.role, w.kind
+      UNION ALL
+      SELECT n.position, 1, n.place, n.part, 'grant_privilege',
+             CASE WHEN plan_missing_tables.singly THEN min(format('%I.%I', n.schema, n.name)) ELSE n.schema END,
+             format('GRANT SELECT ON %s TO %I',
+                    string_agg(format('%I.%I', n.schema, n.name), ', ' ORDER BY n.name COLLATE "C"), n.role),
+             n.role, NULL
+      FROM (
+        SELECT a.*, (row_number() OVER (
+                 PARTITION BY a.position, a.place ORDER BY a.name COLLATE "C"
+               ) - 1) / CASE WHEN plan_missing_tables.singly THEN 1 ELSE 500 END AS part
+        FROM named AS a WHERE a.allowed
+      ) AS n
+      GROUP BY n.position, n.place, n.part, n.schema, n.role
+      UNION ALL
+      SELECT n.position, 1, n.place, n.table_oid::bigint, 'grant_privilege', format('%I.%I', n.schema, n.name),
+             format('GRANT SELECT ON %I.%I TO %I', n.schema, n.name, n.role), n.role,
+             rolecall_internal.table_refusal(n.table_oid, n.owner, n.recorder)
+      FROM named AS n
+      WHERE NOT n.allowed
+      UNION ALL
+      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+      SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
+             format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
+      FROM whole AS w
+      CROSS JOIN LATERAL unnest(w.withheld, w.withheld_in) AS t(oid, number)
+      JOIN unnest(plan_missing_tables.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+        ON g.number = t.number AND CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END = w.kind
+      GROUP BY w.position, w.place, w.schema, w.role
+    )
+    SELECT f.operation, f.target, f.statement, NULL::text, ARRAY[f.role],
+           CASE WHEN f.note IS NOT NULL THEN '42501' END, f.note
+    FROM found AS f
+    ORDER BY f.position, f.phase, f.place, f.part, f.statement;
+END
+$plan_missing_tables$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
+  rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
+)
+  IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
 
 -- The timeout of a client role is one that its members have too.
 CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SETOF rolecall_internal.change
@@ -5324,6 +5815,82 @@ $plan_shards$;
 COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
   IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
      'where the table itself has nothing to revoke';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_table_excess(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_table_excess$
+DECLARE
+  v_suspect jsonb := rolecall_internal.suspect_groups(plan_table_excess.places, plan_table_excess.groups);
+BEGIN
+  IF v_suspect IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH suspect AS (
+      SELECT s.*, p.place
+      FROM jsonb_to_recordset(v_suspect)
+        AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
+             passes_on boolean, writes text)
+      LEFT JOIN unnest(plan_table_excess.places) AS p ON p.position = s.position AND p.schema_oid = s.schema
+    ),
+    excess AS (
+      SELECT s.position, s.role, CASE s.kind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END AS kind, n.nspname AS target,
+             format('%I.%I', n.nspname, t.name) AS object, s.owner, s.grantor, d.privileges
+      FROM suspect AS s
+      JOIN rolecall_internal.tables_of(
+        plan_table_excess.groups, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
+      ) AS t USING (number)
+      JOIN pg_namespace AS n ON n.oid = s.schema
+      CROSS JOIN LATERAL (
+        SELECT s.place IS NOT NULL AND NOT (s.position, s.place, t.table_oid) IN (
+          SELECT h.position, h.place, t.oid
+          FROM unnest(plan_table_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+        )
+      ) AS r(readable)
+      CROSS JOIN LATERAL (
+        SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
+        UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
+      ) AS d(privileges)
+      WHERE d.privileges IS NOT NULL
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM revoked AS r
+    ORDER BY r.position, r.part, r.statement;
+END
+$plan_table_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_table_excess(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'Privileges on tables and sequences that a role must not have';
 
 CREATE FUNCTION rolecall_internal.policy_base_roles(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6441,6 +7008,24 @@ END
 $provision$;
 
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
+RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $readable_shards$
+BEGIN
+  RETURN QUERY
+    SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
+    FROM unnest(readable_shards.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS w(table_oid)
+    JOIN rolecall_internal.shards() AS s USING (table_oid)
+    WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
+END
+$readable_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[])
+  IS 'The shards that a role reads, of tables that are withheld from it or have columns that are';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -8112,7 +8697,10 @@ BEGIN
     JOIN pg_inherits AS i ON i.inhrelid = t.oid
     JOIN pg_class AS c ON c.oid = i.inhparent
     JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
-    WHERE (c.oid <> ALL (q.withheld) OR q.partial ? c.oid::text)
+    WHERE (NOT (q.position, q.place, c.oid) IN (
+      SELECT h.position, h.place, t.oid
+      FROM unnest(v_places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+    ) OR q.partial ? c.oid::text)
       AND (k.column_name IS NULL OR EXISTS (
         SELECT FROM pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
@@ -8131,7 +8719,10 @@ BEGIN
            string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
     FROM unnest(v_places) AS p
     JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
-    WHERE (c.oid <> ALL (p.withheld) OR p.partial ? c.oid::text)
+    WHERE (NOT (p.position, p.place, c.oid) IN (
+      SELECT h.position, h.place, t.oid
+      FROM unnest(v_places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+    ) OR p.partial ? c.oid::text)
       AND NOT EXISTS (
         SELECT FROM pg_policy AS y
         WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')

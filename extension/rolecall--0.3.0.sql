@@ -883,7 +883,7 @@ BEGIN
         UNION ALL
         SELECT r.role_oid, l.table_oid, l.sequence_of, (
                  SELECT a.attname FROM pg_attribute AS a
-                 WHERE a.attrelid = k.relation
+                 WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )
@@ -3819,7 +3819,7 @@ BEGIN
                SELECT a.attnum::integer FROM pg_attribute AS a
                WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
                  SELECT a.attname FROM pg_attribute AS a
-                 WHERE a.attrelid = k.relation
+                 WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )
@@ -6633,7 +6633,7 @@ BEGIN
     UNION ALL
     SELECT l.position, l.role, l.name, k.relation::oid, (
              SELECT a.attname FROM pg_attribute AS a
-             WHERE a.attrelid = k.relation
+             WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
            )::text, false
@@ -8428,7 +8428,10 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
           CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
-               ELSE c.oid <> ALL (p.withheld) END, false
+               ELSE NOT (p.position, p.place, c.oid) IN (
+                 SELECT h.position, h.place, t.oid
+                 FROM unnest(plan_column_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+               ) END, false
         )
       ) AS r(readable)
       WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
@@ -9315,7 +9318,10 @@ BEGIN
       JOIN rolecall_internal.tables_of(
         plan_missing_tables.groups, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
       ) AS t USING (number)
-      WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
+      WHERE NOT m.whole AND NOT (m.position, m.place, t.table_oid) IN (
+        SELECT h.position, h.place, t.oid
+        FROM unnest(plan_missing_tables.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+      )
     ),
     found AS (
       SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
@@ -10503,7 +10509,7 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH suspect AS (
-      SELECT s.*, p.position IS NOT NULL AS reported, coalesce(p.withheld, '{}') AS withheld
+      SELECT s.*, p.place
       FROM jsonb_to_recordset(v_suspect)
         AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
              passes_on boolean, writes text)
@@ -10517,7 +10523,12 @@ BEGIN
         plan_table_excess.groups, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
       ) AS t USING (number)
       JOIN pg_namespace AS n ON n.oid = s.schema
-      CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
+      CROSS JOIN LATERAL (
+        SELECT s.place IS NOT NULL AND NOT (s.position, s.place, t.table_oid) IN (
+          SELECT h.position, h.place, t.oid
+          FROM unnest(plan_table_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+        )
+      ) AS r(readable)
       CROSS JOIN LATERAL (
         SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
         UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
@@ -12038,8 +12049,9 @@ AS $readable_shards$
 BEGIN
   RETURN QUERY
     SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
-    FROM rolecall_internal.shards() AS s
-    JOIN unnest(readable_shards.places) AS p ON s.table_oid = ANY (p.withheld)
+    FROM unnest(readable_shards.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS w(table_oid)
+    JOIN rolecall_internal.shards() AS s USING (table_oid)
     WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
 END
 $readable_shards$;
@@ -15092,7 +15104,10 @@ BEGIN
     JOIN pg_inherits AS i ON i.inhrelid = t.oid
     JOIN pg_class AS c ON c.oid = i.inhparent
     JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
-    WHERE (c.oid <> ALL (q.withheld) OR q.partial ? c.oid::text)
+    WHERE (NOT (q.position, q.place, c.oid) IN (
+      SELECT h.position, h.place, t.oid
+      FROM unnest(v_places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+    ) OR q.partial ? c.oid::text)
       AND (k.column_name IS NULL OR EXISTS (
         SELECT FROM pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
@@ -15111,7 +15126,10 @@ BEGIN
            string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
     FROM unnest(v_places) AS p
     JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
-    WHERE (c.oid <> ALL (p.withheld) OR p.partial ? c.oid::text)
+    WHERE (NOT (p.position, p.place, c.oid) IN (
+      SELECT h.position, h.place, t.oid
+      FROM unnest(v_places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+    ) OR p.partial ? c.oid::text)
       AND NOT EXISTS (
         SELECT FROM pg_policy AS y
         WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')

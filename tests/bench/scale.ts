@@ -99,8 +99,9 @@ export async function scale(bench: Bench): Promise<void> {
     pick([100, 10_000, 100_000], [100]),
     async (admin, from, to) => {
       if (from === 0) await admin.query('SELECT FROM rolecall.create_base_roles()');
+      // Each role is locked until the transaction ends.
       await admin.query(`DO $$ BEGIN FOR i IN ${from + 1} .. ${to} LOOP
-        EXECUTE format('CREATE ROLE scale_role_%s IN ROLE anonymous', i); END LOOP; END $$`);
+        EXECUTE format('CREATE ROLE scale_role_%s IN ROLE anonymous', i); COMMIT; END LOOP; END $$`);
       await admin.query(createUser('scale_present', verifier));
     },
     {
@@ -117,7 +118,11 @@ export async function scale(bench: Bench): Promise<void> {
     'databases',
     pick([10, 100, 1000], [3]),
     async (admin, from, to) => {
-      if (from === 0) await admin.query(`CREATE SCHEMA reporting; ${pair}`);
+      if (from === 0) {
+        await admin.query('SELECT FROM rolecall.create_base_roles()');
+        await admin.query(createUser('scale_present', verifier));
+        await admin.query(`CREATE SCHEMA reporting; ${pair}`);
+      }
       for (let number = from; number < to; number++) {
         await cluster.createDatabase(`scale_${number}`, 'template1');
         await admin.query(`ALTER ROLE scale_present IN DATABASE scale_${number} SET work_mem = '8MB'`);

@@ -55,8 +55,9 @@ export function readable_shards(places: Places): Table<{ number: Integer; role_o
     BEGIN
       RETURN QUERY
         SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
-        FROM rolecall_internal.shards() AS s
-        JOIN unnest(${places}) AS p ON s.table_oid = ANY (p.withheld)
+        FROM unnest(${places}) AS p
+        CROSS JOIN LATERAL unnest(p.withheld) AS w(table_oid)
+        JOIN rolecall_internal.shards() AS s USING (table_oid)
         WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
     END
   `;

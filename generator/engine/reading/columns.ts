@@ -8,7 +8,7 @@ import type { Bool, ChangeRow, Jsonb, Places, SetOf } from '../../model/types.ts
 import { sql } from '../../sql/template.ts';
 import { batch, revocations } from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
-import { readers, recorderMay } from './tables.ts';
+import { readers, recorderMay, withholds } from './tables.ts';
 
 /**
  * SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns
@@ -128,7 +128,7 @@ export function plan_column_excess(places: Places): SetOf<ChangeRow> {
           CROSS JOIN LATERAL (
             SELECT x.privilege_type = 'SELECT' AND coalesce(
               CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
-                   ELSE c.oid <> ALL (p.withheld) END, false
+                   ELSE NOT ${withholds(places, sql`p`, sql`c.oid`)} END, false
             )
           ) AS r(readable)
           WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)

@@ -49,6 +49,12 @@ export const readers = (places: Sql) => sql`
   SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(${places}) AS p
 `;
 
+/** Whether a place withholds a table: by a hash of all that are withheld, as an array would be searched for each table. */
+export const withholds = (places: Sql, place: Sql, table: Sql) => sql`(${place}.position, ${place}.place, ${table}) IN (
+  SELECT h.position, h.place, t.oid
+  FROM unnest(${places}) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+)`;
+
 /** What holds for the recorder of a place, where that one counts; a role that is gone may grant nothing. */
 export const recorderMay = (recorder: Sql, holds: (role: Sql) => Sql) => sql`(
   ${recorder} IS NULL
@@ -149,7 +155,7 @@ export function plan_missing_tables(
           JOIN rolecall_internal.tables_of(
             ${groups}, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
           ) AS t USING (number)
-          WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
+          WHERE NOT m.whole AND NOT ${withholds(places, sql`m`, sql`t.table_oid`)}
         ),
         found AS (
           SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,
@@ -283,7 +289,7 @@ export function plan_table_excess(places: Places, groups: TableGroups): SetOf<Ch
       END IF;
       RETURN QUERY
         WITH suspect AS (
-          SELECT s.*, p.position IS NOT NULL AS reported, coalesce(p.withheld, '{}') AS withheld
+          SELECT s.*, p.place
           FROM jsonb_to_recordset(v_suspect)
             AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
                  passes_on boolean, writes text)
@@ -297,7 +303,9 @@ export function plan_table_excess(places: Places, groups: TableGroups): SetOf<Ch
             ${groups}, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
           ) AS t USING (number)
           JOIN pg_namespace AS n ON n.oid = s.schema
-          CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
+          CROSS JOIN LATERAL (
+            SELECT s.place IS NOT NULL AND NOT ${withholds(places, sql`s`, sql`t.table_oid`)}
+          ) AS r(readable)
           CROSS JOIN LATERAL (
             SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
             UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable

@@ -28,7 +28,7 @@ export const isOfSchema = (path: Sql, schema: Sql) =>
 /** The present name of a remembered column; null: the whole table, also where nobody can tell which column it was. */
 export const rememberedColumn = (known: Sql) => sql`
   SELECT a.attname FROM pg_attribute AS a
-  WHERE a.attrelid = ${known}.relation
+  WHERE ${known}.number <> 0 AND a.attrelid = ${known}.relation
     AND CASE WHEN ${known}.table_oid = ${known}.relation::oid THEN a.attnum = ${known}.number
              ELSE a.attname = ${known}.column_name AND NOT a.attisdropped END
 `;

@@ -4,6 +4,7 @@
 import type { Bool, Jsonb, Nothing, Places, Returns } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
+import { withholds } from '../reading/tables.ts';
 import { isWatching } from '../reading/watch.ts';
 import { isOfSchema, meanings, tableOf } from '../reading/withheld.ts';
 
@@ -242,7 +243,8 @@ export function note_closed_schemas(definitions: Jsonb): Nothing {
 }
 
 /** Whether a table, c, or some of its columns, is read by the role of a place. */
-const readsSome = (place: Sql) => sql`(c.oid <> ALL (${place}.withheld) OR ${place}.partial ? c.oid::text)`;
+const readsSome = (place: Sql) =>
+  sql`(NOT ${withholds(sql`v_places`, place, sql`c.oid`)} OR ${place}.partial ? c.oid::text)`;
 
 /**
  * Says what the privileges do not show: withheld tables that are read through their parent, and tables of which

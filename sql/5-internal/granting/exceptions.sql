@@ -37,7 +37,7 @@ BEGIN
                SELECT a.attnum::integer FROM pg_attribute AS a
                WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
                  SELECT a.attname FROM pg_attribute AS a
-                 WHERE a.attrelid = k.relation
+                 WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
                )

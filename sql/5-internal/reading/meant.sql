@@ -32,7 +32,7 @@ BEGIN
     UNION ALL
     SELECT l.position, l.role, l.name, k.relation::oid, (
              SELECT a.attname FROM pg_attribute AS a
-             WHERE a.attrelid = k.relation
+             WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
            )::text, false

@@ -35,7 +35,10 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
           CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
-               ELSE c.oid <> ALL (p.withheld) END, false
+               ELSE NOT (p.position, p.place, c.oid) IN (
+                 SELECT h.position, h.place, t.oid
+                 FROM unnest(plan_column_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+               ) END, false
         )
       ) AS r(readable)
       WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)

@@ -32,7 +32,10 @@ BEGIN
       JOIN rolecall_internal.tables_of(
         plan_missing_tables.groups, ARRAY(SELECT DISTINCT n.number FROM missing AS n WHERE NOT n.whole)
       ) AS t USING (number)
-      WHERE NOT m.whole AND t.table_oid <> ALL (m.withheld)
+      WHERE NOT m.whole AND NOT (m.position, m.place, t.table_oid) IN (
+        SELECT h.position, h.place, t.oid
+        FROM unnest(plan_missing_tables.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+      )
     ),
     found AS (
       SELECT w.position, 1 AS phase, 0::bigint AS place, 0::bigint AS part, 'grant_privilege' AS operation,

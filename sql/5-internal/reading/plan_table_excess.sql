@@ -16,7 +16,7 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH suspect AS (
-      SELECT s.*, p.position IS NOT NULL AS reported, coalesce(p.withheld, '{}') AS withheld
+      SELECT s.*, p.place
       FROM jsonb_to_recordset(v_suspect)
         AS s(position bigint, role text, number integer, schema oid, kind text, owner oid, grantor oid, reads boolean,
              passes_on boolean, writes text)
@@ -30,7 +30,12 @@ BEGIN
         plan_table_excess.groups, ARRAY(SELECT DISTINCT s.number FROM suspect AS s)
       ) AS t USING (number)
       JOIN pg_namespace AS n ON n.oid = s.schema
-      CROSS JOIN LATERAL (SELECT s.reported AND t.table_oid <> ALL (s.withheld)) AS r(readable)
+      CROSS JOIN LATERAL (
+        SELECT s.place IS NOT NULL AND NOT (s.position, s.place, t.table_oid) IN (
+          SELECT h.position, h.place, t.oid
+          FROM unnest(plan_table_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+        )
+      ) AS r(readable)
       CROSS JOIN LATERAL (
         SELECT nullif(concat_ws(', ', CASE WHEN s.reads AND NOT r.readable THEN 'SELECT' END, s.writes), '')
         UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable

@@ -8,8 +8,9 @@ AS $readable_shards$
 BEGIN
   RETURN QUERY
     SELECT p.position::integer, p.role_oid, s.table_oid, s.shard
-    FROM rolecall_internal.shards() AS s
-    JOIN unnest(readable_shards.places) AS p ON s.table_oid = ANY (p.withheld)
+    FROM unnest(readable_shards.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS w(table_oid)
+    JOIN rolecall_internal.shards() AS s USING (table_oid)
     WHERE has_table_privilege(p.role_oid, s.shard, 'SELECT') AND NOT has_table_privilege('public', s.shard, 'SELECT');
 END
 $readable_shards$;

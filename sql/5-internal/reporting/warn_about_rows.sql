@@ -28,7 +28,10 @@ BEGIN
     JOIN pg_inherits AS i ON i.inhrelid = t.oid
     JOIN pg_class AS c ON c.oid = i.inhparent
     JOIN unnest(v_places) AS q ON q.position = p.position AND q.schema_oid = c.relnamespace
-    WHERE (c.oid <> ALL (q.withheld) OR q.partial ? c.oid::text)
+    WHERE (NOT (q.position, q.place, c.oid) IN (
+      SELECT h.position, h.place, t.oid
+      FROM unnest(v_places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+    ) OR q.partial ? c.oid::text)
       AND (k.column_name IS NULL OR EXISTS (
         SELECT FROM pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attname = k.column_name AND NOT a.attisdropped
@@ -47,7 +50,10 @@ BEGIN
            string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) AS tables
     FROM unnest(v_places) AS p
     JOIN pg_class AS c ON c.relnamespace = p.schema_oid AND c.relrowsecurity
-    WHERE (c.oid <> ALL (p.withheld) OR p.partial ? c.oid::text)
+    WHERE (NOT (p.position, p.place, c.oid) IN (
+      SELECT h.position, h.place, t.oid
+      FROM unnest(v_places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
+    ) OR p.partial ? c.oid::text)
       AND NOT EXISTS (
         SELECT FROM pg_policy AS y
         WHERE y.polrelid = c.oid AND y.polpermissive AND y.polcmd IN ('*', 'r')
