@@ -16204,7 +16204,7 @@ EXCEPTION
 END
 $expire_users$;
 
-COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
+COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose password has expired';
 REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;
 
 -- sql/6-functions/forget.sql
@@ -27002,7 +27002,7 @@ EXCEPTION
 END
 $expire_users$;
 
-COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
+COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose password has expired';
 REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;
 
 CREATE FUNCTION rolecall.forget(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step

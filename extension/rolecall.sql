@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7c763cf8067a72c81599e71900fc51a6695b10cca7c527d039590bf7dac12af0'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 1b75dc22f1a94da98341b92920010d60ffe564db7cb7bfb426fa51f14003df58'
     AND 383 <= (
       SELECT count(*)
       FROM (
@@ -16836,7 +16836,7 @@ EXCEPTION
 END
 $expire_users$;
 
-COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
+COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose password has expired';
 REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.forget(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
@@ -18223,7 +18223,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7c763cf8067a72c81599e71900fc51a6695b10cca7c527d039590bf7dac12af0';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 1b75dc22f1a94da98341b92920010d60ffe564db7cb7bfb426fa51f14003df58';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

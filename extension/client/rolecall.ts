@@ -464,13 +464,13 @@ export class Rolecall {
   }
 
   /**
-   * Locks every user whose time is over
+   * Locks every user whose password has expired
    *
    * VALID UNTIL alone stops the login by password, and no session. This gives NOLOGIN to each role that calls and policies of this
    * database have made or changed, and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
    * caller and reporting roles are left out. It is meant to be called at intervals, by pg_cron or the like.
    *
-   * @returns one row per step; none where nobody's time is over
+   * @returns one row per step; none where no password has expired
    * @throws insufficient_privilege - the caller may not alter one of the roles, or may not end its sessions
    */
   async expire_users(

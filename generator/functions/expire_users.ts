@@ -3,7 +3,7 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Locks every user whose time is over
+ * Locks every user whose password has expired
  *
  * VALID UNTIL alone stops the login by password, and no session. This gives NOLOGIN to each role that calls and policies of this
  * database have made or changed, and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
@@ -11,7 +11,7 @@ import { rows } from './_shared.ts';
  *
  * @group users
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per step; none where nobody's time is over
+ * @returns one row per step; none where no password has expired
  * @throws insufficient_privilege - the caller may not alter one of the roles, or may not end its sessions
  * @example SELECT count(*) AS locked FROM rolecall.expire_users();
  */

@@ -79,6 +79,8 @@ interface InDatabases<A, O, P> extends Definition<A, O> {
   /** Once, before the first database: what comes from files, prompts and the environment. */
   prepare?(values: Values<A, O>, person: Person): Promise<P>;
   run(database: Database, values: Values<A, O>, prepared: P): Promise<readonly Row[]>;
+  /** The rows for people, where theirs are fewer. */
+  readonly folded?: (rows: readonly Row[]) => readonly Row[];
   /** The text for people, where a table is not what they want. */
   text?(rows: readonly Row[], values: Values<A, O>): string;
 }
@@ -127,11 +129,11 @@ export function nowhere<const A extends Arguments, const O extends Options>(
 /** The columns of steps. */
 export const stepColumns = {
   status: 'planned (dry run), applied or skipped',
-  operation: 'what kind of change: create_role, grant_role, set_password, ...',
-  target: 'the role or object that it is about',
+  operation: 'the kind of change: create_role, grant_role, set_password, ...',
+  target: 'the role or object that is changed',
   statement: 'the SQL; a password is shown as asterisks',
-  sqlstate: 'null, or the code of the condition for which it was skipped',
-  note: 'null, or why it was skipped',
+  sqlstate: 'the SQLSTATE of the reason for which it was skipped, or null',
+  note: 'why it was skipped, or null',
 } satisfies { [K in keyof Step]: string };
 
 /** Steps as rows, with the columns in the order above. */
@@ -152,3 +154,5 @@ export const hasStatements = (columns: Columns): boolean => 'statement' in colum
 export class UsageError extends Error {}
 /** The person changed their mind, or pressed Ctrl-C: exit status 1. */
 export class Interrupted extends Error {}
+/** A database without rolecall, which is to be left out. */
+export class NotInstalled extends Error {}

@@ -52,14 +52,20 @@ export class Connection {
         ...(password === undefined ? {} : { password }),
       };
       const client = new pg.Client(config);
-      await client.connect();
+      try {
+        await client.connect();
+      } catch (error) {
+        // Else it stays open, and this process with it, until the server is tired of waiting for a password.
+        void client.end().catch(() => undefined);
+        throw error;
+      }
       return new Connection(client, config);
     };
     return attempt(passwords.known).catch(async (error: unknown) => {
       if (!needsPassword(error)) throw error;
       const password = await passwords.ask();
       if (password === undefined)
-        throw new Error('the server asks for a password: set PGPASSWORD, or have it in the password file');
+        throw new Error('the server asks for a password: set PGPASSWORD, or use a password file');
       return attempt(password);
     });
   }

@@ -30,7 +30,7 @@ export function failure(error: unknown): Failure {
       detail: null,
       hint:
         sqlstate === '3F000'
-          ? 'Install it with "rolecall install".'
+          ? 'Install it with "rolecall install", or leave such databases out with --installed-only.'
           : 'An older version is installed: update it with "rolecall install".',
     };
   return { message, sqlstate, detail: textOf(detail), hint: textOf(hint) };

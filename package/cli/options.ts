@@ -5,18 +5,20 @@ import { type Command, hasStatements, type Options } from './command.ts';
 
 export const connectionOptions = {
   url: { about: 'connection URL', takes: 'URL', otherwise: 'DATABASE_URL, else the PG* variables' },
-  database: { about: 'a database of that server; can be repeated', takes: 'NAME', many: true, short: 'd' },
-  allDatabases: { about: 'every database of that server that allows connections; rolecall has to be in each' },
-  urls: { about: 'a file with one connection URL a line', takes: 'FILE' },
-  concurrency: { about: 'how many databases at a time', takes: 'N', otherwise: '4' },
+  database: { about: 'a database of that server', takes: 'NAME', many: true, short: 'd' },
+  allDatabases: { about: 'every database of that server that allows connections and is not a template' },
+  excludeDatabase: { about: 'with --all-databases: leave out this one', takes: 'NAME', many: true },
+  urls: { about: 'a file with one connection URL per line', takes: 'FILE' },
+  installedOnly: { about: 'leave out databases in which rolecall is not installed' },
+  concurrency: { about: 'how many databases to run in at a time', takes: 'N', otherwise: '4' },
 } as const satisfies Options;
 
 export const commonOptions = {
   dryRun: { about: 'show what would be done, and change nothing', short: 'n' },
-  yes: { about: 'do not ask', short: 'y' },
+  yes: { about: 'do not ask for confirmation', short: 'y' },
   json: { about: 'print JSON' },
-  sql: { about: 'print the statements' },
-  quiet: { about: 'print errors alone', short: 'q' },
+  sql: { about: 'print only the SQL statements' },
+  quiet: { about: 'print only errors', short: 'q' },
 } as const satisfies Options;
 
 /** Those of them that a command has, by heading. */

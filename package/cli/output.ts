@@ -7,7 +7,10 @@ import { json, line } from './escape.ts';
 import type { Failure } from './failure.ts';
 import type { Notice } from './connection.ts';
 
-export type Status = 'done' | 'different' | 'failed' | 'interrupted';
+export type Status = 'done' | 'different' | 'skipped' | 'failed' | 'interrupted';
+
+/** Why a database is skipped. */
+export const notInstalled = 'rolecall is not installed';
 
 /** What became of a command in one database. */
 export interface Result {
@@ -36,7 +39,7 @@ export function sqlText(results: readonly Result[], several: boolean): string {
   const statement = ({ statement: text, status, note }: Row): string => {
     const sql = `${String(text)};`;
     if (status === 'skipped') return comment(`skipped: ${String(note ?? '')}\n${sql}`);
-    return sql.includes("'********'") ? comment(`a password is not shown\n${sql}`) : sql;
+    return sql.includes("'********'") ? comment(`the password is not shown\n${sql}`) : sql;
   };
   return results
     .filter(({ rows }) => rows.length > 0)
@@ -111,4 +114,9 @@ export const rowsOf = (results: readonly Result[], several: boolean): Row[] =>
 
 /** What became of each database, as rows. */
 export const summary = (results: readonly Result[]): Row[] =>
-  results.map(({ database, status, rows }) => ({ database, result: status, rows: rows.length }));
+  results.map(({ database, status, rows }) => ({
+    database,
+    result: status,
+    rows: rows.length,
+    note: status === 'skipped' ? notInstalled : '',
+  }));

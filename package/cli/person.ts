@@ -29,7 +29,7 @@ export async function agrees(question: string): Promise<boolean> {
 
 /** The options that a command with a password has. */
 export const passwordOptions = {
-  askPassword: { about: 'ask for the password' },
+  askPassword: { about: 'prompt for the password' },
   passwordStdin: { about: 'read the password from standard input' },
   passwordEnv: { about: 'take the password from this environment variable', takes: 'NAME' },
 } as const satisfies Record<string, Option>;
@@ -70,8 +70,9 @@ async function readPassword(user: string, given: Given, from: Person): Promise<s
   if (given.passwordEnv !== undefined) return fromEnvironment(given.passwordEnv);
   if (given.passwordStdin) return (await from.input()).replace(/\r?\n$/, '');
   if (!given.askPassword) return undefined;
-  if (!from.isThere) throw new UsageError('--ask-password needs a terminal: use --password-stdin or --password-env');
+  if (!from.isThere) throw new UsageError('--ask-password requires a terminal: use --password-stdin or --password-env');
   const password = await from.password(`Password for ${user}`);
-  if ((await from.password('The same again')) !== password) throw new UsageError('the two passwords differ');
+  if ((await from.password('Repeat the password')) !== password)
+    throw new UsageError('the two passwords are not the same');
   return password;
 }

@@ -21,7 +21,8 @@ export const flagsOf = (name: string, { takes, short }: Option): string =>
 
 function parserOption(name: string, option: Option): ParserOption {
   const otherwise = option.otherwise === undefined ? '' : ` (default: ${option.otherwise})`;
-  const made = new ParserOption(flagsOf(name, option), `${option.about}${otherwise}`);
+  const repeats = option.many === true ? '; can be repeated' : '';
+  const made = new ParserOption(flagsOf(name, option), `${option.about}${repeats}${otherwise}`);
   if (option.choices !== undefined) made.choices([...option.choices]);
   if (option.many === true) made.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
   return made;
@@ -60,7 +61,11 @@ export function notes(command: Command): string {
 }
 
 function add(parent: Parser, command: Command, name: string, action: Action): void {
-  const made = parent.command(name).summary(command.summary).description(describeCommand(command));
+  const made = parent
+    .command(name)
+    .helpOption(...helpOption)
+    .summary(command.summary)
+    .description(describeCommand(command));
   for (const [argument, definition] of Object.entries(command.arguments ?? {}))
     made.addArgument(new ParserArgument(argumentOf(argument, definition), definition.about));
   const own = command.options ?? {};
@@ -87,20 +92,29 @@ function add(parent: Parser, command: Command, name: string, action: Action): vo
   });
 }
 
-const about = `Creates and manages the roles of PostgreSQL databases: users, reporting roles, policies, and what they can do.
+const about = `Creates and manages the roles of PostgreSQL databases: users, reporting roles, policies, and what each role can do.
 
-Connects as psql does, by the PG* variables, or by DATABASE_URL or --url.`;
+Connects as psql does, by the PG* environment variables, or by DATABASE_URL or --url.`;
 
 /** The first paragraph of the help. */
 export const describeCommand = ({ summary, details }: Command): string =>
   `${summary}.${details === undefined ? '' : `\n\n${details}`}`;
 
+const helpOption = ['-h, --help', 'show this help'] as const;
+const withHelp = (parser: Parser): Parser =>
+  parser.helpOption(...helpOption).helpCommand('help [command]', 'Show the help of a command');
+
+const addGroup = (program: Parser, name: string): Parser => {
+  const about = groups[name] ?? '';
+  return withHelp(program.command(name).summary(about).description(`${about}.`));
+};
+
 export function makeProgram(version: string, action: Action): Parser {
   const program = new Parser('rolecall')
     .description(about)
-    .version(version)
+    .version(version, '-V, --version', 'print the version')
     .enablePositionalOptions()
-    .showHelpAfterError('(--help shows what there is)')
+    .showHelpAfterError('(run with --help to see what there is)')
     .configureHelp({ showGlobalOptions: false });
   const parents = new Map<string, Parser>();
   for (const [heading, some] of Object.entries(commands)) {
@@ -111,11 +125,11 @@ export function makeProgram(version: string, action: Action): Parser {
         add(program, command, first, action);
         continue;
       }
-      const known = parents.get(first) ?? program.command(first).description(groups[first] ?? '');
+      const known = parents.get(first) ?? addGroup(program, first);
       parents.set(first, known);
       add(known, command, second, action);
     }
   }
   program.commandsGroup('Other:');
-  return program;
+  return withHelp(program);
 }

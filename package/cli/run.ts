@@ -6,6 +6,7 @@ import {
   type Database,
   hasStatements,
   Interrupted,
+  NotInstalled,
   type Person,
   type Row,
   UsageError,
@@ -16,6 +17,7 @@ import { json, line, lines } from './escape.ts';
 import {
   jsonText,
   namesOf,
+  notInstalled,
   onError,
   plainText,
   type Result,
@@ -31,6 +33,7 @@ import { findTargets, isSeveral, type Target, type Where } from './targets.ts';
 /** The options that are not the command's own. */
 export interface Common extends Where {
   readonly concurrency: string | undefined;
+  readonly installedOnly: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
   readonly sql: boolean;
@@ -72,6 +75,11 @@ interface Run {
   readonly passwords: Passwords;
 }
 
+async function isInstalled(connection: Connection): Promise<boolean> {
+  const { rows } = await connection.query("SELECT pg_catalog.to_regnamespace('rolecall') IS NOT NULL AS found");
+  return (rows as { found: boolean }[])[0]?.found === true;
+}
+
 /** Runs the command in a transaction of its own in one database. */
 async function inTarget(
   run: Run,
@@ -89,10 +97,12 @@ async function inTarget(
       query: (text, values) => connection.query(text, values),
     };
     const mode = changes && (undo || !dryRun) ? 'READ WRITE' : 'READ ONLY';
-    const work = async (): Promise<{ rows: readonly Row[]; text: string }> =>
-      command.where === 'databases'
+    const work = async (): Promise<{ rows: readonly Row[]; text: string }> => {
+      if (run.common.installedOnly && !(await isInstalled(connection))) throw new NotInstalled();
+      return command.where === 'databases'
         ? { rows: await command.run(database, given, prepared), text: '' }
         : { rows: [], text: await command.run(database, given, prepared) };
+    };
     const found = await connection.transaction(work, mode, !dryRun);
     return { ...found, notices: connection.notices };
   });
@@ -109,8 +119,9 @@ async function resultOf(run: Run, target: Target, dryRun: boolean): Promise<Resu
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const none = { database: target.name, rows: [], text: '', notices: [] };
+    if (error instanceof NotInstalled) return { ...none, status: 'skipped' };
     if (!(error instanceof Interrupted)) return { ...none, status: 'failed', error: failure(error) };
-    const message = 'interrupted: what had been done here was rolled back';
+    const message = 'interrupted: everything done in this database was rolled back';
     return { ...none, status: 'interrupted', error: { message, sqlstate: null, detail: null, hint: null } };
   }
 }
@@ -134,10 +145,11 @@ async function inTargets(
   const renderer = !shows ? 'silent' : fits ? 'default' : 'simple';
   const tasks = targets.map((target, index) => ({
     title: line(target.name),
-    task: async (): Promise<void> => {
+    task: async (_: unknown, task: { skip(message: string): void }): Promise<void> => {
       const result = await resultOf(run, target, dryRun);
       results[index] = result;
       if (result.error !== undefined) throw new Error(lines(result.error.message));
+      if (result.status === 'skipped') task.skip(`${line(target.name)}: ${notInstalled}`);
     },
   }));
   const options = {
@@ -162,25 +174,29 @@ async function agreed(run: Run, pass: Pass, several: boolean): Promise<boolean> 
   if (rows.length === 0) return true;
   if (!person.isThere)
     throw new UsageError(
-      `this ${rows.length === 1 ? 'takes something away' : `takes ${rows.length} things away`}: look at it with --dry-run, and run it with --yes`,
+      `this would run ${rows.length === 1 ? 'a statement that revokes, drops or ends' : `${rows.length} statements that revoke, drop or end`} something: look with --dry-run, then run it with --yes`,
     );
   person.say(await tableText(namesOf(command.columns, several), rows));
-  return agrees('Go on?');
+  return agrees('Continue?');
 }
 
 function tell(results: readonly Result[], several: boolean, quiet: boolean): void {
-  for (const { database, notices, error } of results) {
+  for (const { database, status, notices, error } of results) {
     const where = several ? database : undefined;
     for (const { severity, message, detail, hint } of quiet ? [] : notices) {
       const text = describe({ message, detail, hint, sqlstate: null }, where).replace(/^error/, severity.toLowerCase());
       person.say(severity === 'WARNING' ? onError.yellow(text) : onError.dim(text));
     }
     if (error !== undefined) person.say(onError.red(describe(error, where)));
+    // On a terminal the table says so.
+    if (status === 'skipped' && !quiet && !process.stdout.isTTY)
+      person.say(`skipped: ${line(database)}: ${notInstalled}`);
   }
 }
 
 async function show(command: InDatabases, results: readonly Result[], run: Run, several: boolean): Promise<string> {
   const { common, given } = run;
+  const { folded = (rows) => rows } = command;
   const clean = results.map(({ database, status, rows, notices, error }) => ({
     database,
     status,
@@ -191,12 +207,15 @@ async function show(command: InDatabases, results: readonly Result[], run: Run, 
   if (common.json) return jsonText(clean);
   if (common.quiet) return '';
   if (common.sql) return sqlText(clean, several);
-  const rows = rowsOf(clean, several);
+  const rows = rowsOf(
+    clean.map((one) => ({ ...one, rows: folded(one.rows) })),
+    several,
+  );
   if (command.text !== undefined && (process.stdout.isTTY || !several)) return command.text(rows, given);
   if (!process.stdout.isTTY) return plainText(namesOf(command.columns, several), rows);
   const parts = [
     ...(rows.length > 0 ? [await tableText(namesOf(command.columns, several), rows)] : []),
-    ...(several ? [await tableText(['database', 'result', 'rows'], summary(clean))] : []),
+    ...(several ? [await tableText(['database', 'result', 'rows', 'note'], summary(clean))] : []),
   ];
   if (parts.length === 0 && results.every(({ error }) => error === undefined))
     return hasStatements(command.columns) ? 'Nothing to do.' : 'Nothing found.';
@@ -215,7 +234,7 @@ const print = (text: string): void =>
 
 function checked(command: Command, common: Common): void {
   if (!/^[1-9]\d{0,2}$/.test(common.concurrency ?? '4'))
-    throw new UsageError('--concurrency takes a number from 1 to 999');
+    throw new UsageError('--concurrency must be a number from 1 to 999');
   if (common.json && common.sql) throw new UsageError('--json and --sql cannot be used together');
   if (common.sql && !(command.where === 'databases' && hasStatements(command.columns)))
     throw new UsageError('this command has no SQL to show');
@@ -238,7 +257,7 @@ export async function runCommand(
   }
   checked(command, common);
   const several = isSeveral(common);
-  if (several && command.where === 'database') throw new UsageError(`${command.name} is for one database`);
+  if (several && command.where === 'database') throw new UsageError(`"rolecall ${command.name}" works in one database`);
   const prepared = await command.prepare?.(given, from);
   const run: Run = { command, given, common, prepared, passwords: new Passwords(from) };
   const targets = await findTargets(common, (target) => Connection.open(target, run.passwords));
@@ -257,5 +276,7 @@ export async function runCommand(
       ? await show(command, results, run, several)
       : results.map(({ text }) => text).join(''),
   );
+  if (results.length > 0 && results.every(({ status }) => status === 'skipped'))
+    throw new Error(`${notInstalled} in any of the databases`);
   return worst(results.map(({ status }) => status));
 }

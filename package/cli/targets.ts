@@ -11,6 +11,7 @@ export interface Where {
   readonly url?: string | undefined;
   readonly database: readonly string[];
   readonly allDatabases: boolean;
+  readonly excludeDatabase: readonly string[];
   readonly urls?: string | undefined;
 }
 
@@ -31,7 +32,7 @@ async function configOf(url: string): Promise<ClientConfig> {
     return parseIntoClientConfig(url) as ClientConfig;
   } catch {
     // What it is must not be repeated: it can have a password.
-    throw new UsageError('a connection URL begins with postgresql:// and has the form of one');
+    throw new UsageError('a connection URL has the form postgresql://USER@HOST:PORT/DATABASE');
   }
 }
 
@@ -44,7 +45,7 @@ async function listed(file: string): Promise<Target[]> {
     .split(/\r?\n/)
     .map((each) => each.trim())
     .filter((each) => each !== '' && !each.startsWith('#'));
-  if (urls.length === 0) throw new UsageError('the file of --urls has no URL');
+  if (urls.length === 0) throw new UsageError('the file of --urls contains no URL');
   return Promise.all(
     urls.map(async (url) => {
       const config = await configOf(url);
@@ -63,6 +64,8 @@ export async function findTargets(
   const ways = [where.database.length > 0, where.allDatabases, where.urls !== undefined];
   if (ways.filter(Boolean).length > 1)
     throw new UsageError('--database, --all-databases and --urls cannot be used together');
+  if (where.excludeDatabase.length > 0 && !where.allDatabases)
+    throw new UsageError('--exclude-database requires --all-databases');
   if (where.urls !== undefined) {
     if (where.url !== undefined) throw new UsageError('--url and --urls cannot be used together');
     return listed(where.urls);
@@ -77,7 +80,8 @@ export async function findTargets(
   const connection = await connect(own);
   try {
     const { rows } = await connection.query(every);
-    return (rows as { name: string }[]).map(({ name }) => named(name));
+    const names = (rows as { name: string }[]).map(({ name }) => name);
+    return names.filter((name) => !where.excludeDatabase.includes(name)).map(named);
   } finally {
     await connection.close();
   }

@@ -37,5 +37,5 @@ EXCEPTION
 END
 $expire_users$;
 
-COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose time is over';
+COMMENT ON FUNCTION rolecall.expire_users(boolean) IS 'Locks every user whose password has expired';
 REVOKE ALL ON FUNCTION rolecall.expire_users(boolean) FROM PUBLIC;

@@ -96,7 +96,7 @@ test('user rename and expire', async () => {
 
 test('a password that is none is a mistake of usage, and never repeated', async () => {
   const cases: [string[], string, NodeJS.ProcessEnv, RegExp][] = [
-    [['user', 'password', 'bob'], '', {}, /--ask-password needs a terminal/],
+    [['user', 'password', 'bob'], '', {}, /--ask-password requires a terminal/],
     [['user', 'password', 'bob', '--password-stdin'], '\n', {}, /password must not be empty/],
     [['user', 'password', 'bob', '--password-env', 'NO_SUCH'], '', {}, /NO_SUCH is not set/],
     [['user', 'password', 'bob', '--password-env', 'P'], '', { P: 'SCRAM-SHA-256$hunter2' }, /incomplete SCRAM/],
@@ -177,6 +177,13 @@ test('audit, who-can and undeclared', async () => {
 
   const can = await rows(0, 'who-can', 'INSERT', 'reports.sums');
   assert.ok(can.some(({ role, path, login }) => role === 'a_writer' && path === 'itself' && login === true));
+  // Each role that has it through PUBLIC is a row in JSON; people get one line.
+  const everybody = (await rows(0, 'who-can', 'CONNECT', database)).filter(({ path }) => path === 'PUBLIC');
+  assert.ok(everybody.length > 10);
+  assert.equal(
+    (await run(0, 'who-can', 'CONNECT', database)).stdout,
+    '(every role)\t\tPUBLIC\tpostgres\npostgres\ttrue\tsuperuser\t\n',
+  );
   const { stderr } = await run(1, 'who-can', 'INSERT', 'reports.no_such');
   assert.match(stderr, /^error: .*SQLSTATE 42704/);
 

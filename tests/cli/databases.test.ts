@@ -10,7 +10,8 @@ import test, { after } from 'node:test';
 import { password, startCluster, until } from '../support/cluster.ts';
 import { type Databases, environment, expectStatus, jsonRows, program, rolecall } from './support.ts';
 
-const cluster = await startCluster();
+// A connection that is left open where the password is missing would keep the command for this long.
+const cluster = await startCluster({ settings: { authentication_timeout: '10min' } });
 after(() => cluster.stop());
 const env = environment(cluster, 'one');
 for (const name of ['one', 'two', 'od"d']) await cluster.createDatabase(name);
@@ -42,11 +43,13 @@ test('a connection that fails says why, and never with a password', async () => 
     [1, ['-d', 'no_such'], env, /^error: database "no_such" does not exist \(SQLSTATE 3D000\)/],
     [1, ['-d', 'bare'], env, /^error: rolecall is not installed .*\n.*HINT: {2}Install it with "rolecall install"/],
     [1, [], { ...env, PGPORT: '1' }, /^error: .*ECONNREFUSED/],
-    [2, ['--url', 'mysql://root:hunter2@localhost/x'], { PATH }, /^error: a connection URL begins with postgresql/],
+    [2, ['--url', 'mysql://root:hunter2@localhost/x'], { PATH }, /^error: a connection URL has the form postgresql:/],
     [2, ['--url', 'postgresql://u:hunter2@[oops/x'], { PATH }, /^error: a connection URL/],
   ];
   for (const [status, parameters, given, message] of cases) {
+    const begun = performance.now();
     const { stdout, stderr } = await expectStatus(status, ['drift', ...parameters], { env: given });
+    assert.ok(performance.now() - begun < 300_000, parameters.join(' '));
     assert.match(stderr, message);
     assert.ok(!`${stdout}${stderr}`.includes('hunter2'));
   }
@@ -81,6 +84,38 @@ test('one database that fails does not stop the others, and is told at the end',
   assert.match(plain.stderr, /^error: 127\.0\.0\.1:1\/gone: .*ECONNREFUSED/m);
   assert.ok(!`${plain.stdout}${plain.stderr}${outcome.stdout}${outcome.stderr}`.includes('hunter2'));
   await run(0, 'drift', '-d', 'one', '-d', 'two');
+});
+
+test('--installed-only skips databases without rolecall, and says so; --exclude-database leaves one out', async () => {
+  const result = async (status: number, ...parameters: string[]): Promise<unknown> => {
+    const { databases } = JSON.parse((await run(status, 'drift', '--json', ...parameters)).stdout) as Databases;
+    return databases.map((each) => [each.database, each.status]);
+  };
+  const found = [
+    ['bare', 'skipped'],
+    ['od"d', 'done'],
+    ['one', 'done'],
+    ['postgres', 'skipped'],
+    ['two', 'done'],
+  ];
+  assert.deepEqual(await result(0, '--all-databases', '--installed-only'), found);
+  await admin.query('REVOKE anonymous FROM member');
+  found[2] = ['one', 'different'];
+  found[4] = ['two', 'different'];
+  assert.deepEqual(await result(3, '--all-databases', '--installed-only'), found);
+  const others = ['bare', 'postgres'].flatMap((name) => ['--exclude-database', name]);
+  assert.deepEqual(
+    await result(3, '--all-databases', ...others),
+    found.filter(([, status]) => status !== 'skipped'),
+  );
+  const { stderr } = await run(0, 'converge', '-d', 'bare', '-d', 'one', '--installed-only');
+  assert.equal(stderr, 'skipped: bare: rolecall is not installed\n');
+  assert.equal((await run(0, 'drift', '-d', 'bare', '-d', 'one', '--installed-only', '--quiet')).stderr, '');
+  await run(1, 'drift', '--all-databases');
+  const none = await run(1, 'drift', '-d', 'bare', '-d', 'postgres', '--installed-only');
+  assert.match(none.stderr, /^error: rolecall is not installed in any of the databases$/m);
+  await run(1, 'drift', '-d', 'bare', '--installed-only');
+  await run(2, 'drift', '--exclude-database', 'one');
 });
 
 test('install in every database, status, and uninstall', async () => {
@@ -158,6 +193,8 @@ test('on a terminal there are tables, and colours unless NO_COLOR is set', { ski
   assert.ok(!piped.stdout.includes('\u001b') && piped.stdout.includes('\t'));
   const several = onTerminal('drift -d one -d bare', '');
   assert.match(several.stdout, /bare[^\n]*failed/);
+  const skipped = onTerminal('drift -d one -d bare --installed-only', '', { ...env, NO_COLOR: '1' });
+  assert.match(skipped.stdout, /│ bare +│ skipped +│ 0 +│ rolecall is not installed +│/);
 });
 
 test(
@@ -166,7 +203,7 @@ test(
   async (t) => {
     const begun = performance.now();
     const names = Array.from({ length: 197 }, (_, at) => `many_${at}`);
-    for (const name of names) await cluster.createDatabase(name);
+    await cluster.createDatabases(names);
     await cluster.createDatabase('many_bare', 'template1');
     const broken = await cluster.connect({ database: 'many_7' });
     await broken.query(`CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not here''; END';

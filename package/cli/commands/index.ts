@@ -12,15 +12,15 @@ import { users } from './users.ts';
 export const commands: Readonly<Record<string, readonly Command[]>> = {
   'Roles and users': users,
   'Reporting roles': reporting,
-  'Seeing and keeping it': keeping,
+  'State and access': keeping,
   Policies: policies,
   'Plain SQL': generate,
   Installation: installation,
 };
 
-/** What the first words of two are for. */
+/** What stands beside the first word of commands of two words. */
 export const groups: Readonly<Record<string, string>> = {
-  user: 'add, remove, rename, lock and unlock users, and set their passwords',
-  generate: 'print plain SQL for a repository: base-roles, user, reporting, policy',
-  reporting: 'roles that read, and nothing else',
+  user: 'Add, remove, rename, lock and unlock users, and set their passwords',
+  generate: 'Print plain SQL for a repository: base-roles, user, reporting, policy',
+  reporting: 'Create and maintain roles that can only read',
 };

@@ -10,17 +10,17 @@ export const installation: readonly Command[] = [
     name: 'install',
     summary: 'Install rolecall, or update it',
     details:
-      'As an extension where the server has its files, else by pg_tle where that is there, else by a plain script, which takes CREATE on the database alone. Where it is there already, it stays what it is.',
-    options: { via: { about: 'this way and no other', takes: 'WAY', choices: ways } },
+      'rolecall is installed as an extension if the server has its files, else through pg_tle if the database has that, else by a plain script, which requires only CREATE on the database. An existing installation is updated the way it was made.',
+    options: { via: { about: 'install this way only', takes: 'WAY', choices: ways } },
     examples: {
       install: 'in the database that PGDATABASE or DATABASE_URL names',
-      'install --all-databases --dry-run': 'what would be done in every database',
+      'install --all-databases --dry-run': 'show what would be done in every database',
     },
     changes: true,
     undo: true,
     columns: {
       via: 'extension, pg_tle or plain',
-      version: 'the version that is there now, or would be',
+      version: 'the version that is installed now, or would be',
       changed: 'whether anything was changed, or would be',
     },
     async run({ query }, { via }) {
@@ -31,9 +31,9 @@ export const installation: readonly Command[] = [
   }),
   inDatabases({
     name: 'uninstall',
-    summary: 'Remove rolecall and all that it remembers; the roles stay',
-    details: 'Asks first: what is remembered, and the secret of the reporting roles, cannot be brought back.',
-    examples: { 'uninstall --yes': 'without asking' },
+    summary: 'Remove rolecall and everything that it has recorded; the roles stay',
+    details: 'Asks for confirmation: the records and the secret of the reporting roles cannot be restored.',
+    examples: { 'uninstall --yes': 'without confirmation' },
     changes: true,
     undo: true,
     confirm: () => true,
@@ -46,17 +46,17 @@ export const installation: readonly Command[] = [
   }),
   inDatabases({
     name: 'status',
-    summary: 'Show whether rolecall is installed, and what there is to do',
-    details: 'Exit status 3 where it is missing or not up to date, or something is not as it was asked for.',
+    summary: 'Show whether rolecall is installed and up to date, and whether there is drift',
+    details: 'The exit status is 3 if rolecall is missing or not up to date, or there is drift.',
     examples: { 'status --all-databases': 'in every database' },
     differs: ({ version, current, drift }) => version === null || current === false || drift !== 0,
     columns: {
-      server: 'version of the server',
-      via: 'extension, pg_tle or plain; null where it is missing',
-      version: 'version of rolecall that is installed',
-      available: 'version that "rolecall install" would leave there',
+      server: 'the version of the server',
+      via: 'extension, pg_tle or plain; null if rolecall is missing',
+      version: 'the version of rolecall that is installed',
+      available: 'the version that "rolecall install" would install',
       current: 'whether "rolecall install" would change nothing',
-      drift: 'how many steps "rolecall converge" would take; null where rolecall is missing',
+      drift: 'how many steps "rolecall converge" would take; null if rolecall is missing',
     },
     async run({ query, rolecall }) {
       const { installed } = await import('../../install.ts');
@@ -68,9 +68,9 @@ export const installation: readonly Command[] = [
   }),
   nowhere({
     name: 'script',
-    summary: 'Print a script of the package',
-    details: 'For psql, and for tools that run SQL. "rolecall install" runs the same.',
-    arguments: { which: { about: 'plain, which is the default, pg_tle or uninstall', optional: true } },
+    summary: 'Print one of the SQL scripts of the package',
+    details: 'For psql and for tools that run SQL. "rolecall install" runs the same scripts.',
+    arguments: { which: { about: 'plain (the default), pg_tle or uninstall', optional: true } },
     examples: {
       'script > rolecall.sql': 'for a migration',
       'script pg_tle | psql app': 'then CREATE EXTENSION rolecall',

@@ -1,5 +1,5 @@
 /**
- * Policies: the whole access control of a database as one file.
+ * Policies: the access control of a whole database as one file.
  */
 import {
   type Command,
@@ -15,11 +15,19 @@ import { json, line, lines } from '../escape.ts';
 import { hashed } from '../person.ts';
 import type { PolicyFile } from '../policy-file.ts';
 
-const file = { file: { about: 'the policy, as YAML or JSON; - for standard input' } } as const;
+const file = { file: { about: 'the policy, in YAML or JSON; - is standard input' } } as const;
 const modes = ['additive', 'adopt', 'authoritative'] as const;
 const policyOptions = {
-  mode: { about: 'what becomes of what the policy does not say', takes: 'MODE', choices: modes, otherwise: 'adopt' },
-  passwords: { about: 'a YAML or JSON file with passwords by role, which are hashed here', takes: 'FILE' },
+  mode: {
+    about: 'what happens to what is there and not in the policy',
+    takes: 'MODE',
+    choices: modes,
+    otherwise: 'adopt',
+  },
+  passwords: {
+    about: 'a YAML or JSON file that maps roles to passwords; they are hashed before they are sent',
+    takes: 'FILE',
+  },
 } as const;
 
 interface Prepared {
@@ -79,8 +87,8 @@ function grouped(rows: readonly Row[]): string {
 }
 
 const output = {
-  json: { about: 'JSON in place of YAML' },
-  update: { about: 'bring this file to it, with its comments kept', takes: 'FILE' },
+  json: { about: 'print JSON instead of YAML' },
+  update: { about: 'update this file in place, and keep its comments', takes: 'FILE' },
 } as const;
 
 async function give(
@@ -98,15 +106,15 @@ export const policies: readonly Command[] = [
     name: 'check',
     summary: 'Find mistakes in a policy, without a database',
     details:
-      'What depends on other parts of the policy or on the server, such as a role that is named twice, "rolecall diff" finds. Exit status 1 where there is a mistake.',
+      'The exit status is 1 if there are any. Mistakes that depend on other parts of the policy or on the server, such as a role that is named twice, are found by "rolecall diff".',
     arguments: file,
-    examples: { 'check policy.yaml': 'each mistake with its line and column' },
+    examples: { 'check policy.yaml': 'prints each mistake with its line and column' },
     columns: {
       file: 'the file',
-      line: 'from 1',
-      column: 'from 1',
-      path: 'JSON path of the mistake',
-      problem: 'what it is',
+      line: 'the line, from 1',
+      column: 'the column, from 1',
+      path: 'the JSON path of the mistake',
+      problem: 'what is wrong',
     },
     async run(values) {
       const { readPolicy, printProblems } = await import('../policy-file.ts');
@@ -117,10 +125,10 @@ export const policies: readonly Command[] = [
   inDatabases({
     name: 'diff',
     summary: 'Show what "rolecall apply" would do',
-    details: 'Changes nothing. Exit status 3 where there is something to do.',
+    details: 'Changes nothing. The exit status is 3 if there is something to do.',
     arguments: file,
     options: policyOptions,
-    examples: { 'diff policy.yaml': 'by role', 'diff policy.yaml --sql': 'the statements, ready to run' },
+    examples: { 'diff policy.yaml': 'grouped by role', 'diff policy.yaml --sql': 'the statements, ready to run' },
     columns: stepColumns,
     differs: () => true,
     prepare,
@@ -129,12 +137,13 @@ export const policies: readonly Command[] = [
   }),
   inDatabases({
     name: 'apply',
-    summary: 'Make a policy hold',
-    details: 'Asks before it takes anything away; where there is no terminal, that needs --yes.',
+    summary: 'Change roles and privileges to what a policy says',
+    details:
+      'Asks for confirmation before it revokes, drops or reassigns anything, or ends sessions; without a terminal, that requires --yes.',
     arguments: file,
     options: policyOptions,
     examples: {
-      'apply policy.yaml': 'asks where something ends',
+      'apply policy.yaml': 'asks before it revokes or drops',
       'apply policy.yaml --mode additive --yes': 'in a script',
     },
     changes: true,
@@ -147,20 +156,23 @@ export const policies: readonly Command[] = [
     name: 'export',
     summary: 'Print what calls and policies have established, as a policy',
     options: output,
-    examples: { 'export > policy.yaml': 'into a new file', 'export --update policy.yaml': 'into one with comments' },
+    examples: {
+      'export > policy.yaml': 'to a new file',
+      'export --update policy.yaml': 'to an existing file with comments',
+    },
     run: async ({ rolecall }, values) => give(await rolecall.policy(), values),
   }),
   inOneDatabase({
     name: 'inspect',
-    summary: 'Print the roles as they are, whoever made them, as a policy',
+    summary: 'Print the roles as they are, whoever created them, as a policy',
     options: {
       role: { about: 'a role', takes: 'ROLE', many: true, otherwise: 'all' },
-      suggestProfiles: { about: 'write what roles have alike in several schemas as profiles' },
+      suggestProfiles: { about: 'write privileges that repeat in several schemas as profiles' },
       ...output,
     },
     examples: {
-      'inspect --suggest-profiles > policy.yaml': 'to begin with',
-      'inspect --role app --json': 'one role',
+      'inspect --suggest-profiles > policy.yaml': 'a policy to start from',
+      'inspect --role app --json': 'one role, as JSON',
     },
     run: async ({ rolecall }, { role, suggestProfiles: suggest_profiles, ...values }) =>
       give(await rolecall.inspect({ roles: role.length > 0 ? role : null, suggest_profiles }), values),

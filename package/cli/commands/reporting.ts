@@ -1,5 +1,5 @@
 /**
- * Roles that read, and nothing else.
+ * Reporting roles, which can only read.
  */
 import { inDatabases, stepColumns, stepRows, UsageError, type Command } from '../command.ts';
 
@@ -9,17 +9,27 @@ const steps = { changes: true, columns: stepColumns } as const;
 export const reporting: readonly Command[] = [
   inDatabases({
     name: 'reporting provision',
-    summary: 'Create a role that reads the tables of some schemas, also those made later',
+    summary: 'Create a role that reads the tables of some schemas, including those created later',
     details:
       'Without a name: the usual pair, DATABASE_reporting on the schema reporting and DATABASE_raw on the schema public. Give every option each time: what an earlier run withheld and this one does not name becomes readable.',
     arguments: { role: { about: 'name of the role', optional: true } },
     options: {
-      schema: { about: 'a schema that it reads', takes: 'SCHEMA', many: true },
-      withhold: { about: 'a table, or a column of one, that it does not read', takes: 'TABLE', many: true },
-      owner: { about: 'a role whose later tables it reads', takes: 'ROLE', many: true, otherwise: 'every owner there' },
-      searchPath: { about: 'a schema of its search_path', takes: 'SCHEMA', many: true, otherwise: 'the schemas' },
-      rotateAfter: { about: 'how old the secret becomes', takes: 'INTERVAL', otherwise: '90 days' },
-      trustRecord: { about: 'where the stored password cannot be read, do not set it again' },
+      schema: { about: 'a schema that the role reads', takes: 'SCHEMA', many: true },
+      withhold: { about: 'a table, or a column of one, that the role must not read', takes: 'TABLE', many: true },
+      owner: {
+        about: 'a role whose future tables the role reads',
+        takes: 'ROLE',
+        many: true,
+        otherwise: 'every owner of a table there',
+      },
+      searchPath: {
+        about: 'a schema of its search_path',
+        takes: 'SCHEMA',
+        many: true,
+        otherwise: 'its schemas and those of extensions',
+      },
+      rotateAfter: { about: 'the age at which the secret is replaced', takes: 'INTERVAL', otherwise: '90 days' },
+      trustRecord: { about: 'do not set the password again where the stored one cannot be read' },
     },
     examples: {
       'reporting provision': 'the usual pair',
@@ -27,9 +37,9 @@ export const reporting: readonly Command[] = [
     },
     ...steps,
     async prepare({ role: name, schema, searchPath }) {
-      if (name !== undefined && schema.length === 0) throw new UsageError('a reporting role needs --schema');
+      if (name !== undefined && schema.length === 0) throw new UsageError('a reporting role requires --schema');
       if (name === undefined && schema.length + searchPath.length > 0)
-        throw new UsageError('--schema and --search-path need the name of a role');
+        throw new UsageError('--schema and --search-path require the name of a role');
     },
     async run({ rolecall, dryRun }, values) {
       const common = {
@@ -49,7 +59,7 @@ export const reporting: readonly Command[] = [
     name: 'reporting password',
     summary: 'Print the password of a reporting role',
     arguments: role,
-    examples: { 'reporting password app_reports': 'for the tool that logs in with it' },
+    examples: { 'reporting password app_reports': 'for the tool that logs in as this role' },
     columns: { password: 'the password' },
     run: async ({ rolecall }, { role: role_name }) => [
       { password: await rolecall.reporting_role_password({ role_name }) },
@@ -59,7 +69,7 @@ export const reporting: readonly Command[] = [
   inDatabases({
     name: 'reporting rotate',
     summary: 'Give every reporting role of the database a new password',
-    examples: { 'reporting rotate --dry-run': 'which roles those are' },
+    examples: { 'reporting rotate --dry-run': 'shows which roles' },
     ...steps,
     run: async ({ rolecall, dryRun }) => stepRows(await rolecall.rotate_reporting_secret({ dry_run: dryRun })),
   }),

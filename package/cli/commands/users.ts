@@ -5,20 +5,28 @@ import { inDatabases, stepColumns, stepRows, type Command } from '../command.ts'
 import { fromEnvironment, hashed, passwordOptions, readVerifier } from '../person.ts';
 
 const user = { name: { about: 'name of the user' } } as const;
-const useLocks = { about: 'take the advisory lock that other tools of this family take' } as const;
+const useLocks = { about: 'take the advisory lock that related tools take' } as const;
 const steps = { changes: true, columns: stepColumns } as const;
 
 export const users: readonly Command[] = [
   inDatabases({
     name: 'base-roles',
-    summary: 'Create the three group roles that users are members of',
+    summary: 'Create the three group roles of which users are members',
     options: {
-      anonymous: { about: 'name of the role for everybody', takes: 'ROLE', otherwise: 'as remembered, else anonymous' },
-      authenticated: { about: 'name of the role for users', takes: 'ROLE', otherwise: 'likewise' },
-      administrator: { about: 'name of the role with BYPASSRLS', takes: 'ROLE', otherwise: 'likewise' },
-      default: { about: 'name of the default role', takes: 'ROLE', otherwise: 'the role for everybody' },
+      anonymous: { about: 'name of the anonymous role', takes: 'ROLE', otherwise: 'the name in use, else anonymous' },
+      authenticated: {
+        about: 'name of the role of authenticated users',
+        takes: 'ROLE',
+        otherwise: 'the name in use, else authenticated',
+      },
+      administrator: {
+        about: 'name of the role with BYPASSRLS',
+        takes: 'ROLE',
+        otherwise: 'the name in use, else administrator',
+      },
+      default: { about: 'name of the default role', takes: 'ROLE', otherwise: 'the anonymous role' },
     },
-    examples: { 'base-roles --anonymous anon': 'with another name for one of them' },
+    examples: { 'base-roles --anonymous anon': 'with another name for the anonymous role' },
     ...steps,
     run: async ({ rolecall, dryRun }, { anonymous, authenticated, administrator, default: default_role }) =>
       stepRows(
@@ -27,17 +35,17 @@ export const users: readonly Command[] = [
   }),
   inDatabases({
     name: 'user add',
-    summary: 'Create a user, or give an existing role the memberships of one',
+    summary: 'Create a user, or grant an existing role the memberships of a user',
     details:
-      'The password is hashed here: neither the server nor its log ever sees it. An existing role keeps the one it has.',
+      'The password is hashed before it is sent: neither the server nor its log ever sees it. An existing role keeps its password.',
     arguments: user,
     options: {
-      grant: { about: 'a role to be a member of, in place of the base roles', takes: 'ROLE', many: true },
+      grant: { about: 'a role to grant to the user, in place of the base roles', takes: 'ROLE', many: true },
       ...passwordOptions,
       useLocks,
     },
     examples: {
-      'user add alice --ask-password': 'asks for the password',
+      'user add alice --ask-password': 'prompts for the password',
       'user add app --grant inventory_reader --password-env APP_PASSWORD': 'in a script',
     },
     ...steps,
@@ -60,12 +68,12 @@ export const users: readonly Command[] = [
     summary: 'Remove a user',
     arguments: user,
     options: {
-      reassignTo: { about: 'give what it owns to this role', takes: 'ROLE' },
-      dropOwned: { about: 'drop what it owns' },
-      terminateSessions: { about: 'end its sessions' },
+      reassignTo: { about: 'make this role the owner of what the user owns', takes: 'ROLE' },
+      dropOwned: { about: 'drop what the user owns' },
+      terminateSessions: { about: 'end the sessions of the user' },
       useLocks,
     },
-    examples: { 'user remove alice --reassign-to app_owner --dry-run': 'what would be done' },
+    examples: { 'user remove alice --reassign-to app_owner --dry-run': 'show what would be done' },
     ...steps,
     run: async ({ rolecall, dryRun }, values) =>
       stepRows(
@@ -83,15 +91,15 @@ export const users: readonly Command[] = [
     name: 'user password',
     summary: 'Set the password of a user',
     details:
-      'The password is hashed here: neither the server nor its log ever sees it. Without an option it is asked for.',
+      'The password is hashed before it is sent: neither the server nor its log ever sees it. Without an option, the command prompts for it.',
     arguments: user,
     options: {
       ...passwordOptions,
-      validUntil: { about: 'when it ends to be valid', takes: 'TIME' },
+      validUntil: { about: 'when the password expires', takes: 'TIME' },
     },
     examples: {
-      'user password alice': 'asks for it',
-      'user password app --password-stdin < app.password': 'from a file',
+      'user password alice': 'prompts for the password',
+      'user password app --password-stdin < app.password': 'reads it from a file',
     },
     ...steps,
     prepare: ({ name, ...given }, person) => {
@@ -105,8 +113,8 @@ export const users: readonly Command[] = [
     name: 'user lock',
     summary: 'Keep a user from logging in, and end its sessions',
     arguments: user,
-    options: { keepSessions: { about: 'leave its sessions alone' } },
-    examples: { 'user lock alice': 'password, memberships and privileges stay' },
+    options: { keepSessions: { about: 'do not end its sessions' } },
+    examples: { 'user lock alice': 'the user keeps its password, memberships and privileges' },
     ...steps,
     run: async ({ rolecall, dryRun }, { name: username, keepSessions }) =>
       stepRows(await rolecall.lock_user({ username, terminate_sessions: !keepSessions, dry_run: dryRun })),
@@ -115,38 +123,40 @@ export const users: readonly Command[] = [
     name: 'user unlock',
     summary: 'Let a user log in again',
     arguments: user,
-    examples: { 'user unlock alice': 'after user lock' },
+    examples: { 'user unlock alice': 'undoes "user lock"' },
     ...steps,
     run: async ({ rolecall, dryRun }, { name: username }) =>
       stepRows(await rolecall.unlock_user({ username, dry_run: dryRun })),
   }),
   inDatabases({
     name: 'user rename',
-    summary: 'Give a user another name, in what is remembered too',
-    details: 'A reporting role gets the password of its new name. Policies in files have to be changed by hand.',
-    arguments: { ...user, newName: { about: 'name that it is to have' } },
-    examples: { 'user rename alice alice_smith': 'password, memberships and privileges stay' },
+    summary: 'Rename a user, also in what rolecall has recorded',
+    details:
+      'The password of a reporting role depends on its name, so it gets a new one. Policies in files have to be changed by hand.',
+    arguments: { ...user, newName: { about: 'the new name' } },
+    examples: { 'user rename alice alice_smith': 'the user keeps its password, memberships and privileges' },
     ...steps,
     run: async ({ rolecall, dryRun }, { name: username, newName: new_name }) =>
       stepRows(await rolecall.rename_user({ username, new_name, dry_run: dryRun })),
   }),
   inDatabases({
     name: 'user expire',
-    summary: 'Lock every user whose time is over, and end its sessions',
-    details: 'The end of a password (--valid-until) alone stops no session. Run this at intervals.',
-    examples: { 'user expire --all-databases --quiet': 'in a job' },
+    summary: 'Lock every user whose password has expired, and end its sessions',
+    details:
+      'On its own, an expired password ("user password --valid-until") ends no session, and refuses password logins only. Run this command at intervals.',
+    examples: { 'user expire --all-databases --quiet': 'in a scheduled job' },
     ...steps,
     run: async ({ rolecall, dryRun }) => stepRows(await rolecall.expire_users({ dry_run: dryRun })),
   }),
   inDatabases({
     name: 'test-users',
     summary: 'Create a user and an administrator for local development',
-    details: 'Without an environment variable their passwords are app_password and admin_password.',
+    details: 'The passwords are app_password and admin_password, unless environment variables are given.',
     options: {
       user: { about: 'name of the user', takes: 'ROLE', otherwise: 'app_user' },
-      userPasswordEnv: { about: 'take its password from this environment variable', takes: 'NAME' },
+      userPasswordEnv: { about: 'environment variable with the password of the user', takes: 'NAME' },
       admin: { about: 'name of the administrator', takes: 'ROLE', otherwise: 'app_admin' },
-      adminPasswordEnv: { about: 'take its password from this environment variable', takes: 'NAME' },
+      adminPasswordEnv: { about: 'environment variable with the password of the administrator', takes: 'NAME' },
     },
     examples: { 'test-users': 'app_user and app_admin' },
     ...steps,

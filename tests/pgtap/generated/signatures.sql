@@ -223,7 +223,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.expire_users(boolean)'::regprocedure),
   'v', 'expire_users: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.expire_users(boolean)'::regprocedure, 'pg_proc'), 'Locks every user whose time is over', 'expire_users: its comment');
+SELECT is(obj_description('rolecall.expire_users(boolean)'::regprocedure, 'pg_proc'), 'Locks every user whose password has expired', 'expire_users: its comment');
 SELECT function_privs_are('rolecall', 'expire_users', ARRAY['boolean']::text[], 'public', ARRAY[]::text[], 'expire_users: it is not for PUBLIC');
 
 SELECT is(
