@@ -139,6 +139,73 @@ COMMENT ON COLUMN rolecall_internal.difference.action IS 'grant, revoke, or opti
 COMMENT ON COLUMN rolecall_internal.difference.grantable IS 'whether to grant it with the grant option';
 COMMENT ON COLUMN rolecall_internal.difference.grantor IS 'oid of the role that granted what is to be revoked';
 
+  ALTER TABLE rolecall_internal.resource
+    ADD COLUMN IF NOT EXISTS section text NOT NULL,
+    ADD COLUMN IF NOT EXISTS key jsonb NOT NULL,
+    ADD COLUMN IF NOT EXISTS resource jsonb,
+    ADD COLUMN IF NOT EXISTS recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ADD COLUMN IF NOT EXISTS id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+    ADD COLUMN IF NOT EXISTS recorder text,
+    ADD COLUMN IF NOT EXISTS sqlstate text,
+    ADD COLUMN IF NOT EXISTS note text,
+    ADD COLUMN IF NOT EXISTS roles oid[],
+    ADD COLUMN IF NOT EXISTS made_in oid,
+    ADD COLUMN IF NOT EXISTS recorder_oid oid;
+COMMENT ON TABLE rolecall_internal.resource
+  IS 'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no '
+     'longer asked for';
+COMMENT ON COLUMN rolecall_internal.resource.section IS 'roles, memberships, settings, ...';
+COMMENT ON COLUMN rolecall_internal.resource.key IS 'what identifies it; the first element is the role';
+COMMENT ON COLUMN rolecall_internal.resource.resource IS 'the resource as in the desired state, without any password';
+COMMENT ON COLUMN rolecall_internal.resource.recorded_at IS 'when; orders the rows of one key';
+COMMENT ON COLUMN rolecall_internal.resource.id
+  IS 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key';
+COMMENT ON COLUMN rolecall_internal.resource.recorder IS 'who has recorded it';
+COMMENT ON COLUMN rolecall_internal.resource.sqlstate IS 'null, or the code of the reason why it is not acted on';
+COMMENT ON COLUMN rolecall_internal.resource.note
+  IS 'that reason: what the row lacks to be one of ours, or the recorder';
+COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
+COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
+COMMENT ON COLUMN rolecall_internal.resource.recorder_oid IS 'oid of the recorder, in that database';
+
+CREATE OR REPLACE VIEW rolecall_watch.reporting_role WITH (security_barrier) AS
+SELECT p.resource ->> 'role' AS role,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
+         WHERE w.role = p.resource ->> 'role' AND p.resource -> 'withheld' ? w.name
+       ) AS known,
+       EXISTS (
+         SELECT FROM rolecall_internal.secret AS s
+         JOIN pg_catalog.pg_database AS d ON d.oid = s.made_in
+         WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
+           AND d.datname = pg_catalog.current_database()
+           AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
+       ) AS ours
+FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.resource, r.sqlstate
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'read_access'
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS p
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
+
+COMMENT ON VIEW rolecall_watch.reporting_role
+  IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
+     'tables are watched';
+
+COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
+COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns withheld from it, as in SQL';
+COMMENT ON COLUMN rolecall_watch.reporting_role.known
+  IS 'tables and columns that were found withheld from it, whatever they are called now; null: none';
+COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
+
 CREATE FUNCTION rolecall_internal.acl_groups(schemas oid[], special_kinds text[], specials oid[])
 RETURNS rolecall_internal.acl_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -1948,7 +2015,7 @@ DECLARE
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
              p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
            )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
@@ -7106,7 +7173,12 @@ BEGIN
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n
-      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
+        WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )
+          THEN pg_get_userbyid(n.recorder_oid)::text
+        ELSE n.recorder END) = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -7115,7 +7187,12 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
+               WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               )
+                 THEN pg_get_userbyid(n.recorder_oid)::text
+               ELSE n.recorder END))
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
@@ -7260,14 +7337,19 @@ BEGIN
     v_code := '0A000';
     v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
-  IF v_code IS NULL AND (
-    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  ) THEN
-    v_code := refusal.entry.sqlstate;
-    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
-      v_operation := 'alter_role';
-      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+  IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
+    IF refusal.entry.sqlstate <> '42501' OR (CASE
+      WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      )
+        THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
+      ELSE refusal.entry.recorder END) <> current_user THEN
+      v_code := refusal.entry.sqlstate;
+      v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+      IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
+        v_operation := 'alter_role';
+        v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+      END IF;
     END IF;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
@@ -7279,7 +7361,14 @@ BEGIN
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
     );
     v_target := v_names[v_position];
-    IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
+    IF v_now <> v_was AND NOT (
+      refusal.entry.section = 'base_roles' AND (CASE
+        WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )
+          THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
+        ELSE refusal.entry.recorder END) = current_user
+    ) THEN
       v_code := '42710';
       v_note := 'another role has the name now: repeat the call to ask for the same for it';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
@@ -7329,6 +7418,66 @@ $refuse_policy$;
 COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb) IS 'Refuses a policy that has problems, with all of them';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(section text, but rolecall.step[], dry_run boolean)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refused_steps$
+DECLARE
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOR v_step IN
+    SELECT s.*
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = coalesce(refused_steps.section, r.section)
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(refused_steps.but) AS b WHERE b.target = s.target)
+      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'operators') OR NOT EXISTS (
+        SELECT FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS o
+        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
+          WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          )
+            THEN pg_get_userbyid(o.recorder_oid)::text
+          ELSE o.recorder END) = current_user)
+      ))
+      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      AND (s.sqlstate <> '42710' OR NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS o
+        WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
+          AND o.roles = ARRAY[to_regrole(quote_ident(s.target))::oid]
+      ))
+    GROUP BY s.operation, s.target, s.statement, s.status, s.sqlstate, s.note
+    ORDER BY min(p.section), min(p.key::text)
+  LOOP
+    IF refused_steps.dry_run IS NOT TRUE THEN
+      RAISE WARNING USING
+        ERRCODE = v_step.sqlstate, MESSAGE = format('skipped for "%s": %s', v_step.target, v_step.note),
+        HINT = 'It is recorded, but not acted on. '
+          || CASE WHEN v_step.sqlstate = '42501' AND v_step.operation = 'forget'
+                  THEN 'Have a role that may do it repeat the call, or forget the row: '
+                  ELSE 'To end that: ' END || v_step.statement;
+    END IF;
+    v_steps := v_steps || v_step;
+  END LOOP;
+  RETURN v_steps;
+END
+$refused_steps$;
+
+COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
+  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
+     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.remember(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7347,7 +7496,7 @@ BEGIN
   END IF;
   SELECT array_agg(ROW(
            s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
          )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
@@ -7482,7 +7631,7 @@ DECLARE
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
+             ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -7498,12 +7647,17 @@ DECLARE
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             ) THEN p.roles ELSE n.roles END
+             ) THEN p.roles ELSE n.roles END,
+             CASE p.made_in
+               WHEN (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               ) THEN p.recorder_oid
+               ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL
+      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles)
+    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
@@ -7623,7 +7777,12 @@ DECLARE
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
+             ),
+             CASE p.made_in
+               WHEN (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               ) THEN p.recorder_oid
+               ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
@@ -8064,13 +8223,15 @@ AS $sign_record$
 DECLARE
   v_super boolean;
   v_here oid;
+  v_caller oid;
 BEGIN
-  SELECT r.rolsuper, d.oid INTO v_super, v_here
+  SELECT r.rolsuper, d.oid, r.oid INTO v_super, v_here, v_caller
   FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
   NEW.recorder := current_user;
+  NEW.recorder_oid := v_caller;
   NEW.sqlstate := NULL;
   NEW.roles := NULL;
   NEW.made_in := v_here;

@@ -243,7 +243,8 @@ CREATE TABLE rolecall_internal.resource (
   sqlstate text,
   note text,
   roles oid[],
-  made_in oid
+  made_in oid,
+  recorder_oid oid
 );
 
 COMMENT ON TABLE rolecall_internal.resource
@@ -262,6 +263,7 @@ COMMENT ON COLUMN rolecall_internal.resource.note
   IS 'that reason: what the row lacks to be one of ours, or the recorder';
 COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
 COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
+COMMENT ON COLUMN rolecall_internal.resource.recorder_oid IS 'oid of the recorder, in that database';
 
 CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 
@@ -355,7 +357,7 @@ SELECT p.resource ->> 'role' AS role,
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
 FROM (
-  SELECT DISTINCT ON (r.section, r.key) r.*
+  SELECT DISTINCT ON (r.section, r.key) r.resource, r.sqlstate
   FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
@@ -4025,7 +4027,7 @@ DECLARE
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
              p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
            )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
@@ -12169,7 +12171,12 @@ BEGIN
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n
-      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
+        WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )
+          THEN pg_get_userbyid(n.recorder_oid)::text
+        ELSE n.recorder END) = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -12178,7 +12185,12 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
+               WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               )
+                 THEN pg_get_userbyid(n.recorder_oid)::text
+               ELSE n.recorder END))
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
@@ -12383,14 +12395,19 @@ BEGIN
     v_code := '0A000';
     v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
-  IF v_code IS NULL AND (
-    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  ) THEN
-    v_code := refusal.entry.sqlstate;
-    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
-      v_operation := 'alter_role';
-      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+  IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
+    IF refusal.entry.sqlstate <> '42501' OR (CASE
+      WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      )
+        THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
+      ELSE refusal.entry.recorder END) <> current_user THEN
+      v_code := refusal.entry.sqlstate;
+      v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+      IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
+        v_operation := 'alter_role';
+        v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+      END IF;
     END IF;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
@@ -12402,7 +12419,14 @@ BEGIN
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
     );
     v_target := v_names[v_position];
-    IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
+    IF v_now <> v_was AND NOT (
+      refusal.entry.section = 'base_roles' AND (CASE
+        WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )
+          THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
+        ELSE refusal.entry.recorder END) = current_user
+    ) THEN
       v_code := '42710';
       v_note := 'another role has the name now: repeat the call to ask for the same for it';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
@@ -12558,7 +12582,12 @@ BEGIN
           WHERE r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)
           ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
         ) AS o
-        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
+        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
+          WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          )
+            THEN pg_get_userbyid(o.recorder_oid)::text
+          ELSE o.recorder END) = current_user)
       ))
       -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
       AND (s.sqlstate <> '42710' OR NOT EXISTS (
@@ -12607,7 +12636,7 @@ BEGIN
   END IF;
   SELECT array_agg(ROW(
            s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
          )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
@@ -12827,7 +12856,7 @@ DECLARE
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
+             ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -12843,12 +12872,17 @@ DECLARE
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             ) THEN p.roles ELSE n.roles END
+             ) THEN p.roles ELSE n.roles END,
+             CASE p.made_in
+               WHEN (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               ) THEN p.recorder_oid
+               ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL
+      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles)
+    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
@@ -12971,7 +13005,12 @@ DECLARE
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
+             ),
+             CASE p.made_in
+               WHEN (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               ) THEN p.recorder_oid
+               ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
@@ -13926,13 +13965,15 @@ AS $sign_record$
 DECLARE
   v_super boolean;
   v_here oid;
+  v_caller oid;
 BEGIN
-  SELECT r.rolsuper, d.oid INTO v_super, v_here
+  SELECT r.rolsuper, d.oid, r.oid INTO v_super, v_here, v_caller
   FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
   NEW.recorder := current_user;
+  NEW.recorder_oid := v_caller;
   NEW.sqlstate := NULL;
   NEW.roles := NULL;
   NEW.made_in := v_here;

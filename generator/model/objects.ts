@@ -220,6 +220,7 @@ export const objects: readonly Node[] = [
       { name: 'note', type: 'text', comment: 'that reason: what the row lacks to be one of ours, or the recorder' },
       { name: 'roles', type: 'oid[]', comment: 'oids of the roles that it names, in the order of its names' },
       { name: 'made_in', type: 'oid', comment: 'oid of the database where they were looked up' },
+      { name: 'recorder_oid', type: 'oid', comment: 'oid of the recorder, in that database' },
     ],
     indexes: [
       { on: 'section, key, recorded_at' },
@@ -319,7 +320,7 @@ export const objects: readonly Node[] = [
            AND d.datname = pg_catalog.current_database()
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
-FROM ${newest(sql`r.section = 'read_access'`).text} AS p
+FROM ${newest(sql`r.section = 'read_access'`, sql`r.resource, r.sqlstate`).text} AS p
 WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL`,
     columns: [
       { name: 'role', type: 'text', comment: 'name of the role' },

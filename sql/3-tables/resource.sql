@@ -10,7 +10,8 @@ CREATE TABLE rolecall_internal.resource (
   sqlstate text,
   note text,
   roles oid[],
-  made_in oid
+  made_in oid,
+  recorder_oid oid
 );
 
 COMMENT ON TABLE rolecall_internal.resource
@@ -29,6 +30,7 @@ COMMENT ON COLUMN rolecall_internal.resource.note
   IS 'that reason: what the row lacks to be one of ours, or the recorder';
 COMMENT ON COLUMN rolecall_internal.resource.roles IS 'oids of the roles that it names, in the order of its names';
 COMMENT ON COLUMN rolecall_internal.resource.made_in IS 'oid of the database where they were looked up';
+COMMENT ON COLUMN rolecall_internal.resource.recorder_oid IS 'oid of the recorder, in that database';
 
 CREATE INDEX ON rolecall_internal.resource (section, key, recorded_at);
 

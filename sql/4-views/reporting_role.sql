@@ -20,7 +20,7 @@ SELECT p.resource ->> 'role' AS role,
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
        ) AS ours
 FROM (
-  SELECT DISTINCT ON (r.section, r.key) r.*
+  SELECT DISTINCT ON (r.section, r.key) r.resource, r.sqlstate
   FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC

@@ -426,7 +426,7 @@ test('no more is granted from a record than who recorded it may grant', async ()
     assert.deepEqual(await reads(), { private: false, counter: false, own: true, later: false }, withheld);
   }
   // Nor from that of a role that is gone.
-  await admin.query(`UPDATE rolecall_internal.resource SET recorder = 'nobody' WHERE key ->> 0 = 'theirs_read';
+  await admin.query(`UPDATE rolecall_internal.resource SET recorder = 'nobody', recorder_oid = NULL WHERE key ->> 0 = 'theirs_read';
     REVOKE CONNECT ON DATABASE app FROM PUBLIC; REVOKE CONNECT ON DATABASE app FROM theirs_read;
     REVOKE USAGE ON SCHEMA theirs FROM theirs_read; SELECT rolecall.converge()`);
   assert.deepEqual(await reads(), { private: false, counter: false, own: true, later: false });
@@ -496,5 +496,32 @@ test('logical replication of all tables breaks no call', async () => {
   }
   await admin.query(`SELECT rolecall.grant_role('anonymous', 'ann'); SELECT rolecall.revoke_role('anonymous', 'ann')`);
   await admin.query('DROP PUBLICATION everything');
+});
+
+test('what somebody recorded beyond its rights is not done for a later role of the same name', async () => {
+  await admin.query(`CREATE ROLE eve LOGIN CREATEROLE PASSWORD 'eve'; SELECT rolecall.add_operator('eve')`);
+  const eve = await cluster.connect({ database, user: 'eve', password: 'eve' });
+  await record(eve, 'memberships', ['mallory', 'lair'], { role: 'lair', member: 'mallory' });
+  await eve.end();
+  const refused = `SELECT count(*)::integer AS rows FROM rolecall.drift() WHERE sqlstate = '42501'`;
+  const asEve = async (query: string) => {
+    await admin.query('SET ROLE eve');
+    const { rows } = await admin.query<{ rows: number }>(query);
+    await admin.query('RESET ROLE');
+    return rows;
+  };
+  assert.deepEqual(await asEve(refused), [{ rows: 0 }], 'its own calls act on it');
+  await admin.query('DROP OWNED BY eve; DROP ROLE eve');
+  await admin.query(`CREATE ROLE eve LOGIN CREATEROLE; CREATE ROLE lair; SELECT rolecall.add_operator('eve')`);
+  if (cluster.version >= 16) await admin.query('GRANT lair, mallory TO eve WITH ADMIN OPTION');
+  assert.deepEqual(await asEve(refused), [{ rows: 1 }]);
+  await asEve('SELECT rolecall.converge()');
+  assert.deepEqual(
+    (await admin.query(`SELECT FROM pg_auth_members WHERE member = 'mallory'::regrole AND roleid = 'lair'::regrole`))
+      .rows,
+    [],
+  );
+  await admin.query(`SELECT rolecall.remove_operator('eve'); DROP OWNED BY eve; DROP ROLE eve, lair;
+    DELETE FROM rolecall_internal.resource WHERE recorder = 'eve'`);
   await Promise.all([mallory.end(), admin.end()]);
 });

@@ -1,7 +1,7 @@
 /**
  * What the calls of this database have asked for, as one desired state.
  */
-import { newest } from '../../model/record.ts';
+import { newest, recorderOf } from '../../model/record.ts';
 import { derivedSections, recordedMark, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
 import { isDefinition } from './refused.ts';
@@ -31,7 +31,7 @@ export function recorded_document(): Returns<Jsonb> {
         section AS (
           SELECT n.section,
                  -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-                 jsonb_agg(n.resource || w.warning || jsonb_build_object(${text(recordedMark)}, n.recorder)
+                 jsonb_agg(n.resource || w.warning || jsonb_build_object(${text(recordedMark)}, ${recorderOf(sql`n`)})
                                                ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                                n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
           FROM newest AS n

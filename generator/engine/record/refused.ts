@@ -3,7 +3,7 @@
  * row that no call writes, on one that asks for more than the role that recorded it could do, or on one about a role whose
  * name another role has by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
  */
-import { newest } from '../../model/record.ts';
+import { newest, recorderOf } from '../../model/record.ts';
 import { derivedSections, hasShape, keyOf, namedIn } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
@@ -289,14 +289,14 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         v_code := ${unsupported};
         v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
       END IF;
-      IF v_code IS NULL AND (
-        ${entry}.sqlstate <> ${beyondRights} OR ${entry}.sqlstate IS NOT NULL AND ${entry}.recorder <> current_user
-      ) THEN
-        v_code := ${entry}.sqlstate;
-        v_note := format('recorded by %I: %s', ${entry}.recorder, ${entry}.note);
-        IF v_code = ${beyondRights} AND rolecall_internal.is_administrator(${entry}) THEN
-          v_operation := 'alter_role';
-          v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+      IF v_code IS NULL AND ${entry}.sqlstate IS NOT NULL THEN
+        IF ${entry}.sqlstate <> ${beyondRights} OR ${recorderOf(entry as Sql)} <> current_user THEN
+          v_code := ${entry}.sqlstate;
+          v_note := format('recorded by %I: %s', ${entry}.recorder, ${entry}.note);
+          IF v_code = ${beyondRights} AND rolecall_internal.is_administrator(${entry}) THEN
+            v_operation := 'alter_role';
+            v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+          END IF;
         END IF;
       END IF;
       FOR v_position IN 1 .. cardinality(v_names) LOOP
@@ -306,7 +306,9 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
         CONTINUE WHEN v_now = v_was;
         EXIT WHEN ${entry}.made_in <> ${thisDatabase};
         v_target := v_names[v_position];
-        IF v_now <> v_was AND NOT (${entry}.section = 'base_roles' AND ${entry}.recorder = current_user) THEN
+        IF v_now <> v_was AND NOT (
+          ${entry}.section = 'base_roles' AND ${recorderOf(entry as Sql)} = current_user
+        ) THEN
           v_code := ${anotherRole};
           v_note := 'another role has the name now: repeat the call to ask for the same for it';
         ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN
@@ -349,7 +351,7 @@ export function is_administrator(entry: Recorded): Returns<Bool> {
 
 /** Whether a record about reading defines a reporting role, even if another role has the name by now. */
 export const isDefinition = (entry: Sql) => sql`
-  ${entry}.resource IS NOT NULL AND (${entry}.sqlstate IS NULL OR ${entry}.recorder = current_user)
+  ${entry}.resource IS NOT NULL AND (${entry}.sqlstate IS NULL OR ${recorderOf(entry)} = current_user)
 `;
 
 /**

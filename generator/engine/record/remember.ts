@@ -1,7 +1,7 @@
 /**
  * What this database's calls have asked for, so that it can be asked for again.
  */
-import { newest } from '../../model/record.ts';
+import { newest, recorderOid } from '../../model/record.ts';
 import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Records, Returns, Steps } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -29,7 +29,7 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       END IF;
       SELECT array_agg(ROW(
                s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-               gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+               gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
              )::rolecall_internal.resource) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
@@ -127,7 +127,8 @@ export function renew_records(document: Jsonb, steps: Steps): Nothing {
                  CASE WHEN p.section <> 'declared' OR ${isMade(sql`p.resource`, steps)}
                       THEN p.resource ELSE p.resource - 'made' END,
                  greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, ${thisDatabase}
+                 gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, ${thisDatabase},
+                 ${recorderOid(sql`p`)}
                )::rolecall_internal.resource
         FROM jsonb_each(${document}) AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
@@ -157,7 +158,7 @@ export function forget_earlier(name: Jsonb): Nothing {
       v_gone rolecall_internal.resource[] := ARRAY(
         SELECT ROW(
                  p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
                )::rolecall_internal.resource
         FROM (
           SELECT DISTINCT ON (p.section, p.key) p.*

@@ -1,7 +1,7 @@
 /**
  * Renaming a role, also in what is remembered of it.
  */
-import { newest } from '../../model/record.ts';
+import { newest, recorderOid } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Nothing, Returns, Steps, Text } from '../../model/types.ts';
@@ -92,7 +92,7 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
       v_new rolecall_internal.resource[] := ARRAY(
         SELECT ROW(
                  p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, ${thisDatabase}
+                 gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, ${thisDatabase}, k.recorder_oid
                )::rolecall_internal.resource
         FROM ${newest(sql`true`)} AS p
         CROSS JOIN LATERAL (
@@ -101,12 +101,13 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
         CROSS JOIN LATERAL (
           SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-                 CASE p.made_in WHEN ${thisDatabase} THEN p.roles ELSE n.roles END
+                 CASE p.made_in WHEN ${thisDatabase} THEN p.roles ELSE n.roles END,
+                 ${recorderOid(sql`p`)}
           -- Under another key the old record ends.
           UNION ALL
-          SELECT p.key, NULL, NULL, NULL, NULL, NULL
+          SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
           WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-        ) AS k(key, resource, recorder, sqlstate, note, roles)
+        ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
         WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
           AND r.resource <> p.resource
           AND NOT (p.made_in = ${thisDatabase} AND EXISTS (

@@ -12,7 +12,7 @@ DECLARE
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
              p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
            )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*

@@ -17,7 +17,12 @@ BEGIN
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n
-      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
+        WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )
+          THEN pg_get_userbyid(n.recorder_oid)::text
+        ELSE n.recorder END) = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -26,7 +31,12 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
+               WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               )
+                 THEN pg_get_userbyid(n.recorder_oid)::text
+               ELSE n.recorder END))
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n

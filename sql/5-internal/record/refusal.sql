@@ -64,14 +64,19 @@ BEGIN
     v_code := '0A000';
     v_note := 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
-  IF v_code IS NULL AND (
-    refusal.entry.sqlstate <> '42501' OR refusal.entry.sqlstate IS NOT NULL AND refusal.entry.recorder <> current_user
-  ) THEN
-    v_code := refusal.entry.sqlstate;
-    v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
-    IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
-      v_operation := 'alter_role';
-      v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+  IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
+    IF refusal.entry.sqlstate <> '42501' OR (CASE
+      WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      )
+        THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
+      ELSE refusal.entry.recorder END) <> current_user THEN
+      v_code := refusal.entry.sqlstate;
+      v_note := format('recorded by %I: %s', refusal.entry.recorder, refusal.entry.note);
+      IF v_code = '42501' AND rolecall_internal.is_administrator(refusal.entry) THEN
+        v_operation := 'alter_role';
+        v_statement := 'SELECT * FROM rolecall.create_base_roles()';
+      END IF;
     END IF;
   END IF;
   FOR v_position IN 1 .. cardinality(v_names) LOOP
@@ -83,7 +88,14 @@ BEGIN
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
     );
     v_target := v_names[v_position];
-    IF v_now <> v_was AND NOT (refusal.entry.section = 'base_roles' AND refusal.entry.recorder = current_user) THEN
+    IF v_now <> v_was AND NOT (
+      refusal.entry.section = 'base_roles' AND (CASE
+        WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        )
+          THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
+        ELSE refusal.entry.recorder END) = current_user
+    ) THEN
       v_code := '42710';
       v_note := 'another role has the name now: repeat the call to ask for the same for it';
     ELSIF v_now IS NULL AND EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_was) THEN

@@ -26,7 +26,12 @@ BEGIN
           WHERE r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)
           ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
         ) AS o
-        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR o.recorder = current_user)
+        WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
+          WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          )
+            THEN pg_get_userbyid(o.recorder_oid)::text
+          ELSE o.recorder END) = current_user)
       ))
       -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
       AND (s.sqlstate <> '42710' OR NOT EXISTS (

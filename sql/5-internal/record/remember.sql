@@ -18,7 +18,7 @@ BEGIN
   END IF;
   SELECT array_agg(ROW(
            s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL
+           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
          )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)

@@ -18,7 +18,12 @@ DECLARE
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
+             ),
+             CASE p.made_in
+               WHEN (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               ) THEN p.recorder_oid
+               ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)

@@ -12,7 +12,7 @@ DECLARE
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             )
+             ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -28,12 +28,17 @@ DECLARE
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-             ) THEN p.roles ELSE n.roles END
+             ) THEN p.roles ELSE n.roles END,
+             CASE p.made_in
+               WHEN (
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               ) THEN p.recorder_oid
+               ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL
+      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles)
+    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (

@@ -10,13 +10,15 @@ AS $sign_record$
 DECLARE
   v_super boolean;
   v_here oid;
+  v_caller oid;
 BEGIN
-  SELECT r.rolsuper, d.oid INTO v_super, v_here
+  SELECT r.rolsuper, d.oid, r.oid INTO v_super, v_here, v_caller
   FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
   NEW.recorder := current_user;
+  NEW.recorder_oid := v_caller;
   NEW.sqlstate := NULL;
   NEW.roles := NULL;
   NEW.made_in := v_here;
