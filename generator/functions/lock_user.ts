@@ -1,6 +1,6 @@
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
-import { establish } from './_shared.ts';
+import { establish, user } from './_shared.ts';
 
 /**
  * Keeps a user from logging in, and ends its sessions
@@ -30,7 +30,7 @@ import { establish } from './_shared.ts';
 export function lock_user(username: Text, terminate_sessions: Bool = true, dry_run: Bool = false): SetOf<StepRow> {
   return establish(
     {
-      roles: [{ name: username, state: 'existing', attributes: { login: false }, protected: true }],
+      roles: [{ name: username, state: 'existing', ...user, attributes: { login: false }, protected: true }],
       sessions: [{ role: username, state: sql`CASE WHEN ${terminate_sessions} THEN 'absent' END` }],
     },
     dry_run,

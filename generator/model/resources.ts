@@ -45,6 +45,8 @@ interface ExistingRole {
   readonly name: Value<string>;
   readonly state: 'existing';
   readonly attributes?: Attributes;
+  /** What it is recorded to have been, where nothing is yet. */
+  readonly initial?: Attributes;
   readonly protected?: true;
 }
 

@@ -21,6 +21,7 @@ BEGIN
       jsonb_build_object(
         'name', lock_user.username,
         'state', 'existing',
+        'initial', '{"login":true}'::jsonb,
         'attributes', '{"login":false}'::jsonb,
         'protected', true
       )

@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(68);
+SELECT plan(75);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -179,6 +179,8 @@ SELECT is(
 );
 SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and is set') FROM pg_authid WHERE rolname = 't_login';
 SELECT is((SELECT string_agg(s.operation, ' ') FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": "other"}') AS s), 'set_password', 'also of a role that is there');
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": null}')$$, 'null is no password to set');
+SELECT ok(rolecall_internal.password_matches('other', rolpassword), 'so the role keeps its own') FROM pg_authid WHERE rolname = 't_login';
 SELECT is_empty($$SELECT * FROM rolecall_internal.resource WHERE resource::text ~ 'secret|other|SCRAM'$$, 'it is not remembered');
 SELECT is(
   (SELECT string_agg(s.statement, '; ') FROM rolecall.apply('{"base_roles": {"anonymous": "t_anon", "authenticated": "t_auth", "administrator": "t_admin"}, "roles": {"t_anon": {"comment": "who knows"}}}') AS s WHERE s.operation = 'create_role' AND s.statement ~ ' BYPASSRLS'),
@@ -218,6 +220,8 @@ SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', 'some')$$, '22023', 'mode 
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$, '22023', 'the policy has 2 problems', 'all problems at once');
 SELECT is(test.error($$SELECT FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$), '22023 did you mean "login"?', 'with what may help');
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', passwords => '{"t_login": ""}')$$, '22023', 'password must not be empty', 'an empty password');
+SELECT throws_ok(format('SELECT * FROM rolecall.apply(%L, passwords => %L)', '{}', wrong), '22023', 'passwords must be an object, in which each role has a string', 'passwords that are ' || wrong)
+FROM unnest('{"\"secret\"","[\"secret\"]","null","{\"t_login\": 5}","{\"t_login\": {\"a\": \"secret\"}}"}'::text[]) AS wrong;
 SELECT is(test.state(), state, 'nothing is changed') FROM before;
 SELECT count(*) FROM rolecall.apply('{"roles": {"t_op": {"createrole": true}}}');
 SELECT count(*) FROM rolecall.add_operator('t_op');

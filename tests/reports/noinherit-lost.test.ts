@@ -30,7 +30,7 @@ report('what limited a role that was taken over comes back, and no power that no
     [
       { statement: 'CREATE ROLE endless LOGIN' },
       { statement: 'CREATE ROLE group_owner NOLOGIN CONNECTION LIMIT 0' },
-      { statement: `CREATE ROLE u NOINHERIT LOGIN CONNECTION LIMIT 3 VALID UNTIL '2030-01-01T00:00:00+00:00'` },
+      { statement: `CREATE ROLE u NOINHERIT LOGIN CONNECTION LIMIT 3 VALID UNTIL '2030-01-01T00:00:00.000000Z'` },
     ],
   );
   await admin.query('SELECT rolecall.converge()');
@@ -43,4 +43,32 @@ report('what limited a role that was taken over comes back, and no power that no
       { power: false, sessions: 3, settings: null },
     ],
   );
+});
+
+report('whichever call takes a role over', async (place) => {
+  const { admin, rows } = place;
+  const limits = `NOINHERIT CONNECTION LIMIT 3 VALID UNTIL '-infinity'`;
+  await admin.query(`CREATE ROLE anonymous ${limits}; CREATE ROLE client ${limits}; CREATE ROLE locked LOGIN ${limits};
+    CREATE ROLE unlocked LOGIN ${limits}; CREATE ROLE of_policy LOGIN ${limits}`);
+  const calls = [
+    'create_base_roles()',
+    `create_client_role('client')`,
+    `lock_user('locked')`,
+    `lock_user('unlocked')`,
+    `apply('{"roles": {"of_policy": {"login": true, "exact": false}}}', 'additive')`,
+  ];
+  for (const call of calls) {
+    await admin.query(`SELECT rolecall.${call}`);
+    await admin.query('BEGIN READ ONLY');
+    assert.deepEqual(await rows(`SELECT * FROM rolecall.${call}`), [], call);
+    await admin.query('COMMIT');
+  }
+  await admin.query(`SELECT rolecall.unlock_user('unlocked')`);
+  assert.deepEqual(await rows('SELECT statement FROM rolecall.apply(rolecall.policy(), dry_run => true)'), []);
+  const roles = `SELECT rolname, rolinherit, rolcanlogin, rolconnlimit, rolvaliduntil::text FROM pg_roles
+    WHERE rolconnlimit = 3 ORDER BY 1`;
+  const before = await rows(roles);
+  assert.equal(before.length, 5);
+  await admin.query('DROP ROLE anonymous, client, locked, unlocked, of_policy; SELECT rolecall.converge()');
+  assert.deepEqual(await rows(roles), before);
 });

@@ -21,7 +21,7 @@ export function utc_time(moment: TimestampTz): Returns<Text> {
     BEGIN
       RETURN CASE WHEN isfinite(${moment})
                     THEN to_char(${moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-                  ELSE 'infinity' END;
+                  ELSE coalesce(${moment}, 'infinity')::text END;
     END
   `;
 }

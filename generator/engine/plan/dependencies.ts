@@ -71,7 +71,7 @@ export function depending(role_oid: Oid): Table<{
     BEGIN
       RETURN QUERY
         SELECT s.classid, s.objid, s.objsubid, s.deptype::text, coalesce(d.datname, current_database())::text,
-               p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype = 'a'
+               p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype IN ('a', 'i')
         FROM pg_shdepend AS s
         LEFT JOIN pg_subscription AS u ON u.oid = s.objid AND s.classid = 'pg_subscription'::regclass
         LEFT JOIN pg_database AS d
@@ -181,7 +181,7 @@ export function dependencies(
         ),
         judged AS (
           SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
-                 CASE WHEN f.is_ours
+                 CASE WHEN f.is_ours AND f.how = 'a'
                         THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(${role_oid}))
                       ELSE coalesce(g.remedy, l.remedy) END AS remedy,
                  CASE WHEN ${reassigns} AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
@@ -199,7 +199,8 @@ export function dependencies(
         FROM judged AS j
         LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN j.is_ours THEN 'operator'
+          SELECT CASE WHEN j.is_ours AND j.how = 'a' THEN 'operator'
+                      WHEN j.is_ours THEN 'initial privileges on extension'
                       WHEN j.membership IS NOT NULL THEN 'membership'
                       WHEN j.type = 'default acl' THEN 'default privileges'
                       WHEN j.how = 'a' THEN 'privileges on ' || j.type

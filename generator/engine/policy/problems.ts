@@ -151,13 +151,13 @@ const timeOfDay = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?';
 const zone = '(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)';
 
 /**
- * Whether a text is a moment that the server knows, and the same in every session; or infinity
+ * Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier one
  * @volatility immutable
  */
 export function is_moment(value: Text): Returns<Bool> {
   return sql`
     BEGIN
-      IF ${value} = 'infinity' OR ${value} IS NULL THEN
+      IF ${value} IN ('infinity', '-infinity') OR ${value} IS NULL THEN
         RETURN true;
       ELSIF ${value} !~ (${text(`^${date}[T ]`)}
         || ${text(`${timeOfDay}${zone}$`)}) THEN

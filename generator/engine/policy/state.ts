@@ -156,7 +156,7 @@ export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jso
                  ) END ORDER BY s.name)
         FROM said AS s
         CROSS JOIN LATERAL (
-          SELECT coalesce(${passwords} -> s.name, s.definition -> 'password')
+          SELECT coalesce(nullif(${passwords} -> s.name, 'null'), s.definition -> 'password')
         ) AS p(password)
       );
     END
@@ -204,11 +204,11 @@ export function policy_passwords(policy: Jsonb, passwords: Jsonb): Returns<Jsonb
       v_name text;
     BEGIN
       FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(${passwords}, '{}')) LOOP
-        IF ${passwords} ? v_name OR v_roles -> v_name ? 'password' THEN
+        IF ${passwords} ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
           -- Who cannot compare it with the present one does not set it anew.
           v_list := v_list || jsonb_build_object(
             'role', v_name, 'realign', false,
-            'password', coalesce(${passwords} -> v_name, v_roles -> v_name -> 'password')
+            'password', coalesce(nullif(${passwords} -> v_name, 'null'), v_roles -> v_name -> 'password')
           );
         END IF;
       END LOOP;

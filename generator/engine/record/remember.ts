@@ -46,12 +46,13 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
           OFFSET 0
         ) AS q(refused, resource)
         CROSS JOIN LATERAL (
-          SELECT a.key,
-                 CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                      WHEN q.resource IS NULL AND a.resource ? 'initial'
-                        THEN rolecall_internal.restricted(a.resource)
-                      ELSE ${mergedWith(sql`s.section`, sql`q.resource`, sql`a.resource`)}
-                 END
+          SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+                      ELSE a.resource END
+          OFFSET 0
+        ) AS n(resource)
+        CROSS JOIN LATERAL (
+          SELECT a.key, CASE WHEN r.resource ->> 'state' IS DISTINCT FROM 'absent'
+            THEN ${mergedWith(sql`s.section`, sql`q.resource`, sql`n.resource`)} END
           OFFSET 0
         ) AS v(key, resource)
         WHERE v.key IS NOT NULL AND NOT r.resource ? ${text(recordedMark)}
@@ -249,12 +250,14 @@ export function restricted(resource: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN ${resource} || coalesce((
-        SELECT jsonb_strip_nulls(jsonb_build_object(
-                 'initial', ${resource} -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
-                            || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
-                 'connection_limit', nullif(a.rolconnlimit, -1),
-                 'valid_until', nullif(a.rolvaliduntil, 'infinity')
-               ))
+        SELECT jsonb_strip_nulls(jsonb_build_object('initial', nullif(
+                 coalesce(${resource} -> 'initial', '{}') || jsonb_strip_nulls(jsonb_build_object(
+                   'login', a.rolcanlogin,
+                   'inherit', nullif(a.rolinherit, true),
+                   'connection_limit', nullif(a.rolconnlimit, -1),
+                   'valid_until', nullif(rolecall_internal.utc_time(a.rolvaliduntil), 'infinity')
+                 )) - ARRAY(SELECT jsonb_object_keys(${resource} -> 'attributes')), '{}'
+               )))
         FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(${resource} ->> 'name'))::oid LIMIT 1
       ), '{}');
     END

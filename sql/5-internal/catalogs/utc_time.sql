@@ -7,7 +7,7 @@ AS $utc_time$
 BEGIN
   RETURN CASE WHEN isfinite(utc_time.moment)
                 THEN to_char(utc_time.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-              ELSE 'infinity' END;
+              ELSE coalesce(utc_time.moment, 'infinity')::text END;
 END
 $utc_time$;
 

@@ -28,7 +28,7 @@ BEGIN
     ),
     judged AS (
       SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
-             CASE WHEN f.is_ours
+             CASE WHEN f.is_ours AND f.how = 'a'
                     THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(dependencies.role_oid))
                   ELSE coalesce(g.remedy, l.remedy) END AS remedy,
              CASE WHEN dependencies.reassigns AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
@@ -49,7 +49,8 @@ BEGIN
     FROM judged AS j
     LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN j.is_ours THEN 'operator'
+      SELECT CASE WHEN j.is_ours AND j.how = 'a' THEN 'operator'
+                  WHEN j.is_ours THEN 'initial privileges on extension'
                   WHEN j.membership IS NOT NULL THEN 'membership'
                   WHEN j.type = 'default acl' THEN 'default privileges'
                   WHEN j.how = 'a' THEN 'privileges on ' || j.type

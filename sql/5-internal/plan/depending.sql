@@ -24,7 +24,7 @@ DECLARE
 BEGIN
   RETURN QUERY
     SELECT s.classid, s.objid, s.objsubid, s.deptype::text, coalesce(d.datname, current_database())::text,
-           p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype = 'a'
+           p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype IN ('a', 'i')
     FROM pg_shdepend AS s
     LEFT JOIN pg_subscription AS u ON u.oid = s.objid AND s.classid = 'pg_subscription'::regclass
     LEFT JOIN pg_database AS d

@@ -12,6 +12,14 @@ DECLARE
   v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
+  IF jsonb_typeof(apply_policy.passwords) <> 'object'
+    OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
+  THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'passwords must be an object, in which each role has a string',
+      HINT = 'For example: ''{"alice": "a password"}''.';
+  END IF;
   v_state := coalesce(
     rolecall_internal.policy_state(apply_policy.policy, apply_policy.mode, apply_policy.passwords), '{}'
   );

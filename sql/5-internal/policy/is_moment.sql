@@ -5,7 +5,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_moment$
 BEGIN
-  IF is_moment.value = 'infinity' OR is_moment.value IS NULL THEN
+  IF is_moment.value IN ('infinity', '-infinity') OR is_moment.value IS NULL THEN
     RETURN true;
   ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
     || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
@@ -19,5 +19,6 @@ END
 $is_moment$;
 
 COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity';
+  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier '
+     'one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;

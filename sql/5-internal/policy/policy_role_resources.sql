@@ -45,7 +45,7 @@ BEGIN
              ) END ORDER BY s.name)
     FROM said AS s
     CROSS JOIN LATERAL (
-      SELECT coalesce(policy_role_resources.passwords -> s.name, s.definition -> 'password')
+      SELECT coalesce(nullif(policy_role_resources.passwords -> s.name, 'null'), s.definition -> 'password')
     ) AS p(password)
   );
 END

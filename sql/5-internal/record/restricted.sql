@@ -7,12 +7,14 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $restricted$
 BEGIN
   RETURN restricted.resource || coalesce((
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-             'initial', restricted.resource -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
-                        || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
-             'connection_limit', nullif(a.rolconnlimit, -1),
-             'valid_until', nullif(a.rolvaliduntil, 'infinity')
-           ))
+    SELECT jsonb_strip_nulls(jsonb_build_object('initial', nullif(
+             coalesce(restricted.resource -> 'initial', '{}') || jsonb_strip_nulls(jsonb_build_object(
+               'login', a.rolcanlogin,
+               'inherit', nullif(a.rolinherit, true),
+               'connection_limit', nullif(a.rolconnlimit, -1),
+               'valid_until', nullif(rolecall_internal.utc_time(a.rolvaliduntil), 'infinity')
+             )) - ARRAY(SELECT jsonb_object_keys(restricted.resource -> 'attributes')), '{}'
+           )))
     FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(restricted.resource ->> 'name'))::oid LIMIT 1
   ), '{}');
 END
