@@ -18,7 +18,7 @@ import { groupRole, refusingReporting, rows } from './_shared.ts';
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
  * @param authenticated name of the role for authenticated access; null: the remembered name, else `authenticated`
  * @param administrator name of the role that bypasses row-level security; null: the remembered name, else `administrator`
- * @param default_role name of the role that applications use by default; null: the remembered name, else the anonymous role
+ * @param default_role name of the role that applications use by default, which is not created; null: the remembered name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
  * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not acted on
@@ -66,6 +66,8 @@ export function create_base_roles(
       v_administrator text := coalesce(
         ${administrator}, ${recorded('administrator')}, 'administrator'
       );
+      v_state jsonb := ${desired(state)}
+        #- CASE WHEN ${default_role} IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[];
     BEGIN
       IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
         RAISE EXCEPTION USING
@@ -77,8 +79,8 @@ export function create_base_roles(
         PERFORM rolecall_internal.check_protected(${default_role});
       END IF;
       ${refusingReporting(state)}
-      ${rows(sql`rolecall_internal.run(${desired(state)} #- CASE WHEN ${default_role} IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
-        ${dry_run})`)}
+      PERFORM rolecall_internal.note_default_role(v_state);
+      ${rows(sql`rolecall_internal.run(v_state, ${dry_run})`)}
     END
   `;
 }

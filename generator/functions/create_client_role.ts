@@ -40,14 +40,14 @@ export function create_client_role(
     BEGIN
       IF ${statement_timeout} IS NULL THEN
         ${raiseNull('statement_timeout')}
-      ELSIF ${statement_timeout} ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
-        AND ${statement_timeout} !~ '^ *0+ *$'
+      ELSIF ${statement_timeout} ~* '^[[:space:]]*[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?)[[:space:]]*$'
+        AND ${statement_timeout} !~ '^[[:space:]]*0+[[:space:]]*$'
       THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('statement_timeout %L has no unit', ${statement_timeout}),
           HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
-                        btrim(${statement_timeout}));
+                        substring(${statement_timeout}, '[^[:space:]]+'));
       ELSIF rolecall_internal.is_rounded_off(${statement_timeout}) THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',

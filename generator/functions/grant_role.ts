@@ -11,7 +11,7 @@ import { establish } from './_shared.ts';
  * @group users
  * @param role_name role to be a member of; it may be a predefined one, such as `pg_monitor`
  * @param username role that becomes the member
- * @param admin_option whether the member may grant the role on
+ * @param admin_option whether the member may grant the role on; false, also where it is left out, revokes that from a member that has it
  * @param inherit_option whether the member has the privileges without SET ROLE; null: as it is, or in a new membership as the member's INHERIT attribute says
  * @param set_option whether the member may SET ROLE to it; null: as it is, or in a new membership yes
  * @param dry_run true: return the steps as planned and change nothing

@@ -27,20 +27,7 @@ BEGIN
     v_administrator text := coalesce(
       create_base_roles.administrator, rolecall_internal.recorded_name('administrator', true), 'administrator'
     );
-  BEGIN
-    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
-    END IF;
-    IF create_base_roles.default_role IS NOT NULL THEN
-      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
-      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
-    END IF;
-    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
-    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
-    PERFORM rolecall_internal.check_not_reporting(v_administrator);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    v_state jsonb := jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_anonymous,
@@ -67,8 +54,23 @@ BEGIN
         jsonb_build_object('key', 'administrator', 'name', v_administrator),
         jsonb_build_object('key', 'default', 'name', create_base_roles.default_role)
       )
-    ) #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
-            create_base_roles.dry_run) LOOP
+    )
+      #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[];
+  BEGIN
+    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+    END IF;
+    IF create_base_roles.default_role IS NOT NULL THEN
+      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
+      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
+    PERFORM rolecall_internal.note_default_role(v_state);
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;

@@ -20,14 +20,14 @@ BEGIN
   BEGIN
     IF create_client_role.statement_timeout IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
-    ELSIF create_client_role.statement_timeout ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
-      AND create_client_role.statement_timeout !~ '^ *0+ *$'
+    ELSIF create_client_role.statement_timeout ~* '^[[:space:]]*[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?)[[:space:]]*$'
+      AND create_client_role.statement_timeout !~ '^[[:space:]]*0+[[:space:]]*$'
     THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
-                      btrim(create_client_role.statement_timeout));
+                      substring(create_client_role.statement_timeout, '[^[:space:]]+'));
     ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',

@@ -8,7 +8,7 @@ import { raw } from '../../generator/sql/template.ts';
 
 export const roles: readonly Role[] = [
   { name: 'present', attributes: { login: true }, password: null },
-  { name: 'existing', state: 'existing', attributes: { login: false } },
+  { name: 'existing', state: 'existing', attributes: { login: false }, initial: { login: true } },
   { name: 'absent', state: 'absent', drop_owned: true, terminate_sessions: true },
   // @ts-expect-error -- the sessions of a role that stays are not ended
   { name: 'present', terminate_sessions: true },
@@ -18,8 +18,6 @@ export const roles: readonly Role[] = [
   { name: 'absent', state: 'absent', attributes: { login: true } },
   // @ts-expect-error -- a role that must be there is never made
   { name: 'existing', state: 'existing', password: 'secret' },
-  // @ts-expect-error -- nor does what holds for a new one matter
-  { name: 'existing', state: 'existing', initial: { login: true } },
 ];
 
 export const memberships: readonly Membership[] = [

@@ -24,4 +24,5 @@ report('a caller that is not a superuser removes the reporting role that it prov
   }
   assert.deepEqual(await rows(`SELECT FROM pg_roles WHERE rolname = 'app_reports'`), []);
   assert.deepEqual(await rows('SELECT statement FROM rolecall.drift()', maker), []);
+  assert.deepEqual(await rows('SELECT section, note FROM rolecall_internal.resource WHERE sqlstate IS NOT NULL'), []);
 });

@@ -8,8 +8,11 @@ import { report } from '../support/report.ts';
 report('a timeout without a unit is refused', async (place) => {
   const { admin, error } = place;
   await admin.query('SELECT rolecall.create_base_roles()');
-  const failure = await error(`SELECT rolecall.create_client_role('c', '15')`);
-  assert.equal(failure.code, '22023');
+  for (const timeout of ['15', ' 15 ', '15\t', '\n15', '1.5', '.5e1', '+15']) {
+    const failure = await error(`SELECT rolecall.create_client_role('c', '${timeout}')`);
+    assert.equal(failure.code, '22023', timeout);
+    assert.match(failure.hint ?? '', new RegExp(`'${timeout.trim().replace('+', '[+]')}ms'`));
+  }
 });
 
 report('a timeout that the server rounds to 0, which is no limit, is refused', async (place) => {

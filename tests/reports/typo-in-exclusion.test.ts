@@ -21,6 +21,34 @@ report('a withheld name that matches nothing is a NOTICE, watched or not', async
   }
 });
 
+report('in a policy too, and an exception, a default role and what else provisioning says', async (place) => {
+  const { admin } = place;
+  await admin.query('CREATE SCHEMA s; CREATE TABLE s.t (id integer); ALTER TABLE s.t ENABLE ROW LEVEL SECURITY');
+  const heard: string[] = [];
+  admin.on('notice', ({ message }) => heard.push(message ?? ''));
+  const policy = {
+    base_roles: { default: 'anonimous' },
+    roles: { app: {} },
+    privileges: [{ to: 'app', on: { tables_in: 's', except: ['s.t', 's.patient', 's.t.ssn'] }, grant: ['SELECT'] }],
+    reporting: { app_reports: { schemas: ['s'], withheld: ['patient'] } },
+  };
+  for (const dry of [true, false]) {
+    heard.length = 0;
+    await admin.query('SELECT rolecall.apply($1, dry_run => $2)', [policy, dry]);
+    assert.deepEqual(heard, [
+      'exceptions of the policy that do not exist yet: s.patient, s.t.ssn',
+      'default role "anonimous" does not exist',
+      'withheld tables or columns that do not exist yet: patient',
+      'reporting role "app_reports" reads no rows of 1 tables',
+    ]);
+  }
+  heard.length = 0;
+  await admin.query(`SELECT rolecall.create_base_roles(default_role => 'authenticated')`);
+  assert.deepEqual(heard, []);
+  await admin.query(`SELECT rolecall.create_base_roles(default_role => 'autenticated')`);
+  assert.deepEqual(heard, ['default role "autenticated" does not exist']);
+});
+
 report('what is withheld and PUBLIC reads is a WARNING with the REVOKE', async (place) => {
   const { admin, rows } = place;
   await admin.query(`CREATE SCHEMA s; CREATE TABLE s.cards (id int); CREATE TABLE s.people (id int, ssn text, pin text); CREATE VIEW s.v AS SELECT 1 AS a;

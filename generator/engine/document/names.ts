@@ -101,6 +101,28 @@ export function check_protected(role_name: Text): Nothing {
   `;
 }
 
+/**
+ * Says that the default role of a desired state is neither there nor created with it: it may be a mistake
+ * @volatility stable
+ */
+export function note_default_role(document: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_name jsonb := jsonb_path_query_first(${document}, '$.base_roles[*] ? (@.key == "default").name');
+    BEGIN
+      IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
+        AND NOT coalesce(${document} -> 'roles', '[]')
+          @> jsonb_build_array(jsonb_build_object('name', v_name))
+      THEN
+        RAISE NOTICE USING
+          MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),
+          DETAIL = 'The name is recorded all the same.',
+          HINT = 'Look for a mistake in it, or create the role.';
+      END IF;
+    END
+  `;
+}
+
 const isCaller = (name: Text) => sql`${name} IN (current_user, session_user)`;
 
 /** A superuser passes every privilege check, which also tells of one that the snapshot does not show. */

@@ -88,6 +88,36 @@ export function exceptions(
 }
 
 /**
+ * Says which exceptions match nothing now
+ * @volatility stable
+ */
+export function note_unmatched_exceptions(privileges: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_names text;
+    BEGIN
+      IF NOT ${privileges} @? '$[*].target.scope.except[*]' THEN
+        RETURN;
+      END IF;
+      v_names := (
+        SELECT string_agg(DISTINCT x.name #>> '{}', ', ' ORDER BY x.name #>> '{}')
+        FROM jsonb_path_query(${privileges}, '$[*].target.scope.except[*]') AS x(name)
+        WHERE NOT x.name #>> '{}' IN (
+          SELECT e.entry
+          FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(${privileges})) AS e
+        )
+      );
+      IF v_names IS NOT NULL THEN
+        RAISE NOTICE USING
+          MESSAGE = format('exceptions of the policy that do not exist yet: %s', v_names),
+          DETAIL = 'Once they exist, they are excepted.',
+          HINT = 'Look for a mistake in the names.';
+      END IF;
+    END
+  `;
+}
+
+/**
  * What is excepted of each scope: whole objects, or columns of them
  * @volatility stable
  */

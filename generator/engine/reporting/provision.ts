@@ -81,21 +81,10 @@ export function provision(definitions: Jsonb, rotate_after: Interval, realign: B
   return sql`
     DECLARE
       v_steps rolecall.step[];
-      v_with_path jsonb;
     BEGIN
       PERFORM rolecall_internal.check_read_access(${definitions});
       PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
-      v_with_path := (
-        SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-        FROM jsonb_array_elements(${definitions}) AS d
-      );
-      PERFORM rolecall_internal.warn_about_public();
-      PERFORM rolecall_internal.warn_about_publications();
-      PERFORM rolecall_internal.warn_about_members(${definitions});
-      PERFORM rolecall_internal.note_unmatched(${definitions});
-      PERFORM rolecall_internal.warn_about_path(v_with_path);
-      PERFORM rolecall_internal.note_closed_schemas(v_with_path);
-      PERFORM rolecall_internal.warn_about_rows(${definitions});
+      PERFORM rolecall_internal.warn_about_readers(${definitions});
       v_steps := rolecall_internal.run_reporting(
         ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}
       );

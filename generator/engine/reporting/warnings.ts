@@ -105,6 +105,28 @@ export function are_there(definitions: Jsonb): Returns<Bool> {
 }
 
 /**
+ * Warns of what definitions of reporting roles would not do, or would let others do
+ */
+export function warn_about_readers(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_with_path jsonb := (
+        SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
+        FROM jsonb_array_elements(${definitions}) AS d
+      );
+    BEGIN
+      PERFORM rolecall_internal.warn_about_public();
+      PERFORM rolecall_internal.warn_about_publications();
+      PERFORM rolecall_internal.warn_about_members(${definitions});
+      PERFORM rolecall_internal.note_unmatched(${definitions});
+      PERFORM rolecall_internal.warn_about_path(v_with_path);
+      PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+      PERFORM rolecall_internal.warn_about_rows(${definitions});
+    END
+  `;
+}
+
+/**
  * Says which withheld names match nothing now, and where one would in another case
  * @volatility stable
  */

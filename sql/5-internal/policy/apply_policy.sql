@@ -31,10 +31,13 @@ BEGIN
       rolecall_internal.joined(v_state, rolecall_internal.forgotten_resources(v_state)), '{}'
     );
   END IF;
+  PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
+  PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
     v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
+    PERFORM rolecall_internal.warn_about_readers(v_reports);
     v_rotate_after := (
       SELECT min((r.definition ->> 'rotate_after')::interval)
       FROM jsonb_each(jsonb_path_query_first(

@@ -7,21 +7,10 @@ SET search_path = pg_catalog, pg_temp
 AS $provision$
 DECLARE
   v_steps rolecall.step[];
-  v_with_path jsonb;
 BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
-  v_with_path := (
-    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-    FROM jsonb_array_elements(provision.definitions) AS d
-  );
-  PERFORM rolecall_internal.warn_about_public();
-  PERFORM rolecall_internal.warn_about_publications();
-  PERFORM rolecall_internal.warn_about_members(provision.definitions);
-  PERFORM rolecall_internal.note_unmatched(provision.definitions);
-  PERFORM rolecall_internal.warn_about_path(v_with_path);
-  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
-  PERFORM rolecall_internal.warn_about_rows(provision.definitions);
+  PERFORM rolecall_internal.warn_about_readers(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
