@@ -332,6 +332,14 @@ DECLARE
   v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
+  IF jsonb_typeof(apply_policy.passwords) <> 'object'
+    OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
+  THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'passwords must be an object, in which each role has a string',
+      HINT = 'For example: ''{"alice": "a password"}''.';
+  END IF;
   v_state := coalesce(
     rolecall_internal.policy_state(apply_policy.policy, apply_policy.mode, apply_policy.passwords), '{}'
   );
@@ -343,10 +351,13 @@ BEGIN
       rolecall_internal.joined(v_state, rolecall_internal.forgotten_resources(v_state)), '{}'
     );
   END IF;
+  PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
+  PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
     v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
+    PERFORM rolecall_internal.warn_about_readers(v_reports);
     v_rotate_after := (
       SELECT min((r.definition ->> 'rotate_after')::interval)
       FROM jsonb_each(jsonb_path_query_first(
@@ -1663,6 +1674,146 @@ COMMENT ON FUNCTION rolecall_internal.default_acls(oid[])
   IS 'Default privileges as they are; of these owners those for every schema too, which the server has where there is '
      'no entry';
 REVOKE ALL ON FUNCTION rolecall_internal.default_acls(oid[]) FROM PUBLIC;
+
+-- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
+-- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
+CREATE OR REPLACE FUNCTION rolecall_internal.dependencies(role_oid oid, reassigns boolean, drops boolean)
+RETURNS TABLE (database text, kind text, object text, remedy text, cleared_by text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $dependencies$
+DECLARE
+  v_name text := quote_ident(pg_get_userbyid(dependencies.role_oid));
+BEGIN
+  RETURN QUERY
+    WITH found AS MATERIALIZED (
+      SELECT d.* FROM rolecall_internal.depending(dependencies.role_oid) AS d
+    ),
+    owning AS (
+      SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
+    ),
+    -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
+    given AS (
+      SELECT (to_jsonb(e) ->> 'oid')::oid AS oid, format('%I in %I', m.member, m.role) AS object,
+             format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
+      FROM pg_auth_members AS e
+      CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.member), pg_get_userbyid(e.roleid)) AS m(member, role)
+      WHERE e.grantor = dependencies.role_oid AND dependencies.role_oid NOT IN (e.member, e.roleid)
+        AND EXISTS (SELECT FROM found AS f WHERE f.classid = 'pg_auth_members'::regclass)
+    ),
+    judged AS (
+      SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
+             CASE WHEN f.is_ours AND f.how = 'a'
+                    THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(dependencies.role_oid))
+                  ELSE coalesce(g.remedy, l.remedy) END AS remedy,
+             CASE WHEN dependencies.reassigns AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
+                  WHEN (f.is_here OR (f.is_shared AND f.how <> 'o')) AND (dependencies.drops OR dependencies.reassigns)
+                       AND l.remedy IS NULL THEN 'drop_owned' END AS cleared_by
+      FROM found AS f
+      LEFT JOIN given AS g ON g.oid = f.objid AND f.classid = 'pg_auth_members'::regclass
+      LEFT JOIN rolecall_internal.left_by_drop_owned(dependencies.role_oid) AS l
+        ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
+           AND (f.is_here OR f.is_shared)
+      -- One that the role gave to itself ends with the role.
+      WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
+    )
+    SELECT j.database, k.kind, concat(
+      array_to_string((array_agg(DISTINCT k.object ORDER BY k.object))[1:10], ', '),
+      ' and ' || nullif(greatest(count(DISTINCT k.object) - 10, 0), 0) || ' more'
+    ), k.remedy, j.cleared_by
+    FROM judged AS j
+    LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN j.is_ours AND j.how = 'a' THEN 'operator'
+                  WHEN j.is_ours THEN 'initial privileges on extension'
+                  WHEN j.membership IS NOT NULL THEN 'membership'
+                  WHEN j.type = 'default acl' THEN 'default privileges'
+                  WHEN j.how = 'a' THEN 'privileges on ' || j.type
+                  WHEN j.how = 'i' THEN 'initial privileges on ' || j.type
+                  ELSE j.type END,
+             CASE WHEN j.is_ours THEN 'rolecall' ELSE coalesce(j.membership, j.identity) END,
+             coalesce(j.remedy, CASE
+               WHEN j.is_shared AND j.how = 'o'
+                 THEN format('ALTER %s %s OWNER TO "a plain owner"', upper(j.type COLLATE "C"), j.identity)
+               WHEN j.is_shared THEN format(
+                 'REVOKE ALL ON %s %s FROM %s CASCADE',
+                 CASE j.type WHEN 'parameter ACL' THEN 'PARAMETER' ELSE upper(j.type COLLATE "C") END,
+                 j.identity, v_name
+               )
+               WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
+               -- It drops what is still owned.
+               ELSE concat_ws('; ',
+                 CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
+                 format('DROP OWNED BY %s', v_name)
+               )
+             END)
+    ) AS k(kind, object, remedy)
+    -- One line for what is the same here, and for what has no name here.
+    GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
+END
+$dependencies$;
+
+COMMENT ON FUNCTION rolecall_internal.dependencies(oid, boolean, boolean)
+  IS 'What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.depending(role_oid oid)
+RETURNS TABLE (
+  classid oid,
+  objid oid,
+  objsubid integer,
+  how text,
+  database text,
+  is_here boolean,
+  is_shared boolean,
+  is_reassignable boolean,
+  type text,
+  identity text,
+  is_ours boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $depending$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  RETURN QUERY
+    SELECT s.classid, s.objid, s.objsubid, s.deptype::text, coalesce(d.datname, current_database())::text,
+           p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype IN ('a', 'i')
+    FROM pg_shdepend AS s
+    LEFT JOIN pg_subscription AS u ON u.oid = s.objid AND s.classid = 'pg_subscription'::regclass
+    LEFT JOIN pg_database AS d
+      ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid
+                      WHEN s.dbid = 0 THEN u.subdbid ELSE s.dbid END
+    CROSS JOIN LATERAL (SELECT s.dbid = v_here) AS p(here)
+    CROSS JOIN LATERAL (SELECT s.deptype = 'o'
+      AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)) AS o(owned)
+    CROSS JOIN LATERAL (
+      SELECT i.type, i.identity, coalesce(
+               CASE i.type WHEN 'schema' THEN i.name ELSE i.schema END
+                 IN ('rolecall', 'rolecall_internal', 'rolecall_watch'),
+               false
+             )
+      FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
+      WHERE p.here OR s.dbid = 0
+      UNION ALL
+      -- The names of what is in another database are known only there.
+      SELECT CASE s.classid
+               WHEN 'pg_class'::regclass THEN 'relation'
+               WHEN 'pg_namespace'::regclass THEN 'schema'
+               WHEN 'pg_proc'::regclass THEN 'function'
+               ELSE replace(substr(s.classid::regclass::text, length('pg_') + 1), '_', ' ')
+             END, 'oid ' || s.objid, false
+      WHERE NOT (p.here OR s.dbid = 0)
+    ) AS i(type, identity, is_ours)
+    -- Before 15 a role of the server itself has a row about no object.
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
+END
+$depending$;
+
+COMMENT ON FUNCTION rolecall_internal.depending(oid)
+  IS 'What pg_shdepend has about a role, with names where they can be known from this database';
 
 CREATE FUNCTION rolecall_internal.edit_distance(one text, other text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -3122,7 +3273,8 @@ SET search_path = pg_catalog, pg_temp
 AS $is_about_roles$
 BEGIN
   RETURN is_about_roles.operation IN (
-    'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+    'create_role', 'rename_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role',
+    'revoke_role', 'drop_role'
   );
 END
 $is_about_roles$;
@@ -3212,7 +3364,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_moment$
 BEGIN
-  IF is_moment.value = 'infinity' OR is_moment.value IS NULL THEN
+  IF is_moment.value IN ('infinity', '-infinity') OR is_moment.value IS NULL THEN
     RETURN true;
   ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
     || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
@@ -3226,7 +3378,8 @@ END
 $is_moment$;
 
 COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity';
+  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier '
+     'one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.is_nobody(document jsonb, role text) RETURNS boolean
@@ -3798,6 +3951,29 @@ COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
      'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
      'functions in it.';
 
+CREATE FUNCTION rolecall_internal.note_default_role(document jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_default_role$
+DECLARE
+  v_name jsonb := jsonb_path_query_first(note_default_role.document, '$.base_roles[*] ? (@.key == "default").name');
+BEGIN
+  IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
+    AND NOT coalesce(note_default_role.document -> 'roles', '[]')
+      @> jsonb_build_array(jsonb_build_object('name', v_name))
+  THEN
+    RAISE NOTICE USING
+      MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),
+      DETAIL = 'The name is recorded all the same.',
+      HINT = 'Look for a mistake in it, or create the role.';
+  END IF;
+END
+$note_default_role$;
+
+COMMENT ON FUNCTION rolecall_internal.note_default_role(jsonb)
+  IS 'Says that the default role of a desired state is neither there nor created with it: it may be a mistake';
+REVOKE ALL ON FUNCTION rolecall_internal.note_default_role(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3869,6 +4045,36 @@ $note_unmatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
   IS 'Says which withheld names match nothing now, and where one would in another case';
+
+CREATE FUNCTION rolecall_internal.note_unmatched_exceptions(privileges jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_unmatched_exceptions$
+DECLARE
+  v_names text;
+BEGIN
+  IF NOT note_unmatched_exceptions.privileges @? '$[*].target.scope.except[*]' THEN
+    RETURN;
+  END IF;
+  v_names := (
+    SELECT string_agg(DISTINCT x.name #>> '{}', ', ' ORDER BY x.name #>> '{}')
+    FROM jsonb_path_query(note_unmatched_exceptions.privileges, '$[*].target.scope.except[*]') AS x(name)
+    WHERE NOT x.name #>> '{}' IN (
+      SELECT e.entry
+      FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(note_unmatched_exceptions.privileges)) AS e
+    )
+  );
+  IF v_names IS NOT NULL THEN
+    RAISE NOTICE USING
+      MESSAGE = format('exceptions of the policy that do not exist yet: %s', v_names),
+      DETAIL = 'Once they exist, they are excepted.',
+      HINT = 'Look for a mistake in the names.';
+  END IF;
+END
+$note_unmatched_exceptions$;
+
+COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) IS 'Says which exceptions match nothing now';
+REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.object_in_schema(kind text, name text) RETURNS oid
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6042,11 +6248,11 @@ DECLARE
   v_name text;
 BEGIN
   FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(policy_passwords.passwords, '{}')) LOOP
-    IF policy_passwords.passwords ? v_name OR v_roles -> v_name ? 'password' THEN
+    IF policy_passwords.passwords ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
       -- Who cannot compare it with the present one does not set it anew.
       v_list := v_list || jsonb_build_object(
         'role', v_name, 'realign', false,
-        'password', coalesce(policy_passwords.passwords -> v_name, v_roles -> v_name -> 'password')
+        'password', coalesce(nullif(policy_passwords.passwords -> v_name, 'null'), v_roles -> v_name -> 'password')
       );
     END IF;
   END LOOP;
@@ -6296,7 +6502,7 @@ BEGIN
              ) END ORDER BY s.name)
     FROM said AS s
     CROSS JOIN LATERAL (
-      SELECT coalesce(policy_role_resources.passwords -> s.name, s.definition -> 'password')
+      SELECT coalesce(nullif(policy_role_resources.passwords -> s.name, 'null'), s.definition -> 'password')
     ) AS p(password)
   );
 END
@@ -7049,21 +7255,10 @@ SET search_path = pg_catalog, pg_temp
 AS $provision$
 DECLARE
   v_steps rolecall.step[];
-  v_with_path jsonb;
 BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
-  v_with_path := (
-    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-    FROM jsonb_array_elements(provision.definitions) AS d
-  );
-  PERFORM rolecall_internal.warn_about_public();
-  PERFORM rolecall_internal.warn_about_publications();
-  PERFORM rolecall_internal.warn_about_members(provision.definitions);
-  PERFORM rolecall_internal.note_unmatched(provision.definitions);
-  PERFORM rolecall_internal.warn_about_path(v_with_path);
-  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
-  PERFORM rolecall_internal.warn_about_rows(provision.definitions);
+  PERFORM rolecall_internal.warn_about_readers(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
@@ -7519,20 +7714,21 @@ BEGIN
       OFFSET 0
     ) AS q(refused, resource)
     CROSS JOIN LATERAL (
-      SELECT a.key,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN rolecall_internal.restricted(a.resource)
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
-                    THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
-                      'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
-                    ELSE a.resource END
-                  -- A policy says of all attributes what they are.
-                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
-                            AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
-                          THEN '{attributes,login}' ELSE '{}' END::text[]
-             END
+      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+                  ELSE a.resource END
+      OFFSET 0
+    ) AS n(resource)
+    CROSS JOIN LATERAL (
+      SELECT a.key, CASE WHEN r.resource ->> 'state' IS DISTINCT FROM 'absent'
+        THEN CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
+          THEN q.resource || n.resource || jsonb_strip_nulls(jsonb_build_object(
+            'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
+            'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
+          ELSE n.resource END
+        -- A policy says of all attributes what they are.
+        #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
+                  AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
+                THEN '{attributes,login}' ELSE '{}' END::text[] END
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT r.resource ? 'recorded'
@@ -7889,6 +8085,30 @@ $restore$;
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 
+-- What it could do and no call asked for, such as CREATEDB, it does not get back.
+CREATE OR REPLACE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $restricted$
+BEGIN
+  RETURN restricted.resource || coalesce((
+    SELECT jsonb_strip_nulls(jsonb_build_object('initial', nullif(
+             coalesce(restricted.resource -> 'initial', '{}') || jsonb_strip_nulls(jsonb_build_object(
+               'login', a.rolcanlogin,
+               'inherit', nullif(a.rolinherit, true),
+               'connection_limit', nullif(a.rolconnlimit, -1),
+               'valid_until', nullif(rolecall_internal.utc_time(a.rolvaliduntil), 'infinity')
+             )) - ARRAY(SELECT jsonb_object_keys(restricted.resource -> 'attributes')), '{}'
+           )))
+    FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(restricted.resource ->> 'name'))::oid LIMIT 1
+  ), '{}');
+END
+$restricted$;
+
+COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
+  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
+     'created anew with more';
+
 CREATE FUNCTION rolecall_internal.role_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -8236,7 +8456,9 @@ BEGIN
   NEW.roles := NULL;
   NEW.made_in := v_here;
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
+  IF NEW.note IS NULL AND NEW.resource IS NOT NULL
+    AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+  THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -8462,7 +8684,7 @@ AS $utc_time$
 BEGIN
   RETURN CASE WHEN isfinite(utc_time.moment)
                 THEN to_char(utc_time.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-              ELSE 'infinity' END;
+              ELSE coalesce(utc_time.moment, 'infinity')::text END;
 END
 $utc_time$;
 
@@ -8829,6 +9051,30 @@ $warn_about_path$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
   IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+
+CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_readers$
+DECLARE
+  v_with_path jsonb := (
+    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
+    FROM jsonb_array_elements(warn_about_readers.definitions) AS d
+  );
+BEGIN
+  PERFORM rolecall_internal.warn_about_public();
+  PERFORM rolecall_internal.warn_about_publications();
+  PERFORM rolecall_internal.warn_about_members(warn_about_readers.definitions);
+  PERFORM rolecall_internal.note_unmatched(warn_about_readers.definitions);
+  PERFORM rolecall_internal.warn_about_path(v_with_path);
+  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  PERFORM rolecall_internal.warn_about_rows(warn_about_readers.definitions);
+END
+$warn_about_readers$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_readers(jsonb)
+  IS 'Warns of what definitions of reporting roles would not do, or would let others do';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_readers(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9254,6 +9500,102 @@ $check_policy$;
 COMMENT ON FUNCTION rolecall.check_policy(jsonb) IS 'Lists what is wrong with a policy, all of it at once';
 REVOKE ALL ON FUNCTION rolecall.check_policy(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.create_base_roles(
+  anonymous text DEFAULT NULL,
+  authenticated text DEFAULT NULL,
+  administrator text DEFAULT NULL,
+  default_role text DEFAULT NULL,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $create_base_roles$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_anonymous text := coalesce(
+      create_base_roles.anonymous, rolecall_internal.recorded_name('anonymous', true), 'anonymous'
+    );
+    v_authenticated text := coalesce(
+      create_base_roles.authenticated, rolecall_internal.recorded_name('authenticated', true), 'authenticated'
+    );
+    v_administrator text := coalesce(
+      create_base_roles.administrator, rolecall_internal.recorded_name('administrator', true), 'administrator'
+    );
+    v_state jsonb := jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', v_anonymous,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_authenticated,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":false}'::jsonb,
+          'protected', true
+        ),
+        jsonb_build_object(
+          'name', v_administrator,
+          'attributes', '{"superuser":false, "createdb":false, "createrole":false, "login":false, '
+            '"replication":false, "bypassrls":true}'::jsonb,
+          'protected', true
+        )
+      ),
+      'base_roles', jsonb_build_array(
+        jsonb_build_object('key', 'anonymous', 'name', v_anonymous),
+        jsonb_build_object('key', 'authenticated', 'name', v_authenticated),
+        jsonb_build_object('key', 'administrator', 'name', v_administrator),
+        jsonb_build_object('key', 'default', 'name', create_base_roles.default_role)
+      )
+    )
+      #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[];
+  BEGIN
+    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+    END IF;
+    IF create_base_roles.default_role IS NOT NULL THEN
+      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
+      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
+    PERFORM rolecall_internal.note_default_role(v_state);
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$create_base_roles$;
+
+COMMENT ON FUNCTION rolecall.create_base_roles(text, text, text, text, boolean)
+  IS 'Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this '
+     'database';
+
 CREATE OR REPLACE FUNCTION rolecall.create_client_role(
   role_name text DEFAULT 'authenticated_client',
   statement_timeout text DEFAULT '15s',
@@ -9274,14 +9616,14 @@ BEGIN
   BEGIN
     IF create_client_role.statement_timeout IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
-    ELSIF create_client_role.statement_timeout ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
-      AND create_client_role.statement_timeout !~ '^ *0+ *$'
+    ELSIF create_client_role.statement_timeout ~* '^[[:space:]]*[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?)[[:space:]]*$'
+      AND create_client_role.statement_timeout !~ '^[[:space:]]*0+[[:space:]]*$'
     THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
-                      btrim(create_client_role.statement_timeout));
+                      substring(create_client_role.statement_timeout, '[^[:space:]]+'));
     ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
@@ -9603,6 +9945,61 @@ COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
   IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
      'them';
 REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.lock_user(
+  username text,
+  terminate_sessions boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $lock_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_user(lock_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', lock_user.username,
+        'state', 'existing',
+        'initial', '{"login":true}'::jsonb,
+        'attributes', '{"login":false}'::jsonb,
+        'protected', true
+      )
+    ),
+    'sessions', jsonb_build_array(
+      jsonb_build_object(
+        'role', lock_user.username,
+        'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
+      )
+    )
+  ), lock_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$lock_user$;
+
+COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
 
 CREATE FUNCTION rolecall.policy() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER

@@ -741,6 +741,14 @@ DECLARE
   v_steps rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
+  IF jsonb_typeof(apply_policy.passwords) <> 'object'
+    OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
+  THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'passwords must be an object, in which each role has a string',
+      HINT = 'For example: ''{"alice": "a password"}''.';
+  END IF;
   v_state := coalesce(
     rolecall_internal.policy_state(apply_policy.policy, apply_policy.mode, apply_policy.passwords), '{}'
   );
@@ -752,10 +760,13 @@ BEGIN
       rolecall_internal.joined(v_state, rolecall_internal.forgotten_resources(v_state)), '{}'
     );
   END IF;
+  PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
+  PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
     v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
+    PERFORM rolecall_internal.warn_about_readers(v_reports);
     v_rotate_after := (
       SELECT min((r.definition ->> 'rotate_after')::interval)
       FROM jsonb_each(jsonb_path_query_first(
@@ -3430,7 +3441,7 @@ BEGIN
     ),
     judged AS (
       SELECT f.*, g.object AS membership, f.how <> 'o' AND NOT (f.is_here OR f.is_shared) AS is_far,
-             CASE WHEN f.is_ours
+             CASE WHEN f.is_ours AND f.how = 'a'
                     THEN format('SELECT rolecall.remove_operator(%L)', pg_get_userbyid(dependencies.role_oid))
                   ELSE coalesce(g.remedy, l.remedy) END AS remedy,
              CASE WHEN dependencies.reassigns AND f.is_reassignable AND (f.is_shared OR f.is_here) THEN 'reassign_owned'
@@ -3451,7 +3462,8 @@ BEGIN
     FROM judged AS j
     LEFT JOIN owning AS o ON o.database = j.database AND NOT j.is_shared
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN j.is_ours THEN 'operator'
+      SELECT CASE WHEN j.is_ours AND j.how = 'a' THEN 'operator'
+                  WHEN j.is_ours THEN 'initial privileges on extension'
                   WHEN j.membership IS NOT NULL THEN 'membership'
                   WHEN j.type = 'default acl' THEN 'default privileges'
                   WHEN j.how = 'a' THEN 'privileges on ' || j.type
@@ -3508,7 +3520,7 @@ DECLARE
 BEGIN
   RETURN QUERY
     SELECT s.classid, s.objid, s.objsubid, s.deptype::text, coalesce(d.datname, current_database())::text,
-           p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype = 'a'
+           p.here, s.dbid = 0, o.owned, i.type, i.identity, i.is_ours AND s.deptype IN ('a', 'i')
     FROM pg_shdepend AS s
     LEFT JOIN pg_subscription AS u ON u.oid = s.objid AND s.classid = 'pg_subscription'::regclass
     LEFT JOIN pg_database AS d
@@ -5539,7 +5551,8 @@ SET search_path = pg_catalog, pg_temp
 AS $is_about_roles$
 BEGIN
   RETURN is_about_roles.operation IN (
-    'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+    'create_role', 'rename_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role',
+    'revoke_role', 'drop_role'
   );
 END
 $is_about_roles$;
@@ -5776,7 +5789,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_moment$
 BEGIN
-  IF is_moment.value = 'infinity' OR is_moment.value IS NULL THEN
+  IF is_moment.value IN ('infinity', '-infinity') OR is_moment.value IS NULL THEN
     RETURN true;
   ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
     || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
@@ -5790,7 +5803,8 @@ END
 $is_moment$;
 
 COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity';
+  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier '
+     'one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_nfkc_stable.sql
@@ -7277,6 +7291,30 @@ COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
      'functions in it.';
 REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/document/note_default_role.sql
+CREATE FUNCTION rolecall_internal.note_default_role(document jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_default_role$
+DECLARE
+  v_name jsonb := jsonb_path_query_first(note_default_role.document, '$.base_roles[*] ? (@.key == "default").name');
+BEGIN
+  IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
+    AND NOT coalesce(note_default_role.document -> 'roles', '[]')
+      @> jsonb_build_array(jsonb_build_object('name', v_name))
+  THEN
+    RAISE NOTICE USING
+      MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),
+      DETAIL = 'The name is recorded all the same.',
+      HINT = 'Look for a mistake in it, or create the role.';
+  END IF;
+END
+$note_default_role$;
+
+COMMENT ON FUNCTION rolecall_internal.note_default_role(jsonb)
+  IS 'Says that the default role of a desired state is neither there nor created with it: it may be a mistake';
+REVOKE ALL ON FUNCTION rolecall_internal.note_default_role(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/execute/note_holders.sql
 CREATE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -7426,6 +7464,37 @@ $note_unmatched$;
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
   IS 'Says which withheld names match nothing now, and where one would in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/granting/note_unmatched_exceptions.sql
+CREATE FUNCTION rolecall_internal.note_unmatched_exceptions(privileges jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_unmatched_exceptions$
+DECLARE
+  v_names text;
+BEGIN
+  IF NOT note_unmatched_exceptions.privileges @? '$[*].target.scope.except[*]' THEN
+    RETURN;
+  END IF;
+  v_names := (
+    SELECT string_agg(DISTINCT x.name #>> '{}', ', ' ORDER BY x.name #>> '{}')
+    FROM jsonb_path_query(note_unmatched_exceptions.privileges, '$[*].target.scope.except[*]') AS x(name)
+    WHERE NOT x.name #>> '{}' IN (
+      SELECT e.entry
+      FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(note_unmatched_exceptions.privileges)) AS e
+    )
+  );
+  IF v_names IS NOT NULL THEN
+    RAISE NOTICE USING
+      MESSAGE = format('exceptions of the policy that do not exist yet: %s', v_names),
+      DETAIL = 'Once they exist, they are excepted.',
+      HINT = 'Look for a mistake in the names.';
+  END IF;
+END
+$note_unmatched_exceptions$;
+
+COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) IS 'Says which exceptions match nothing now';
+REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/object_in_schema.sql
 CREATE FUNCTION rolecall_internal.object_in_schema(kind text, name text) RETURNS oid
@@ -10801,11 +10870,11 @@ DECLARE
   v_name text;
 BEGIN
   FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(policy_passwords.passwords, '{}')) LOOP
-    IF policy_passwords.passwords ? v_name OR v_roles -> v_name ? 'password' THEN
+    IF policy_passwords.passwords ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
       -- Who cannot compare it with the present one does not set it anew.
       v_list := v_list || jsonb_build_object(
         'role', v_name, 'realign', false,
-        'password', coalesce(policy_passwords.passwords -> v_name, v_roles -> v_name -> 'password')
+        'password', coalesce(nullif(policy_passwords.passwords -> v_name, 'null'), v_roles -> v_name -> 'password')
       );
     END IF;
   END LOOP;
@@ -11061,7 +11130,7 @@ BEGIN
              ) END ORDER BY s.name)
     FROM said AS s
     CROSS JOIN LATERAL (
-      SELECT coalesce(policy_role_resources.passwords -> s.name, s.definition -> 'password')
+      SELECT coalesce(nullif(policy_role_resources.passwords -> s.name, 'null'), s.definition -> 'password')
     ) AS p(password)
   );
 END
@@ -11926,21 +11995,10 @@ SET search_path = pg_catalog, pg_temp
 AS $provision$
 DECLARE
   v_steps rolecall.step[];
-  v_with_path jsonb;
 BEGIN
   PERFORM rolecall_internal.check_read_access(provision.definitions);
   PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
-  v_with_path := (
-    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-    FROM jsonb_array_elements(provision.definitions) AS d
-  );
-  PERFORM rolecall_internal.warn_about_public();
-  PERFORM rolecall_internal.warn_about_publications();
-  PERFORM rolecall_internal.warn_about_members(provision.definitions);
-  PERFORM rolecall_internal.note_unmatched(provision.definitions);
-  PERFORM rolecall_internal.warn_about_path(v_with_path);
-  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
-  PERFORM rolecall_internal.warn_about_rows(provision.definitions);
+  PERFORM rolecall_internal.warn_about_readers(provision.definitions);
   v_steps := rolecall_internal.run_reporting(
     provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
   );
@@ -12659,20 +12717,21 @@ BEGIN
       OFFSET 0
     ) AS q(refused, resource)
     CROSS JOIN LATERAL (
-      SELECT a.key,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN rolecall_internal.restricted(a.resource)
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
-                    THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
-                      'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
-                    ELSE a.resource END
-                  -- A policy says of all attributes what they are.
-                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
-                            AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
-                          THEN '{attributes,login}' ELSE '{}' END::text[]
-             END
+      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+                  ELSE a.resource END
+      OFFSET 0
+    ) AS n(resource)
+    CROSS JOIN LATERAL (
+      SELECT a.key, CASE WHEN r.resource ->> 'state' IS DISTINCT FROM 'absent'
+        THEN CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
+          THEN q.resource || n.resource || jsonb_strip_nulls(jsonb_build_object(
+            'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
+            'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
+          ELSE n.resource END
+        -- A policy says of all attributes what they are.
+        #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
+                  AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
+                THEN '{attributes,login}' ELSE '{}' END::text[] END
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT r.resource ? 'recorded'
@@ -13245,12 +13304,14 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $restricted$
 BEGIN
   RETURN restricted.resource || coalesce((
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-             'initial', restricted.resource -> 'initial' || jsonb_build_object('login', a.rolcanlogin)
-                        || CASE WHEN a.rolinherit THEN '{}' ELSE '{"inherit": false}' END::jsonb,
-             'connection_limit', nullif(a.rolconnlimit, -1),
-             'valid_until', nullif(a.rolvaliduntil, 'infinity')
-           ))
+    SELECT jsonb_strip_nulls(jsonb_build_object('initial', nullif(
+             coalesce(restricted.resource -> 'initial', '{}') || jsonb_strip_nulls(jsonb_build_object(
+               'login', a.rolcanlogin,
+               'inherit', nullif(a.rolinherit, true),
+               'connection_limit', nullif(a.rolconnlimit, -1),
+               'valid_until', nullif(rolecall_internal.utc_time(a.rolvaliduntil), 'infinity')
+             )) - ARRAY(SELECT jsonb_object_keys(restricted.resource -> 'attributes')), '{}'
+           )))
     FROM pg_roles AS a WHERE a.oid = to_regrole(quote_ident(restricted.resource ->> 'name'))::oid LIMIT 1
   ), '{}');
 END
@@ -13978,7 +14039,9 @@ BEGIN
   NEW.roles := NULL;
   NEW.made_in := v_here;
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
+  IF NEW.note IS NULL AND NEW.resource IS NOT NULL
+    AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+  THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
@@ -14554,7 +14617,7 @@ AS $utc_time$
 BEGIN
   RETURN CASE WHEN isfinite(utc_time.moment)
                 THEN to_char(utc_time.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-              ELSE 'infinity' END;
+              ELSE coalesce(utc_time.moment, 'infinity')::text END;
 END
 $utc_time$;
 
@@ -15115,6 +15178,31 @@ $warn_about_publications$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
   IS 'Says which publications send secrets in clear text to their subscribers';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
+
+-- sql/5-internal/reporting/warn_about_readers.sql
+CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_readers$
+DECLARE
+  v_with_path jsonb := (
+    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
+    FROM jsonb_array_elements(warn_about_readers.definitions) AS d
+  );
+BEGIN
+  PERFORM rolecall_internal.warn_about_public();
+  PERFORM rolecall_internal.warn_about_publications();
+  PERFORM rolecall_internal.warn_about_members(warn_about_readers.definitions);
+  PERFORM rolecall_internal.note_unmatched(warn_about_readers.definitions);
+  PERFORM rolecall_internal.warn_about_path(v_with_path);
+  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  PERFORM rolecall_internal.warn_about_rows(warn_about_readers.definitions);
+END
+$warn_about_readers$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_readers(jsonb)
+  IS 'Warns of what definitions of reporting roles would not do, or would let others do';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_about_readers(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_rows.sql
 CREATE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
@@ -15783,20 +15871,7 @@ BEGIN
     v_administrator text := coalesce(
       create_base_roles.administrator, rolecall_internal.recorded_name('administrator', true), 'administrator'
     );
-  BEGIN
-    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'invalid_parameter_value',
-        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
-    END IF;
-    IF create_base_roles.default_role IS NOT NULL THEN
-      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
-      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
-    END IF;
-    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
-    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
-    PERFORM rolecall_internal.check_not_reporting(v_administrator);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    v_state jsonb := jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_anonymous,
@@ -15823,8 +15898,23 @@ BEGIN
         jsonb_build_object('key', 'administrator', 'name', v_administrator),
         jsonb_build_object('key', 'default', 'name', create_base_roles.default_role)
       )
-    ) #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[],
-            create_base_roles.dry_run) LOOP
+    )
+      #- CASE WHEN create_base_roles.default_role IS NULL THEN '{base_roles,3}' ELSE '{}' END::text[];
+  BEGIN
+    IF v_anonymous = v_authenticated OR v_authenticated = v_administrator OR v_administrator = v_anonymous THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the anonymous, authenticated and administrator roles must have three different names';
+    END IF;
+    IF create_base_roles.default_role IS NOT NULL THEN
+      PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
+      PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(v_anonymous);
+    PERFORM rolecall_internal.check_not_reporting(v_authenticated);
+    PERFORM rolecall_internal.check_not_reporting(v_administrator);
+    PERFORM rolecall_internal.note_default_role(v_state);
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -15872,14 +15962,14 @@ BEGIN
   BEGIN
     IF create_client_role.statement_timeout IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'statement_timeout must not be null';
-    ELSIF create_client_role.statement_timeout ~* '^ *[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?) *$'
-      AND create_client_role.statement_timeout !~ '^ *0+ *$'
+    ELSIF create_client_role.statement_timeout ~* '^[[:space:]]*[+]?(0x[0-9a-f]+|[0-9.]+(e[+]?[0-9]+)?)[[:space:]]*$'
+      AND create_client_role.statement_timeout !~ '^[[:space:]]*0+[[:space:]]*$'
     THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('statement_timeout %L has no unit', create_client_role.statement_timeout),
         HINT = format('The server would take it as milliseconds. Say which it is, such as ''%1$ss'' or ''%1$sms''.',
-                      btrim(create_client_role.statement_timeout));
+                      substring(create_client_role.statement_timeout, '[^[:space:]]+'));
     ELSIF rolecall_internal.is_rounded_off(create_client_role.statement_timeout) THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
@@ -16478,6 +16568,7 @@ BEGIN
       jsonb_build_object(
         'name', lock_user.username,
         'state', 'existing',
+        'initial', '{"login":true}'::jsonb,
         'attributes', '{"login":false}'::jsonb,
         'protected', true
       )

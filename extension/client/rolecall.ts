@@ -318,7 +318,7 @@ export class Rolecall {
       authenticated?: string | null | undefined;
       /** name of the role that bypasses row-level security; null: the remembered name, else `administrator` */
       administrator?: string | null | undefined;
-      /** name of the role that applications use by default; null: the remembered name, else the anonymous role */
+      /** name of the role that applications use by default, which is not created; null: the remembered name, else the anonymous role */
       default_role?: string | null | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;
@@ -561,7 +561,7 @@ export class Rolecall {
       role_name: string;
       /** role that becomes the member */
       username: string;
-      /** whether the member may grant the role on */
+      /** whether the member may grant the role on; false, also where it is left out, revokes that from a member that has it */
       admin_option?: boolean | undefined;
       /** whether the member has the privileges without SET ROLE; null: as it is, or in a new membership as the member's INHERIT attribute says */
       inherit_option?: boolean | null | undefined;

@@ -8,7 +8,8 @@ import { report } from '../support/report.ts';
 report('a dry run says what the caller lacks', async (place) => {
   const { admin, rows } = place;
   await admin.query(
-    `CREATE ROLE op LOGIN PASSWORD 'op'; CREATE ROLE u; CREATE ROLE g; SELECT rolecall.create_base_roles(); SELECT rolecall.add_operator('op')`,
+    `CREATE ROLE op LOGIN PASSWORD 'op'; CREATE ROLE u LOGIN; CREATE ROLE g; SELECT rolecall.create_base_roles();
+     SELECT rolecall.create_user('member'); SELECT rolecall.add_operator('op')`,
   );
   const op = await place.login('op');
   for (const call of [
@@ -16,6 +17,11 @@ report('a dry run says what the caller lacks', async (place) => {
     `grant_role('g', 'u'`,
     `set_password('u', 'x'`,
     `create_client_role('c'`,
+    `rename_user('u', 'v'`,
+    `lock_user('u', false`,
+    `revoke_role('authenticated', 'member'`,
+    `remove_user('u'`,
+    `apply('{"roles": {"u": {"createdb": true}}}'`,
   ]) {
     const steps = await rows<{ note: string | null }>(`SELECT note FROM rolecall.${call}, dry_run => true)`, op);
     assert.ok(

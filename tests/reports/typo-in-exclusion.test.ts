@@ -23,7 +23,8 @@ report('a withheld name that matches nothing is a NOTICE, watched or not', async
 
 report('in a policy too, and an exception, a default role and what else provisioning says', async (place) => {
   const { admin } = place;
-  await admin.query('CREATE SCHEMA s; CREATE TABLE s.t (id integer); ALTER TABLE s.t ENABLE ROW LEVEL SECURITY');
+  await admin.query(`CREATE SCHEMA s; CREATE TABLE s.t (id integer); ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC`);
   const heard: string[] = [];
   admin.on('notice', ({ message }) => heard.push(message ?? ''));
   const policy = {

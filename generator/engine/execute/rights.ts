@@ -150,7 +150,8 @@ export function is_about_roles(operation: Text): Returns<Bool> {
   return sql`
     BEGIN
       RETURN ${operation} IN (
-        'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+        'create_role', 'rename_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role',
+        'revoke_role', 'drop_role'
       );
     END
   `;

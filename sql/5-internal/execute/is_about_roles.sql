@@ -6,7 +6,8 @@ SET search_path = pg_catalog, pg_temp
 AS $is_about_roles$
 BEGIN
   RETURN is_about_roles.operation IN (
-    'create_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role', 'revoke_role', 'drop_role'
+    'create_role', 'rename_role', 'alter_role', 'set_password', 'set_comment', 'set_config', 'grant_role',
+    'revoke_role', 'drop_role'
   );
 END
 $is_about_roles$;

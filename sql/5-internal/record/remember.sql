@@ -41,20 +41,21 @@ BEGIN
       OFFSET 0
     ) AS q(refused, resource)
     CROSS JOIN LATERAL (
-      SELECT a.key,
-             CASE WHEN r.resource ->> 'state' = 'absent' THEN NULL
-                  WHEN q.resource IS NULL AND a.resource ? 'initial'
-                    THEN rolecall_internal.restricted(a.resource)
-                  ELSE CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
-                    THEN q.resource || a.resource || jsonb_strip_nulls(jsonb_build_object(
-                      'attributes', (q.resource -> 'attributes') || (a.resource -> 'attributes'),
-                      'initial', (a.resource -> 'initial') || (q.resource -> 'initial')))
-                    ELSE a.resource END
-                  -- A policy says of all attributes what they are.
-                  #- CASE WHEN a.resource -> 'attributes' = '{"login": true}'
-                            AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
-                          THEN '{attributes,login}' ELSE '{}' END::text[]
-             END
+      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+                  ELSE a.resource END
+      OFFSET 0
+    ) AS n(resource)
+    CROSS JOIN LATERAL (
+      SELECT a.key, CASE WHEN r.resource ->> 'state' IS DISTINCT FROM 'absent'
+        THEN CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
+          THEN q.resource || n.resource || jsonb_strip_nulls(jsonb_build_object(
+            'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
+            'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
+          ELSE n.resource END
+        -- A policy says of all attributes what they are.
+        #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
+                  AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
+                THEN '{attributes,login}' ELSE '{}' END::text[] END
       OFFSET 0
     ) AS v(key, resource)
     WHERE v.key IS NOT NULL AND NOT r.resource ? 'recorded'

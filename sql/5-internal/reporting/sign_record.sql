@@ -23,7 +23,9 @@ BEGIN
   NEW.roles := NULL;
   NEW.made_in := v_here;
   NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until') THEN
+  IF NEW.note IS NULL AND NEW.resource IS NOT NULL
+    AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+  THEN
     NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
   END IF;
   IF NEW.note IS NOT NULL THEN
