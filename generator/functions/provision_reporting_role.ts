@@ -23,6 +23,8 @@ import { rows } from './_shared.ts';
  * A withheld table that a table owner creates, or drops and creates again, is readable until the next run, unless new
  * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
  *
+ * The list replaces that of an earlier call: a WARNING names what was withheld and is not any more.
+ *
  * An entry of the list that names a column withholds only that column: the role has SELECT on each of the other columns, and none
  * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
  * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
@@ -33,7 +35,7 @@ import { rows } from './_shared.ts';
  * @group reporting
  * @param role_name name of the role; roles belong to the cluster, so let it carry the name of the database
  * @param schemas names of the schemas that the role reads
- * @param withheld_tables tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: none
+ * @param withheld_tables tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: those that an earlier call withheld, if any
  * @param table_owners roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the password on every call, false trusts that it is right

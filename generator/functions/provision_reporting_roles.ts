@@ -12,7 +12,7 @@ import { rows } from './_shared.ts';
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`, likewise
  * @param reporting_schema schema of the reporting role, created where it is missing
  * @param raw_schema schema of the raw role
- * @param withheld_tables tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none
+ * @param withheld_tables tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: those that an earlier call withheld, if any
  * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
  * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right

@@ -15,6 +15,10 @@ export const raiseEmpty = (what: string, hint?: string, detail?: string): Sql =>
   `;
 };
 
+/** A number of things, in words: `1 table`, `2 tables`. */
+export const counted = (number: Sql, thing: string): Sql =>
+  sql`concat(${number}, ${text(` ${thing}`)}, CASE WHEN ${number} <> 1 THEN 's' END)`;
+
 /** The hint of an empty password. */
 export const noPassword = 'Use null for a role without a password.';
 

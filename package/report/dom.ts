@@ -17,6 +17,9 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** `1 row`, `2 rows`. */
+export const counted = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? '' : 's'}`;
+
 export const byId = (id: string): HTMLElement => {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`there is no ${id}`);

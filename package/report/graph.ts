@@ -4,7 +4,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 import cytoscape from 'cytoscape';
-import { byId, element, rowsOf } from './dom.ts';
+import { byId, counted, element, rowsOf } from './dom.ts';
 
 /** So many roles are drawn folded at first. */
 const many = 60;
@@ -153,7 +153,7 @@ export function drawGraph(): void {
   const actions = byId('graph-actions');
   const tell = (): void => {
     if (selected === undefined) {
-      about.textContent = `${drawn().size} of ${names.length} roles are drawn.`;
+      about.textContent = `${drawn().size} of ${counted(names.length, 'role')} shown.`;
       actions.replaceChildren();
       return;
     }

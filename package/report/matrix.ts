@@ -4,7 +4,7 @@
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-import { byId, element, later, rowsOf } from './dom.ts';
+import { byId, counted, element, later, rowsOf } from './dom.ts';
 
 const kinds = ['use', 'read', 'write', 'execute', 'create'] as const;
 type Kind = (typeof kinds)[number];
@@ -81,7 +81,7 @@ export function drawMatrix(): void {
       element('tbody', {}, ...body),
     );
     table.querySelector('td')?.setAttribute('tabindex', '0');
-    about.textContent = `${rows.length} roles, ${columns.length} schemas`;
+    about.textContent = `${counted(rows.length, 'role')}, ${counted(columns.length, 'schema')}`;
     more.hidden = rows.length <= shown;
   };
 

@@ -3,7 +3,7 @@
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-import { byId, element, later } from './dom.ts';
+import { byId, counted, element, later } from './dom.ts';
 
 /** Of a long table no more is shown at first: a browser takes its time for what nobody looks at. */
 const atFirst = 300;
@@ -89,7 +89,7 @@ export function enliven(tables: readonly HTMLTableElement[]): void {
   document.querySelectorAll<HTMLElement>('td code').forEach(copyable);
   const find = (): void => {
     const count = parts.reduce((sum, part) => sum + show(part, wanted()), 0);
-    status.textContent = wanted() === '' ? '' : `${count} rows`;
+    status.textContent = wanted() === '' ? '' : counted(count, 'row');
   };
   input.addEventListener('input', later(find));
   bar.hidden = false;

@@ -221,7 +221,7 @@ test('row-level security holds for the columns that are readable', async () => {
   const notices: string[] = [];
   admin.on('notice', ({ message }) => notices.push(String(message)));
   await admin.query(`SELECT FROM rolecall.provision_reporting_role('${role}', '{app}', '{patients.ssn}', '{}')`);
-  assert.ok(notices.includes(`reporting role "${role}" reads no rows of 1 tables`), notices.join('\n'));
+  assert.ok(notices.includes(`reporting role "${role}" reads no rows of 1 table`), notices.join('\n'));
   // A policy can look at what the role does not read.
   await maker.query(`CREATE POLICY shown ON app.patients FOR SELECT TO ${role} USING (ssn = 'b')`);
   assert.deepEqual((await reader.query('SELECT id FROM app.patients')).rows, [{ id: 2 }]);

@@ -253,7 +253,8 @@ test('a provisioning run says which names match nothing, what is read through a 
     CREATE POLICY p ON app.open USING (true); CREATE POLICY w ON app.closed FOR INSERT WITH CHECK (true);
     CREATE POLICY r ON app.closed AS RESTRICTIVE USING (true)`);
   const said = async (withheld: string) => (await call(admin, `'${role}', '{app}', '${withheld}'`)).messages;
-  const rows = (tables: number) => `NOTICE: reporting role "${role}" reads no rows of ${tables} tables`;
+  const rows = (tables: number) =>
+    `NOTICE: reporting role "${role}" reads no rows of ${tables} table${tables === 1 ? '' : 's'}`;
   assert.deepEqual(await said('{token}'), [rows(2)]);
   await admin.query(`CREATE POLICY r ON app.given FOR SELECT TO ${role} USING (true)`);
   assert.deepEqual(await said('{token,part}'), [
@@ -264,6 +265,7 @@ test('a provisioning run says which names match nothing, what is read through a 
   assert.deepEqual(await said('{token,closed,ApiToken,app.nothing}'), [
     'NOTICE: withheld tables or columns that do not exist yet: ApiToken, app.nothing',
     'NOTICE: withheld tables or columns that exist only in a different case: ApiToken is "apitoken", not "ApiToken"',
+    `WARNING: no longer withheld from reporting role "${role}": parted`,
   ]);
   // Also where new tables are watched, as it may be a mistake.
   await admin.query('SELECT FROM rolecall.watch_new_tables()');
@@ -271,6 +273,13 @@ test('a provisioning run says which names match nothing, what is read through a 
     'NOTICE: withheld tables or columns that do not exist yet: patiens',
   ]);
   assert.deepEqual(await said('{token,closed,"\\"ApiToken\\""}'), []);
+  // Null leaves the list as it is; an entry that is taken off is named, once, and in a dry run too.
+  const opened = [rows(1), `WARNING: no longer withheld from reporting role "${role}": "ApiToken", token`];
+  assert.deepEqual(await call(admin, `'${role}', '{app}', NULL`), { steps: [], messages: [] });
+  assert.deepEqual((await call(admin, `'${role}', '{app}', '{app.closed}', dry_run => true`)).messages, opened);
+  assert.deepEqual(await said('{app.closed}'), opened);
+  assert.deepEqual(await said('{app.closed}'), [rows(1)]);
+  assert.deepEqual(await call(admin, `'${role}', '{app}', NULL`), { steps: [], messages: [rows(1)] });
   await Promise.all([admin.end(), owner.end()]);
   assert.ok(name);
 });

@@ -10,7 +10,13 @@ import type { FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } f
 import { Sql, sql } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
-import { aboutTheRole, grantableObjects, owned, parameterPrivileges, plainOwner } from '../catalogs/grantable.ts';
+import {
+  aboutTheRole,
+  grantableObjects,
+  owned,
+  parameterPrivileges,
+  plainOwnerToChoose,
+} from '../catalogs/grantable.ts';
 import { publishingSecrets } from '../catalogs/server.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
@@ -103,9 +109,10 @@ export function audit_ownership(principals: Principals): SetOf<FindingRow> {
       RETURN QUERY
         SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
                coalesce(p.remedy, CASE
-                 WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', p.grantee)
+                 WHEN i.type = 'extension'
+                   THEN format('REASSIGN OWNED BY %s TO ${plainOwnerToChoose}', p.grantee)
                  ELSE format(
-                   'ALTER %s %s OWNER TO ${plainOwner}',
+                   'ALTER %s %s OWNER TO ${plainOwnerToChoose}',
                    CASE i.type
                      WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                      WHEN 'composite type' THEN 'TYPE'
@@ -134,13 +141,13 @@ export function audit_ownership(principals: Principals): SetOf<FindingRow> {
                quote_ident(b.datname),
                format(
                  CASE d.deptype
-                   WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
-                   ELSE 'has privileges on %s objects in that database: audit it there'
+                   WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
+                   ELSE 'has privileges on objects in that database (%s): audit it there'
                  END,
                  count(DISTINCT (d.classid, d.objid))
                ),
                coalesce(p.remedy, CASE d.deptype
-                 WHEN 'o' THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', p.grantee)
+                 WHEN 'o' THEN format('REASSIGN OWNED BY %s TO ${plainOwnerToChoose}', p.grantee)
                END)
         FROM unnest(${principals}) AS p
         JOIN pg_shdepend AS d

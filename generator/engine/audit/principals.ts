@@ -3,7 +3,7 @@
  */
 import type { Oid, Oids, PrincipalRow, Principals, SetOf, Table } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { plainOwner } from '../catalogs/grantable.ts';
+import { plainOwnerToChoose } from '../catalogs/grantable.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -65,7 +65,7 @@ export function audit_principals(roles: Oids): SetOf<PrincipalRow> {
               UNION ALL
               -- Who owns the database is a member of this one without any row that says so.
               SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
-                     format('ALTER DATABASE %I OWNER TO ${plainOwner}', d.datname)
+                     format('ALTER DATABASE %I OWNER TO ${plainOwnerToChoose}', d.datname)
               FROM unnest(v_next) AS p
               JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
             ) AS m

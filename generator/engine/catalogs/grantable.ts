@@ -81,6 +81,8 @@ export const revocations = (excess: Sql) => sql`
  * owner. Objects that act as their owner would act as a superuser where the remedy is pasted by one.
  */
 export const plainOwner = raw('"a plain owner"');
+/** The same in what is copied out of a table of findings, where nothing else says so. */
+export const plainOwnerToChoose = raw('"a plain owner" /* your choice */');
 
 /** Not of pg_shdepend: they only look like objects that somebody owns, but say something about the role. */
 export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;

@@ -4,6 +4,7 @@
 import { parameter, privilegesOfKinds } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/types.ts';
+import { counted } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isName, isProtected, isRoutine } from '../document/names.ts';
@@ -340,7 +341,7 @@ export function refuse_policy(policy: Jsonb): Nothing {
       IF v_found.problems > 0 THEN
         RAISE EXCEPTION USING
           ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = ${unsupported} THEN v_found.code ELSE ${invalid} END,
-          MESSAGE = format('the policy has %s problems', v_found.problems),
+          MESSAGE = 'the policy has ' || ${counted(sql`v_found.problems`, 'problem')},
           DETAIL = v_found.detail,
           HINT = coalesce(v_found.hint, 'rolecall.check_policy() lists them in rows.');
       END IF;

@@ -119,6 +119,7 @@ export function run_reporting(
     BEGIN
       PERFORM rolecall_internal.check_coordinator();
       PERFORM rolecall_internal.check_provisioned_here(${definitions});
+      PERFORM rolecall_internal.warn_of_opened(${definitions});
       v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -238,6 +239,22 @@ export function reader_path(definition: Jsonb): Returns<Jsonb> {
 }
 
 /**
+ * What calls have withheld from a reporting role so far, as the entries of their list
+ * @volatility stable
+ */
+export function withheld_so_far(role_name: Text): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN coalesce(
+        rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) -> 'withheld',
+        (SELECT jsonb_agg(DISTINCT w.name) FROM rolecall_internal.withheld AS w WHERE w.role = ${role_name}),
+        '[]'
+      );
+    END
+  `;
+}
+
+/**
  * A read_access resource
  * @volatility stable
  */
@@ -253,7 +270,9 @@ export function read_access(
       RETURN jsonb_build_object(
         'role', ${role_name},
         'schemas', rolecall_internal.name_list(${schemas}),
-        'withheld', coalesce(rolecall_internal.name_list(${withheld}), '[]'),
+        'withheld', coalesce(
+          rolecall_internal.name_list(${withheld}), rolecall_internal.withheld_so_far(${role_name})
+        ),
         'owners', rolecall_internal.name_list(${owners}),
         'search_path', rolecall_internal.name_list(${search_path}),
         'caller', CASE WHEN ${owners} IS NULL THEN current_user END

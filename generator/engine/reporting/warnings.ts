@@ -2,6 +2,7 @@
  * What a provisioning run says without being able to change it.
  */
 import type { Bool, Jsonb, Nothing, Places, Returns } from '../../model/types.ts';
+import { counted } from '../../sql/raise.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { withholds } from '../reading/tables.ts';
@@ -264,6 +265,40 @@ export function note_closed_schemas(definitions: Jsonb): Nothing {
   `;
 }
 
+/**
+ * Says what reporting roles are to read from now on although a call withheld it
+ * @volatility stable
+ */
+export function warn_of_opened(definitions: Jsonb): Nothing {
+  return sql`
+    DECLARE
+      v_definition jsonb;
+      v_earlier jsonb;
+      v_entries text;
+    BEGIN
+      FOR v_definition IN SELECT jsonb_array_elements(${definitions}) LOOP
+        v_earlier := rolecall_internal.withheld_so_far(v_definition ->> 'role');
+        CONTINUE WHEN v_earlier <@ (v_definition -> 'withheld');
+        v_entries := (
+          SELECT string_agg(DISTINCT w.entry, ', ' ORDER BY w.entry)
+          FROM rolecall_internal.withheld_tables(
+            jsonb_build_array(v_definition || jsonb_build_object('withheld', v_earlier))
+          ) AS w
+          WHERE NOT EXISTS (
+            SELECT FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS n
+            WHERE n.table_oid = w.table_oid AND n.column_number IN (0, w.column_number)
+          )
+        );
+        IF v_entries IS NOT NULL THEN
+          RAISE WARNING USING
+            MESSAGE = format('no longer withheld from reporting role "%s": %s', v_definition ->> 'role', v_entries),
+            HINT = 'What is to stay withheld has to be in the list of withheld tables; null leaves the list as it is.';
+        END IF;
+      END LOOP;
+    END
+  `;
+}
+
 /** Whether a table, c, or some of its columns, is read by the role of a place. */
 const readsSome = (place: Sql) =>
   sql`(NOT ${withholds(sql`v_places`, place, sql`c.oid`)} OR ${place}.partial ? c.oid::text)`;
@@ -327,7 +362,8 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
         GROUP BY p.role
       LOOP
         RAISE NOTICE USING
-          MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+          MESSAGE = format('reporting role "%s" reads no rows of %s', v_found.role,
+                           ${counted(sql`v_found.number`, 'table')}),
           DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
           HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
                         v_found.role);

@@ -63,7 +63,7 @@ export const keeping: readonly Command[] = [
       path: 'how the role can do it',
       object: 'the object that it can do it to',
       detail: 'what it can do',
-      remedy: 'the statement that ends it, or null; replace a role called "a plain owner" by one of your choice',
+      remedy: 'the statement that ends it, or null; a comment in it says what to replace',
     },
     differs: ({ severity }, { failOn }) => failOn !== undefined && isAtLeast(severity, failOn),
     run: async ({ rolecall }, { role, severity = 'info' }) =>

@@ -11,10 +11,11 @@ export const reporting: readonly Command[] = [
     name: 'reporting provision',
     summary: 'Create a role that reads the tables of some schemas, including those created later',
     details:
-      'Without a name: the usual pair, DATABASE_reporting on the schema reporting and DATABASE_raw on the schema public. Give every option each time: what an earlier run withheld and this one does not name becomes readable.',
+      'Without a name: the usual pair, DATABASE_reporting on the schema reporting and DATABASE_raw on the schema public. What an earlier run withheld stays withheld, unless --withhold or --withhold-nothing is given; --withhold replaces the whole list. Give the other options on each run.',
     arguments: { role: { about: 'name of the role', optional: true } },
     options: {
       schema: { about: 'a schema that the role reads', takes: 'SCHEMA', many: true },
+      withholdNothing: { about: 'make everything readable that earlier runs withheld' },
       withhold: { about: 'a table, or a column of one, that the role must not read', takes: 'TABLE', many: true },
       owner: {
         about: 'a role whose future tables the role reads',
@@ -36,14 +37,16 @@ export const reporting: readonly Command[] = [
       'reporting provision app_reports --schema reporting --withhold tokens': 'one role',
     },
     ...steps,
-    async prepare({ role: name, schema, searchPath }) {
+    async prepare({ role: name, schema, searchPath, withhold, withholdNothing }) {
+      if (withholdNothing && withhold.length > 0)
+        throw new UsageError('--withhold and --withhold-nothing cannot be used together');
       if (name !== undefined && schema.length === 0) throw new UsageError('a reporting role requires --schema');
       if (name === undefined && schema.length + searchPath.length > 0)
         throw new UsageError('--schema and --search-path require the name of a role');
     },
     async run({ rolecall, dryRun }, values) {
       const common = {
-        withheld_tables: values.withhold,
+        withheld_tables: values.withhold.length > 0 || values.withholdNothing ? values.withhold : null,
         table_owners: values.owner.length > 0 ? values.owner : undefined,
         rotate_after: values.rotateAfter,
         realign_password: !values.trustRecord,

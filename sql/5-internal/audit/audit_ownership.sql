@@ -9,9 +9,10 @@ BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
            coalesce(p.remedy, CASE
-             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
+             WHEN i.type = 'extension'
+               THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
              ELSE format(
-               'ALTER %s %s OWNER TO "a plain owner"',
+               'ALTER %s %s OWNER TO "a plain owner" /* your choice */',
                CASE i.type
                  WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                  WHEN 'composite type' THEN 'TYPE'
@@ -43,13 +44,13 @@ BEGIN
            quote_ident(b.datname),
            format(
              CASE d.deptype
-               WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
-               ELSE 'has privileges on %s objects in that database: audit it there'
+               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
+               ELSE 'has privileges on objects in that database (%s): audit it there'
              END,
              count(DISTINCT (d.classid, d.objid))
            ),
            coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
            END)
     FROM unnest(audit_ownership.principals) AS p
     JOIN pg_shdepend AS d

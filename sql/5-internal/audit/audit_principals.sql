@@ -56,7 +56,7 @@ BEGIN
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
           SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
-                 format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
+                 format('ALTER DATABASE %I OWNER TO "a plain owner" /* your choice */', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
         ) AS m

@@ -15,7 +15,7 @@ BEGIN
   IF v_found.problems > 0 THEN
     RAISE EXCEPTION USING
       ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = '0A000' THEN v_found.code ELSE '22023' END,
-      MESSAGE = format('the policy has %s problems', v_found.problems),
+      MESSAGE = 'the policy has ' || concat(v_found.problems, ' problem', CASE WHEN v_found.problems <> 1 THEN 's' END),
       DETAIL = v_found.detail,
       HINT = coalesce(v_found.hint, 'rolecall.check_policy() lists them in rows.');
   END IF;

@@ -15,7 +15,9 @@ BEGIN
   RETURN jsonb_build_object(
     'role', read_access.role_name,
     'schemas', rolecall_internal.name_list(read_access.schemas),
-    'withheld', coalesce(rolecall_internal.name_list(read_access.withheld), '[]'),
+    'withheld', coalesce(
+      rolecall_internal.name_list(read_access.withheld), rolecall_internal.withheld_so_far(read_access.role_name)
+    ),
     'owners', rolecall_internal.name_list(read_access.owners),
     'search_path', rolecall_internal.name_list(read_access.search_path),
     'caller', CASE WHEN read_access.owners IS NULL THEN current_user END

@@ -23,6 +23,7 @@ DECLARE
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
+  PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);

@@ -62,7 +62,8 @@ BEGIN
     GROUP BY p.role
   LOOP
     RAISE NOTICE USING
-      MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+      MESSAGE = format('reporting role "%s" reads no rows of %s', v_found.role,
+                       concat(v_found.number, ' table', CASE WHEN v_found.number <> 1 THEN 's' END)),
       DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
       HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
                     v_found.role);
