@@ -1096,6 +1096,70 @@ COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principa
      'database';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_ownership$
+BEGIN
+  RETURN QUERY
+    SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
+           coalesce(p.remedy, CASE
+             WHEN i.type = 'extension'
+               THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
+             ELSE format(
+               'ALTER %s %s OWNER TO "a plain owner" /* your choice */',
+               CASE i.type
+                 WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
+                 WHEN 'composite type' THEN 'TYPE'
+                 WHEN 'statistics object' THEN 'STATISTICS'
+                 ELSE upper(i.type COLLATE "C")
+               END,
+               i.identity
+             )
+           END)
+    FROM unnest(audit_ownership.principals) AS p
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
+      AND d.deptype = 'o'
+        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
+    WHERE d.dbid IN (0, (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    ))
+      AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
+      -- The sequence of a column goes with its table.
+      AND NOT EXISTS (
+        SELECT FROM pg_depend AS o
+        WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
+          AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
+      );
+  RETURN QUERY
+    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
+           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
+           quote_ident(b.datname),
+           format(
+             CASE d.deptype
+               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
+               ELSE 'has privileges on objects in that database (%s): audit it there'
+             END,
+             count(DISTINCT (d.classid, d.objid))
+           ),
+           coalesce(p.remedy, CASE d.deptype
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
+           END)
+    FROM unnest(audit_ownership.principals) AS p
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
+    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+END
+$audit_ownership$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[])
+  IS 'What the principals own: here, in the whole cluster, and in other databases';
+
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
 -- INHERIT by its own attribute.
@@ -1152,7 +1216,7 @@ BEGIN
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
           SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
-                 format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
+                 format('ALTER DATABASE %I OWNER TO "a plain owner" /* your choice */', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
         ) AS m
@@ -7271,6 +7335,33 @@ $provision$;
 
 COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.read_access(
+  role_name text,
+  schemas text[],
+  withheld text[],
+  owners text[],
+  search_path text[] DEFAULT NULL
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $read_access$
+BEGIN
+  RETURN jsonb_build_object(
+    'role', read_access.role_name,
+    'schemas', rolecall_internal.name_list(read_access.schemas),
+    'withheld', coalesce(
+      rolecall_internal.name_list(read_access.withheld), rolecall_internal.withheld_so_far(read_access.role_name)
+    ),
+    'owners', rolecall_internal.name_list(read_access.owners),
+    'search_path', rolecall_internal.name_list(read_access.search_path),
+    'caller', CASE WHEN read_access.owners IS NULL THEN current_user END
+  );
+END
+$read_access$;
+
+COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
 RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7603,7 +7694,7 @@ BEGIN
   IF v_found.problems > 0 THEN
     RAISE EXCEPTION USING
       ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = '0A000' THEN v_found.code ELSE '22023' END,
-      MESSAGE = format('the policy has %s problems', v_found.problems),
+      MESSAGE = 'the policy has ' || concat(v_found.problems, ' problem', CASE WHEN v_found.problems <> 1 THEN 's' END),
       DETAIL = v_found.detail,
       HINT = coalesce(v_found.hint, 'rolecall.check_policy() lists them in rows.');
   END IF;
@@ -8295,6 +8386,78 @@ $run$;
 
 COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.run_reporting(
+  definitions jsonb,
+  others jsonb,
+  rotate_after interval,
+  realign boolean,
+  dry_run boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $run_reporting$
+DECLARE
+  v_rotate boolean;
+  v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
+  -- Before the check: a role that is created later has not been looked at.
+  v_oids jsonb := rolecall_internal.role_oids(v_roles);
+  v_others text[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  PERFORM rolecall_internal.check_coordinator();
+  PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
+  PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
+  v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
+    -- Another caller may have made it while this one waited.
+    v_rotate := v_rotate AND rolecall_internal.is_rotation_due(run_reporting.rotate_after);
+    PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
+  END IF;
+  IF v_rotate THEN
+    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
+    -- verifiers that tell which they are go with it.
+    v_others := ARRAY(
+      SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
+    );
+    v_roles := v_roles || v_others;
+    v_oids := v_oids || rolecall_internal.role_oids(v_others);
+    v_steps := v_steps || rolecall_internal.rotate_secret(run_reporting.dry_run);
+  END IF;
+  v_secret := CASE
+    WHEN v_rotate AND run_reporting.dry_run THEN rolecall_internal.random_bytes()
+    ELSE rolecall_internal.read_secret('rolecall.reporting', true)
+  END;
+  v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, run_reporting.realign OR v_rotate);
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
+  END IF;
+  v_steps := v_steps || rolecall_internal.run(
+    rolecall_internal.joined(
+      run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
+    ),
+    run_reporting.dry_run
+  );
+  IF run_reporting.dry_run IS NOT TRUE
+    AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
+  THEN
+    PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+    PERFORM rolecall_internal.check_secret_is_current();
+  END IF;
+  IF run_reporting.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
+  END IF;
+  RETURN v_steps;
+END
+$run_reporting$;
+
+COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
+  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
+     'for';
 
 CREATE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9138,7 +9301,8 @@ BEGIN
     GROUP BY p.role
   LOOP
     RAISE NOTICE USING
-      MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+      MESSAGE = format('reporting role "%s" reads no rows of %s', v_found.role,
+                       concat(v_found.number, ' table', CASE WHEN v_found.number <> 1 THEN 's' END)),
       DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
       HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
                     v_found.role);
@@ -9149,6 +9313,41 @@ $warn_about_rows$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
   IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
      'row-level security leaves nothing';
+
+CREATE FUNCTION rolecall_internal.warn_of_opened(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_of_opened$
+DECLARE
+  v_definition jsonb;
+  v_earlier jsonb;
+  v_entries text;
+BEGIN
+  FOR v_definition IN SELECT jsonb_array_elements(warn_of_opened.definitions) LOOP
+    v_earlier := rolecall_internal.withheld_so_far(v_definition ->> 'role');
+    CONTINUE WHEN v_earlier <@ (v_definition -> 'withheld');
+    v_entries := (
+      SELECT string_agg(DISTINCT w.entry, ', ' ORDER BY w.entry)
+      FROM rolecall_internal.withheld_tables(
+        jsonb_build_array(v_definition || jsonb_build_object('withheld', v_earlier))
+      ) AS w
+      WHERE NOT EXISTS (
+        SELECT FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS n
+        WHERE n.table_oid = w.table_oid AND n.column_number IN (0, w.column_number)
+      )
+    );
+    IF v_entries IS NOT NULL THEN
+      RAISE WARNING USING
+        MESSAGE = format('no longer withheld from reporting role "%s": %s', v_definition ->> 'role', v_entries),
+        HINT = 'What is to stay withheld has to be in the list of withheld tables; null leaves the list as it is.';
+    END IF;
+  END LOOP;
+END
+$warn_of_opened$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
+  IS 'Says what reporting roles are to read from now on although a call withheld it';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9267,6 +9466,23 @@ $with_profiles$;
 COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
   IS 'A desired state with profiles in the place of the privileges that several schemas share';
 REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.withheld_so_far(role_name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $withheld_so_far$
+BEGIN
+  RETURN coalesce(
+    rolecall_internal.newest_record('read_access', jsonb_build_array(withheld_so_far.role_name)) -> 'withheld',
+    (SELECT jsonb_agg(DISTINCT w.name) FROM rolecall_internal.withheld AS w WHERE w.role = withheld_so_far.role_name),
+    '[]'
+  );
+END
+$withheld_so_far$;
+
+COMMENT ON FUNCTION rolecall_internal.withheld_so_far(text)
+  IS 'What calls have withheld from a reporting role so far, as the entries of their list';
+REVOKE ALL ON FUNCTION rolecall_internal.withheld_so_far(text) FROM PUBLIC;
 
 -- The number of a column is 0, and its name null, where the whole table is withheld.
 CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(resources jsonb)

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 2f1a6d6e36b4ae99803a96d3633976675a2322f264ae13683e5d8ccb877a59bc'
-    AND 386 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 004ab2ac8d94e48c317b591c1f4f7bb431365e7137f3ed3e85f2c3acd343c183'
+    AND 388 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -783,6 +783,8 @@ BEGIN
        'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'warn_about_rows', 
        'definitions jsonb', 'void', 0),
+      ('rolecall_internal', 'warn_of_opened', 
+       'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'with_excess', 
        'document jsonb', 'jsonb', 0),
       ('rolecall_internal', 'with_made', 
@@ -791,6 +793,8 @@ BEGIN
        'state jsonb', 'jsonb', 0),
       ('rolecall_internal', 'with_recorded_options', 
        'membership jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'withheld_so_far', 
+       'role_name text', 'jsonb', 0),
       ('rolecall_internal', 'withheld_tables', 
        'resources jsonb, number integer, role text, entry text, table_oid oid, column_number integer, column_name text, named boolean', 'SETOF record', 0),
       ('rolecall_internal', 'withhold_powers', 
@@ -2633,9 +2637,10 @@ BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
            coalesce(p.remedy, CASE
-             WHEN i.type = 'extension' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
+             WHEN i.type = 'extension'
+               THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
              ELSE format(
-               'ALTER %s %s OWNER TO "a plain owner"',
+               'ALTER %s %s OWNER TO "a plain owner" /* your choice */',
                CASE i.type
                  WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
                  WHEN 'composite type' THEN 'TYPE'
@@ -2667,13 +2672,13 @@ BEGIN
            quote_ident(b.datname),
            format(
              CASE d.deptype
-               WHEN 'o' THEN 'owns %s objects in that database: run the remedy there'
-               ELSE 'has privileges on %s objects in that database: audit it there'
+               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
+               ELSE 'has privileges on objects in that database (%s): audit it there'
              END,
              count(DISTINCT (d.classid, d.objid))
            ),
            coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner"', p.grantee)
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
            END)
     FROM unnest(audit_ownership.principals) AS p
     JOIN pg_shdepend AS d
@@ -2744,7 +2749,7 @@ BEGIN
           UNION ALL
           -- Who owns the database is a member of this one without any row that says so.
           SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
-                 format('ALTER DATABASE %I OWNER TO "a plain owner"', d.datname)
+                 format('ALTER DATABASE %I OWNER TO "a plain owner" /* your choice */', d.datname)
           FROM unnest(v_next) AS p
           JOIN pg_database AS d ON d.datdba = p.role_oid AND d.datname = current_database()
         ) AS m
@@ -12786,7 +12791,9 @@ BEGIN
   RETURN jsonb_build_object(
     'role', read_access.role_name,
     'schemas', rolecall_internal.name_list(read_access.schemas),
-    'withheld', coalesce(rolecall_internal.name_list(read_access.withheld), '[]'),
+    'withheld', coalesce(
+      rolecall_internal.name_list(read_access.withheld), rolecall_internal.withheld_so_far(read_access.role_name)
+    ),
     'owners', rolecall_internal.name_list(read_access.owners),
     'search_path', rolecall_internal.name_list(read_access.search_path),
     'caller', CASE WHEN read_access.owners IS NULL THEN current_user END
@@ -13332,7 +13339,7 @@ BEGIN
   IF v_found.problems > 0 THEN
     RAISE EXCEPTION USING
       ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = '0A000' THEN v_found.code ELSE '22023' END,
-      MESSAGE = format('the policy has %s problems', v_found.problems),
+      MESSAGE = 'the policy has ' || concat(v_found.problems, ' problem', CASE WHEN v_found.problems <> 1 THEN 's' END),
       DETAIL = v_found.detail,
       HINT = coalesce(v_found.hint, 'rolecall.check_policy() lists them in rows.');
   END IF;
@@ -14306,6 +14313,7 @@ DECLARE
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
+  PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -15933,7 +15941,8 @@ BEGIN
     GROUP BY p.role
   LOOP
     RAISE NOTICE USING
-      MESSAGE = format('reporting role "%s" reads no rows of %s tables', v_found.role, v_found.number),
+      MESSAGE = format('reporting role "%s" reads no rows of %s', v_found.role,
+                       concat(v_found.number, ' table', CASE WHEN v_found.number <> 1 THEN 's' END)),
       DETAIL = format('They have row-level security, and no policy for the role: %s', v_found.tables),
       HINT = format('For those whose rows it is to read: CREATE POLICY ... ON ... FOR SELECT TO %I USING (...)',
                     v_found.role);
@@ -15945,6 +15954,41 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
   IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
      'row-level security leaves nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_of_opened(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_of_opened$
+DECLARE
+  v_definition jsonb;
+  v_earlier jsonb;
+  v_entries text;
+BEGIN
+  FOR v_definition IN SELECT jsonb_array_elements(warn_of_opened.definitions) LOOP
+    v_earlier := rolecall_internal.withheld_so_far(v_definition ->> 'role');
+    CONTINUE WHEN v_earlier <@ (v_definition -> 'withheld');
+    v_entries := (
+      SELECT string_agg(DISTINCT w.entry, ', ' ORDER BY w.entry)
+      FROM rolecall_internal.withheld_tables(
+        jsonb_build_array(v_definition || jsonb_build_object('withheld', v_earlier))
+      ) AS w
+      WHERE NOT EXISTS (
+        SELECT FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS n
+        WHERE n.table_oid = w.table_oid AND n.column_number IN (0, w.column_number)
+      )
+    );
+    IF v_entries IS NOT NULL THEN
+      RAISE WARNING USING
+        MESSAGE = format('no longer withheld from reporting role "%s": %s', v_definition ->> 'role', v_entries),
+        HINT = 'What is to stay withheld has to be in the list of withheld tables; null leaves the list as it is.';
+    END IF;
+  END LOOP;
+END
+$warn_of_opened$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
+  IS 'Says what reporting roles are to read from now on although a call withheld it';
+REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -16080,6 +16124,23 @@ $with_recorded_options$;
 COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
   IS 'A membership with the options that an earlier call asked for, where it names none itself';
 REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.withheld_so_far(role_name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $withheld_so_far$
+BEGIN
+  RETURN coalesce(
+    rolecall_internal.newest_record('read_access', jsonb_build_array(withheld_so_far.role_name)) -> 'withheld',
+    (SELECT jsonb_agg(DISTINCT w.name) FROM rolecall_internal.withheld AS w WHERE w.role = withheld_so_far.role_name),
+    '[]'
+  );
+END
+$withheld_so_far$;
+
+COMMENT ON FUNCTION rolecall_internal.withheld_so_far(text)
+  IS 'What calls have withheld from a reporting role so far, as the entries of their list';
+REVOKE ALL ON FUNCTION rolecall_internal.withheld_so_far(text) FROM PUBLIC;
 
 -- The number of a column is 0, and its name null, where the whole table is withheld.
 CREATE OR REPLACE FUNCTION rolecall_internal.withheld_tables(resources jsonb)
@@ -18360,7 +18421,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 2f1a6d6e36b4ae99803a96d3633976675a2322f264ae13683e5d8ccb877a59bc';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 004ab2ac8d94e48c317b591c1f4f7bb431365e7137f3ed3e85f2c3acd343c183';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

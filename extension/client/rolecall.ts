@@ -680,6 +680,8 @@ export class Rolecall {
    * A withheld table that a table owner creates, or drops and creates again, is readable until the next run, unless new
    * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
    *
+   * The list replaces that of an earlier call: a WARNING names what was withheld and is not any more.
+   *
    * An entry of the list that names a column withholds only that column: the role has SELECT on each of the other columns, and none
    * on the table, so `SELECT *` is refused. A column that is added later is readable from the next run on, or at once where
    * tables are watched. An entry such as `a.b` that is the name of a table and of a column withholds both; where a table is
@@ -702,7 +704,7 @@ export class Rolecall {
       role_name: string;
       /** names of the schemas that the role reads */
       schemas: readonly string[];
-      /** tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: none */
+      /** tables and columns that the role must not read, as in SQL: quoted where needed, `table`, `schema.table`, `table.column` or `schema.table.column`; they need not exist; partitions are withheld with their table, columns of partitions with the column, and all stay withheld under other names until the list names them or no longer has the entry; null: those that an earlier call withheld, if any */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables in these schemas the role reads; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;
@@ -742,7 +744,7 @@ export class Rolecall {
       reporting_schema?: string | undefined;
       /** schema of the raw role */
       raw_schema?: string | undefined;
-      /** tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: none */
+      /** tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: those that an earlier call withheld, if any */
       withheld_tables?: readonly string[] | null | undefined;
       /** roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704 */
       table_owners?: readonly string[] | null | undefined;

@@ -127,6 +127,12 @@ test('reporting provision, password and rotate', async () => {
   assert.deepEqual(statuses(await rows(0, ...provision, '--dry-run')), ['planned']);
   await run(0, ...provision);
   assert.deepEqual(await rows(0, ...provision), []);
+  // What was withheld stays withheld until that is said.
+  const without = provision.slice(0, -2);
+  assert.deepEqual(await rows(0, ...without), []);
+  await run(2, ...provision, '--withhold-nothing');
+  const opened = await run(0, ...without, '--withhold-nothing', '--dry-run');
+  assert.match(opened.stderr, /^warning: no longer withheld from reporting role "r_reader": reports\.tokens\nHINT:/m);
   const { stdout: first } = await run(0, 'reporting', 'password', 'r_reader');
   assert.ok(await canLogIn('r_reader', first.trim()));
   await run(0, 'reporting', 'rotate', '--dry-run');
