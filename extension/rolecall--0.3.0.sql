@@ -648,6 +648,8 @@ BEGIN
               AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
           ))
       ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+      WHEN g.grantees IS NOT NULL
+        THEN format('REVOKE REFERENCES, TRIGGER ON %s FROM %s CASCADE', n.name, g.grantees)
       WHEN acting_relation.calls_others
         THEN format(
           'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
@@ -675,13 +677,34 @@ BEGIN
       SELECT coalesce(bool_or(p.option_value::boolean), false)
       FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
     ) AS o(invoker)
+    CROSS JOIN LATERAL (
+      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      SELECT string_agg(
+        DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+      )
+      FROM (
+        SELECT x.grantee, x.privilege_type FROM aclexplode(c.relacl) AS x
+        UNION ALL
+        SELECT x.grantee, x.privilege_type FROM pg_attribute AS t CROSS JOIN LATERAL aclexplode(t.attacl) AS x
+        WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL
+      ) AS a
+      WHERE a.grantee NOT IN (c.relowner, acting_relation.heir_oid) AND c.relkind IN ('r', 'p')
+        AND NOT (a.grantee <> 0 AND pg_has_role(a.grantee, acting_relation.heir_oid, 'MEMBER'))
+        AND (a.privilege_type = 'REFERENCES'
+               AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)
+             OR a.privilege_type = 'TRIGGER' AND EXISTS (
+               SELECT FROM pg_constraint AS k
+               WHERE k.conrelid = c.oid AND k.contype = 'f'
+                 AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+             ))
+    ) AS g(grantees)
     WHERE c.oid = acting_relation.relation
   );
 END
 $acting_relation$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
-  IS 'What to do about a relation that acts as its owner; null where it does not';
+  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/adopted_roles.sql

@@ -656,6 +656,8 @@ BEGIN
               AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
           ))
       ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+      WHEN g.grantees IS NOT NULL
+        THEN format('REVOKE REFERENCES, TRIGGER ON %s FROM %s CASCADE', n.name, g.grantees)
       WHEN acting_relation.calls_others
         THEN format(
           'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
@@ -683,13 +685,34 @@ BEGIN
       SELECT coalesce(bool_or(p.option_value::boolean), false)
       FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
     ) AS o(invoker)
+    CROSS JOIN LATERAL (
+      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      SELECT string_agg(
+        DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+      )
+      FROM (
+        SELECT x.grantee, x.privilege_type FROM aclexplode(c.relacl) AS x
+        UNION ALL
+        SELECT x.grantee, x.privilege_type FROM pg_attribute AS t CROSS JOIN LATERAL aclexplode(t.attacl) AS x
+        WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL
+      ) AS a
+      WHERE a.grantee NOT IN (c.relowner, acting_relation.heir_oid) AND c.relkind IN ('r', 'p')
+        AND NOT (a.grantee <> 0 AND pg_has_role(a.grantee, acting_relation.heir_oid, 'MEMBER'))
+        AND (a.privilege_type = 'REFERENCES'
+               AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)
+             OR a.privilege_type = 'TRIGGER' AND EXISTS (
+               SELECT FROM pg_constraint AS k
+               WHERE k.conrelid = c.oid AND k.contype = 'f'
+                 AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+             ))
+    ) AS g(grantees)
     WHERE c.oid = acting_relation.relation
   );
 END
 $acting_relation$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
-  IS 'What to do about a relation that acts as its owner; null where it does not';
+  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/adopted_roles.sql
@@ -18104,6 +18127,94 @@ COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
   IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
      'schemas too';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(relation oid, calls_others boolean, heir_oid oid) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $acting_relation$
+BEGIN
+  RETURN (
+    SELECT CASE
+      WHEN EXISTS (SELECT FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1')
+        THEN (
+          SELECT string_agg(format('DROP RULE %I ON %s', w.rulename, n.name), '; ' ORDER BY w.rulename)
+          FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'
+        )
+      WHEN c.relkind = 'm' THEN 'DROP MATERIALIZED VIEW ' || n.name
+      WHEN c.relkind = 'f' THEN 'DROP FOREIGN TABLE ' || n.name
+      WHEN c.relkind = 'v' THEN
+        CASE WHEN NOT o.invoker THEN format(
+          CASE WHEN current_setting('server_version_num')::integer / 10000 >= 15
+            THEN 'DROP VIEW %1$s, or ALTER VIEW %1$s SET (security_invoker = true)'
+            ELSE 'DROP VIEW %1$s' END,
+          n.name
+        ) END
+      WHEN EXISTS (
+        SELECT FROM pg_trigger AS t
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+          AND (t.tgenabled IN ('R', 'A') OR EXISTS (
+            SELECT FROM pg_constraint AS k
+            WHERE k.conrelid = c.oid AND k.contype = 'f'
+              AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+          ))
+      ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+      WHEN g.grantees IS NOT NULL
+        THEN format('REVOKE REFERENCES, TRIGGER ON %s FROM %s CASCADE', n.name, g.grantees)
+      WHEN acting_relation.calls_others
+        THEN format(
+          'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
+          'wrote, or DROP TABLE %1$s', n.name
+        )
+      WHEN rolecall_internal.has_calling_key(c.oid)
+        THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
+      ELSE (
+        -- What the owner of the one adds to it, the other has too.
+        SELECT string_agg(format(
+                 CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
+                      ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
+                 k.oid::regclass, h.inhparent::regclass
+               ), '; ' ORDER BY k.oid::regclass::text)
+        FROM pg_inherits AS h
+        JOIN pg_class AS k ON k.oid = h.inhrelid
+        JOIN pg_class AS p ON p.oid = h.inhparent
+        JOIN pg_roles AS w ON w.oid IN (k.relowner, p.relowner)
+        WHERE c.oid IN (k.oid, p.oid) AND NOT w.rolsuper AND w.oid NOT IN (c.relowner, acting_relation.heir_oid)
+      )
+    END
+    FROM pg_class AS c
+    CROSS JOIN LATERAL (SELECT c.oid::regclass::text) AS n(name)
+    CROSS JOIN LATERAL (
+      SELECT coalesce(bool_or(p.option_value::boolean), false)
+      FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
+    ) AS o(invoker)
+    CROSS JOIN LATERAL (
+      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      SELECT string_agg(
+        DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+      )
+      FROM (
+        SELECT x.grantee, x.privilege_type FROM aclexplode(c.relacl) AS x
+        UNION ALL
+        SELECT x.grantee, x.privilege_type FROM pg_attribute AS t CROSS JOIN LATERAL aclexplode(t.attacl) AS x
+        WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL
+      ) AS a
+      WHERE a.grantee NOT IN (c.relowner, acting_relation.heir_oid) AND c.relkind IN ('r', 'p')
+        AND NOT (a.grantee <> 0 AND pg_has_role(a.grantee, acting_relation.heir_oid, 'MEMBER'))
+        AND (a.privilege_type = 'REFERENCES'
+               AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)
+             OR a.privilege_type = 'TRIGGER' AND EXISTS (
+               SELECT FROM pg_constraint AS k
+               WHERE k.conrelid = c.oid AND k.contype = 'f'
+                 AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+             ))
+    ) AS g(grantees)
+    WHERE c.oid = acting_relation.relation
+  );
+END
+$acting_relation$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
+  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
 
 -- Most calls adopt none, and that is found without a query.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]

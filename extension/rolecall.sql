@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 004ab2ac8d94e48c317b591c1f4f7bb431365e7137f3ed3e85f2c3acd343c183'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script a42799deabcd213127985d104aee7d9932b2e6cf86876d9fdb2e2cd91f482994'
     AND 388 <= (
       SELECT count(*)
       FROM (
@@ -1636,6 +1636,8 @@ BEGIN
               AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
           ))
       ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+      WHEN g.grantees IS NOT NULL
+        THEN format('REVOKE REFERENCES, TRIGGER ON %s FROM %s CASCADE', n.name, g.grantees)
       WHEN acting_relation.calls_others
         THEN format(
           'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
@@ -1663,13 +1665,34 @@ BEGIN
       SELECT coalesce(bool_or(p.option_value::boolean), false)
       FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
     ) AS o(invoker)
+    CROSS JOIN LATERAL (
+      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      SELECT string_agg(
+        DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+      )
+      FROM (
+        SELECT x.grantee, x.privilege_type FROM aclexplode(c.relacl) AS x
+        UNION ALL
+        SELECT x.grantee, x.privilege_type FROM pg_attribute AS t CROSS JOIN LATERAL aclexplode(t.attacl) AS x
+        WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL
+      ) AS a
+      WHERE a.grantee NOT IN (c.relowner, acting_relation.heir_oid) AND c.relkind IN ('r', 'p')
+        AND NOT (a.grantee <> 0 AND pg_has_role(a.grantee, acting_relation.heir_oid, 'MEMBER'))
+        AND (a.privilege_type = 'REFERENCES'
+               AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)
+             OR a.privilege_type = 'TRIGGER' AND EXISTS (
+               SELECT FROM pg_constraint AS k
+               WHERE k.conrelid = c.oid AND k.contype = 'f'
+                 AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+             ))
+    ) AS g(grantees)
     WHERE c.oid = acting_relation.relation
   );
 END
 $acting_relation$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
-  IS 'What to do about a relation that acts as its owner; null where it does not';
+  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- Most calls adopt none, and that is found without a query.
@@ -18421,7 +18444,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 004ab2ac8d94e48c317b591c1f4f7bb431365e7137f3ed3e85f2c3acd343c183';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script a42799deabcd213127985d104aee7d9932b2e6cf86876d9fdb2e2cd91f482994';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -811,7 +811,8 @@ export class Rolecall {
    * What acts as its owner is never given to a role with more rights: functions and procedures with SECURITY DEFINER, views
    * without security_invoker, materialized views, rules, foreign tables, subscriptions, event triggers, tables whose triggers
    * run as the owner, and tables that call a function which no superuser wrote, in a constraint, an index or a type for
-   * instance. Where reassign_to has a right that the role does not have, the call is an error whose DETAIL lists each of them
+   * instance; and tables on which others have REFERENCES, or TRIGGER beside a foreign key that changes them, as those could have
+   * them act so. Where reassign_to has a right that the role does not have, the call is an error whose DETAIL lists each of them
    * with what to do about it.
    *
    * The sessions of the role go on, as nobody, unless terminate_sessions ends them; that is the first step, and the one

@@ -41,6 +41,24 @@ interface Trap {
 
 const traps: Trap[] = [
   {
+    name: 'a table that others may reference',
+    create: 'CREATE TABLE app.ref (id integer PRIMARY KEY); GRANT REFERENCES ON app.ref TO PUBLIC',
+    object: /^table app\.ref/,
+    advice: /REVOKE REFERENCES, TRIGGER ON app\.ref FROM PUBLIC CASCADE/,
+  },
+  {
+    name: 'a column that others may reference',
+    create: 'CREATE TABLE app.col (id integer UNIQUE); GRANT REFERENCES (id) ON app.col TO PUBLIC',
+    object: /^table app\.col/,
+    advice: /REVOKE REFERENCES, TRIGGER ON app\.col FROM PUBLIC CASCADE/,
+  },
+  {
+    name: 'a table on which others may create triggers that a foreign key fires',
+    create: `CREATE TABLE app.kid (id integer REFERENCES app.parent ON DELETE CASCADE); GRANT TRIGGER ON app.kid TO PUBLIC`,
+    object: /^table app\.kid/,
+    advice: /REVOKE REFERENCES, TRIGGER ON app\.kid FROM PUBLIC CASCADE/,
+  },
+  {
     name: 'a SECURITY DEFINER function',
     create: `CREATE FUNCTION app.f(q text) RETURNS void SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN EXECUTE q; END'`,
     object: /^function app\.f\(/,
@@ -261,6 +279,22 @@ test('what somebody else can add code to is not given to a role with more rights
     await give('stranger');
     await admin.query('DROP OWNED BY stranger CASCADE; GRANT CREATE ON SCHEMA app TO stranger');
   }
+});
+
+test('a table that a key of somebody else references with its own cast is not given to a role with more rights', async () => {
+  const user = await attacker('CREATE TABLE app.referenced (id integer PRIMARY KEY)');
+  await admin.query(`CREATE ROLE referrer; GRANT CREATE ON SCHEMA app TO referrer; GRANT REFERENCES ON app.referenced TO referrer;
+    SET ROLE referrer; CREATE TYPE app.bait AS ENUM ('1');
+    CREATE FUNCTION app.evil(app.bait) RETURNS integer LANGUAGE plpgsql AS 'BEGIN RAISE ''as %'', current_user; END';
+    CREATE CAST (app.bait AS integer) WITH FUNCTION app.evil(app.bait) AS IMPLICIT;
+    CREATE TABLE app.referring (id app.bait REFERENCES app.referenced); RESET ROLE`);
+  const give = () => admin.query(`SELECT * FROM rolecall.remove_user('${user}', reassign_to => 'postgres')`);
+  const refused = ({ code, detail }: Failure) => code === '2BP01' && /^table app\.referenced/.test(detail);
+  await assert.rejects(give(), refused);
+  await admin.query('REVOKE REFERENCES, TRIGGER ON app.referenced FROM referrer CASCADE');
+  await assert.rejects(give(), refused);
+  await admin.query('DROP CAST (app.bait AS integer); DROP OWNED BY referrer; DROP ROLE referrer');
+  await give();
 });
 
 test('a table that may run a query is not given away where a subscription applies changes', async () => {

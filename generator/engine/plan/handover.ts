@@ -79,7 +79,7 @@ export function acting_as_owner(owner_oid: Oid, heir_oid: Oid): Table<{ object: 
 }
 
 /**
- * What to do about a relation that acts as its owner; null where it does not
+ * What to do about a relation that acts as its owner, or that others can have act so; null where it does not
  * @volatility stable
  * @probes
  */
@@ -105,12 +105,10 @@ export function acting_relation(relation: Oid, calls_others: Bool, heir_oid: Oid
           WHEN EXISTS (
             SELECT FROM pg_trigger AS t
             WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
-              AND (t.tgenabled IN ('R', 'A') OR EXISTS (
-                SELECT FROM pg_constraint AS k
-                WHERE k.conrelid = c.oid AND k.contype = 'f'
-                  AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
-              ))
+              AND (t.tgenabled IN ('R', 'A') OR ${passesOn(sql`c.oid`)})
           ) THEN format('DROP TRIGGER for each trigger of %1$s, or DROP TABLE %1$s', n.name)
+          WHEN g.grantees IS NOT NULL
+            THEN format('REVOKE REFERENCES, TRIGGER ON %s FROM %s CASCADE', n.name, g.grantees)
           WHEN ${calls_others}
             THEN format(
               'DROP INDEX, DROP CONSTRAINT, DROP COLUMN and the like for what of %1$s calls a function that no superuser '
@@ -138,11 +136,35 @@ export function acting_relation(relation: Oid, calls_others: Bool, heir_oid: Oid
           SELECT coalesce(bool_or(p.option_value::boolean), false)
           FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
         ) AS o(invoker)
+        CROSS JOIN LATERAL (
+          -- A foreign key has its casts evaluated as the owner of the table that it references.
+          SELECT string_agg(
+            DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+          )
+          FROM (
+            SELECT x.grantee, x.privilege_type FROM aclexplode(c.relacl) AS x
+            UNION ALL
+            SELECT x.grantee, x.privilege_type FROM pg_attribute AS t CROSS JOIN LATERAL aclexplode(t.attacl) AS x
+            WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL
+          ) AS a
+          WHERE a.grantee NOT IN (c.relowner, ${heir_oid}) AND c.relkind IN ('r', 'p')
+            AND NOT (a.grantee <> 0 AND pg_has_role(a.grantee, ${heir_oid}, 'MEMBER'))
+            AND (a.privilege_type = 'REFERENCES'
+                   AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)
+                 OR a.privilege_type = 'TRIGGER' AND ${passesOn(sql`c.oid`)})
+        ) AS g(grantees)
         WHERE c.oid = ${relation}
       );
     END
   `;
 }
+
+/** Whether a foreign key changes rows of a table, as its owner. */
+const passesOn = (relation: Sql) => sql`EXISTS (
+  SELECT FROM pg_constraint AS k
+  WHERE k.conrelid = ${relation} AND k.contype = 'f'
+    AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
+)`;
 
 /** Whether an expression, as a catalog has it, calls what may run a query: query_to_xml() does. */
 const callsQueries = (tree: Sql) => sql`EXISTS (
