@@ -714,8 +714,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $adopted_roles$
 DECLARE
-  -- Those that the call has created, or that calls before it have asked for.
-  v_known jsonb := '{}';
+  v_created text[] := '{}'::text[];
+  v_known jsonb;
   v_step rolecall.step;
   v_section text;
   v_resources jsonb;
@@ -725,9 +725,10 @@ DECLARE
 BEGIN
   FOREACH v_step IN ARRAY adopted_roles.steps LOOP
     IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
-      v_known := v_known || jsonb_build_object(v_step.target, true);
+      v_created := v_created || v_step.target;
     END IF;
   END LOOP;
+  v_known := jsonb_object(v_created, v_created);
   FOREACH v_section IN ARRAY '{roles,memberships,schemas,privileges}'::text[] LOOP
     v_resources := adopted_roles.document -> v_section;
     FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
@@ -741,10 +742,10 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
-      v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
-  RETURN v_adopted;
+  RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
+    ELSE ARRAY(SELECT DISTINCT unnest(v_adopted)) END;
 END
 $adopted_roles$;
 
@@ -1240,9 +1241,9 @@ BEGIN
       );
     END IF;
 
+    v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
     v_is_ignored := false;
     FOREACH v_step IN ARRAY v_new LOOP
-      v_steps := v_steps || rolecall_internal.reported(v_step, v_steps);
       IF rolecall_internal.is_doubtful(v_step) THEN
         v_is_ignored := true;
         IF v_step.status = 'failed' THEN
@@ -7570,25 +7571,32 @@ BEGIN
   END IF;
   RETURN CASE object_oid.kind
     WHEN 'database' THEN (
-      SELECT o.oid FROM pg_database AS o WHERE o.datname = object_oid.name
+      SELECT o.oid FROM pg_database AS o
+      WHERE o.datname = object_oid.name AND true
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o WHERE o.nspname = object_oid.name
+      SELECT o.oid FROM pg_namespace AS o
+      WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o WHERE o.lanname = object_oid.name
+      SELECT o.oid FROM pg_language AS o
+      WHERE o.lanname = object_oid.name AND o.lanpltrusted
     )
     WHEN 'foreign_data_wrapper' THEN (
-      SELECT o.oid FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
+      SELECT o.oid FROM pg_foreign_data_wrapper AS o
+      WHERE o.fdwname = object_oid.name AND true
     )
     WHEN 'foreign_server' THEN (
-      SELECT o.oid FROM pg_foreign_server AS o WHERE o.srvname = object_oid.name
+      SELECT o.oid FROM pg_foreign_server AS o
+      WHERE o.srvname = object_oid.name AND true
     )
     WHEN 'tablespace' THEN (
-      SELECT o.oid FROM pg_tablespace AS o WHERE o.spcname = object_oid.name
+      SELECT o.oid FROM pg_tablespace AS o
+      WHERE o.spcname = object_oid.name AND true
     )
     WHEN 'large_object' THEN (
-      SELECT o.oid FROM pg_largeobject_metadata AS o WHERE o.oid::text = object_oid.name
+      SELECT o.oid FROM pg_largeobject_metadata AS o
+      WHERE o.oid::text = object_oid.name AND true
     )
   END;
 END
@@ -13122,34 +13130,33 @@ COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
-CREATE FUNCTION rolecall_internal.reported(step rolecall.step, steps rolecall.step[]) RETURNS rolecall.step[]
+CREATE FUNCTION rolecall_internal.reported(round rolecall.step[], steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $reported$
 DECLARE
-  v_step rolecall.step := reported.step;
+  v_step rolecall.step;
+  v_reported rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
-  IF v_step.status = 'ignored' THEN
-    v_step.status := 'skipped';
-  END IF;
-  IF v_step.status IN ('again', 'failed') THEN
-    RETURN '{}'::rolecall.step[];
-  ELSIF v_step.status <> 'skipped' THEN
-    RETURN ARRAY[v_step];
-  END IF;
-  IF EXISTS (
-    SELECT FROM unnest(reported.steps) AS s
-    WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
-  ) THEN
-    RETURN '{}'::rolecall.step[];
-  END IF;
-  RETURN ARRAY[v_step];
+  FOREACH v_step IN ARRAY reported.round LOOP
+    CONTINUE WHEN v_step.status IN ('again', 'failed');
+    IF v_step.status = 'ignored' THEN
+      v_step.status := 'skipped';
+    END IF;
+    CONTINUE WHEN v_step.status = 'skipped' AND EXISTS (
+      SELECT FROM unnest(reported.steps || v_reported) AS s
+      WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
+    );
+    v_reported := v_reported || v_step;
+  END LOOP;
+  RETURN v_reported;
 END
 $reported$;
 
-COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[])
-  IS 'A step as the caller gets it, in a list; none where it has to be planned again, or was reported before';
-REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[]) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
+  IS 'The steps of a round as the caller gets them; without those that have to be planned again, or were reported '
+     'before';
+REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/reporting_passwords.sql
 -- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
@@ -14810,13 +14817,12 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_future$
-BEGIN
-  RETURN QUERY
-    WITH said AS MATERIALIZED (
-      SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(wanted_future.wanted) AS w WHERE w.means <> 'one'
-    ),
-    everybody AS MATERIALIZED (
-      SELECT DISTINCT o.kind, o.schema, pg_get_userbyid(o.owner)::text AS owner
+DECLARE
+  -- Who owns something of a kind in a schema, and who is to own a schema: a join would compare each with each.
+  v_everybody jsonb := (
+    SELECT jsonb_object_agg(e.place, e.owners)
+    FROM (
+      SELECT concat_ws(' ', o.kind, o.schema) AS place, jsonb_agg(DISTINCT pg_get_userbyid(o.owner)) AS owners
       FROM (
         SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
         FROM pg_database AS o
@@ -14862,23 +14868,36 @@ BEGIN
         FROM pg_largeobject_metadata AS o
         WHERE true
       ) AS o
-      WHERE (o.kind, o.schema) IN (SELECT s.kind, s.oid FROM said AS s WHERE s.owners IS NULL)
-    )
+      WHERE (o.kind, o.schema) IN (
+        SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
+        WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
+      )
+      GROUP BY o.kind, o.schema
+    ) AS e
+  );
+  v_schemas jsonb := (
+    SELECT jsonb_object_agg(d.name, d.owner)
+    FROM jsonb_to_recordset(wanted_future.document -> 'schemas') AS d(name text, owner text)
+    WHERE d.name IS NOT NULL
+  );
+BEGIN
+  RETURN QUERY
     SELECT s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege,
            bool_or(s.grantable), bool_or(s.revoked)
-    FROM said AS s
+    FROM (
+      SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(wanted_future.wanted) AS w WHERE w.means <> 'one'
+    ) AS s
     CROSS JOIN LATERAL (
-      SELECT e.name FROM jsonb_array_elements_text(s.owners) AS e(name)
-      UNION SELECT e.owner FROM everybody AS e WHERE s.owners IS NULL AND e.kind = s.kind AND e.schema = s.oid
+      SELECT e.name FROM jsonb_array_elements_text(
+        coalesce(s.owners, v_everybody -> concat_ws(' ', s.kind, s.oid))
+      ) AS e(name)
       UNION
       SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE s.owners IS NULL AND n.oid = s.oid
         AND n.nspowner <> 'pg_database_owner'::regrole
-      UNION
-      SELECT d.owner FROM jsonb_to_recordset(wanted_future.document -> 'schemas') AS d(name text, owner text)
-      WHERE s.owners IS NULL AND d.name = s.object AND d.owner IS NOT NULL
+      UNION SELECT v_schemas ->> s.object WHERE s.owners IS NULL
       UNION SELECT s.caller WHERE s.owners IS NULL AND to_regrole(quote_ident(s.caller)) IS NOT NULL
     ) AS o(name)
-    WHERE o.name IS DISTINCT FROM s.role
+    WHERE o.name IS DISTINCT FROM s.role AND o.name IS NOT NULL
     GROUP BY s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege;
 END
 $wanted_future$;
@@ -14892,34 +14911,32 @@ CREATE FUNCTION rolecall_internal.wanted_privileges(resources jsonb) RETURNS rol
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_privileges$
+DECLARE
+  -- By kind, meaning and name: a join would compare each privilege with each name.
+  v_oids jsonb := (
+    SELECT jsonb_object_agg(
+             o.key::text, rolecall_internal.object_oid(o.key ->> 'kind', o.key ->> 'means', o.key ->> 'object')::bigint
+           )
+    FROM (
+      SELECT DISTINCT (p.resource -> 'target') - '{scope,column}'::text[]
+      FROM jsonb_array_elements(wanted_privileges.resources) AS p(resource)
+    ) AS o(key)
+  );
 BEGIN
   RETURN ARRAY(
-    WITH said AS MATERIALIZED (
-      SELECT p.role, p.privilege, p.grantable, p.revoked, p.caller, t.*
-      FROM jsonb_to_recordset(wanted_privileges.resources) AS p(
-        role text, privilege text, target jsonb, grantable boolean, revoked boolean, caller text, state text
-      )
-      CROSS JOIN LATERAL jsonb_to_record(p.target)
-        AS t(kind text, means text, object text, "column" text, scope jsonb)
-      WHERE p.state IS NULL
-    ),
-    role AS MATERIALIZED (
-      SELECT r.name, to_regrole(quote_ident(r.name))::oid AS oid
-      FROM (SELECT DISTINCT s.role FROM said AS s WHERE s.role IS NOT NULL) AS r(name)
-    ),
-    object AS MATERIALIZED (
-      SELECT o.kind, o.means, o.object, rolecall_internal.object_oid(o.kind, o.means, o.object) AS oid
-      FROM (SELECT DISTINCT s.kind, s.means, s.object FROM said AS s) AS o
-    )
     SELECT ROW(
-             s.role, CASE WHEN s.role IS NULL THEN 0 ELSE r.oid END, s.kind, s.means, s.object, o.oid,
-             a.attnum, s."column", s.privilege, coalesce(s.grantable, false), coalesce(s.revoked, false), s.scope,
-             s.caller
+             p.role, CASE WHEN p.role IS NULL THEN 0 ELSE to_regrole(quote_ident(p.role))::oid END, t.kind, t.means,
+             t.object, o.oid, a.attnum, t."column", p.privilege, coalesce(p.grantable, false),
+             coalesce(p.revoked, false), t.scope, p.caller
            )::rolecall_internal.wanted_privilege
-    FROM said AS s
-    LEFT JOIN role AS r ON r.name = s.role
-    LEFT JOIN object AS o ON o.kind = s.kind AND o.means = s.means AND o.object = s.object
-    LEFT JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = s."column" AND NOT a.attisdropped
+    FROM jsonb_to_recordset(wanted_privileges.resources) AS p(
+      role text, privilege text, target jsonb, grantable boolean, revoked boolean, caller text, state text
+    )
+    CROSS JOIN LATERAL jsonb_to_record(p.target)
+      AS t(kind text, means text, object text, "column" text, scope jsonb)
+    CROSS JOIN LATERAL (SELECT (v_oids ->> ((p.target) - '{scope,column}'::text[])::text)::oid) AS o(oid)
+    LEFT JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = t."column" AND NOT a.attisdropped
+    WHERE p.state IS NULL
   );
 END
 $wanted_privileges$;

@@ -24,6 +24,7 @@ import { grantee } from './privileges.ts';
  *
  * Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who asked.
  * @volatility stable
+ * @long one SELECT for each kind of object
  */
 export function wanted_future(
   document: Jsonb,
@@ -40,33 +41,45 @@ export function wanted_future(
   revoked: Bool;
 }> {
   return sql`
-    BEGIN
-      RETURN QUERY
-        WITH said AS MATERIALIZED (
-          SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(${wanted}) AS w WHERE w.means <> 'one'
-        ),
-        everybody AS MATERIALIZED (
-          SELECT DISTINCT o.kind, o.schema, pg_get_userbyid(o.owner)::text AS owner
+    DECLARE
+      -- Who owns something of a kind in a schema, and who is to own a schema: a join would compare each with each.
+      v_everybody jsonb := (
+        SELECT jsonb_object_agg(e.place, e.owners)
+        FROM (
+          SELECT concat_ws(' ', o.kind, o.schema) AS place, jsonb_agg(DISTINCT pg_get_userbyid(o.owner)) AS owners
           FROM (
             ${everyObject}
           ) AS o
-          WHERE (o.kind, o.schema) IN (SELECT s.kind, s.oid FROM said AS s WHERE s.owners IS NULL)
-        )
+          WHERE (o.kind, o.schema) IN (
+            SELECT w.kind, w.oid FROM unnest(${wanted}) AS w
+            WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
+          )
+          GROUP BY o.kind, o.schema
+        ) AS e
+      );
+      v_schemas jsonb := (
+        SELECT jsonb_object_agg(d.name, d.owner)
+        FROM jsonb_to_recordset(${document} -> 'schemas') AS d(name text, owner text)
+        WHERE d.name IS NOT NULL
+      );
+    BEGIN
+      RETURN QUERY
         SELECT s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege,
                bool_or(s.grantable), bool_or(s.revoked)
-        FROM said AS s
+        FROM (
+          SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(${wanted}) AS w WHERE w.means <> 'one'
+        ) AS s
         CROSS JOIN LATERAL (
-          SELECT e.name FROM jsonb_array_elements_text(s.owners) AS e(name)
-          UNION SELECT e.owner FROM everybody AS e WHERE s.owners IS NULL AND e.kind = s.kind AND e.schema = s.oid
+          SELECT e.name FROM jsonb_array_elements_text(
+            coalesce(s.owners, v_everybody -> concat_ws(' ', s.kind, s.oid))
+          ) AS e(name)
           UNION
           SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE s.owners IS NULL AND n.oid = s.oid
             AND n.nspowner <> 'pg_database_owner'::regrole
-          UNION
-          SELECT d.owner FROM jsonb_to_recordset(${document} -> 'schemas') AS d(name text, owner text)
-          WHERE s.owners IS NULL AND d.name = s.object AND d.owner IS NOT NULL
+          UNION SELECT v_schemas ->> s.object WHERE s.owners IS NULL
           UNION SELECT s.caller WHERE s.owners IS NULL AND to_regrole(quote_ident(s.caller)) IS NOT NULL
         ) AS o(name)
-        WHERE o.name IS DISTINCT FROM s.role
+        WHERE o.name IS DISTINCT FROM s.role AND o.name IS NOT NULL
         GROUP BY s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege;
     END
   `;

@@ -18,8 +18,8 @@ export const gaining = text('{roles,memberships,schemas,privileges}');
 export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
   return sql`
     DECLARE
-      -- Those that the call has created, or that calls before it have asked for.
-      v_known jsonb := '{}';
+      v_created text[] := '{}'::text[];
+      v_known jsonb;
       v_step rolecall.step;
       v_section text;
       v_resources jsonb;
@@ -29,9 +29,10 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
     BEGIN
       FOREACH v_step IN ARRAY ${steps} LOOP
         IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
-          v_known := v_known || jsonb_build_object(v_step.target, true);
+          v_created := v_created || v_step.target;
         END IF;
       END LOOP;
+      v_known := jsonb_object(v_created, v_created);
       FOREACH v_section IN ARRAY ${gaining}::text[] LOOP
         v_resources := ${document} -> v_section;
         FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
@@ -45,10 +46,10 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
             ) IS NOT NULL;
             v_adopted := v_adopted || v_name;
           END IF;
-          v_known := v_known || jsonb_build_object(v_name, true);
         END LOOP;
       END LOOP;
-      RETURN v_adopted;
+      RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
+        ELSE ARRAY(SELECT DISTINCT unnest(v_adopted)) END;
     END
   `;
 }

@@ -319,29 +319,27 @@ export function is_doubtful(step: Step): Returns<Bool> {
 }
 
 /**
- * A step as the caller gets it, in a list; none where it has to be planned again, or was reported before
+ * The steps of a round as the caller gets them; without those that have to be planned again, or were reported before
  * @volatility immutable
  */
-export function reported(step: Step, steps: Steps): Returns<Steps> {
+export function reported(round: Steps, steps: Steps): Returns<Steps> {
   return sql`
     DECLARE
-      v_step rolecall.step := ${step};
+      v_step rolecall.step;
+      v_reported rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
-      IF v_step.status = 'ignored' THEN
-        v_step.status := 'skipped';
-      END IF;
-      IF v_step.status IN ('again', 'failed') THEN
-        RETURN '{}'::rolecall.step[];
-      ELSIF v_step.status <> 'skipped' THEN
-        RETURN ARRAY[v_step];
-      END IF;
-      IF EXISTS (
-        SELECT FROM unnest(${steps}) AS s
-        WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
-      ) THEN
-        RETURN '{}'::rolecall.step[];
-      END IF;
-      RETURN ARRAY[v_step];
+      FOREACH v_step IN ARRAY ${round} LOOP
+        CONTINUE WHEN v_step.status IN ('again', 'failed');
+        IF v_step.status = 'ignored' THEN
+          v_step.status := 'skipped';
+        END IF;
+        CONTINUE WHEN v_step.status = 'skipped' AND EXISTS (
+          SELECT FROM unnest(${steps} || v_reported) AS s
+          WHERE s.statement = v_step.statement AND s.note IS NOT DISTINCT FROM v_step.note
+        );
+        v_reported := v_reported || v_step;
+      END LOOP;
+      RETURN v_reported;
     END
   `;
 }

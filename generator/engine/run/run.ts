@@ -127,9 +127,9 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
           );
         END IF;
 
+        v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
         v_is_ignored := false;
         FOREACH v_step IN ARRAY v_new LOOP
-          v_steps := v_steps || rolecall_internal.reported(v_step, v_steps);
           IF rolecall_internal.is_doubtful(v_step) THEN
             v_is_ignored := true;
             IF v_step.status = 'failed' THEN

@@ -17,13 +17,12 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_future$
-BEGIN
-  RETURN QUERY
-    WITH said AS MATERIALIZED (
-      SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(wanted_future.wanted) AS w WHERE w.means <> 'one'
-    ),
-    everybody AS MATERIALIZED (
-      SELECT DISTINCT o.kind, o.schema, pg_get_userbyid(o.owner)::text AS owner
+DECLARE
+  -- Who owns something of a kind in a schema, and who is to own a schema: a join would compare each with each.
+  v_everybody jsonb := (
+    SELECT jsonb_object_agg(e.place, e.owners)
+    FROM (
+      SELECT concat_ws(' ', o.kind, o.schema) AS place, jsonb_agg(DISTINCT pg_get_userbyid(o.owner)) AS owners
       FROM (
         SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
         FROM pg_database AS o
@@ -69,23 +68,36 @@ BEGIN
         FROM pg_largeobject_metadata AS o
         WHERE true
       ) AS o
-      WHERE (o.kind, o.schema) IN (SELECT s.kind, s.oid FROM said AS s WHERE s.owners IS NULL)
-    )
+      WHERE (o.kind, o.schema) IN (
+        SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
+        WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
+      )
+      GROUP BY o.kind, o.schema
+    ) AS e
+  );
+  v_schemas jsonb := (
+    SELECT jsonb_object_agg(d.name, d.owner)
+    FROM jsonb_to_recordset(wanted_future.document -> 'schemas') AS d(name text, owner text)
+    WHERE d.name IS NOT NULL
+  );
+BEGIN
+  RETURN QUERY
     SELECT s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege,
            bool_or(s.grantable), bool_or(s.revoked)
-    FROM said AS s
+    FROM (
+      SELECT w.*, w.scope -> 'owners' AS owners FROM unnest(wanted_future.wanted) AS w WHERE w.means <> 'one'
+    ) AS s
     CROSS JOIN LATERAL (
-      SELECT e.name FROM jsonb_array_elements_text(s.owners) AS e(name)
-      UNION SELECT e.owner FROM everybody AS e WHERE s.owners IS NULL AND e.kind = s.kind AND e.schema = s.oid
+      SELECT e.name FROM jsonb_array_elements_text(
+        coalesce(s.owners, v_everybody -> concat_ws(' ', s.kind, s.oid))
+      ) AS e(name)
       UNION
       SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE s.owners IS NULL AND n.oid = s.oid
         AND n.nspowner <> 'pg_database_owner'::regrole
-      UNION
-      SELECT d.owner FROM jsonb_to_recordset(wanted_future.document -> 'schemas') AS d(name text, owner text)
-      WHERE s.owners IS NULL AND d.name = s.object AND d.owner IS NOT NULL
+      UNION SELECT v_schemas ->> s.object WHERE s.owners IS NULL
       UNION SELECT s.caller WHERE s.owners IS NULL AND to_regrole(quote_ident(s.caller)) IS NOT NULL
     ) AS o(name)
-    WHERE o.name IS DISTINCT FROM s.role
+    WHERE o.name IS DISTINCT FROM s.role AND o.name IS NOT NULL
     GROUP BY s.role, s.role_oid, s.kind, s.object, s.oid, o.name, s.privilege;
 END
 $wanted_future$;

@@ -4,34 +4,32 @@ CREATE FUNCTION rolecall_internal.wanted_privileges(resources jsonb) RETURNS rol
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_privileges$
+DECLARE
+  -- By kind, meaning and name: a join would compare each privilege with each name.
+  v_oids jsonb := (
+    SELECT jsonb_object_agg(
+             o.key::text, rolecall_internal.object_oid(o.key ->> 'kind', o.key ->> 'means', o.key ->> 'object')::bigint
+           )
+    FROM (
+      SELECT DISTINCT (p.resource -> 'target') - '{scope,column}'::text[]
+      FROM jsonb_array_elements(wanted_privileges.resources) AS p(resource)
+    ) AS o(key)
+  );
 BEGIN
   RETURN ARRAY(
-    WITH said AS MATERIALIZED (
-      SELECT p.role, p.privilege, p.grantable, p.revoked, p.caller, t.*
-      FROM jsonb_to_recordset(wanted_privileges.resources) AS p(
-        role text, privilege text, target jsonb, grantable boolean, revoked boolean, caller text, state text
-      )
-      CROSS JOIN LATERAL jsonb_to_record(p.target)
-        AS t(kind text, means text, object text, "column" text, scope jsonb)
-      WHERE p.state IS NULL
-    ),
-    role AS MATERIALIZED (
-      SELECT r.name, to_regrole(quote_ident(r.name))::oid AS oid
-      FROM (SELECT DISTINCT s.role FROM said AS s WHERE s.role IS NOT NULL) AS r(name)
-    ),
-    object AS MATERIALIZED (
-      SELECT o.kind, o.means, o.object, rolecall_internal.object_oid(o.kind, o.means, o.object) AS oid
-      FROM (SELECT DISTINCT s.kind, s.means, s.object FROM said AS s) AS o
-    )
     SELECT ROW(
-             s.role, CASE WHEN s.role IS NULL THEN 0 ELSE r.oid END, s.kind, s.means, s.object, o.oid,
-             a.attnum, s."column", s.privilege, coalesce(s.grantable, false), coalesce(s.revoked, false), s.scope,
-             s.caller
+             p.role, CASE WHEN p.role IS NULL THEN 0 ELSE to_regrole(quote_ident(p.role))::oid END, t.kind, t.means,
+             t.object, o.oid, a.attnum, t."column", p.privilege, coalesce(p.grantable, false),
+             coalesce(p.revoked, false), t.scope, p.caller
            )::rolecall_internal.wanted_privilege
-    FROM said AS s
-    LEFT JOIN role AS r ON r.name = s.role
-    LEFT JOIN object AS o ON o.kind = s.kind AND o.means = s.means AND o.object = s.object
-    LEFT JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = s."column" AND NOT a.attisdropped
+    FROM jsonb_to_recordset(wanted_privileges.resources) AS p(
+      role text, privilege text, target jsonb, grantable boolean, revoked boolean, caller text, state text
+    )
+    CROSS JOIN LATERAL jsonb_to_record(p.target)
+      AS t(kind text, means text, object text, "column" text, scope jsonb)
+    CROSS JOIN LATERAL (SELECT (v_oids ->> ((p.target) - '{scope,column}'::text[])::text)::oid) AS o(oid)
+    LEFT JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = t."column" AND NOT a.attisdropped
+    WHERE p.state IS NULL
   );
 END
 $wanted_privileges$;

@@ -6,8 +6,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $adopted_roles$
 DECLARE
-  -- Those that the call has created, or that calls before it have asked for.
-  v_known jsonb := '{}';
+  v_created text[] := '{}'::text[];
+  v_known jsonb;
   v_step rolecall.step;
   v_section text;
   v_resources jsonb;
@@ -17,9 +17,10 @@ DECLARE
 BEGIN
   FOREACH v_step IN ARRAY adopted_roles.steps LOOP
     IF v_step.operation = 'create_role' AND v_step.status = 'applied' THEN
-      v_known := v_known || jsonb_build_object(v_step.target, true);
+      v_created := v_created || v_step.target;
     END IF;
   END LOOP;
+  v_known := jsonb_object(v_created, v_created);
   FOREACH v_section IN ARRAY '{roles,memberships,schemas,privileges}'::text[] LOOP
     v_resources := adopted_roles.document -> v_section;
     FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
@@ -33,10 +34,10 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
-      v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
-  RETURN v_adopted;
+  RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
+    ELSE ARRAY(SELECT DISTINCT unnest(v_adopted)) END;
 END
 $adopted_roles$;
 
