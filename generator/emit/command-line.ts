@@ -85,7 +85,8 @@ export function commandLinePage(): string {
     lists.join('\n'),
     '## Connections',
     `rolecall connects as psql does: to \`--url\`, else \`DATABASE_URL\`, else by the variables \`PGHOST\`, \`PGPORT\`, \`PGUSER\`,
-\`PGDATABASE\`, \`PGPASSWORD\`, \`PGSSLMODE\` and so on, and the password file. If the server asks for a password and none is
+\`PGDATABASE\`, \`PGPASSWORD\`, \`PGSSLMODE\` and so on, and the password
+file; \`PGSERVICE\` is refused. If the server asks for a password and none is
 given, rolecall prompts for it on a terminal.`,
     table(['Option', 'Meaning'], optionRows(connectionOptions)),
     `Given \`--database\` more than once, \`--all-databases\` or \`--urls\` the command runs in several databases. If it fails

@@ -136,7 +136,7 @@ export class Passwords {
   /** Asks once, also where several connections want it at the same moment. */
   async ask(): Promise<string | undefined> {
     if (!this.#person.isThere) return undefined;
-    this.#asked ??= this.#person.password('Password of the connection');
+    this.#asked ??= this.#person.password('Password for the connection');
     return (this.known = await this.#asked);
   }
 }

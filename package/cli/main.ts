@@ -14,6 +14,9 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 // The arguments are in the list of processes, and a URL can have a password.
 process.title = 'rolecall';
 
+// What a library of ours should do otherwise is nothing for its users to read.
+process.noDeprecation = true;
+
 // A reader that has seen enough, such as head, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import type { ClientConfig } from 'pg';
 import { UsageError } from './command.ts';
 import type { Connection } from './connection.ts';
+import { line } from './escape.ts';
 
 /** What the options for connections were given. */
 export interface Where {
@@ -30,7 +31,10 @@ async function configOf(url: string): Promise<ClientConfig> {
   try {
     if (!/^(postgres|postgresql|socket):\/\//.test(url)) throw new TypeError();
     return parseIntoClientConfig(url) as ClientConfig;
-  } catch {
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    if (code !== undefined && path !== undefined)
+      throw new UsageError(`could not read ${line(path)}, which the connection URL names (${code})`);
     // What it is must not be repeated: it can have a password.
     throw new UsageError('a connection URL has the form postgresql://USER@HOST:PORT/DATABASE');
   }
@@ -71,7 +75,11 @@ export async function findTargets(
     return listed(where.urls);
   }
   const url = where.url ?? process.env['DATABASE_URL'];
-  const config = url === undefined || url === '' ? {} : await configOf(url);
+  const hasUrl = url !== undefined && url !== '';
+  // Ignored, it would lead to another server than the one that is meant.
+  if (!hasUrl && process.env['PGSERVICE'])
+    throw new UsageError('PGSERVICE is not supported: use the other PG* variables or a URL');
+  const config = hasUrl ? await configOf(url) : {};
   const named = (name: string): Target => ({ name, config: { ...config, database: name } });
   if (where.database.length > 0) return [...new Set(where.database)].map(named);
   const { PGDATABASE, PGUSER, USER } = process.env;

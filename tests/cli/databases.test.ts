@@ -45,6 +45,8 @@ test('a connection that fails says why, and never with a password', async () => 
     [1, [], { ...env, PGPORT: '1' }, /^error: .*ECONNREFUSED/],
     [2, ['--url', 'mysql://root:hunter2@localhost/x'], { PATH }, /^error: a connection URL has the form postgresql:/],
     [2, ['--url', 'postgresql://u:hunter2@[oops/x'], { PATH }, /^error: a connection URL/],
+    [2, ['--url', 'postgresql://u:hunter2@h/x?sslrootcert=/none'], { PATH }, /^error: could not read \/none, /],
+    [2, [], { ...env, PGSERVICE: 'other' }, /^error: PGSERVICE is not supported/],
   ];
   for (const [status, parameters, given, message] of cases) {
     const begun = performance.now();
@@ -53,6 +55,13 @@ test('a connection that fails says why, and never with a password', async () => 
     assert.match(stderr, message);
     assert.ok(!`${stdout}${stderr}`.includes('hunter2'));
   }
+});
+
+test('a password file is read, and nothing is said of libraries', async () => {
+  const PGPASSFILE = join(folder, 'passwords');
+  writeFileSync(PGPASSFILE, `*:*:*:postgres:${password}\n`, { mode: 0o600 });
+  const { stderr } = await expectStatus(0, ['drift'], { env: { ...env, PGPASSWORD: undefined, PGPASSFILE } });
+  assert.equal(stderr, '');
 });
 
 test('one database that fails does not stop the others, and is told at the end', async () => {
