@@ -1,7 +1,11 @@
-/** `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load. */
+/**
+ * `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load; then random policies.
+ */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { mixedLoad, mixedSettings } from './support/mixed.ts';
 import { openArena, callers, isolations, race, scenarios } from './support/race.ts';
-import { startCluster, versions } from './support/cluster.ts';
+import { root, startCluster, versions } from './support/cluster.ts';
 
 const number = (name: string, otherwise: number) => Number(process.env[name] || otherwise);
 const connections = number('CONNECTIONS', 48);
@@ -10,6 +14,7 @@ const rounds = number('ROUNDS', 20);
 /** How long the mixed load takes for each version, and the seed of its choices. */
 const minutes = number('MINUTES', 5);
 const seed = number('SEED', Math.floor(Math.random() * 1e6));
+const documents = number('DOCUMENTS', 2000);
 const asked = (process.env.PG ?? '')
   .split(/[\s,]+/)
   .filter(Boolean)
@@ -41,6 +46,21 @@ async function mixed(version: number): Promise<void> {
   await cluster.stop();
 }
 
+/** Random policies against the model of tests/policy, as many as DOCUMENTS says. */
+function policies(version: number): void {
+  const what = `PostgreSQL ${version}  policies`;
+  if (!what.includes(only)) return;
+  const file = join(root, 'tests/policy/round-trip.test.ts');
+  const compiler = join(root, 'tests/support/typescript.mjs');
+  const environment = { ...process.env, PG: String(version), DOCUMENTS: String(documents), SEED: String(seed) };
+  const { status, stdout } = spawnSync(process.execPath, ['--import', compiler, '--test-force-exit', file], {
+    env: environment,
+    encoding: 'utf8',
+  });
+  if (status !== 0) failed++;
+  console.log(`${what}  seed ${seed}  ${documents} policies  ${status === 0 ? 'no failure' : stdout}`);
+}
+
 for (const version of asked.length > 0 ? asked : versions()) {
   const cluster = await startCluster({ version, settings: { max_connections: connections + 20 } });
   for (const caller of callers) {
@@ -67,6 +87,7 @@ for (const version of asked.length > 0 ? asked : versions()) {
   }
   await cluster.stop();
   await mixed(version);
+  policies(version);
 }
 console.log(failed === 0 ? 'no failure' : `${failed} failures`);
 process.exitCode = failed === 0 ? 0 : 1;
