@@ -29,13 +29,16 @@ const classes = {
   left_to_right: ['D.2'],
 } as const;
 type Class = keyof typeof classes;
+const names = Object.keys(classes) as Class[];
+const place = (name: Class): number => names.indexOf(name);
 
-/** The first class of each code point. */
-const classOf: (Class | undefined)[] = Array.from({ length: size });
+/** The place of the first class of each code point: a byte for each of a million that every build goes over. */
+const unclassified = names.length;
+const classOf = new Uint8Array(size).fill(unclassified);
 const rfc3454 = read('rfc3454.txt');
-for (const name of Object.keys(classes).reverse() as Class[]) {
+for (const name of [...names].reverse()) {
   for (const [first, last] of classes[name].flatMap((table) => rfc3454.get(table) ?? []))
-    classOf.fill(name, first, last + 1);
+    classOf.fill(place(name), first, last + 1);
 }
 
 /** As few ranges as hold the wanted code points, and none but those that are never asked about. */
@@ -52,24 +55,18 @@ function multirange(isWanted: (codePoint: number) => boolean, isAsked: (codePoin
   return raw(`int4multirange ${literal(`\n  ${lines.map((line) => line.trimEnd()).join('\n  ')}\n`)}`);
 }
 
-export const classRanges = (Object.keys(classes) as Class[]).map((name, index, names) => {
-  const earlier: readonly (Class | undefined)[] = names.slice(0, index);
-  return {
-    name,
-    ranges: multirange(
-      (codePoint) => classOf[codePoint] === name,
-      (codePoint) => !earlier.includes(classOf[codePoint]),
-    ),
-  };
-});
-
-const stable = new Set(
-  (read('nfkc.txt').get('stable') ?? []).flatMap(([first, last]) =>
-    Array.from({ length: last - first + 1 }, (_, index) => first + index),
+export const classRanges = names.map((name, index) => ({
+  name,
+  ranges: multirange(
+    (codePoint) => classOf[codePoint] === index,
+    (codePoint) => (classOf[codePoint] ?? unclassified) >= index,
   ),
-);
+}));
+
+const stable = new Uint8Array(size);
+for (const [first, last] of read('nfkc.txt').get('stable') ?? []) stable.fill(1, first, last + 1);
 /** Asked only of what SASLprep neither maps nor forbids. */
 export const stableRanges = multirange(
-  (codePoint) => stable.has(codePoint),
-  (codePoint) => !['space', 'nothing', 'forbidden'].includes(classOf[codePoint] ?? ''),
+  (codePoint) => stable[codePoint] === 1,
+  (codePoint) => (classOf[codePoint] ?? unclassified) > place('forbidden'),
 );
