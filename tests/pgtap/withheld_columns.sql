@@ -182,13 +182,15 @@ SELECT count(*) FROM rolecall.converge();
 SELECT is(pg_temp.reads('t_kinds.other_order'), 'at id', 'it stays so in a partition that is detached');
 DROP TABLE t_kinds.other_order;
 
--- A schema as a whole: where nearly all of it is to be granted, in one statement.
+-- A schema as a whole: where nearly all of it is to be granted, in one statement. More tables than are listed in one;
+-- what follows has nothing to do with them.
 
+SAVEPOINT whole;
 CREATE SCHEMA t_whole;
 CREATE TABLE t_whole.secret (id integer, pin text);
 CREATE TABLE t_whole.one ();
 SELECT count(*) FROM rolecall.provision_reporting_role('t_report', '{t_whole}', '{secret.pin}', '{}');
-DO $$BEGIN FOR i IN 1 .. 1500 LOOP EXECUTE format('CREATE TABLE t_whole.many_%s ()', i); END LOOP; END$$;
+DO $$BEGIN FOR i IN 1 .. 1001 LOOP EXECUTE format('CREATE TABLE t_whole.many_%s ()', i); END LOOP; END$$;
 SELECT results_eq(
   'SELECT pg_temp.drift()',
   ARRAY['GRANT SELECT ON ALL TABLES IN SCHEMA t_whole TO t_report', 'REVOKE SELECT ON t_whole.secret FROM t_report',
@@ -196,8 +198,9 @@ SELECT results_eq(
   'the table is revoked after it, and its columns granted again'
 );
 SELECT count(*) FROM rolecall.converge();
-SELECT is(pg_temp.reads('t_whole.secret') || ', ' || pg_temp.reads('t_whole.many_1500'), 'id, all', 'and that is so');
+SELECT is(pg_temp.reads('t_whole.secret') || ', ' || pg_temp.reads('t_whole.many_1001'), 'id, all', 'and that is so');
 SELECT is_empty('SELECT pg_temp.drift()', 'in one run');
+ROLLBACK TO SAVEPOINT whole;
 
 -- audit_role().
 
