@@ -36,6 +36,9 @@ function run(command: string, parameters: string[], folder = project): string {
   return stdout;
 }
 
+// Each start of PGlite is an initdb in WebAssembly: what runs that once is not worth a second compilation.
+const liftoff = '--liftoff-only';
+
 const built = join(project, 'built');
 run(process.execPath, ['--import', './tests/support/typescript.mjs', join(root, 'generator/package.ts'), built], root);
 const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', built])) as {
@@ -160,7 +163,7 @@ test('the same ten lines, in-process and by URL as a role that is not a superuse
   writeFileSync(join(project, 'in-process.js'), inProcess);
   writeFileSync(join(project, 'server.js'), server);
   const reads = /: app_reports reads \[{"n":42}\], and of tokens nothing: true\n$/;
-  assert.match(run(process.execPath, ['ten-lines.js']), reads);
+  assert.match(run(process.execPath, [liftoff, 'ten-lines.js']), reads);
 
   const cluster = await startCluster();
   t.after(() => cluster.stop());
@@ -181,7 +184,7 @@ for (const major of [20, 22, 24]) {
   const skip = existsSync(node) ? false : `there is no Node ${major} here`;
   test(`plain JavaScript runs it on Node ${major}, in PGlite`, { skip }, () => {
     assert.match(
-      run(node, ['in-pglite.js', ...(major === 24 ? ['plain'] : [])]),
+      run(node, [liftoff, 'in-pglite.js', ...(major === 24 ? ['plain'] : [])]),
       new RegExp(`^v${major}\\..* reads reporting.counts, and nothing else\n$`),
     );
   });
