@@ -282,6 +282,8 @@ function cheapVerifier(secret: string): string {
   return `SCRAM-SHA-256$1:${salt.toString('base64')}$${stored}:${key('Server Key').toString('base64')}`;
 }
 
+const pgTap = (): string => `CREATE EXTENSION pgtap; ${fs.readFileSync(join(root, 'tests/pgtap/helpers.sql'), 'utf8')}`;
+
 async function build(version: number, extension: string, directory: string): Promise<void> {
   await installServer(version, extension, directory);
   fs.writeFileSync(join(directory, 'password'), cheapVerifier(password));
@@ -301,16 +303,7 @@ async function build(version: number, extension: string, directory: string): Pro
   const cluster = new Cluster(version, directory, join(directory, 'native/bin/postgres'));
   cluster.configure({ ...testSettings, listen_addresses: '127.0.0.1', timezone: 'UTC', log_timezone: 'UTC' });
   await cluster.launch();
-  const superuser = await cluster.connect();
-  for (const [name, extensions] of Object.entries({ rolecall: ['rolecall'], pgtap: ['rolecall', 'pgtap'] })) {
-    const database = await cluster.createDatabase(`${name}_template`, 'template1');
-    const client = await cluster.connect({ database });
-    for (const each of extensions) await client.query(`CREATE EXTENSION ${each}`);
-    if (name === 'pgtap') await client.query(fs.readFileSync(join(root, 'tests/pgtap/helpers.sql'), 'utf8'));
-    await client.end();
-    await superuser.query(`ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`);
-  }
-  await superuser.end();
+  await cluster.makeTemplate('rolecall', 'template1', 'CREATE EXTENSION rolecall');
   await cluster.shutDown();
   fs.rmSync(join(directory, 'log'));
 }
@@ -329,6 +322,8 @@ export class Cluster {
   port = 0;
   #pid = 0;
   #databases = 0;
+  /** Few clusters need it, and all would copy it. */
+  #withPgTap?: Promise<void>;
 
   constructor(
     readonly version: number,
@@ -425,6 +420,7 @@ export class Cluster {
     names: readonly string[],
     template: 'rolecall' | 'pgtap' | 'template1' = 'rolecall',
   ): Promise<void> {
+    if (template === 'pgtap') await (this.#withPgTap ??= this.makeTemplate('pgtap', 'rolecall', pgTap()));
     const client = await this.connect();
     const source = template === 'template1' ? template : `${template}_template`;
     // As before 15: faster than copying through WAL, where a checkpoint has nothing to wait for.
@@ -432,6 +428,17 @@ export class Cluster {
     for (const name of names)
       await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)} TEMPLATE ${source}${strategy}`);
     await client.end();
+  }
+
+  /** Makes the database that `createDatabase(…, name)` copies. */
+  async makeTemplate(name: string, from: 'rolecall' | 'template1', sql: string): Promise<void> {
+    const database = await this.createDatabase(`${name}_template`, from);
+    const client = await this.connect({ database });
+    await client.query(sql);
+    await client.end();
+    const superuser = await this.connect();
+    await superuser.query(`ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`);
+    await superuser.end();
   }
 
   /** Ends the whole server at once, children too, as a power failure would. `restart()` brings it back. */
