@@ -10,6 +10,7 @@ import pg from 'pg';
 import { root, startCluster, versions } from '../support/cluster.ts';
 import { firstCalls, functions } from './first-calls.ts';
 import { hashing } from './hashing.ts';
+import { inPglite } from './in-pglite.ts';
 import { installing } from './installing.ts';
 import { manySchemas } from './many-schemas.ts';
 import { manyUsers } from './many-users.ts';
@@ -27,6 +28,7 @@ const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
   users,
   first: firstCalls,
   functions,
+  pglite: inPglite,
   provisioning,
   schemas: manySchemas,
   contention,
