@@ -7,7 +7,7 @@ import { figure } from './table.ts';
 /** What is drawn of a row; a ratio of 0 has no place on the scale, and is drawn at its end. */
 interface Point {
   label: string;
-  benchmark: string;
+  text: string;
   low: number;
   median: number;
   high: number;
@@ -17,13 +17,14 @@ interface Point {
 
 const least = 0.01;
 
-function point(benchmark: string, { what, against = '', ratio, aim = {} }: Row): Point[] {
+function point(benchmark: string, { what, unit, against = '', ratio, aim = {} }: Row): Point[] {
   const aimed = aim.most ?? aim.least;
   if (ratio === undefined || aimed === undefined) return [];
   const missed = ratio.median > (aim.most ?? Infinity) || ratio.median < (aim.least ?? 0);
   const [low, median, high] = [ratio.low, ratio.median, ratio.high].map((value) => Math.max(value, least));
   if (low === undefined || median === undefined || high === undefined) return [];
-  return [{ label: `${what} : ${against}`, benchmark, low, median, high, aim: Math.max(aimed, least), missed }];
+  const label = `${benchmark}: ${what}${unit === 'ms' ? '' : `, ${unit}`} / ${against}`;
+  return [{ label, text: figure(ratio.median), low, median, high, aim: Math.max(aimed, least), missed }];
 }
 
 /** An SVG document. */
@@ -34,14 +35,14 @@ export function chart(benchmarks: ReadonlyMap<string, readonly Row[]>): string {
     document: document as unknown as Document,
     width: 1000,
     height: 60 + 16 * points.length,
-    marginLeft: 470,
+    marginLeft: 540,
     marginRight: 60,
     style: { background: 'white', color: 'black' },
     x: {
       type: 'log',
       grid: true,
       label: 'times as much as what it is compared with →',
-      tickFormat: (x: number) => figure(x),
+      tickFormat: (x: number) => String(x),
     },
     y: { label: null, domain: points.map(({ label }) => label) },
     marks: [
@@ -58,7 +59,7 @@ export function chart(benchmarks: ReadonlyMap<string, readonly Row[]>): string {
       Plot.text(points, {
         y: 'label',
         x: 'high',
-        text: (one: Point) => figure(one.median),
+        text: 'text',
         textAnchor: 'start',
         dx: 8,
       }),
