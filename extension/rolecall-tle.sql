@@ -5944,6 +5944,12 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_rotation_due$
 BEGIN
+  IF is_rotation_due.rotate_after < '0' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('rotate_after must not be negative: %s', is_rotation_due.rotate_after),
+      HINT = 'null means never, and 0 with every call.';
+  END IF;
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
@@ -21420,6 +21426,30 @@ $is_nobody$;
 COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
   IS 'Whether a role neither exists nor is part of a document';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.is_rotation_due(rotate_after interval) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_rotation_due$
+BEGIN
+  IF is_rotation_due.rotate_after < '0' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('rotate_after must not be negative: %s', is_rotation_due.rotate_after),
+      HINT = 'null means never, and 0 with every call.';
+  END IF;
+  RETURN NOT EXISTS (
+    SELECT FROM rolecall_internal.secret AS s
+    WHERE s.key = 'rolecall.reporting' AND s.made_in = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
+      AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
+  );
+END
+$is_rotation_due$;
+
+COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
+  IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
 
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
 -- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c6e9cf893ba0de3579ff95ca3d2581ba16d0ec46bad9d28fbe3bdb5c2bb50b58'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 80bfeba168ab5fe4826db45b69a1df3cba0d4b502ae4388baf4203e723173879'
     AND 388 <= (
       SELECT count(*)
       FROM (
@@ -6809,6 +6809,12 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_rotation_due$
 BEGIN
+  IF is_rotation_due.rotate_after < '0' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('rotate_after must not be negative: %s', is_rotation_due.rotate_after),
+      HINT = 'null means never, and 0 with every call.';
+  END IF;
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
@@ -18461,7 +18467,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c6e9cf893ba0de3579ff95ca3d2581ba16d0ec46bad9d28fbe3bdb5c2bb50b58';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 80bfeba168ab5fe4826db45b69a1df3cba0d4b502ae4388baf4203e723173879';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

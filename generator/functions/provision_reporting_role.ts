@@ -45,7 +45,7 @@ import { rows } from './_shared.ts';
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; or the secret is encrypted and the session has no key
+ * @throws invalid_parameter_value - the role is a superuser, the caller, or the reporting role of another database; no schema is given; an entry of the list is not written as in SQL; rotate_after is negative; or the secret is encrypted and the session has no key
  * @throws invalid_schema_name - schema public does not exist
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
  * @throws insufficient_privilege - the caller may not create roles or schemas, or revoke an attribute or a membership of the role

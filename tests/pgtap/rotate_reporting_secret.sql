@@ -1,6 +1,6 @@
 -- rotate_reporting_secret: a new secret, and with it the password of every reporting role of this database.
 BEGIN;
-SELECT plan(34);
+SELECT plan(36);
 
 -- What a role's password is, and what rolecall says that it is.
 CREATE FUNCTION pg_temp.is_right(role_name text) RETURNS boolean LANGUAGE sql AS
@@ -117,6 +117,15 @@ RESET rolecall.encryption_key;
 SELECT throws_ok(
   $$SELECT * FROM rolecall.provision_reporting_role('t "raw" role', ARRAY['t_app'], rotate_after => '0')$$, '22023', NULL,
   'nor does a provisioning run'
+);
+
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.provision_reporting_role('t_report', ARRAY['t_app'], rotate_after => '-1 day')$$,
+  '22023', 'rotate_after must not be negative: -1 days', 'an age is not negative'
+);
+SELECT throws_ok(
+  $$SELECT * FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_app"], "rotate_after": "-1 day"}}}')$$,
+  '22023', 'rotate_after must not be negative: -1 days', 'nor is that of a policy'
 );
 
 -- Privileges.

@@ -39,6 +39,12 @@ export function lock_reporting_secret(exclusive: Bool): Nothing {
 export function is_rotation_due(rotate_after: Interval): Returns<Bool> {
   return sql`
     BEGIN
+      IF ${rotate_after} < '0' THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('rotate_after must not be negative: %s', ${rotate_after}),
+          HINT = 'null means never, and 0 with every call.';
+      END IF;
       RETURN NOT EXISTS (
         SELECT FROM rolecall_internal.secret AS s
         WHERE s.key = ${reportingSecret} AND s.made_in = ${thisDatabase}

@@ -5,6 +5,12 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_rotation_due$
 BEGIN
+  IF is_rotation_due.rotate_after < '0' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('rotate_after must not be negative: %s', is_rotation_due.rotate_after),
+      HINT = 'null means never, and 0 with every call.';
+  END IF;
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
