@@ -355,18 +355,65 @@ SELECT p.resource ->> 'role' AS role,
          WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
            AND d.datname = pg_catalog.current_database()
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
-       ) AS ours
+       ) AS ours,
+       NULL AS privilege, NULL AS kind, NULL AS means, NULL AS object, NULL AS column_name,
+       false AS grantable, false AS revoked, false AS exact
 FROM (
   SELECT DISTINCT ON (r.section, r.key) r.resource, r.sqlstate
   FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
-WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL
+UNION ALL
+SELECT p.resource ->> 'role',
+       CASE p.resource #>> '{target,means}' WHEN 'all' THEN ARRAY[p.resource #>> '{target,object}'] END,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource #> '{target,scope,except}')),
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
+         WHERE w.role = 'public' AND p.resource #> '{target,scope,except}' ? w.name
+       ),
+       p.resource ->> 'role' IS NULL
+         OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
+       p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
+       -- In the key, so that few rows are looked at where few objects are asked for.
+       p.key #>> '{2,object}', p.resource #>> '{target,column}',
+       p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
+       EXISTS (
+         SELECT FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.key, r.resource, r.sqlstate, r.roles
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'declared' AND r.key = pg_catalog.jsonb_build_array(p.key -> 0)
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS d
+         WHERE d.resource @> '{"exact": true}' AND d.sqlstate IS NULL AND d.roles = p.roles
+       )
+FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.key, r.resource, r.sqlstate, r.roles
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'privileges'
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS p
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL AND p.resource #>> '{target,means}' IN ('one', 'all')
+  AND p.resource #>> '{target,kind}' IN ('table', 'column', 'sequence', 'function', 'type')
+UNION ALL
+SELECT p.resource ->> 'role', NULL, NULL, NULL, true, NULL, 'role', NULL, p.key ->> 0, NULL, false, false, true
+FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.key, r.resource, r.sqlstate, r.roles
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'declared'
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS p
+WHERE p.resource @> '{"exact": true}' AND p.sqlstate IS NULL
+  AND p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid;
 
 COMMENT ON VIEW rolecall_watch.reporting_role
-  IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
-     'tables are watched';
+  IS 'The reporting roles of this database and what they read, and what policies say of objects: all that everybody '
+     'may see of the extension while new tables are watched';
 
 COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
@@ -374,6 +421,15 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns 
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
   IS 'tables and columns that were found withheld from it, whatever they are called now; null: none';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
+COMMENT ON COLUMN rolecall_watch.reporting_role.privilege
+  IS 'of what a policy says: the privilege that the role, or else PUBLIC, is to have; null: it is a reporting role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.kind IS 'kind of object; role: that it is to have nothing else';
+COMMENT ON COLUMN rolecall_watch.reporting_role.means IS 'one object, or all of a schema';
+COMMENT ON COLUMN rolecall_watch.reporting_role.object IS 'name of the object, the schema or the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.column_name IS 'name of the column';
+COMMENT ON COLUMN rolecall_watch.reporting_role.grantable IS 'whether it is to be WITH GRANT OPTION';
+COMMENT ON COLUMN rolecall_watch.reporting_role.revoked IS 'whether the role, or PUBLIC, is not to have it';
+COMMENT ON COLUMN rolecall_watch.reporting_role.exact IS 'whether the role is to have nothing else';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
@@ -828,6 +884,8 @@ SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache
 AS $apply_to_new_tables$
 DECLARE
   v_changes jsonb := '[]'::jsonb;
+  v_touched jsonb;
+  v_names text[];
   v_change jsonb;
   v_next integer := 0;
   v_alone boolean := false;
@@ -845,46 +903,126 @@ BEGIN
     ) THEN
       RETURN;
     END IF;
+    WITH command AS MATERIALIZED (
+      SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
+      FROM pg_event_trigger_ddl_commands() AS k
+      -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
+      -- would become part of the extension.
+      WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
+    ),
+    -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
+    -- whatever the statistics say, and not at all where there is nothing to find it for.
+    named AS (
+      SELECT k.classid, k.objid AS oid, k.makes, false AS by_schema
+      FROM command AS k WHERE k.classid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
+      UNION ALL
+      SELECT d.classid, d.objid, k.makes, false
+      FROM command AS k
+      CROSS JOIN LATERAL (
+        SELECT d.classid, d.objid FROM pg_depend AS d
+        WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
+          AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
+        OFFSET 0
+      ) AS d
+      WHERE k.classid = 'pg_extension'::regclass
+      UNION ALL
+      SELECT 'pg_class'::regclass, m.oid, k.makes, true
+      FROM command AS k
+      CROSS JOIN LATERAL unnest(ARRAY(
+        SELECT o.oid FROM pg_class AS o WHERE o.relnamespace = k.objid
+      )) AS m(oid)
+      WHERE k.classid = 'pg_namespace'::regclass
+      UNION ALL
+      SELECT 'pg_proc'::regclass, m.oid, k.makes, true
+      FROM command AS k
+      CROSS JOIN LATERAL unnest(ARRAY(
+        SELECT o.oid FROM pg_proc AS o WHERE o.pronamespace = k.objid
+      )) AS m(oid)
+      WHERE k.classid = 'pg_namespace'::regclass
+      UNION ALL
+      SELECT 'pg_type'::regclass, m.oid, k.makes, true
+      FROM command AS k
+      CROSS JOIN LATERAL unnest(ARRAY(
+        SELECT o.oid FROM pg_type AS o WHERE o.typnamespace = k.objid
+      )) AS m(oid)
+      WHERE k.classid = 'pg_namespace'::regclass
+    ),
+    touched AS MATERIALIZED (
+      SELECT n.classid, n.oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
+      FROM named AS n GROUP BY n.classid, n.oid
+    ),
+    found AS MATERIALIZED (
+      SELECT to_jsonb(s) AS touched, o.name, o.acl, n.nspname FROM touched AS s
+      CROSS JOIN LATERAL (
+        SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
+               o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+               format('%I.%I', n.nspname, o.relname) AS name
+        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        UNION ALL
+        SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
+               o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+               format('%I.%I', n.nspname, o.relname) AS name
+        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('S')
+          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        UNION ALL
+        SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
+               o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+               concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+        FROM pg_proc AS o
+        WHERE true
+          AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+        UNION ALL
+        SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
+               o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+               format('%I.%I', n.nspname, o.typname) AS name
+        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+          AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+        OFFSET 0
+      ) AS o
+      CROSS JOIN LATERAL (
+        SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = o.schema OFFSET 0
+      ) AS n
+    )
+    SELECT (SELECT jsonb_agg(f.touched) FROM found AS f), ARRAY(
+             SELECT f.name FROM found AS f UNION SELECT f.nspname FROM found AS f
+             UNION SELECT pg_get_userbyid(x.grantee) FROM found AS f CROSS JOIN LATERAL aclexplode(f.acl) AS x
+           )
+      INTO v_touched, v_names;
     v_changes := (
       WITH RECURSIVE reader AS MATERIALIZED (
-        SELECT o.role_oid, r.role, r.schemas, r.withheld, r.known, r.ours
-        FROM rolecall_watch.reporting_role AS r
-        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(role_oid)
-        WHERE o.role_oid IS NOT NULL
+        SELECT r.*, row_number() OVER () AS number
+        FROM (
+          SELECT o.role_oid, r.role, coalesce(quote_ident(r.role), 'PUBLIC') AS grantee, r.schemas, r.withheld, r.known,
+                 r.ours, r.kind IS NULL AS sole, coalesce(r.privilege, 'SELECT') AS privilege,
+                 CASE r.kind WHEN 'column' THEN 'table' ELSE r.kind END AS kind, r.means, r.object,
+                 r.column_name AS shown, r.grantable, r.revoked, r.exact,
+                 bool_or(r.kind IS NULL) OVER (PARTITION BY o.role_oid) AS reports
+          FROM rolecall_watch.reporting_role AS r
+          CROSS JOIN LATERAL (
+            SELECT CASE WHEN r.role IS NULL THEN 0 ELSE to_regrole(quote_ident(r.role))::oid END
+          ) AS o(role_oid)
+          WHERE (r.object IS NULL OR r.object = ANY (v_names)) AND o.role_oid IS NOT NULL
+        ) AS r
+        WHERE r.sole OR NOT r.reports
       ),
       command AS MATERIALIZED (
         SELECT k.classid, k.objid, k.command_tag NOT LIKE 'ALTER %' AS makes
         FROM pg_event_trigger_ddl_commands() AS k
         -- What a script of an extension makes has its turn when CREATE EXTENSION ends: a grant from within the script
         -- would become part of the extension.
-        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp' AND EXISTS (SELECT FROM reader)
-      ),
-      -- Each list in an ARRAY() of its own, and below each row in a subquery of its own (OFFSET 0): found by an index,
-      -- whatever the statistics say, and not at all where there is nothing to find it for.
-      named AS (
-        SELECT k.objid AS table_oid, k.makes, false AS by_schema
-        FROM command AS k WHERE k.classid = 'pg_class'::regclass
-        UNION ALL
-        SELECT m.table_oid, k.makes, false
-        FROM command AS k
-        CROSS JOIN LATERAL unnest(ARRAY(
-          SELECT d.objid FROM pg_depend AS d
-          WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
-            AND d.classid = 'pg_class'::regclass
-        )) AS m(table_oid)
-        WHERE k.classid = 'pg_extension'::regclass
-        UNION ALL
-        SELECT m.table_oid, k.makes, true
-        FROM command AS k
-        CROSS JOIN LATERAL unnest(ARRAY(SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = k.objid)) AS m(table_oid)
-        WHERE k.classid = 'pg_namespace'::regclass
+        WHERE NOT k.in_extension AND k.schema_name IS DISTINCT FROM 'pg_temp'
       ),
       touched AS MATERIALIZED (
-        SELECT n.table_oid, bool_or(n.makes) AS made, bool_or(n.by_schema) AS by_schema
-        FROM named AS n GROUP BY n.table_oid
+        SELECT * FROM jsonb_to_recordset(v_touched) AS t(classid oid, oid oid, made boolean, by_schema boolean)
       ),
       lineage AS (
-        SELECT t.table_oid, t.table_oid AS ancestor, NULL::name AS sequence_of FROM touched AS t
+        SELECT t.oid AS table_oid, t.oid AS ancestor, NULL::name AS sequence_of FROM touched AS t
+        WHERE t.classid = 'pg_class'::regclass
         UNION
         SELECT l.table_oid, i.parent, coalesce(l.sequence_of, i.column_name)
         FROM lineage AS l
@@ -902,12 +1040,14 @@ BEGIN
         ) AS i
       ),
       meant AS (
-        SELECT r.role_oid, l.table_oid, l.sequence_of, m.column_name
+        SELECT r.number, l.table_oid, l.sequence_of, m.column_name
         FROM lineage AS l
         CROSS JOIN LATERAL (SELECT c.relname, c.relnamespace FROM pg_class AS c WHERE c.oid = l.ancestor OFFSET 0) AS c
         CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0) AS n
-        JOIN reader AS r ON n.nspname = ANY (r.schemas)
-        CROSS JOIN LATERAL unnest(r.withheld) AS w(name)
+        JOIN reader AS r
+          ON CASE WHEN r.sole THEN n.nspname = ANY (r.schemas)
+                  ELSE l.sequence_of IS NULL END
+        CROSS JOIN LATERAL unnest(CASE WHEN r.sole OR r.kind IN ('table', 'sequence') THEN r.withheld END) AS w(name)
         CROSS JOIN LATERAL (
           SELECT i.parts AS path, NULL::name AS column_name
           FROM (SELECT parse_ident(w.name)) AS i(parts) WHERE cardinality(i.parts) <= 2
@@ -917,8 +1057,9 @@ BEGIN
         ) AS m
         WHERE c.relname = m.path[cardinality(m.path)]
           AND (cardinality(m.path) = 1 OR m.path[cardinality(m.path) - 1] = n.nspname)
+          AND (r.sole OR cardinality(m.path) = 2)
         UNION ALL
-        SELECT r.role_oid, l.table_oid, l.sequence_of, (
+        SELECT r.number, l.table_oid, l.sequence_of, (
                  SELECT a.attname FROM pg_attribute AS a
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
@@ -927,13 +1068,13 @@ BEGIN
         FROM reader AS r
         CROSS JOIN LATERAL jsonb_to_recordset(r.known)
           AS k(relation oid, table_oid oid, number smallint, column_name text)
-        JOIN lineage AS l ON l.ancestor = k.relation
+        JOIN lineage AS l ON l.ancestor = k.relation AND (r.sole OR l.sequence_of IS NULL)
       ),
       withheld AS (
-        SELECT m.role_oid, m.table_oid, CASE WHEN m.sequence_of IS NULL THEN m.column_name END AS column_name
+        SELECT m.number, m.table_oid, CASE WHEN m.sequence_of IS NULL THEN m.column_name END AS column_name
         FROM meant AS m WHERE m.sequence_of IS NULL OR m.column_name IS NULL OR m.column_name = m.sequence_of
         UNION
-        SELECT w.role_oid, i.oid, i.column_name
+        SELECT w.number, i.oid, i.column_name
         FROM withheld AS w
         CROSS JOIN LATERAL (
           SELECT i.inhrelid AS oid, w.column_name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.table_oid
@@ -948,76 +1089,169 @@ BEGIN
           OFFSET 0
         ) AS i
       ),
-      subject AS (
-        SELECT r.role_oid, r.role, r.schemas, r.ours, t.table_oid, t.made, t.by_schema
-        FROM touched AS t CROSS JOIN reader AS r
-        UNION ALL
-        SELECT DISTINCT r.role_oid, r.role, r.schemas, r.ours, w.table_oid, false, false
-        FROM withheld AS w
-        JOIN reader AS r USING (role_oid)
-        WHERE w.table_oid NOT IN (SELECT t.table_oid FROM touched AS t)
-      ),
-      known AS (
-        SELECT s.role_oid, s.role, s.ours, s.table_oid, n.nspname, c.relname, c.xmin,
-               pg_has_role(c.relowner, 'USAGE') AS allowed, a.reads, a.more,
-               NOT v_shards AND n.nspname = ANY (s.schemas)
-                 AND (w.columns IS NULL OR w.columns[1] IS NOT NULL) AS readable,
-               coalesce(w.columns, '{}') AS hidden,
-               CASE WHEN s.by_schema THEN s.made OR NOT EXISTS (
-                      SELECT FROM aclexplode(n.nspacl) AS x
-                      WHERE x.grantee IN (0, s.role_oid) AND x.privilege_type = 'USAGE'
-                    )
-                    ELSE s.made OR coalesce((
-                      SELECT CASE WHEN d.xmin = c.xmin AND age(d.xmin) <= 0
-                           THEN d.xmin = v_transaction OR EXISTS (
-                                  SELECT FROM pg_locks AS l
-                                  WHERE l.locktype = 'transactionid' AND l.transactionid = d.xmin
-                                    AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
-                                )
-                      END FROM pg_depend AS d
-                      WHERE d.classid = 'pg_class'::regclass AND d.objid = s.table_oid AND d.objsubid = 0
-                        AND d.refclassid = 'pg_namespace'::regclass
-                      LIMIT 1
-                    ), false) END AS new
-        FROM subject AS s
+      object AS MATERIALIZED (
+        SELECT s.*, o.*, n.nspname, n.nspacl, pg_has_role(o.owner, 'USAGE') AS allowed, coalesce((
+                 SELECT CASE WHEN d.xmin = o.xmin AND age(d.xmin) <= 0
+                      THEN d.xmin = v_transaction OR EXISTS (
+                             SELECT FROM pg_locks AS l
+                             WHERE l.locktype = 'transactionid' AND l.transactionid = d.xmin
+                               AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()
+                           )
+                 END FROM pg_depend AS d
+                 WHERE d.classid = s.classid AND d.objid = s.oid AND d.objsubid = 0
+                   AND d.refclassid = 'pg_namespace'::regclass
+                 LIMIT 1
+               ), false) AS tied
+        FROM (
+          SELECT t.*, row_number() OVER () AS place
+          FROM (
+            TABLE touched
+            UNION ALL
+            SELECT DISTINCT 'pg_class'::regclass::oid, w.table_oid, false, false
+            FROM withheld AS w
+            WHERE w.table_oid NOT IN (SELECT t.oid FROM touched AS t WHERE t.classid = 'pg_class'::regclass)
+          ) AS t
+        ) AS s
         CROSS JOIN LATERAL (
-          SELECT c.xmin, c.relname, c.relnamespace, c.relkind, c.relowner, c.relacl FROM pg_class AS c
-          WHERE c.oid = s.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
+                 o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+                 format('%I.%I', n.nspname, o.relname) AS name
+          FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+          WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          UNION ALL
+          SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
+                 o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+                 format('%I.%I', n.nspname, o.relname) AS name
+          FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+          WHERE o.relkind IN ('S')
+            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          UNION ALL
+          SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
+                 o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+                 concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
+          FROM pg_proc AS o
+          WHERE true
+            AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+          UNION ALL
+          SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
+                 o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+                 format('%I.%I', n.nspname, o.typname) AS name
+          FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+          LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+          WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+            AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
           OFFSET 0
-        ) AS c
+        ) AS o
         CROSS JOIN LATERAL (
-          SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = c.relnamespace OFFSET 0
+          SELECT n.nspname, n.nspacl FROM pg_namespace AS n WHERE n.oid = o.schema OFFSET 0
         ) AS n
+      ),
+      about AS (
+        SELECT r.number, o.place, o.nspname = ANY (r.schemas) AS covers
+        FROM object AS o JOIN reader AS r ON r.sole AND o.classid = 'pg_class'::regclass
+        UNION ALL
+        SELECT r.number, o.place, true
+        FROM object AS o JOIN reader AS r ON r.kind = o.kind AND r.schemas[1] = o.nspname AND r.means = 'all'
+        UNION ALL
+        SELECT r.number, o.place, true
+        FROM object AS o JOIN reader AS r ON r.kind = o.kind AND r.object = o.name AND r.means = 'one'
+      ),
+      said AS (
+        SELECT r.role_oid, o.place, r.privilege, r.sole, r.exact, r.ours, r.grantable, r.revoked, r.shown,
+               h.columns AS hidden,
+               NOT v_shards AND a.covers AND r.shown IS NULL AND (h.columns = '{}' OR h.columns[1] IS NOT NULL) AS given
+        FROM about AS a
+        JOIN reader AS r USING (number)
+        JOIN object AS o USING (place)
         -- The columns, the whole table, which has no name, before them; of columns only those that it has.
         CROSS JOIN LATERAL (
-          SELECT array_agg(w.column_name ORDER BY w.column_name NULLS FIRST)
-          FROM withheld AS w
-          WHERE w.role_oid = s.role_oid AND w.table_oid = s.table_oid AND (w.column_name IS NULL OR EXISTS (
-            SELECT FROM pg_attribute AS a
-            WHERE a.attrelid = w.table_oid AND a.attname = w.column_name AND a.attnum > 0 AND NOT a.attisdropped
-          ))
-        ) AS w(columns)
-        CROSS JOIN LATERAL (
-          SELECT coalesce(bool_or(x.privilege_type = 'SELECT'), false),
-                 coalesce(bool_or(x.privilege_type <> 'SELECT' OR x.is_grantable), false)
-          FROM aclexplode(c.relacl) AS x WHERE x.grantee = s.role_oid
-        ) AS a(reads, more)
+          SELECT coalesce(array_agg(w.column_name ORDER BY w.column_name NULLS FIRST), '{}')
+          FROM (
+            SELECT w.column_name FROM withheld AS w
+            WHERE w.number = r.number AND w.table_oid = o.oid AND o.classid = 'pg_class'::regclass
+              AND (w.column_name IS NULL OR EXISTS (
+                SELECT FROM pg_attribute AS a
+                WHERE r.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
+                  AND a.attrelid = w.table_oid AND a.attname = w.column_name AND a.attnum > 0 AND NOT a.attisdropped
+              ))
+            UNION ALL
+            SELECT NULL FROM unnest(r.withheld) AS w(name)
+            WHERE r.kind IN ('function', 'type') AND (
+              w.name = o.name OR o.kind = 'function' AND o.name LIKE '%(%'
+                AND substring(w.name FROM '^((("([^"]|"")+"|[^\W\d][\w$]*)[.]?)+)[(]')
+                  = substring(o.name FROM '^((("([^"]|"")+"|[^\W\d][\w$]*)[.]?)+)[(]')
+                AND NOT EXISTS (
+                  SELECT FROM pg_proc AS f WHERE f.pronamespace = o.schema AND f.oid::regprocedure::text = w.name
+                )
+            )
+          ) AS w
+        ) AS h(columns)
       ),
-      -- In a copy of its database the role reads what it read, but nothing more, and less where it must not.
+      held AS (
+        SELECT x.grantee AS role_oid, o.place, x.privilege_type AS privilege, bool_or(x.is_grantable) AS option
+        FROM object AS o
+        CROSS JOIN LATERAL aclexplode(o.acl) AS x
+        WHERE x.grantee IN (SELECT r.role_oid FROM reader AS r)
+        GROUP BY x.grantee, o.place, x.privilege_type
+      ),
+      role AS (
+        SELECT r.role_oid, r.grantee, r.role, bool_or(r.sole) AS sole, bool_or(r.exact) AS exact
+        FROM reader AS r GROUP BY r.role_oid, r.grantee, r.role
+      ),
+      known AS (
+        SELECT o.*, r.grantee, r.role, r.role_oid, r.sole, r.exact, s.privilege, s.held, s.option, s.gives, s.grantable,
+               s.revoked, s.ours, s.hidden, s.shown, s.excepted, s.whole AND NOT s.revoked AS whole,
+               CASE WHEN o.by_schema THEN o.made OR NOT EXISTS (
+                      SELECT FROM aclexplode(o.nspacl) AS x
+                      WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
+                    )
+                    ELSE o.made OR o.tied END AS new
+        FROM (
+          SELECT u.role_oid, u.place, u.privilege,
+                 coalesce(bool_or(u.held), false) AS held, coalesce(bool_or(u.option), false) AS option,
+                 coalesce(bool_or(u.given AND u.hidden = '{}'), false) AS whole,
+                 coalesce(bool_or(u.given AND u.hidden = '{}' AND u.ours), false) AS gives,
+                 coalesce(bool_or(u.given AND u.hidden = '{}' AND u.grantable), false) AS grantable,
+                 coalesce(bool_or(u.given AND u.hidden = '{}' AND u.revoked), false) AS revoked,
+                 coalesce(bool_or(u.ours), false) AS ours, coalesce(bool_or(u.hidden <> '{}'), false) AS excepted,
+                 jsonb_agg(to_jsonb(u.hidden)) FILTER (WHERE u.given AND NOT u.revoked) AS hidden,
+                 array_agg(u.shown) FILTER (WHERE u.shown IS NOT NULL) AS shown
+          FROM (
+            SELECT s.role_oid, s.place, s.privilege, NULL::boolean AS held, NULL::boolean AS option,
+                   s.given, s.hidden, s.ours, s.grantable, s.revoked, s.shown
+            FROM said AS s
+            UNION ALL
+            SELECT h.role_oid, h.place, h.privilege, true, h.option, NULL, NULL, NULL, NULL, NULL, NULL FROM held AS h
+          ) AS u
+          GROUP BY u.role_oid, u.place, u.privilege
+        ) AS s
+        JOIN object AS o USING (place)
+        JOIN role AS r USING (role_oid)
+        WHERE o.owner <> s.role_oid
+      ),
+      -- In a copy of its database a reporting role reads what it read, but nothing more, and less where it must not.
       examined AS (
-        SELECT k.role, k.nspname, k.relname, k.allowed, k.readable, cardinality(k.hidden) > 0 AS partly,
-               k.more OR a.excess OR (k.reads AND NOT (k.readable AND k.hidden = '{}')) AS excess,
-               CASE WHEN k.reads THEN k.more ELSE k.new AND k.ours END AS lacks, a.held, a.lacking
+        SELECT k.*, a.held_columns, a.lacking_columns,
+               a.excess AND (k.sole OR k.exact OR k.made AND k.tied) OR k.held AND CASE
+                 WHEN k.sole THEN NOT k.whole OR k.option OR k.privilege <> 'SELECT'
+                 ELSE NOT k.whole AND (
+                   k.revoked OR k.excepted AND (k.exact OR k.made AND k.tied) OR k.exact AND k.new AND NOT k.made
+                 ) END AS excess
         FROM known AS k
         CROSS JOIN LATERAL (
-          SELECT coalesce(bool_or(c.held AND NOT c.readable), false) AS excess,
-                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (WHERE c.readable AND c.held) AS held,
+          SELECT coalesce(bool_or(c.held AND NOT c.readable AND (k.sole OR k.excepted)), false) AS excess,
+                 string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (WHERE c.readable AND c.held) AS held_columns,
                  string_agg(c.name, ', ' ORDER BY c.attnum) FILTER (
-                   WHERE c.readable AND NOT c.held AND (k.reads OR k.ours AND (k.new OR c.new AND c.attnum > c.last))
-                 ) AS lacking
+                   WHERE c.readable AND NOT c.held AND (
+                     k.held AND (k.sole OR k.exact OR k.made AND k.tied)
+                     OR k.ours AND (k.new OR c.new AND c.attnum > c.last)
+                   )
+                 ) AS lacking_columns
           FROM (
-            SELECT a.attnum, quote_ident(a.attname) AS name, h.held,
-                   k.readable AND a.attname <> ALL (k.hidden) AS readable,
+            SELECT a.attnum, quote_ident(a.attname) AS name, h.held, EXISTS (
+                     SELECT FROM jsonb_array_elements(k.hidden) AS l(list) WHERE NOT l.list ? a.attname::text
+                   ) OR coalesce(a.attname = ANY (k.shown), false) AS readable,
                    CASE WHEN a.xmin = k.xmin AND age(a.xmin) <= 0
                         THEN a.xmin = v_transaction OR EXISTS (
                                SELECT FROM pg_locks AS l
@@ -1028,41 +1262,66 @@ BEGIN
                    coalesce(max(a.attnum) FILTER (WHERE h.held) OVER (), 0) AS last
             FROM (
               SELECT a.xmin, a.attname, a.attnum, a.attacl FROM pg_attribute AS a
-              WHERE a.attrelid = k.table_oid AND a.attnum > 0 AND NOT a.attisdropped
-                AND NOT (k.readable AND k.hidden = '{}')
+              WHERE k.classid = 'pg_class'::regclass AND a.attrelid = k.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND NOT k.whole AND NOT k.revoked AND (k.sole OR k.excepted OR k.shown IS NOT NULL)
+                AND k.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
               OFFSET 0
             ) AS a
             CROSS JOIN LATERAL (
               SELECT EXISTS (
-                SELECT FROM aclexplode(a.attacl) AS x WHERE x.grantee = k.role_oid AND x.privilege_type = 'SELECT'
+                SELECT FROM aclexplode(a.attacl) AS x WHERE x.grantee = k.role_oid AND x.privilege_type = k.privilege
               )
             ) AS h(held)
           ) AS c
         ) AS a
       ),
+      summed AS (
+        SELECT e.role, e.grantee, e.sole, e.allowed, e.keyword, e.name,
+               concat(e.nspname, '.', (SELECT c.relname FROM pg_class AS c WHERE c.oid = e.oid AND e.sole)) AS shown_as,
+               string_agg(e.privilege, ', ' ORDER BY e.privilege) FILTER (WHERE e.excess) AS excess,
+               string_agg(l.privilege, ', ' ORDER BY l.privilege) FILTER (WHERE NOT e.grantable) AS lacking,
+               string_agg(l.privilege, ', ' ORDER BY l.privilege) FILTER (WHERE e.grantable) AS lacking_option
+        FROM (
+          SELECT e.*, bool_or(e.excess) OVER (PARTITION BY e.role_oid, e.place) AND e.sole OR e.excess AS anew
+          FROM examined AS e
+        ) AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN NOT e.whole THEN e.privilege || ' (' || nullif(concat_ws(
+                        ', ', CASE WHEN e.anew THEN e.held_columns END,
+                        CASE WHEN e.anew OR NOT e.held THEN e.lacking_columns END
+                      ), '') || ')'
+                      WHEN e.sole AND e.held THEN CASE WHEN e.anew THEN e.privilege END
+                      WHEN e.new AND e.gives AND (NOT e.held OR e.grantable AND NOT e.option) THEN e.privilege END
+        ) AS l(privilege)
+        GROUP BY e.role, e.grantee, e.role_oid, e.sole, e.allowed, e.keyword, e.name, e.nspname, e.oid, e.place
+      ),
       change AS (
-        SELECT 1 AS phase, e.role, e.allowed, format('"%s.%s" keeps its privileges', e.nspname, e.relname) AS failure,
-               format('REVOKE ALL ON TABLE %I.%I FROM %I CASCADE', e.nspname, e.relname, e.role) AS statement
-        FROM examined AS e WHERE e.excess
+        SELECT 1 AS phase, e.role, e.allowed,
+               CASE WHEN e.sole THEN format('"%s" keeps its privileges for reporting role "%s"', e.shown_as, e.role)
+                    ELSE format('%s keeps privileges of %s', e.name, e.grantee) END AS failure,
+               format('REVOKE %s ON %s %s FROM %s%s', CASE WHEN e.sole THEN 'ALL' ELSE e.excess END, e.keyword, e.name,
+                      e.grantee, CASE WHEN e.sole THEN ' CASCADE' END) AS statement
+        FROM summed AS e WHERE e.excess IS NOT NULL
         UNION ALL
-        SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'), format('schema "%s" is not usable', n.nspname),
+        SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'),
+               format('schema "%s" is not usable for reporting role "%s"', n.nspname, r.role),
                format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.role)
         FROM command AS k
         JOIN pg_namespace AS n ON n.oid = k.objid
-        JOIN reader AS r ON n.nspname = ANY (r.schemas) AND r.ours
+        JOIN reader AS r ON r.sole AND n.nspname = ANY (r.schemas) AND r.ours
         WHERE k.classid = 'pg_namespace'::regclass
           AND NOT EXISTS (
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.grantee IN (0, r.role_oid) AND x.privilege_type = 'USAGE'
           )
         UNION ALL
-        SELECT 3, e.role, e.allowed, format('"%s.%s" is not readable', e.nspname, e.relname),
-               format('GRANT SELECT %sON TABLE %I.%I TO %I', '(' || g.columns || ') ', e.nspname, e.relname, e.role)
-        FROM examined AS e
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN e.partly THEN concat_ws(', ', CASE WHEN e.excess THEN e.held END, e.lacking) END
-        ) AS g(columns)
-        WHERE e.readable AND CASE WHEN e.partly THEN g.columns <> '' ELSE e.lacks END
+        SELECT 3, e.role, e.allowed,
+               CASE WHEN e.sole THEN format('"%s" is not readable for reporting role "%s"', e.shown_as, e.role)
+                    ELSE format('%s lacks privileges of %s', e.name, e.grantee) END,
+               format('GRANT %s ON %s %s TO %s%s', g.privileges, e.keyword, e.name, e.grantee, g.option)
+        FROM summed AS e
+        CROSS JOIN LATERAL (VALUES (e.lacking, ''), (e.lacking_option, ' WITH GRANT OPTION')) AS g(privileges, option)
+        WHERE g.privileges IS NOT NULL
       )
       SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.phase, c.failure, c.role), '[]') FROM change AS c
     );
@@ -1077,7 +1336,7 @@ BEGIN
       OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' THEN
       RAISE WARNING USING
         ERRCODE = SQLSTATE,
-        MESSAGE = format('reporting roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
+        MESSAGE = format('roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
         HINT = 'Have a superuser call rolecall.watch_new_tables() and rolecall.converge().';
       RETURN;
   END;
@@ -1121,7 +1380,7 @@ BEGIN
         ELSE
           RAISE WARNING USING
             ERRCODE = SQLSTATE,
-            MESSAGE = format('%s for reporting role "%s": %s', v_change ->> 'failure', v_change ->> 'role', SQLERRM),
+            MESSAGE = format('%s: %s', v_change ->> 'failure', SQLERRM),
             HINT = 'Have its owner, or a superuser, call rolecall.converge(), which makes up for it.';
           v_next := v_next + 1;
           v_attempts := 0;
@@ -1133,7 +1392,7 @@ $apply_to_new_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.apply_to_new_tables()
   IS 'Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes '
-     'away the rest';
+     'away the rest; grants roles what policies say of all objects of a schema, and takes away what those except';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_to_new_tables() FROM PUBLIC;
 
 -- sql/5-internal/reporting/are_there.sql
@@ -3868,29 +4127,31 @@ BEGIN
     whole AS (
       SELECT f.* FROM found AS f
       UNION
-      SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
+      SELECT w.scope, w.kind, w.name, b.oid, coalesce(a.attnum, 0), w.named
       FROM whole AS w
+      LEFT JOIN pg_attribute AS p ON p.attrelid = w.oid AND p.attnum = w.attnum AND w.attnum <> 0
       CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
+        SELECT i.inhrelid AS oid, p.attname AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
         UNION ALL
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR NULL::name = (
+        WHERE d.refobjid = w.oid AND (p.attname IS NULL OR p.attname = (
           SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
       JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-      WHERE w.kind = 'table' AND w.attnum = 0
+      LEFT JOIN pg_attribute AS a ON a.attrelid = b.oid AND a.attname = p.attname
+      WHERE w.kind = 'table' AND (w.attnum = 0 OR a.attnum IS NOT NULL)
     )
     SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
 END
 $exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is '
-     'called now, else that was so once';
+  IS 'What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called '
+     'now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/execute_change.sql
@@ -10706,20 +10967,31 @@ BEGIN
       ) AS h(ours)
       CROSS JOIN (
         SELECT ARRAY[
+          'ALTER AGGREGATE',
+          'ALTER DOMAIN',
           'ALTER EXTENSION',
           'ALTER FOREIGN TABLE',
+          'ALTER FUNCTION',
           'ALTER MATERIALIZED VIEW',
+          'ALTER PROCEDURE',
+          'ALTER ROUTINE',
           'ALTER SCHEMA',
           'ALTER SEQUENCE',
           'ALTER TABLE',
+          'ALTER TYPE',
           'ALTER VIEW',
+          'CREATE AGGREGATE',
+          'CREATE DOMAIN',
           'CREATE EXTENSION',
           'CREATE FOREIGN TABLE',
+          'CREATE FUNCTION',
           'CREATE MATERIALIZED VIEW',
+          'CREATE PROCEDURE',
           'CREATE SCHEMA',
           'CREATE SEQUENCE',
           'CREATE TABLE',
           'CREATE TABLE AS',
+          'CREATE TYPE',
           'CREATE VIEW',
           'IMPORT FOREIGN SCHEMA',
           'SELECT INTO'
@@ -10740,10 +11012,13 @@ BEGIN
                'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
                'EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
                'rolecall_watch_new_tables',
-               '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
-               '''ALTER SEQUENCE'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN '
-               'TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE SEQUENCE'', ''CREATE TABLE'', '
-               '''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
+               '''ALTER AGGREGATE'', ''ALTER DOMAIN'', ''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER '
+               'FUNCTION'', ''ALTER MATERIALIZED VIEW'', ''ALTER PROCEDURE'', ''ALTER ROUTINE'', ''ALTER '
+               'SCHEMA'', ''ALTER SEQUENCE'', ''ALTER TABLE'', ''ALTER TYPE'', ''ALTER VIEW'', ''CREATE '
+               'AGGREGATE'', ''CREATE DOMAIN'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
+               'FUNCTION'', ''CREATE MATERIALIZED VIEW'', ''CREATE PROCEDURE'', ''CREATE SCHEMA'', ''CREATE '
+               'SEQUENCE'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE TYPE'', ''CREATE VIEW'', ''IMPORT '
+               'FOREIGN SCHEMA'', ''SELECT INTO'''
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL
@@ -14878,6 +15153,11 @@ DECLARE
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
         WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
       )
+        -- What owners make that came new since is granted as they make it, while that is watched.
+        AND NOT (wanted_future.document ? 'recorded' AND EXISTS (
+          SELECT FROM pg_event_trigger AS t
+          WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+        ))
       GROUP BY o.kind, o.schema
     ) AS e
   );
@@ -15076,7 +15356,10 @@ BEGIN
       FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t
     WHERE t.names IS NOT NULL
-      AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
+      AND NOT EXISTS (
+        SELECT FROM rolecall_watch.reporting_role AS o
+        WHERE o.role = d.role AND o.ours AND o.kind IS NULL
+      )
     ORDER BY d.role
   LOOP
     RAISE WARNING USING
@@ -17734,7 +18017,8 @@ END
 $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
-  IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
+  IS 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment '
+     'anyone creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/who_can.sql

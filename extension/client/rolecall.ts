@@ -1177,7 +1177,7 @@ export class Rolecall {
   }
 
   /**
-   * Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it
+   * Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment anyone creates it
    *
    * Without it, a new table is readable at once if one of the table owners that a reporting role was provisioned for creates
    * it, and otherwise from the next provisioning run or `converge()` on; a withheld table that is dropped and created again
@@ -1191,9 +1191,12 @@ export class Rolecall {
    * the next provisioning run. The same holds for a column that is renamed. A column that is added to a table of which other
    * columns are withheld is readable at once.
    *
+   * What a superuser's apply() says by `tables_in`, `sequences_in`, `functions_in` and `types_in` is kept in the same way, whoever
+   * creates the object: it is granted, and what `except` names is revoked. See [policies](policies.md#all-of-a-schema-now-and-later).
+   *
    * It never makes a command fail: a problem is a WARNING with its SQLSTATE. The trigger acts as the role that creates the
    * table. So while tables are watched, everybody has USAGE on the schema `rolecall_watch`, and SELECT on the view there
-   * that shows the definitions of the reporting roles. Nobody gets access to anything else of the extension.
+   * that shows the definitions of the reporting roles, and what policies say. Nobody gets access to anything else of the extension.
    *
    * A dump carries the event trigger along. DROP EXTENSION requires CASCADE, or `watch_new_tables(false)` first. It also
    * requires CASCADE if somebody has created a view over `rolecall_watch.reporting_role`, which everybody may read while tables

@@ -8,6 +8,9 @@ import { newest } from './record.ts';
 /** What users call; what only those functions use; what everybody may read while new tables are watched. */
 export const schemas = { public: 'rolecall', internal: 'rolecall_internal', watch: 'rolecall_watch' } as const;
 
+/** What the view reads of the record of a policy. */
+const columnsOfPolicies = sql`r.key, r.resource, r.sqlstate, r.roles`;
+
 export const objects: readonly Node[] = [
   { kind: 'schema', name: schemas.public, comment: "Functions that create and manage the cluster's roles" },
   {
@@ -301,7 +304,7 @@ export const objects: readonly Node[] = [
     schema: schemas.watch,
     name: 'reporting_role',
     comment:
-      'The reporting roles of this database, and what they read: all that everybody may see of the extension while new tables are watched',
+      'The reporting roles of this database and what they read, and what policies say of objects: all that everybody may see of the extension while new tables are watched',
     query: `SELECT p.resource ->> 'role' AS role,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'schemas')) AS schemas,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource -> 'withheld')) AS withheld,
@@ -319,9 +322,44 @@ export const objects: readonly Node[] = [
          WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
            AND d.datname = pg_catalog.current_database()
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
-       ) AS ours
+       ) AS ours,
+       NULL AS privilege, NULL AS kind, NULL AS means, NULL AS object, NULL AS column_name,
+       false AS grantable, false AS revoked, false AS exact
 FROM ${newest(sql`r.section = 'read_access'`, sql`r.resource, r.sqlstate`).text} AS p
-WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL`,
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL
+UNION ALL
+SELECT p.resource ->> 'role',
+       CASE p.resource #>> '{target,means}' WHEN 'all' THEN ARRAY[p.resource #>> '{target,object}'] END,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource #> '{target,scope,except}')),
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
+         WHERE w.role = 'public' AND p.resource #> '{target,scope,except}' ? w.name
+       ),
+       p.resource ->> 'role' IS NULL
+         OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
+       p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
+       -- In the key, so that few rows are looked at where few objects are asked for.
+       p.key #>> '{2,object}', p.resource #>> '{target,column}',
+       p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
+       EXISTS (
+         SELECT FROM ${
+           newest(sql`r.section = 'declared' AND r.key = pg_catalog.jsonb_build_array(p.key -> 0)`, columnsOfPolicies)
+             .text
+         } AS d
+         WHERE d.resource @> '{"exact": true}' AND d.sqlstate IS NULL AND d.roles = p.roles
+       )
+FROM ${newest(sql`r.section = 'privileges'`, columnsOfPolicies).text} AS p
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL AND p.resource #>> '{target,means}' IN ('one', 'all')
+  AND p.resource #>> '{target,kind}' IN ('table', 'column', 'sequence', 'function', 'type')
+UNION ALL
+SELECT p.resource ->> 'role', NULL, NULL, NULL, true, NULL, 'role', NULL, p.key ->> 0, NULL, false, false, true
+FROM ${newest(sql`r.section = 'declared'`, columnsOfPolicies).text} AS p
+WHERE p.resource @> '{"exact": true}' AND p.sqlstate IS NULL
+  AND p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid`,
     columns: [
       { name: 'role', type: 'text', comment: 'name of the role' },
       { name: 'schemas', type: 'text[]', comment: 'names of the schemas that it reads' },
@@ -333,6 +371,19 @@ WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL`,
         comment: 'tables and columns that were found withheld from it, whatever they are called now; null: none',
       },
       { name: 'ours', type: 'boolean', comment: 'whether the role belongs to this database' },
+      {
+        name: 'privilege',
+        type: 'text',
+        comment:
+          'of what a policy says: the privilege that the role, or else PUBLIC, is to have; null: it is a reporting role',
+      },
+      { name: 'kind', type: 'text', comment: 'kind of object; role: that it is to have nothing else' },
+      { name: 'means', type: 'text', comment: 'one object, or all of a schema' },
+      { name: 'object', type: 'text', comment: 'name of the object, the schema or the role' },
+      { name: 'column_name', type: 'text', comment: 'name of the column' },
+      { name: 'grantable', type: 'boolean', comment: 'whether it is to be WITH GRANT OPTION' },
+      { name: 'revoked', type: 'boolean', comment: 'whether the role, or PUBLIC, is not to have it' },
+      { name: 'exact', type: 'boolean', comment: 'whether the role is to have nothing else' },
     ],
   },
 ];

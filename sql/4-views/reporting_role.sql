@@ -18,18 +18,65 @@ SELECT p.resource ->> 'role' AS role,
          WHERE s.key = 'rolecall.verifier.' || (p.resource ->> 'role')
            AND d.datname = pg_catalog.current_database()
            AND s.role = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid
-       ) AS ours
+       ) AS ours,
+       NULL AS privilege, NULL AS kind, NULL AS means, NULL AS object, NULL AS column_name,
+       false AS grantable, false AS revoked, false AS exact
 FROM (
   SELECT DISTINCT ON (r.section, r.key) r.resource, r.sqlstate
   FROM rolecall_internal.resource AS r
   WHERE r.section = 'read_access'
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 ) AS p
-WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL;
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL
+UNION ALL
+SELECT p.resource ->> 'role',
+       CASE p.resource #>> '{target,means}' WHEN 'all' THEN ARRAY[p.resource #>> '{target,object}'] END,
+       ARRAY(SELECT pg_catalog.jsonb_array_elements_text(p.resource #> '{target,scope,except}')),
+       (
+         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                  'relation', w.relation::oid, 'table_oid', w.table_oid,
+                  'number', w.number, 'column_name', w.column_name
+                ))
+         FROM rolecall_internal.withheld AS w
+         WHERE w.role = 'public' AND p.resource #> '{target,scope,except}' ? w.name
+       ),
+       p.resource ->> 'role' IS NULL
+         OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
+       p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
+       -- In the key, so that few rows are looked at where few objects are asked for.
+       p.key #>> '{2,object}', p.resource #>> '{target,column}',
+       p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
+       EXISTS (
+         SELECT FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.key, r.resource, r.sqlstate, r.roles
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'declared' AND r.key = pg_catalog.jsonb_build_array(p.key -> 0)
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS d
+         WHERE d.resource @> '{"exact": true}' AND d.sqlstate IS NULL AND d.roles = p.roles
+       )
+FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.key, r.resource, r.sqlstate, r.roles
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'privileges'
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS p
+WHERE p.resource IS NOT NULL AND p.sqlstate IS NULL AND p.resource #>> '{target,means}' IN ('one', 'all')
+  AND p.resource #>> '{target,kind}' IN ('table', 'column', 'sequence', 'function', 'type')
+UNION ALL
+SELECT p.resource ->> 'role', NULL, NULL, NULL, true, NULL, 'role', NULL, p.key ->> 0, NULL, false, false, true
+FROM (
+  SELECT DISTINCT ON (r.section, r.key) r.key, r.resource, r.sqlstate, r.roles
+  FROM rolecall_internal.resource AS r
+  WHERE r.section = 'declared'
+  ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+) AS p
+WHERE p.resource @> '{"exact": true}' AND p.sqlstate IS NULL
+  AND p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid;
 
 COMMENT ON VIEW rolecall_watch.reporting_role
-  IS 'The reporting roles of this database, and what they read: all that everybody may see of the extension while new '
-     'tables are watched';
+  IS 'The reporting roles of this database and what they read, and what policies say of objects: all that everybody '
+     'may see of the extension while new tables are watched';
 
 COMMENT ON COLUMN rolecall_watch.reporting_role.role IS 'name of the role';
 COMMENT ON COLUMN rolecall_watch.reporting_role.schemas IS 'names of the schemas that it reads';
@@ -37,5 +84,14 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.withheld IS 'tables and columns 
 COMMENT ON COLUMN rolecall_watch.reporting_role.known
   IS 'tables and columns that were found withheld from it, whatever they are called now; null: none';
 COMMENT ON COLUMN rolecall_watch.reporting_role.ours IS 'whether the role belongs to this database';
+COMMENT ON COLUMN rolecall_watch.reporting_role.privilege
+  IS 'of what a policy says: the privilege that the role, or else PUBLIC, is to have; null: it is a reporting role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.kind IS 'kind of object; role: that it is to have nothing else';
+COMMENT ON COLUMN rolecall_watch.reporting_role.means IS 'one object, or all of a schema';
+COMMENT ON COLUMN rolecall_watch.reporting_role.object IS 'name of the object, the schema or the role';
+COMMENT ON COLUMN rolecall_watch.reporting_role.column_name IS 'name of the column';
+COMMENT ON COLUMN rolecall_watch.reporting_role.grantable IS 'whether it is to be WITH GRANT OPTION';
+COMMENT ON COLUMN rolecall_watch.reporting_role.revoked IS 'whether the role, or PUBLIC, is not to have it';
+COMMENT ON COLUMN rolecall_watch.reporting_role.exact IS 'whether the role is to have nothing else';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;

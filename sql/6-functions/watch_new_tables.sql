@@ -41,5 +41,6 @@ END
 $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
-  IS 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it';
+  IS 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment '
+     'anyone creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;

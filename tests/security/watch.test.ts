@@ -272,7 +272,7 @@ test('whatever the trigger meets, the table is made, and a WARNING says what is 
   assert.deepEqual(
     warnings().map(({ code, message }) => `${code} ${message}`),
     [
-      '42P01 reporting roles may lack, or have, privileges on what CREATE TABLE made: ' +
+      '42P01 roles may lack, or have, privileges on what CREATE TABLE made: ' +
         'relation "rolecall_watch.reporting_role" does not exist',
     ],
   );
@@ -543,7 +543,21 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
   const copy = await other.query('TABLE kept');
   assert.deepEqual(
     copy.fields.map(({ name }) => name),
-    ['role', 'schemas', 'withheld', 'known', 'ours'],
+    [
+      'role',
+      'schemas',
+      'withheld',
+      'known',
+      'ours',
+      'privilege',
+      'kind',
+      'means',
+      'object',
+      'column_name',
+      'grantable',
+      'revoked',
+      'exact',
+    ],
   );
   await other.end();
   await end();
@@ -576,3 +590,97 @@ if (major >= 17) {
     await end();
   });
 }
+
+/** A database where a policy says what `app_reader` has of the schema `app`, and where `maker` and `other` make tables. */
+async function policyPlace() {
+  const here = await place();
+  const reader = `reader_${places}`;
+  await here.admin.query(`GRANT USAGE, CREATE ON SCHEMA app TO other; CREATE SCHEMA theirs AUTHORIZATION other;
+    SELECT FROM rolecall.apply('{"roles": {"${reader}": {"login": true}}, "privileges": [
+      {"to": "${reader}", "on": {"schema": "app"}, "grant": ["USAGE"]},
+      {"to": "${reader}", "on": {"tables_in": "app", "except": ["app.card", "app.person.ssn"]}, "grant": ["SELECT", "INSERT"]}
+    ]}', passwords => '{"${reader}": "reader"}')`);
+  const other = await cluster.connect({ database: here.database, user: 'other', password: 'other' });
+  const login = await cluster.connect({ database: here.database, user: reader, password: 'reader' });
+  return { ...here, other, login, reader };
+}
+
+test('what a policy says of a schema holds for whoever makes a table', async () => {
+  const { admin, maker, other, login, warnings, end } = await policyPlace();
+  for (const client of [maker, other]) {
+    await client.query('CREATE TABLE app.plain AS SELECT 1 AS id');
+    assert.equal(await reads(login, 'app.plain'), 'reads');
+    await login.query('INSERT INTO app.plain VALUES (2)');
+    await client.query('CREATE TABLE app.card AS SELECT 1 AS id');
+    assert.equal(await reads(login, 'app.card'), '42501');
+    await client.query('CREATE TABLE app.person (id integer, ssn text)');
+    await login.query('SELECT id FROM app.person');
+    await assert.rejects(login.query('SELECT ssn FROM app.person'), { code: '42501' });
+    assert.deepEqual((await admin.query('SELECT statement FROM rolecall.drift()')).rows, []);
+    await client.query('DROP TABLE app.plain, app.card, app.person');
+  }
+  assert.deepEqual(warnings(), []);
+  await Promise.all([other.end(), login.end()]);
+  await end();
+});
+
+test('who makes tables gets nothing by what a policy says, and keeps nobody from making theirs', async () => {
+  const { database, admin, maker, other, login, reader, end } = await policyPlace();
+  // Nothing is given of what is not the maker's, nor of what was withheld under another name.
+  await maker.query('CREATE TABLE app.card AS SELECT 1 AS id');
+  await admin.query('SELECT FROM rolecall.converge()');
+  await maker.query('ALTER TABLE app.card RENAME TO paper; ALTER TABLE app.paper ADD COLUMN n integer');
+  assert.equal(await reads(login, 'app.paper'), '42501');
+  await admin.query('CREATE TABLE app.of_admin (id integer)');
+  await admin.query(`REVOKE ALL ON app.of_admin FROM ${reader}`);
+  await other.query('CREATE VIEW app.v AS SELECT 1 AS id');
+  await other.query('CREATE TABLE theirs.t (id integer); ALTER TABLE theirs.t SET SCHEMA app');
+  assert.equal(await reads(login, 'app.of_admin'), '42501');
+  assert.equal(await reads(login, 'app.t'), 'reads');
+
+  // Names are names.
+  for (const name of ['a"; DROP TABLE app.paper; --', "it's", '%s%I', '$do$']) {
+    await other.query(`CREATE TABLE app."${name.replaceAll('"', '""')}" (id integer)`);
+    assert.equal(await reads(login, `app."${name.replaceAll('"', '""')}"`), 'reads', name);
+  }
+
+  // What cannot be granted is a WARNING, and undoes nothing else.
+  await admin.query(`CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION 'no grants here'; END $$;
+    CREATE EVENT TRIGGER forbid ON ddl_command_start WHEN TAG IN ('GRANT') EXECUTE FUNCTION forbid()`);
+  const seen: string[] = [];
+  other.on('notice', ({ code, message }) => seen.push(`${code} ${message}`));
+  await other.query('CREATE TABLE app.made (id integer)');
+  assert.deepEqual(seen.sort(), [
+    `P0001 "app.made" is not readable for reporting role "reports_${places}": no grants here`,
+    `P0001 app.made lacks privileges of ${reader}: no grants here`,
+  ]);
+  await admin.query('DROP EVENT TRIGGER forbid');
+  await admin.query('SELECT FROM rolecall.converge()');
+  assert.equal(await reads(login, 'app.made'), 'reads');
+
+  // A role that has the maker's rights to grant on keeps no excepted table from being closed.
+  await admin.query(`ALTER DEFAULT PRIVILEGES FOR ROLE other IN SCHEMA app GRANT SELECT ON TABLES TO ${reader}`);
+  await other.query('CREATE TABLE app.card (id integer)');
+  assert.equal(await reads(login, 'app.card'), '42501');
+
+  // What an operator records is not acted on, nor what is about another role of that name.
+  await admin.query(`CREATE ROLE op_${places} LOGIN PASSWORD 'op'; SELECT FROM rolecall.add_operator('op_${places}')`);
+  const operator = await cluster.connect({
+    database,
+    user: `op_${places}`,
+    password: 'op',
+  });
+  await operator.query(`INSERT INTO rolecall_internal.resource (section, key, resource) VALUES ('privileges',
+    '["op_${places}", "SELECT", {"kind": "table", "means": "all", "object": "app"}]',
+    '{"role": "op_${places}", "privilege": "SELECT", "target": {"kind": "table", "means": "all", "object": "app"}}')`);
+  await other.query('CREATE TABLE app.last (id integer)');
+  assert.equal(await reads(operator, 'app.last'), '42501');
+  await login.end();
+  await admin.query(`DROP OWNED BY ${reader}; DROP ROLE ${reader}; CREATE ROLE ${reader}`);
+  await other.query('CREATE TABLE app.newest (id integer)');
+  const { rows } = await admin.query(`SELECT has_table_privilege('${reader}', 'app.newest', 'SELECT') AS reads`);
+  assert.equal(rows[0].reads, false);
+  await Promise.all([other.end(), operator.end()]);
+  await end();
+});

@@ -27,7 +27,7 @@ import { grantee } from './privileges.ts';
 const ofExceptions = text('public');
 
 /**
- * What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is called now,
+ * What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called now,
  * else that was so once
  * @volatility stable
  */
@@ -74,13 +74,15 @@ export function exceptions(
         whole AS (
           SELECT f.* FROM found AS f
           UNION
-          SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
+          SELECT w.scope, w.kind, w.name, b.oid, coalesce(a.attnum, 0), w.named
           FROM whole AS w
+          LEFT JOIN pg_attribute AS p ON p.attrelid = w.oid AND p.attnum = w.attnum AND w.attnum <> 0
           CROSS JOIN LATERAL (
-            ${belongings(sql`w.oid`, sql`NULL::name`)}
+            ${belongings(sql`w.oid`, sql`p.attname`)}
           ) AS b
           JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-          WHERE w.kind = 'table' AND w.attnum = 0
+          LEFT JOIN pg_attribute AS a ON a.attrelid = b.oid AND a.attname = p.attname
+          WHERE w.kind = 'table' AND (w.attnum = 0 OR a.attnum IS NOT NULL)
         )
         SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
     END

@@ -16,7 +16,9 @@ import type {
   Text,
   WantedPrivileges,
 } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { recordedMark } from '../../model/sections.ts';
+import { sql, text } from '../../sql/template.ts';
+import { isWatching } from '../reading/watch.ts';
 import { grantee } from './privileges.ts';
 
 /**
@@ -54,6 +56,8 @@ export function wanted_future(
             SELECT w.kind, w.oid FROM unnest(${wanted}) AS w
             WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
           )
+            -- What owners make that came new since is granted as they make it, while that is watched.
+            AND NOT (${document} ? ${text(recordedMark)} AND ${isWatching})
           GROUP BY o.kind, o.schema
         ) AS e
       );

@@ -55,7 +55,10 @@ export function warn_about_members(definitions: Jsonb): Nothing {
           ${takers(sql`to_regrole(quote_ident(d.role))::oid`, () => sql`false`)}
         ) AS t
         WHERE t.names IS NOT NULL
-          AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
+          AND NOT EXISTS (
+            SELECT FROM rolecall_watch.reporting_role AS o
+            WHERE o.role = d.role AND o.ours AND o.kind IS NULL
+          )
         ORDER BY d.role
       LOOP
         RAISE WARNING USING

@@ -47,27 +47,29 @@ BEGIN
     whole AS (
       SELECT f.* FROM found AS f
       UNION
-      SELECT w.scope, w.kind, w.name, b.oid, 0, w.named
+      SELECT w.scope, w.kind, w.name, b.oid, coalesce(a.attnum, 0), w.named
       FROM whole AS w
+      LEFT JOIN pg_attribute AS p ON p.attrelid = w.oid AND p.attnum = w.attnum AND w.attnum <> 0
       CROSS JOIN LATERAL (
-        SELECT i.inhrelid AS oid, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
+        SELECT i.inhrelid AS oid, p.attname AS column_name FROM pg_inherits AS i WHERE i.inhparent = w.oid
         UNION ALL
         SELECT d.objid, NULL
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-        WHERE d.refobjid = w.oid AND (NULL::name IS NULL OR NULL::name = (
+        WHERE d.refobjid = w.oid AND (p.attname IS NULL OR p.attname = (
           SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
       JOIN pg_class AS c ON c.oid = b.oid AND c.relkind <> 'S'
-      WHERE w.kind = 'table' AND w.attnum = 0
+      LEFT JOIN pg_attribute AS a ON a.attrelid = b.oid AND a.attname = p.attname
+      WHERE w.kind = 'table' AND (w.attnum = 0 OR a.attnum IS NOT NULL)
     )
     SELECT w.scope, w.kind, w.name, w.oid, w.attnum, w.named FROM whole AS w WHERE w.oid IS NOT NULL;
 END
 $exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What each entry of an `except` means: whole objects, the partitions of a table too, or columns; named: as it is '
-     'called now, else that was so once';
+  IS 'What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called '
+     'now, else that was so once';
 REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;

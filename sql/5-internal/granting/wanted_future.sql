@@ -72,6 +72,11 @@ DECLARE
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
         WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
       )
+        -- What owners make that came new since is granted as they make it, while that is watched.
+        AND NOT (wanted_future.document ? 'recorded' AND EXISTS (
+          SELECT FROM pg_event_trigger AS t
+          WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+        ))
       GROUP BY o.kind, o.schema
     ) AS e
   );

@@ -25,20 +25,31 @@ BEGIN
       ) AS h(ours)
       CROSS JOIN (
         SELECT ARRAY[
+          'ALTER AGGREGATE',
+          'ALTER DOMAIN',
           'ALTER EXTENSION',
           'ALTER FOREIGN TABLE',
+          'ALTER FUNCTION',
           'ALTER MATERIALIZED VIEW',
+          'ALTER PROCEDURE',
+          'ALTER ROUTINE',
           'ALTER SCHEMA',
           'ALTER SEQUENCE',
           'ALTER TABLE',
+          'ALTER TYPE',
           'ALTER VIEW',
+          'CREATE AGGREGATE',
+          'CREATE DOMAIN',
           'CREATE EXTENSION',
           'CREATE FOREIGN TABLE',
+          'CREATE FUNCTION',
           'CREATE MATERIALIZED VIEW',
+          'CREATE PROCEDURE',
           'CREATE SCHEMA',
           'CREATE SEQUENCE',
           'CREATE TABLE',
           'CREATE TABLE AS',
+          'CREATE TYPE',
           'CREATE VIEW',
           'IMPORT FOREIGN SCHEMA',
           'SELECT INTO'
@@ -59,10 +70,13 @@ BEGIN
                'CREATE EVENT TRIGGER %I ON ddl_command_end WHEN TAG IN (%s) '
                'EXECUTE FUNCTION rolecall_internal.apply_to_new_tables()',
                'rolecall_watch_new_tables',
-               '''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER MATERIALIZED VIEW'', ''ALTER SCHEMA'', '
-               '''ALTER SEQUENCE'', ''ALTER TABLE'', ''ALTER VIEW'', ''CREATE EXTENSION'', ''CREATE FOREIGN '
-               'TABLE'', ''CREATE MATERIALIZED VIEW'', ''CREATE SCHEMA'', ''CREATE SEQUENCE'', ''CREATE TABLE'', '
-               '''CREATE TABLE AS'', ''CREATE VIEW'', ''IMPORT FOREIGN SCHEMA'', ''SELECT INTO'''
+               '''ALTER AGGREGATE'', ''ALTER DOMAIN'', ''ALTER EXTENSION'', ''ALTER FOREIGN TABLE'', ''ALTER '
+               'FUNCTION'', ''ALTER MATERIALIZED VIEW'', ''ALTER PROCEDURE'', ''ALTER ROUTINE'', ''ALTER '
+               'SCHEMA'', ''ALTER SEQUENCE'', ''ALTER TABLE'', ''ALTER TYPE'', ''ALTER VIEW'', ''CREATE '
+               'AGGREGATE'', ''CREATE DOMAIN'', ''CREATE EXTENSION'', ''CREATE FOREIGN TABLE'', ''CREATE '
+               'FUNCTION'', ''CREATE MATERIALIZED VIEW'', ''CREATE PROCEDURE'', ''CREATE SCHEMA'', ''CREATE '
+               'SEQUENCE'', ''CREATE TABLE'', ''CREATE TABLE AS'', ''CREATE TYPE'', ''CREATE VIEW'', ''IMPORT '
+               'FOREIGN SCHEMA'', ''SELECT INTO'''
              ),
              CASE WHEN v_untrusted IS NOT NULL THEN '55000' WHEN o.taken THEN '42710' END,
              CASE WHEN v_untrusted IS NOT NULL

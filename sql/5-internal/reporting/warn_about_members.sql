@@ -50,7 +50,10 @@ BEGIN
       FROM taker AS t WHERE NOT t.is_to_have_it
     ) AS t
     WHERE t.names IS NOT NULL
-      AND NOT EXISTS (SELECT FROM rolecall_watch.reporting_role AS o WHERE o.role = d.role AND o.ours)
+      AND NOT EXISTS (
+        SELECT FROM rolecall_watch.reporting_role AS o
+        WHERE o.role = d.role AND o.ours AND o.kind IS NULL
+      )
     ORDER BY d.role
   LOOP
     RAISE WARNING USING

@@ -682,7 +682,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.watch_new_tables(boolean, boolean)'::regprocedure),
   'v', 'watch_new_tables: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.watch_new_tables(boolean, boolean)'::regprocedure, 'pg_proc'), 'Applies the grants and withholdings of the reporting roles to a table the moment anyone creates it', 'watch_new_tables: its comment');
+SELECT is(obj_description('rolecall.watch_new_tables(boolean, boolean)'::regprocedure, 'pg_proc'), 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment anyone creates it', 'watch_new_tables: its comment');
 SELECT function_privs_are('rolecall', 'watch_new_tables', ARRAY['boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'watch_new_tables: it is not for PUBLIC');
 
 SELECT is(
