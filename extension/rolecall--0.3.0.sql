@@ -8798,7 +8798,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
           CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
-               ELSE NOT (p.position, p.place, c.oid) IN (
+               ELSE p.place IS NOT NULL AND NOT (p.position, p.place, c.oid) IN (
                  SELECT h.position, h.place, t.oid
                  FROM unnest(plan_column_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
                ) END, false

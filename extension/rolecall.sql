@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 8ec2395c2368a15eef9beb5ceb17911343bf5fe8403d9564a6381a236e6f134f'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 390d44242c5462dba37fd72b15d105d1c5eafedc39719a67572b5501f4a34b6e'
     AND 388 <= (
       SELECT count(*)
       FROM (
@@ -9612,7 +9612,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT x.privilege_type = 'SELECT' AND coalesce(
           CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
-               ELSE NOT (p.position, p.place, c.oid) IN (
+               ELSE p.place IS NOT NULL AND NOT (p.position, p.place, c.oid) IN (
                  SELECT h.position, h.place, t.oid
                  FROM unnest(plan_column_excess.places) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
                ) END, false
@@ -18751,7 +18751,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 8ec2395c2368a15eef9beb5ceb17911343bf5fe8403d9564a6381a236e6f134f';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 390d44242c5462dba37fd72b15d105d1c5eafedc39719a67572b5501f4a34b6e';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -128,7 +128,7 @@ export function plan_column_excess(places: Places): SetOf<ChangeRow> {
           CROSS JOIN LATERAL (
             SELECT x.privilege_type = 'SELECT' AND coalesce(
               CASE WHEN p.partial ? c.oid::text THEN NOT p.partial -> c.oid::text ? a.attname::text
-                   ELSE NOT ${withholds(places, sql`p`, sql`c.oid`)} END, false
+                   ELSE p.place IS NOT NULL AND NOT ${withholds(places, sql`p`, sql`c.oid`)} END, false
             )
           ) AS r(readable)
           WHERE x.grantee = h.role_oid AND x.grantee <> c.relowner AND (x.is_grantable OR NOT r.readable)
