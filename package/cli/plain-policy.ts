@@ -198,8 +198,9 @@ function differing({ verb, role, privileges, option }: Change, known: Kind['priv
     WHERE a.grantee = ${grantee(role)} AND a.privilege_type = p.privilege${option ? ' AND a.is_grantable' : ''})`;
 }
 
-const everyOf = ({ oid: id, schema = '0::oid', owner, acl, name: called, from }: Kind): string =>
-  `(SELECT ${id} AS oid, ${schema} AS schema, ${owner} AS owner, ${acl} AS acl, ${called} AS name FROM ${from}) AS o`;
+const everyOf = ({ oid: id, schema = '0::oid', owner, acl, name: called, from, where = 'true' }: Kind): string =>
+  `(SELECT ${id} AS oid, ${schema} AS schema, ${owner} AS owner, ${acl} AS acl, ${called} AS name
+    FROM ${from} WHERE ${where}) AS o`;
 
 const lookUp = { TABLE: 'to_regclass', SEQUENCE: 'to_regclass', ROUTINE: 'to_regprocedure', TYPE: 'to_regtype' };
 const oidOf = ({ keyword }: Kind, text: string): string => `${lookUp[keyword as keyof typeof lookUp]}(${text})::oid`;
