@@ -139,7 +139,7 @@ test('the matrix tells by which way, by mouse and keyboard, and is filtered and 
   assert.equal(await view.evaluate("document.querySelector('#matrix tbody th').textContent"), 'writer');
   await type(view, '#matrix-kind', 'write');
   await type(view, '#matrix-schema', 'sho');
-  await view.until("document.getElementById('matrix-about').textContent === '1 roles, 1 schemas'");
+  await view.until("document.getElementById('matrix-about').textContent === '1 role, 1 schema'");
 });
 
 test('the graph is folded, searched, and shows what is around a role', inBrowser, async () => {
