@@ -40,7 +40,7 @@ report('in a policy too, and an exception, a default role and what else provisio
       'exceptions of the policy that do not exist yet: s.patient, s.t.ssn',
       'default role "anonimous" does not exist',
       'withheld tables or columns that do not exist yet: patient',
-      'reporting role "app_reports" reads no rows of 1 tables',
+      'reporting role "app_reports" reads no rows of 1 table',
     ]);
   }
   heard.length = 0;
