@@ -34,7 +34,7 @@ export async function inPglite({ pick, report }: Bench): Promise<void> {
   for (const [what, ours, theirs] of pick(calls, calls.slice(0, 1))) {
     const ways = Object.entries({ rolecall: ours, ...theirs });
     const series = ways.map(([name]) => ({ name, samples: [] as number[] }));
-    for (let round = 0; round < pick(5, 1); round++) {
+    for (let round = 0; round < pick(3, 1); round++) {
       for (const [index, [, statement]] of ways.entries()) {
         const database = await PGlite.create({ loadDataDir });
         await database.exec('SELECT');

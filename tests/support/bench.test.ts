@@ -38,8 +38,9 @@ test('every benchmark runs and gives figures', () => {
 
 test('the page has the results of every benchmark, of a full run', () => {
   const { output } = bench({ ONLY: 'no such benchmark' });
-  const names = [...output.matchAll(/(?:there are|on request:) (.*)/g)].flatMap(([, list]) => list?.split(', ') ?? []);
+  const list = (before: string) => new RegExp(`${before} (.*)`).exec(output)?.[1]?.split(', ') ?? [];
   const page = fs.readFileSync(join(root, 'docs/benchmarks.md'), 'utf8');
-  const tables = [...page.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
-  assert.deepEqual(tables.toSorted(), names.toSorted());
+  const tables = new Set([...page.matchAll(/^### (\S+)$/gm)].map(([, name]) => name));
+  const onRequest = list('on request:').filter((name) => tables.has(name));
+  assert.deepEqual([...tables].toSorted(), [...list('there are'), ...onRequest].toSorted());
 });
