@@ -32,7 +32,7 @@ test: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## ru
 stress: $(modules) ## many connections call for the same names at once, then for everything; and random policies; CONNECTIONS=48 DATABASES=4 ROUNDS=20 MINUTES=5 DOCUMENTS=2000 SEED=1, PG and ONLY as for test
 	@node --import tsx tests/stress.ts
 
-check: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
+check: $(modules) $(application_modules) $(bench_modules) $(package_modules) $(tool_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes
 	npx tsc --noEmit --incremental --tsBuildInfoFile $(cache)/types
 	npx eslint --cache --cache-strategy content --cache-location $(cache)/lint .
 	npx prettier --cache --cache-strategy content --cache-location $(cache)/format --check .

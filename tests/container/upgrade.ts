@@ -87,7 +87,8 @@ export async function testUpgrade(from: string, to: string): Promise<void> {
     );
     await newer.run('postgres', ...start(to));
     assert.equal(await newer.run('postgres', 'psql', ...connection, '-c', kept), before);
-    await newer.run('postgres', 'psql', ...connection, '-q', '-c', 'ALTER EXTENSION rolecall UPDATE');
+    const update = ['ALTER EXTENSION rolecall UPDATE', 'SELECT FROM rolecall.converge()'];
+    await newer.run('postgres', 'psql', ...connection, '-q', ...update.flatMap((statement) => ['-c', statement]));
     assert.equal(await newer.run('postgres', 'psql', ...connection, '-c', kept), before);
     const password = before.split('|')[1] ?? '';
     const login = [
