@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 390d44242c5462dba37fd72b15d105d1c5eafedc39719a67572b5501f4a34b6e'
-    AND 388 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 9be42f139d7e328ed477a51a9bbb157a6071d3ebc841d1f6315dd88dd7c3ea15'
+    AND 389 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -475,6 +475,8 @@ BEGIN
        'role_oid oid, parameter text, privilege text, names text, revokes text', 'SETOF record', 0),
       ('rolecall_internal', 'password_matches', 
        'password text, verifier text', 'boolean', 0),
+      ('rolecall_internal', 'password_problems', 
+       'policy jsonb, passwords jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'passwords_of', 
        'document jsonb', 'jsonb', 0),
       ('rolecall_internal', 'patience', 
@@ -656,7 +658,7 @@ BEGIN
       ('rolecall_internal', 'refuse_other_database', 
        'role_name text, owner text', 'void', 0),
       ('rolecall_internal', 'refuse_policy', 
-       'policy jsonb', 'void', 0),
+       'policy jsonb, passwords jsonb', 'void', 0),
       ('rolecall_internal', 'refused_steps', 
        'section text, but rolecall.step[], dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'remember', 
@@ -1806,7 +1808,6 @@ DECLARE
   v_rotate_after interval;
   v_steps rolecall.step[];
 BEGIN
-  PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
     OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
   THEN
@@ -1815,6 +1816,7 @@ BEGIN
       MESSAGE = 'passwords must be an object, in which each role has a string',
       HINT = 'For example: ''{"alice": "a password"}''.';
   END IF;
+  PERFORM rolecall_internal.refuse_policy(apply_policy.policy, apply_policy.passwords);
   v_state := coalesce(
     rolecall_internal.policy_state(apply_policy.policy, apply_policy.mode, apply_policy.passwords), '{}'
   );
@@ -7908,19 +7910,19 @@ BEGIN
     ))
     AND NOT EXISTS (
       SELECT FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
         ) ELSE 0 END
-        AND v_name || '=' || (
-          CASE jsonb_typeof(misdefinition.resource -> 'value')
-            WHEN 'array' THEN (
-              SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-              FROM jsonb_array_elements_text(misdefinition.resource -> 'value') WITH ORDINALITY AS e(name, position)
-            )
-            ELSE misdefinition.resource -> 'value' #>> '{}'
-          END
-        ) = ANY (s.setconfig)
+        AND (
+          starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))
+            WHEN 'array' THEN
+              (misdefinition.resource -> 'value') = rolecall_internal.setting_value(
+                v_name, substr(e.entry, length(v_name) + 2)
+              )
+            ELSE substr(e.entry, length(v_name) + 2) = (misdefinition.resource -> 'value') #>> '{}' END
+        )
     )
   THEN
     RETURN 'no call records such a setting';
@@ -9036,6 +9038,32 @@ $password_matches$;
 COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
   IS 'Whether this stored verifier stands for this password';
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.password_problems(policy jsonb, passwords jsonb)
+RETURNS TABLE (path text, code text, problem text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_problems$
+BEGIN
+  RETURN QUERY
+    SELECT regexp_replace('passwords' || '.' || to_json(p.name), '[.]"([A-Za-z_][A-Za-z_0-9]*)"', '.\1', 'g'), '22023',
+           CASE WHEN jsonb_path_query_first(
+             password_problems.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+           ) ? p.name
+             THEN format('the password of reporting role "%s" is derived', p.name)
+             ELSE format('role "%s" is not one that the policy describes or gives a profile', p.name) END, NULL::text
+    FROM jsonb_object_keys(password_problems.passwords) AS p(name)
+    WHERE NOT EXISTS (
+      SELECT FROM rolecall_internal.policy_roles(password_problems.policy) AS r
+      WHERE r.name = p.name AND NOT r.definition ? 'state'
+    )
+    ORDER BY 1;
+END
+$password_problems$;
+
+COMMENT ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb)
+  IS 'Passwords beside a policy for roles that it does not have';
+REVOKE ALL ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10701,7 +10729,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
     LEFT JOIN jsonb_to_recordset(plan_other_settings.document -> 'settings')
       AS w(role text, name text, here boolean, state text)
-      ON w.role = d.role AND w.name = n.name AND w.state IS NULL
+      ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
         AND coalesce(w.here, false) = (b.datname IS NOT NULL)
     WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
       AND NOT (n.name = 'statement_timeout' AND EXISTS (
@@ -11548,25 +11576,27 @@ BEGIN
       ) AS is_gone
     ) AS o
     CROSS JOIN LATERAL (
-      SELECT CASE jsonb_typeof(s.value)
-        WHEN 'array' THEN (
-          SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-          FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-        )
-        ELSE s.value #>> '{}'
-      END AS stored
-    ) AS v
-    CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
                     CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
-                         WHEN jsonb_typeof(s.value) = 'array' THEN v.stored
-                         ELSE quote_literal(v.stored) END)
+                         WHEN jsonb_typeof(s.value) = 'array' THEN (
+                           SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+                           FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+                         )
+                         ELSE quote_literal(s.value #>> '{}') END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
+        CROSS JOIN LATERAL unnest(p.setconfig) AS e(entry)
         WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
-          AND (s.name || '=' || v.stored) = ANY (p.setconfig)
+          AND (
+            starts_with(lower(e.entry), lower(s.name) || '=') AND CASE jsonb_typeof(s.value)
+              WHEN 'array' THEN
+                s.value = rolecall_internal.setting_value(
+                  s.name, substr(e.entry, length(s.name) + 2)
+                )
+              ELSE substr(e.entry, length(s.name) + 2) = s.value #>> '{}' END
+          )
       )
       UNION ALL
       SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
@@ -11575,7 +11605,15 @@ BEGIN
       WHERE p.setrole = o.role_oid AND s.here IS NULL AND s.alone IS NULL
         AND EXISTS (
           SELECT FROM unnest(p.setconfig) AS e(entry)
-          WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
+          WHERE starts_with(lower(e.entry), lower(s.name) || '=')
+            AND NOT (
+              starts_with(lower(e.entry), lower(s.name) || '=') AND CASE jsonb_typeof(s.value)
+                WHEN 'array' THEN
+                  s.value = rolecall_internal.setting_value(
+                    s.name, substr(e.entry, length(s.name) + 2)
+                  )
+                ELSE substr(e.entry, length(s.name) + 2) = s.value #>> '{}' END
+            )
         )
     ) AS c(kind, database, statement)
     WHERE s.state IS NULL
@@ -12324,6 +12362,9 @@ BEGIN
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                'role', r.name, 'name', s.name, 'alone', true, 'here', p.here,
                'value', CASE WHEN jsonb_typeof(s.value) = 'array' THEN coalesce(nullif(s.value, '[]'), '[""]')
+                             WHEN lower(s.name) IN (
+                               'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+                             ) THEN jsonb_build_array(s.value #>> '{}')
                              ELSE to_jsonb(s.value #>> '{}') END
              )) ORDER BY r.name, p.here, s.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r
@@ -13636,7 +13677,7 @@ COMMENT ON FUNCTION rolecall_internal.refuse_other_database(text, text)
   IS 'Refuses a reporting role of another database';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_other_database(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.refuse_policy(policy jsonb) RETURNS void
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_policy(policy jsonb, passwords jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_policy$
@@ -13647,7 +13688,10 @@ BEGIN
          string_agg(format('%s: %s', p.path, p.problem), E'\n') AS detail,
          string_agg(DISTINCT p.hint, E'\n') AS hint
     INTO v_found
-    FROM rolecall_internal.policy_problems(refuse_policy.policy) AS p;
+    FROM (
+      SELECT * FROM rolecall_internal.policy_problems(refuse_policy.policy)
+      UNION ALL SELECT * FROM rolecall_internal.password_problems(refuse_policy.policy, refuse_policy.passwords)
+    ) AS p;
   IF v_found.problems > 0 THEN
     RAISE EXCEPTION USING
       ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = '0A000' THEN v_found.code ELSE '22023' END,
@@ -13658,8 +13702,9 @@ BEGIN
 END
 $refuse_policy$;
 
-COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb) IS 'Refuses a policy that has problems, with all of them';
-REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb)
+  IS 'Refuses a policy that has problems, or has them with the passwords beside it, with all of them';
+REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(section text, but rolecall.step[], dry_run boolean)
 RETURNS rolecall.step[]
@@ -14514,6 +14559,16 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
+    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023', 'a list of names, such as ["a", "b"]', NULL
+    FROM about AS a
+    CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
+    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
+      a.definition -> p.key, 'strict $ ? (@.type() == "object")'
+    )) AS s(name, value)
+    WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+    )
+    UNION ALL
     SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
     FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
       AND (a.definition ->> 'connection_limit')::numeric < -1;
@@ -14934,27 +14989,32 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
+-- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
+-- server reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
 CREATE OR REPLACE FUNCTION rolecall_internal.setting_value(name text, stored text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $setting_value$
 BEGIN
-  IF setting_value.name NOT IN (
+  IF lower(setting_value.name) NOT IN (
     'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
   ) THEN
     RETURN to_jsonb(setting_value.stored);
   END IF;
   RETURN (
-    SELECT jsonb_agg(CASE WHEN starts_with(m.parts[1], '"')
-             THEN replace(substr(m.parts[1], 2, length(m.parts[1]) - 2), '""', '"') ELSE m.parts[1] END
-             ORDER BY m.position)
-    FROM regexp_matches(setting_value.stored, '"(?:[^"]|"")*"|[^, "]+', 'g') WITH ORDINALITY AS m(parts, position)
+    SELECT coalesce(jsonb_agg(CASE
+             WHEN starts_with(p.part, '"') THEN replace(substr(p.part, 2, length(p.part) - 2), '""', '"')
+             WHEN lower(setting_value.name) LIKE '%libraries' THEN p.part
+             ELSE lower(p.part COLLATE "C") END ORDER BY m.position), '[""]')
+    FROM regexp_matches(setting_value.stored, '"(?:[^"]|"")*"|[^,"]+', 'g') WITH ORDINALITY AS m(parts, position)
+    CROSS JOIN LATERAL btrim(m.parts[1], E' \t\n\r\f') AS p(part)
+    WHERE p.part <> ''
   );
 END
 $setting_value$;
 
 COMMENT ON FUNCTION rolecall_internal.setting_value(text, text)
-  IS 'The value of a setting as a policy has it: a list where the server keeps a list of names';
+  IS 'The value of a setting as a document has it: a list where the server keeps a list of names';
 REVOKE ALL ON FUNCTION rolecall_internal.setting_value(text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.shape_problems(policy jsonb)
@@ -18751,7 +18811,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 390d44242c5462dba37fd72b15d105d1c5eafedc39719a67572b5501f4a34b6e';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 9be42f139d7e328ed477a51a9bbb157a6071d3ebc841d1f6315dd88dd7c3ea15';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -5,8 +5,10 @@ import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import type { Queryable } from '../extension/client/rolecall.ts';
 
+const ways = ['extension', 'pg_tle', 'plain'] as const;
+
 /** As an extension from the server's files, as one that pg_tle keeps, or without one by the plain script. */
-export type Way = 'extension' | 'pg_tle' | 'plain';
+export type Way = (typeof ways)[number];
 
 export interface Installation {
   readonly via: Way;
@@ -99,11 +101,15 @@ $do$`;
  * else by the plain script, which takes CREATE on the database alone. Where it is there already, it stays what it is.
  *
  * @param options.via this way and no other
+ * @throws TypeError where that is none of the three
  */
 export async function install(
   database: Queryable,
   options: { readonly via?: Way | undefined } = {},
 ): Promise<Installation> {
+  if (options.via !== undefined && !ways.includes(options.via)) {
+    throw new TypeError(`via must be ${ways.join(', ')} or left out, not ${JSON.stringify(options.via)}`);
+  }
   const find = async (): Promise<Found> => (await database.query(look, [])).rows[0] as Found;
   const before = await find();
   const via = options.via ?? chosen(before);

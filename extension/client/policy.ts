@@ -74,7 +74,7 @@ export type Membership =
       readonly set?: boolean;
     };
 
-/** A value of a setting; a list is one of names, such as search_path has */
+/** A value of a setting; a list is one of names, such as search_path has. A number, in quotes too, has the unit that the server gives it: for statement_timeout milliseconds */
 export type Setting = string | number | boolean | readonly string[];
 
 /** One schema */

@@ -165,7 +165,7 @@ export class Rolecall {
    *
    * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
    * @throws null_value_not_allowed - the policy or the mode is null
-   * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty or an MD5 hash
+   * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not describe
    * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
    * @throws insufficient_privilege - the caller may not create or change the roles or schemas
    * @throws dependent_objects_still_exist - a role that is to be removed owns something

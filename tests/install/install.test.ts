@@ -109,6 +109,18 @@ test('in a transaction that is rolled back nothing is left', async () => {
   await client.end();
 });
 
+test('a way that there is not is refused before anything is done', async () => {
+  const client = await asOwner(await database());
+  for (const via of ['tle', null, {}] as unknown as 'plain'[]) {
+    await assert.rejects(
+      install(client, { via }),
+      (error) => error instanceof TypeError && /via must be/.test(error.message),
+    );
+  }
+  assert.equal((await client.query("SELECT FROM pg_namespace WHERE nspname ~ '^rolecall'")).rowCount, 0);
+  await client.end();
+});
+
 test('who may not is told so', async () => {
   const name = await database();
   const other = await cluster.connect({ database: name, user: 'other', password: 'x' });

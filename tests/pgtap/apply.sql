@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(75);
+SELECT plan(83);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -191,6 +191,26 @@ SELECT cmp_ok((SELECT count(*) FROM rolecall.apply('{"reporting": {"t_report": {
 SELECT ok(has_table_privilege('t_report', 't_shop.item', 'SELECT') AND NOT has_table_privilege('t_report', 't_shop.card', 'SELECT'), 'as by its own function');
 SELECT is_empty($$SELECT * FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"], "withheld": ["card"]}}}')$$, 'once');
 
+-- Settings that the server writes in another way.
+
+CREATE FUNCTION pg_temp.settings(policy jsonb) RETURNS text LANGUAGE sql AS
+$$SELECT string_agg(s.statement, '; ') FROM rolecall.apply(jsonb_build_object('roles', jsonb_build_object('t_set', policy))) AS s WHERE s.operation = 'set_config'$$;
+SELECT is(
+  pg_temp.settings('{"settings": {"timezone": "UTC", "datestyle": "ISO, DMY", "search_path": "T_shop"}, "database_settings": {"TIMEZONE": "PST8PDT"}}'),
+  format('ALTER ROLE t_set IN DATABASE %I SET "TIMEZONE" = ''PST8PDT''; ', current_database())
+  || 'ALTER ROLE t_set SET datestyle = ''ISO, DMY''; ALTER ROLE t_set SET search_path = "T_shop"; ALTER ROLE t_set SET timezone = ''UTC''', 'settings by names in other letters than the server has'
+);
+SELECT is(
+  pg_temp.settings('{"settings": {"timezone": "UTC", "DateStyle": "ISO, DMY", "search_path": ["T_shop"]}, "database_settings": {"timezone": "PST8PDT"}}'), NULL,
+  'are not set, or reset, again'
+);
+SELECT is_empty($$SELECT * FROM rolecall.drift() WHERE operation = 'set_config'$$, 'nor drift');
+SELECT is(pg_temp.settings('{}') ~ 'RESET "?TimeZone"?', true, 'but no longer in the policy they are reset');
+SELECT is(
+  test.detail($$SELECT FROM rolecall.apply('{"roles": {"t_set": {"settings": {"Search_Path": "a, b"}}}}')$$), '$.roles.t_set.settings.Search_Path: a list of names, such as ["a", "b"]',
+  'names in one text are no list'
+);
+
 -- Memberships that others were granted by a role that loses its own.
 
 CREATE ROLE t_g;
@@ -219,9 +239,12 @@ SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', NULL)$$, '22004', 'mode mu
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', 'some')$$, '22023', 'mode must be additive, adopt or authoritative, not ''some''', 'no such mode');
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$, '22023', 'the policy has 2 problems', 'all problems at once');
 SELECT is(test.error($$SELECT FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$), '22023 did you mean "login"?', 'with what may help');
-SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', passwords => '{"t_login": ""}')$$, '22023', 'password must not be empty', 'an empty password');
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": ""}')$$, '22023', 'password must not be empty', 'an empty password');
 SELECT throws_ok(format('SELECT * FROM rolecall.apply(%L, passwords => %L)', '{}', wrong), '22023', 'passwords must be an object, in which each role has a string', 'passwords that are ' || wrong)
 FROM unnest('{"\"secret\"","[\"secret\"]","null","{\"t_login\": 5}","{\"t_login\": {\"a\": \"secret\"}}"}'::text[]) AS wrong;
+SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"t_gone": {"state": "absent"}}, "x": 1, "reporting": {"t_report": {"schemas": ["t_shop"]}}}', passwords => '{"t_login": "secret", "t gone": null, "t_gone": "x", "t_report": "y"}')$$, '22023', 'the policy has 5 problems', 'passwords for roles that the policy does not have');
+SELECT is(test.detail($$SELECT FROM rolecall.apply('{"roles": {"t_login": {}}}', passwords => '{"t_login": "secret", "t gone": null}')$$), 'passwords."t gone": role "t gone" is not one that the policy describes or gives a profile', 'with the place');
+SELECT is(test.detail($$SELECT FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"]}}}', passwords => '{"t_report": "y"}')$$), 'passwords.t_report: the password of reporting role "t_report" is derived', 'and why');
 SELECT is(test.state(), state, 'nothing is changed') FROM before;
 SELECT count(*) FROM rolecall.apply('{"roles": {"t_op": {"createrole": true}}}');
 SELECT count(*) FROM rolecall.add_operator('t_op');

@@ -1,6 +1,6 @@
 -- policy and inspect: what was established, and what is there, as policies that have no steps.
 BEGIN;
-SELECT plan(25);
+SELECT plan(29);
 
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 SELECT count(*) FROM rolecall.create_client_role('t_client');
@@ -64,6 +64,25 @@ SELECT ok(
 ) FROM said;
 SELECT is((SELECT count(*) FROM jsonb_object_keys(policy -> 'roles') AS k WHERE k IN ('t_report', current_user)), 0::bigint, 'no reporting role, nor the caller') FROM said;
 SELECT is((SELECT string_agg(k, ' ') FROM jsonb_object_keys(rolecall.inspect('{t_reader}') -> 'roles') AS k), 't_reader', 'some roles alone');
+
+-- Settings as ALTER ROLE ... SET FROM CURRENT writes them.
+
+SELECT set_config('search_path', 'Shop , "A b",t_x', true);
+ALTER ROLE t_byhand SET search_path FROM CURRENT;
+SELECT set_config('search_path', '', true);
+ALTER ROLE t_user SET search_path FROM CURRENT;
+ALTER ROLE t_user SET local_preload_libraries = '$libdir/plugins/A';
+RESET search_path;
+UPDATE said SET policy = rolecall.inspect();
+SELECT is(
+  jsonb_build_array(policy #> '{roles,t_byhand,settings}', policy #> '{roles,t_user,settings}') - 'statement_timeout',
+  '[{"search_path": ["shop", "A b", "t_x"]}, {"search_path": [""], "local_preload_libraries": ["$libdir/plugins/A"], "statement_timeout": "15s"}]', 'a list is read as the server reads it'
+) FROM said;
+SELECT is_empty('SELECT s.* FROM said, rolecall.apply(policy) AS s', 'and has no steps, however it is written');
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'nor is it drift');
+ALTER ROLE t_byhand SET search_path = shop, "A b", t_y;
+SELECT is((SELECT string_agg(s.statement, ', ') FROM rolecall.drift() AS s), 'ALTER ROLE t_byhand SET search_path = shop, "A b", t_x', 'another list is');
+SELECT count(*) FROM said, rolecall.apply(policy);
 
 -- Made anew.
 

@@ -1,8 +1,13 @@
 /**
  * Documents and lists in them.
  */
-import type { Jsonb, Returns, Texts } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import type { Jsonb, Returns, Text, Texts } from '../../model/types.ts';
+import { join, type Sql, sql, text } from '../../sql/template.ts';
+
+/** Settings of a role that are lists of names, which the server writes with quotes. */
+export const listSettings = join(
+  ['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'].map(text),
+);
 
 /**
  * Two documents as one: the resources of both, section by section
@@ -42,3 +47,44 @@ export function name_list(names: Texts): Returns<Jsonb> {
     END
   `;
 }
+
+/**
+ * The value of a setting as a document has it: a list where the server keeps a list of names
+ *
+ * ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The server
+ * reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
+ * @volatility immutable
+ */
+export function setting_value(name: Text, stored: Text): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      IF lower(${name}) NOT IN (
+        ${listSettings}
+      ) THEN
+        RETURN to_jsonb(${stored});
+      END IF;
+      RETURN (
+        SELECT coalesce(jsonb_agg(CASE
+                 WHEN starts_with(p.part, '"') THEN replace(substr(p.part, 2, length(p.part) - 2), '""', '"')
+                 WHEN lower(${name}) LIKE '%libraries' THEN p.part
+                 ELSE lower(p.part COLLATE "C") END ORDER BY m.position), '[""]')
+        FROM regexp_matches(${stored}, '"(?:[^"]|"")*"|[^,"]+', 'g') WITH ORDINALITY AS m(parts, position)
+        CROSS JOIN LATERAL btrim(m.parts[1], E' \t\n\r\f') AS p(part)
+        WHERE p.part <> ''
+      );
+    END
+  `;
+}
+
+/** Whether an entry of the settings of a role is about a setting; the server writes some names as TimeZone and the like. */
+export const isAbout = (entry: Sql, name: Sql) => sql`starts_with(lower(${entry}), lower(${name}) || '=')`;
+
+/** Whether an entry of the settings of a role says what a document does. */
+export const isSetting = (entry: Sql, name: Sql, value: Sql) => sql`(
+  ${isAbout(entry, name)} AND CASE jsonb_typeof(${value})
+    WHEN 'array' THEN
+      ${value} = rolecall_internal.setting_value(
+        ${name}, substr(${entry}, length(${name}) + 2)
+      )
+    ELSE substr(${entry}, length(${name}) + 2) = ${value} #>> '{}' END
+)`;

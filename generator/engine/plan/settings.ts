@@ -5,18 +5,8 @@ import { accepted } from '../../model/record.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
+import { isAbout, isSetting } from '../document/lists.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
-
-/** The value of a setting as the server stores it: a list of names as quoted identifiers; any other value as it is. */
-export const storedValue = (value: Sql): Sql => sql`
-  CASE jsonb_typeof(${value})
-    WHEN 'array' THEN (
-      SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-      FROM jsonb_array_elements_text(${value}) WITH ORDINALITY AS e(name, position)
-    )
-    ELSE ${value} #>> '{}'
-  END
-`;
 
 /**
  * Settings of a role that differ, and settings for single databases that would override them
@@ -41,19 +31,20 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
           ) AS is_gone
         ) AS o
         CROSS JOIN LATERAL (
-          SELECT ${storedValue(sql`s.value`)} AS stored
-        ) AS v
-        CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
                  format('ALTER ROLE %I%s SET %I = %s', s.role,
                         CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
                         CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
-                             WHEN jsonb_typeof(s.value) = 'array' THEN v.stored
-                             ELSE quote_literal(v.stored) END)
+                             WHEN jsonb_typeof(s.value) = 'array' THEN (
+                               SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+                               FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+                             )
+                             ELSE quote_literal(s.value #>> '{}') END)
           WHERE NOT EXISTS (
             SELECT FROM pg_db_role_setting AS p
+            CROSS JOIN LATERAL unnest(p.setconfig) AS e(entry)
             WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
-              AND (s.name || '=' || v.stored) = ANY (p.setconfig)
+              AND ${isSetting(sql`e.entry`, sql`s.name`, sql`s.value`)}
           )
           UNION ALL
           SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
@@ -62,7 +53,8 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
           WHERE p.setrole = o.role_oid AND s.here IS NULL AND s.alone IS NULL
             AND EXISTS (
               SELECT FROM unnest(p.setconfig) AS e(entry)
-              WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
+              WHERE ${isAbout(sql`e.entry`, sql`s.name`)}
+                AND NOT ${isSetting(sql`e.entry`, sql`s.name`, sql`s.value`)}
             )
         ) AS c(kind, database, statement)
         WHERE s.state IS NULL

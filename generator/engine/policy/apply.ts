@@ -19,7 +19,6 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
       v_rotate_after interval;
       v_steps rolecall.step[];
     BEGIN
-      PERFORM rolecall_internal.refuse_policy(${policy});
       IF jsonb_typeof(${passwords}) <> 'object'
         OR jsonb_path_exists(${passwords}, '$.* ? (@.type() != "string" && @.type() != "null")')
       THEN
@@ -28,6 +27,7 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
           MESSAGE = 'passwords must be an object, in which each role has a string',
           HINT = 'For example: ''{"alice": "a password"}''.';
       END IF;
+      PERFORM rolecall_internal.refuse_policy(${policy}, ${passwords});
       v_state := coalesce(
         rolecall_internal.policy_state(${policy}, ${mode}, ${passwords}), '{}'
       );

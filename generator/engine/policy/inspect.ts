@@ -141,28 +141,6 @@ export function inspected_memberships(roles: Oids): Returns<Jsonb> {
 }
 
 /**
- * The value of a setting as a policy has it: a list where the server keeps a list of names
- * @volatility immutable
- */
-export function setting_value(name: Text, stored: Text): Returns<Jsonb> {
-  return sql`
-    BEGIN
-      IF ${name} NOT IN (
-        'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-      ) THEN
-        RETURN to_jsonb(${stored});
-      END IF;
-      RETURN (
-        SELECT jsonb_agg(CASE WHEN starts_with(m.parts[1], '"')
-                 THEN replace(substr(m.parts[1], 2, length(m.parts[1]) - 2), '""', '"') ELSE m.parts[1] END
-                 ORDER BY m.position)
-        FROM regexp_matches(${stored}, '"(?:[^"]|"")*"|[^, "]+', 'g') WITH ORDINALITY AS m(parts, position)
-      );
-    END
-  `;
-}
-
-/**
  * Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has beyond, or lacks
  * of, what the server gives it
  * @volatility stable

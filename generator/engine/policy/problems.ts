@@ -7,6 +7,7 @@ import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/typ
 import { counted } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { listSettings } from '../document/lists.ts';
 import { isName, isProtected, isRoutine } from '../document/names.ts';
 import { targetData } from './entries.ts';
 import { list, object, plainPath, step } from './shape.ts';
@@ -138,6 +139,14 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
                'plain passwords are for the argument passwords'
         FROM about AS a
         WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
+        UNION ALL
+        SELECT a.path || '.' || p.key || ${step(sql`s.name`)}, ${invalid}, 'a list of names, such as ["a", "b"]', NULL
+        FROM about AS a
+        CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
+        CROSS JOIN LATERAL jsonb_each(${object(sql`a.definition -> p.key`)}) AS s(name, value)
+        WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+          ${listSettings}
+        )
         UNION ALL
         SELECT a.path || '.connection_limit', ${invalid}, 'must be -1 or more', NULL
         FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
@@ -325,10 +334,35 @@ export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Tex
 }
 
 /**
- * Refuses a policy that has problems, with all of them
+ * Passwords beside a policy for roles that it does not have
  * @volatility stable
  */
-export function refuse_policy(policy: Jsonb): Nothing {
+export function password_problems(
+  policy: Jsonb,
+  passwords: Jsonb,
+): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT ${plainPath(sql`'passwords' || ${step(sql`p.name`)}`)}, ${invalid},
+               CASE WHEN ${object(sql`${policy} -> 'reporting'`)} ? p.name
+                 THEN format('the password of reporting role "%s" is derived', p.name)
+                 ELSE format('role "%s" is not one that the policy describes or gives a profile', p.name) END, NULL::text
+        FROM jsonb_object_keys(${passwords}) AS p(name)
+        WHERE NOT EXISTS (
+          SELECT FROM rolecall_internal.policy_roles(${policy}) AS r
+          WHERE r.name = p.name AND NOT r.definition ? 'state'
+        )
+        ORDER BY 1;
+    END
+  `;
+}
+
+/**
+ * Refuses a policy that has problems, or has them with the passwords beside it, with all of them
+ * @volatility stable
+ */
+export function refuse_policy(policy: Jsonb, passwords: Jsonb): Nothing {
   return sql`
     DECLARE
       v_found record;
@@ -337,7 +371,10 @@ export function refuse_policy(policy: Jsonb): Nothing {
              string_agg(format('%s: %s', p.path, p.problem), E'\n') AS detail,
              string_agg(DISTINCT p.hint, E'\n') AS hint
         INTO v_found
-        FROM rolecall_internal.policy_problems(${policy}) AS p;
+        FROM (
+          SELECT * FROM rolecall_internal.policy_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.password_problems(${policy}, ${passwords})
+        ) AS p;
       IF v_found.problems > 0 THEN
         RAISE EXCEPTION USING
           ERRCODE = CASE WHEN v_found.codes = 1 AND v_found.code = ${unsupported} THEN v_found.code ELSE ${invalid} END,

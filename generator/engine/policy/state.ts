@@ -7,6 +7,7 @@ import { keyOf } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
+import { listSettings } from '../document/lists.ts';
 import { object } from './shape.ts';
 
 /**
@@ -63,6 +64,9 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
           SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                    'role', r.name, 'name', s.name, 'alone', true, 'here', p.here,
                    'value', CASE WHEN jsonb_typeof(s.value) = 'array' THEN coalesce(nullif(s.value, '[]'), '[""]')
+                                 WHEN lower(s.name) IN (
+                                   ${listSettings}
+                                 ) THEN jsonb_build_array(s.value #>> '{}')
                                  ELSE to_jsonb(s.value #>> '{}') END
                  )) ORDER BY r.name, p.here, s.name)
           FROM rolecall_internal.policy_roles(${policy}) AS r

@@ -6,7 +6,7 @@ import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
-import { storedValue } from '../plan/settings.ts';
+import { isSetting } from '../document/lists.ts';
 
 /**
  * Signs a record with the name of the role that writes it, and says whether it is acted on
@@ -81,11 +81,10 @@ export function misdefinition(section: Text, resource: Jsonb): Returns<Text | nu
         ))
         AND NOT EXISTS (
           SELECT FROM pg_db_role_setting AS s
+          CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
           WHERE s.setrole = to_regrole(quote_ident(${resource} ->> 'role'))::oid
             AND s.setdatabase = CASE WHEN ${resource} ? 'here' THEN ${thisDatabase} ELSE 0 END
-            AND v_name || '=' || (
-              ${storedValue(sql`${resource} -> 'value'`)}
-            ) = ANY (s.setconfig)
+            AND ${isSetting(sql`e.entry`, sql`v_name`, sql`(${resource} -> 'value')`)}
         )
       THEN
         RETURN 'no call records such a setting';

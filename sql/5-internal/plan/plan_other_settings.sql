@@ -18,7 +18,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
     LEFT JOIN jsonb_to_recordset(plan_other_settings.document -> 'settings')
       AS w(role text, name text, here boolean, state text)
-      ON w.role = d.role AND w.name = n.name AND w.state IS NULL
+      ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
         AND coalesce(w.here, false) = (b.datname IS NOT NULL)
     WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
       AND NOT (n.name = 'statement_timeout' AND EXISTS (

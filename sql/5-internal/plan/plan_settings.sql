@@ -20,25 +20,27 @@ BEGIN
       ) AS is_gone
     ) AS o
     CROSS JOIN LATERAL (
-      SELECT CASE jsonb_typeof(s.value)
-        WHEN 'array' THEN (
-          SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-          FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
-        )
-        ELSE s.value #>> '{}'
-      END AS stored
-    ) AS v
-    CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
                     CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
-                         WHEN jsonb_typeof(s.value) = 'array' THEN v.stored
-                         ELSE quote_literal(v.stored) END)
+                         WHEN jsonb_typeof(s.value) = 'array' THEN (
+                           SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
+                           FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
+                         )
+                         ELSE quote_literal(s.value #>> '{}') END)
       WHERE NOT EXISTS (
         SELECT FROM pg_db_role_setting AS p
+        CROSS JOIN LATERAL unnest(p.setconfig) AS e(entry)
         WHERE p.setdatabase = CASE WHEN s.here THEN v_here ELSE 0 END AND p.setrole = o.role_oid
-          AND (s.name || '=' || v.stored) = ANY (p.setconfig)
+          AND (
+            starts_with(lower(e.entry), lower(s.name) || '=') AND CASE jsonb_typeof(s.value)
+              WHEN 'array' THEN
+                s.value = rolecall_internal.setting_value(
+                  s.name, substr(e.entry, length(s.name) + 2)
+                )
+              ELSE substr(e.entry, length(s.name) + 2) = s.value #>> '{}' END
+          )
       )
       UNION ALL
       SELECT 2, d.datname, format('ALTER ROLE %I IN DATABASE %I RESET %I', s.role, d.datname, s.name)
@@ -47,7 +49,15 @@ BEGIN
       WHERE p.setrole = o.role_oid AND s.here IS NULL AND s.alone IS NULL
         AND EXISTS (
           SELECT FROM unnest(p.setconfig) AS e(entry)
-          WHERE starts_with(e.entry, s.name || '=') AND e.entry <> s.name || '=' || v.stored
+          WHERE starts_with(lower(e.entry), lower(s.name) || '=')
+            AND NOT (
+              starts_with(lower(e.entry), lower(s.name) || '=') AND CASE jsonb_typeof(s.value)
+                WHEN 'array' THEN
+                  s.value = rolecall_internal.setting_value(
+                    s.name, substr(e.entry, length(s.name) + 2)
+                  )
+                ELSE substr(e.entry, length(s.name) + 2) = s.value #>> '{}' END
+            )
         )
     ) AS c(kind, database, statement)
     WHERE s.state IS NULL

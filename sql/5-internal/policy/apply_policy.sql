@@ -11,7 +11,6 @@ DECLARE
   v_rotate_after interval;
   v_steps rolecall.step[];
 BEGIN
-  PERFORM rolecall_internal.refuse_policy(apply_policy.policy);
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
     OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
   THEN
@@ -20,6 +19,7 @@ BEGIN
       MESSAGE = 'passwords must be an object, in which each role has a string',
       HINT = 'For example: ''{"alice": "a password"}''.';
   END IF;
+  PERFORM rolecall_internal.refuse_policy(apply_policy.policy, apply_policy.passwords);
   v_state := coalesce(
     rolecall_internal.policy_state(apply_policy.policy, apply_policy.mode, apply_policy.passwords), '{}'
   );

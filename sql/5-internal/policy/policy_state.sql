@@ -30,6 +30,9 @@ BEGIN
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                'role', r.name, 'name', s.name, 'alone', true, 'here', p.here,
                'value', CASE WHEN jsonb_typeof(s.value) = 'array' THEN coalesce(nullif(s.value, '[]'), '[""]')
+                             WHEN lower(s.name) IN (
+                               'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+                             ) THEN jsonb_build_array(s.value #>> '{}')
                              ELSE to_jsonb(s.value #>> '{}') END
              )) ORDER BY r.name, p.here, s.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r

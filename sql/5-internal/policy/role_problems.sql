@@ -61,6 +61,16 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
+    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023', 'a list of names, such as ["a", "b"]', NULL
+    FROM about AS a
+    CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
+    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
+      a.definition -> p.key, 'strict $ ? (@.type() == "object")'
+    )) AS s(name, value)
+    WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+    )
+    UNION ALL
     SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
     FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
       AND (a.definition ->> 'connection_limit')::numeric < -1;

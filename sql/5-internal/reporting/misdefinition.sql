@@ -23,19 +23,19 @@ BEGIN
     ))
     AND NOT EXISTS (
       SELECT FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
         ) ELSE 0 END
-        AND v_name || '=' || (
-          CASE jsonb_typeof(misdefinition.resource -> 'value')
-            WHEN 'array' THEN (
-              SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
-              FROM jsonb_array_elements_text(misdefinition.resource -> 'value') WITH ORDINALITY AS e(name, position)
-            )
-            ELSE misdefinition.resource -> 'value' #>> '{}'
-          END
-        ) = ANY (s.setconfig)
+        AND (
+          starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))
+            WHEN 'array' THEN
+              (misdefinition.resource -> 'value') = rolecall_internal.setting_value(
+                v_name, substr(e.entry, length(v_name) + 2)
+              )
+            ELSE substr(e.entry, length(v_name) + 2) = (misdefinition.resource -> 'value') #>> '{}' END
+        )
     )
   THEN
     RETURN 'no call records such a setting';
