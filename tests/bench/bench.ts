@@ -17,6 +17,7 @@ import { manyUsers } from './many-users.ts';
 import type { Bench, Row } from './measure.ts';
 import { contention } from './contention.ts';
 import { others } from './others.ts';
+import { policies } from './policies.ts';
 import { provisioning } from './provisioning.ts';
 import { seeing } from './seeing.ts';
 import { scale } from './scale.ts';
@@ -31,6 +32,7 @@ const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
   functions,
   pglite: inPglite,
   provisioning,
+  policies,
   schemas: manySchemas,
   contention,
   seeing,
