@@ -1284,7 +1284,7 @@ BEGIN
         ) AS a
       ),
       summed AS (
-        SELECT e.role, e.grantee, e.sole, e.allowed, e.keyword, e.name,
+        SELECT e.role, e.grantee, e.role_oid, e.place, e.sole, e.allowed, e.keyword, e.name,
                concat(e.nspname, '.', (SELECT c.relname FROM pg_class AS c WHERE c.oid = e.oid AND e.sole)) AS shown_as,
                string_agg(e.privilege, ', ' ORDER BY e.privilege) FILTER (WHERE e.excess) AS excess,
                string_agg(l.privilege, ', ' ORDER BY l.privilege) FILTER (WHERE NOT e.grantable) AS lacking,
@@ -1304,11 +1304,29 @@ BEGIN
         GROUP BY e.role, e.grantee, e.role_oid, e.sole, e.allowed, e.keyword, e.name, e.nspname, e.oid, e.place
       ),
       change AS (
-        SELECT 1 AS phase, e.role, e.allowed,
+        -- What the role has granted on ends with what it was granted: its owner grants that in its place.
+        SELECT 0 AS phase, e.role, e.allowed,
+               format('"%s": what reporting role "%s" has granted on it ends', e.shown_as, e.role) AS failure,
+               format('GRANT %s ON %s %s TO %s%s', x.privilege, e.keyword, e.name,
+                      coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                      CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END) AS statement
+        FROM summed AS e
+        JOIN object AS o USING (place)
+        CROSS JOIN LATERAL (
+          SELECT x.privilege_type AS privilege, x.grantor, x.grantee, x.is_grantable FROM aclexplode(o.acl) AS x
+          UNION ALL
+          SELECT format('%s (%I)', x.privilege_type, a.attname), x.grantor, x.grantee, x.is_grantable
+          FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+          WHERE o.classid = 'pg_class'::regclass AND a.attrelid = o.oid AND NOT a.attisdropped
+        ) AS x
+        LEFT JOIN pg_roles AS r ON r.oid = x.grantee
+        WHERE e.sole AND e.excess IS NOT NULL AND e.allowed AND x.grantor = e.role_oid AND x.grantee <> e.role_oid
+        UNION ALL
+        SELECT 1, e.role, e.allowed,
                CASE WHEN e.sole THEN format('"%s" keeps its privileges for reporting role "%s"', e.shown_as, e.role)
-                    ELSE format('%s keeps privileges of %s', e.name, e.grantee) END AS failure,
+                    ELSE format('%s keeps privileges of %s', e.name, e.grantee) END,
                format('REVOKE %s ON %s %s FROM %s%s', CASE WHEN e.sole THEN 'ALL' ELSE e.excess END, e.keyword, e.name,
-                      e.grantee, CASE WHEN e.sole THEN ' CASCADE' END) AS statement
+                      e.grantee, CASE WHEN e.sole THEN ' CASCADE' END)
         FROM summed AS e WHERE e.excess IS NOT NULL
         UNION ALL
         SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'),
@@ -4370,10 +4388,13 @@ DECLARE
   v_renamed text;
 BEGIN
   FOR v_renamed IN
-    SELECT r.rolname FROM rolecall_internal.resource AS p JOIN pg_roles AS r ON r.oid = p.roles[1]
+    -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+    SELECT r.name FROM rolecall_internal.resource AS p
+    CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-    ) AND r.oid <> v_role
+    )
+      AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
     RAISE WARNING USING
       MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
@@ -13968,9 +13989,10 @@ DECLARE
   v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
   -- Before the check: a role that is created later has not been looked at.
   v_oids jsonb := rolecall_internal.role_oids(v_roles);
-  v_others text[];
+  v_others text[] := '{}'::text[];
   v_secret bytea;
   v_passwords jsonb;
+  v_apart jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -14001,6 +14023,13 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
+  SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
+         coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
+    INTO v_apart, v_passwords
+    FROM (
+      SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
+      FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
+    ) AS p;
   v_steps := v_steps || rolecall_internal.run(
     rolecall_internal.joined(
       run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
@@ -14013,6 +14042,7 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
+  v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
@@ -14291,6 +14321,63 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
+
+-- sql/5-internal/reporting/set_reporting_passwords.sql
+-- A role that cannot be changed, such as one that its own session has locked, keeps the others from nothing: it is a
+-- skipped step, and the next provisioning run sets its password. Where that goes for every role it is the error of the
+-- last one, unless something else was done before.
+CREATE FUNCTION rolecall_internal.set_reporting_passwords(passwords jsonb, lenient boolean, dry_run boolean)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $set_reporting_passwords$
+DECLARE
+  v_count integer := jsonb_array_length(set_reporting_passwords.passwords);
+  v_failures integer := 0;
+  v_password jsonb;
+  v_name text;
+  v_detail text;
+  v_hint text;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOR v_position IN 0 .. v_count - 1 LOOP
+    v_password := set_reporting_passwords.passwords -> v_position;
+    v_name := v_password ->> 'role';
+    BEGIN
+      v_steps := v_steps || rolecall_internal.run(
+        jsonb_build_object('passwords', jsonb_build_array(v_password)), set_reporting_passwords.dry_run
+      );
+    EXCEPTION
+      WHEN insufficient_privilege OR lock_not_available THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        v_failures := v_failures + 1;
+        IF v_failures = v_count AND set_reporting_passwords.lenient IS NOT TRUE THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        RAISE WARNING USING
+          ERRCODE = SQLSTATE, MESSAGE = format('skipped for "%s": %s', v_name, SQLERRM),
+          HINT = v_hint;
+        -- It has the password of the former secret: what is kept of it is that it is this database's.
+        UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_name;
+        v_steps := v_steps || ROW(
+          'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, '********'), 'skipped', SQLSTATE, SQLERRM
+        )::rolecall.step;
+    END;
+  END LOOP;
+  RETURN v_steps;
+END
+$set_reporting_passwords$;
+
+COMMENT ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean)
+  IS 'Sets the passwords of reporting roles, in the order that they have, and returns the steps';
+REVOKE ALL ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/document/setting_value.sql
 -- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
@@ -17648,8 +17735,8 @@ BEGIN
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.run(
-    jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
+  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
+    v_passwords, false, rotate_reporting_secret.dry_run
   ) LOOP
     RETURN NEXT v_step;
   END LOOP;
@@ -19150,7 +19237,7 @@ BEGIN
         ) AS a
       ),
       summed AS (
-        SELECT e.role, e.grantee, e.sole, e.allowed, e.keyword, e.name,
+        SELECT e.role, e.grantee, e.role_oid, e.place, e.sole, e.allowed, e.keyword, e.name,
                concat(e.nspname, '.', (SELECT c.relname FROM pg_class AS c WHERE c.oid = e.oid AND e.sole)) AS shown_as,
                string_agg(e.privilege, ', ' ORDER BY e.privilege) FILTER (WHERE e.excess) AS excess,
                string_agg(l.privilege, ', ' ORDER BY l.privilege) FILTER (WHERE NOT e.grantable) AS lacking,
@@ -19170,11 +19257,29 @@ BEGIN
         GROUP BY e.role, e.grantee, e.role_oid, e.sole, e.allowed, e.keyword, e.name, e.nspname, e.oid, e.place
       ),
       change AS (
-        SELECT 1 AS phase, e.role, e.allowed,
+        -- What the role has granted on ends with what it was granted: its owner grants that in its place.
+        SELECT 0 AS phase, e.role, e.allowed,
+               format('"%s": what reporting role "%s" has granted on it ends', e.shown_as, e.role) AS failure,
+               format('GRANT %s ON %s %s TO %s%s', x.privilege, e.keyword, e.name,
+                      coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                      CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END) AS statement
+        FROM summed AS e
+        JOIN object AS o USING (place)
+        CROSS JOIN LATERAL (
+          SELECT x.privilege_type AS privilege, x.grantor, x.grantee, x.is_grantable FROM aclexplode(o.acl) AS x
+          UNION ALL
+          SELECT format('%s (%I)', x.privilege_type, a.attname), x.grantor, x.grantee, x.is_grantable
+          FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+          WHERE o.classid = 'pg_class'::regclass AND a.attrelid = o.oid AND NOT a.attisdropped
+        ) AS x
+        LEFT JOIN pg_roles AS r ON r.oid = x.grantee
+        WHERE e.sole AND e.excess IS NOT NULL AND e.allowed AND x.grantor = e.role_oid AND x.grantee <> e.role_oid
+        UNION ALL
+        SELECT 1, e.role, e.allowed,
                CASE WHEN e.sole THEN format('"%s" keeps its privileges for reporting role "%s"', e.shown_as, e.role)
-                    ELSE format('%s keeps privileges of %s', e.name, e.grantee) END AS failure,
+                    ELSE format('%s keeps privileges of %s', e.name, e.grantee) END,
                format('REVOKE %s ON %s %s FROM %s%s', CASE WHEN e.sole THEN 'ALL' ELSE e.excess END, e.keyword, e.name,
-                      e.grantee, CASE WHEN e.sole THEN ' CASCADE' END) AS statement
+                      e.grantee, CASE WHEN e.sole THEN ' CASCADE' END)
         FROM summed AS e WHERE e.excess IS NOT NULL
         UNION ALL
         SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'),
@@ -20836,10 +20941,13 @@ DECLARE
   v_renamed text;
 BEGIN
   FOR v_renamed IN
-    SELECT r.rolname FROM rolecall_internal.resource AS p JOIN pg_roles AS r ON r.oid = p.roles[1]
+    -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+    SELECT r.name FROM rolecall_internal.resource AS p
+    CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-    ) AND r.oid <> v_role
+    )
+      AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
     RAISE WARNING USING
       MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
@@ -27155,9 +27263,10 @@ DECLARE
   v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
   -- Before the check: a role that is created later has not been looked at.
   v_oids jsonb := rolecall_internal.role_oids(v_roles);
-  v_others text[];
+  v_others text[] := '{}'::text[];
   v_secret bytea;
   v_passwords jsonb;
+  v_apart jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -27188,6 +27297,13 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
+  SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
+         coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
+    INTO v_apart, v_passwords
+    FROM (
+      SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
+      FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
+    ) AS p;
   v_steps := v_steps || rolecall_internal.run(
     rolecall_internal.joined(
       run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
@@ -27200,6 +27316,7 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
+  v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
@@ -27278,6 +27395,62 @@ COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
   IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
      'and grant options, for later objects of the same owners';
 REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
+
+-- A role that cannot be changed, such as one that its own session has locked, keeps the others from nothing: it is a
+-- skipped step, and the next provisioning run sets its password. Where that goes for every role it is the error of the
+-- last one, unless something else was done before.
+CREATE FUNCTION rolecall_internal.set_reporting_passwords(passwords jsonb, lenient boolean, dry_run boolean)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $set_reporting_passwords$
+DECLARE
+  v_count integer := jsonb_array_length(set_reporting_passwords.passwords);
+  v_failures integer := 0;
+  v_password jsonb;
+  v_name text;
+  v_detail text;
+  v_hint text;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOR v_position IN 0 .. v_count - 1 LOOP
+    v_password := set_reporting_passwords.passwords -> v_position;
+    v_name := v_password ->> 'role';
+    BEGIN
+      v_steps := v_steps || rolecall_internal.run(
+        jsonb_build_object('passwords', jsonb_build_array(v_password)), set_reporting_passwords.dry_run
+      );
+    EXCEPTION
+      WHEN insufficient_privilege OR lock_not_available THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        v_failures := v_failures + 1;
+        IF v_failures = v_count AND set_reporting_passwords.lenient IS NOT TRUE THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        RAISE WARNING USING
+          ERRCODE = SQLSTATE, MESSAGE = format('skipped for "%s": %s', v_name, SQLERRM),
+          HINT = v_hint;
+        -- It has the password of the former secret: what is kept of it is that it is this database's.
+        UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_name;
+        v_steps := v_steps || ROW(
+          'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, '********'), 'skipped', SQLSTATE, SQLERRM
+        )::rolecall.step;
+    END;
+  END LOOP;
+  RETURN v_steps;
+END
+$set_reporting_passwords$;
+
+COMMENT ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean)
+  IS 'Sets the passwords of reporting roles, in the order that they have, and returns the steps';
+REVOKE ALL ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
 -- server reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
@@ -29107,6 +29280,73 @@ $role_graph$;
 COMMENT ON FUNCTION rolecall.role_graph(text, text[])
   IS 'Draws roles as a graph: who is a member of what, and what each reads and writes in which schema';
 REVOKE ALL ON FUNCTION rolecall.role_graph(text, text[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.rotate_reporting_secret(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $rotate_reporting_secret$
+DECLARE
+  v_roles text[];
+  v_left rolecall.step[];
+  v_secret bytea;
+  v_passwords jsonb;
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_coordinator();
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.lock_reporting_secret(true);
+  END IF;
+  v_roles := rolecall_internal.reporting_roles(true);
+  v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
+  v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, rotate_reporting_secret.dry_run);
+  -- A copy of a database has the secret of the original, which goes with this.
+  IF cardinality(v_roles) > 0
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
+  THEN
+    RETURN NEXT rolecall_internal.rotate_secret(rotate_reporting_secret.dry_run);
+  END IF;
+  FOREACH v_step IN ARRAY v_left LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+  IF cardinality(v_roles) = 0 THEN
+    RETURN;
+  END IF;
+  v_secret := CASE
+    WHEN rotate_reporting_secret.dry_run THEN rolecall_internal.random_bytes()
+    ELSE rolecall_internal.read_secret('rolecall.reporting', true)
+  END;
+  v_passwords := rolecall_internal.reporting_passwords(v_secret, v_roles, true);
+  IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
+    v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+  END IF;
+  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
+    v_passwords, false, rotate_reporting_secret.dry_run
+  ) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$rotate_reporting_secret$;
+
+COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
+  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
 
 CREATE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, role text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER

@@ -15,8 +15,9 @@ import { rows } from './_shared.ts';
  *
  * @group reporting
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for the secret and one per role, skipped where a role that is recorded here belongs to another database, or its record is not acted on; none where nothing was ever provisioned
- * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of one of the roles; nothing is changed
+ * @returns one row for the secret and one per role, skipped where the role cannot be changed (42501, 55P03) and keeps its password, where it belongs to another database, or where its record is not acted on; none where nothing was ever provisioned
+ * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of any of the roles; nothing is changed
+ * @throws lock_not_available - others hold locks on all of the roles for 30 seconds, or for lock_timeout; nothing is changed
  * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
  * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
@@ -56,8 +57,8 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
         v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
       END IF;
       ${rows(sql`
-        rolecall_internal.run(
-          jsonb_build_object('passwords', v_passwords), ${dry_run}
+        rolecall_internal.set_reporting_passwords(
+          v_passwords, false, ${dry_run}
         )
       `)}
     END

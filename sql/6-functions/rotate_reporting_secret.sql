@@ -41,8 +41,8 @@ BEGIN
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.run(
-    jsonb_build_object('passwords', v_passwords), rotate_reporting_secret.dry_run
+  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
+    v_passwords, false, rotate_reporting_secret.dry_run
   ) LOOP
     RETURN NEXT v_step;
   END LOOP;

@@ -147,6 +147,34 @@ test('no call waits without end for what a role can lock that may not change it'
     { target: 'ours.owned', status: 'skipped', sqlstate: '55P03' },
   ]);
   await mallory.query('ROLLBACK');
+
+  // One role that keeps itself locked is skipped by rotations, and has its password set by the next run.
+  await client.query(`SELECT rolecall.provision_reporting_role('quick_reader', '{ours}')`);
+  const keeps = `SELECT rolname FROM pg_authid WHERE rolname ~ '_reader$'
+    AND NOT rolecall_internal.password_matches(rolecall.reporting_role_password(rolname), rolpassword)`;
+  for (const call of [
+    'rotate_reporting_secret()',
+    `provision_reporting_role('quick_reader', '{ours}', rotate_after => '0 s')`,
+    `apply('{"reporting": {"quick_reader": {"schemas": ["ours"], "rotate_after": "0 s"}}}')`,
+  ]) {
+    await reader.query(`BEGIN; ALTER ROLE slow_reader PASSWORD 'mine'`);
+    const { rows: rotated } = await client.query(
+      `SELECT operation, target, status, sqlstate FROM rolecall.${call} WHERE status = 'skipped' OR target = 'quick_reader'`,
+    );
+    assert.deepEqual(
+      rotated.sort((a, b) => a.target.localeCompare(b.target)),
+      [
+        { operation: 'set_password', target: 'quick_reader', status: 'applied', sqlstate: null },
+        { operation: 'set_password', target: 'slow_reader', status: 'skipped', sqlstate: '55P03' },
+      ],
+      call,
+    );
+    await reader.query('ROLLBACK');
+    assert.deepEqual((await client.query(keeps)).rows, [{ rolname: 'slow_reader' }]);
+    await client.query('SELECT rolecall.converge()');
+    assert.deepEqual((await client.query(keeps)).rows, []);
+    assert.deepEqual((await client.query('SELECT * FROM rolecall.drift()')).rows, []);
+  }
   assert.equal((await client.query('SHOW lock_timeout')).rows[0].lock_timeout, '0');
   await Promise.all([client.end(), mallory.end(), reader.end(), recruiter.end()]);
 });

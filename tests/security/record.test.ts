@@ -302,6 +302,23 @@ test('a role that is created under an older snapshot gets nothing, and no row, o
   await other.end();
 });
 
+test('under an older snapshot too, an earlier role is named as it is called by now', async () => {
+  await admin.query(`SELECT rolecall.create_user('tom')`);
+  const other = await cluster.connect({ database });
+  const warned: string[] = [];
+  other.on('notice', ({ message, hint }) => warned.push(`${message}: ${String((hint as unknown) ?? '')}`));
+  await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_roles');
+  await admin.query('ALTER ROLE tom RENAME TO old_tom');
+  await other.query(`SELECT rolecall.create_user('tom'); COMMIT`);
+  assert.deepEqual(warned, [
+    'the earlier role "tom" is now called "old_tom", and what was recorded about it is forgotten: ' +
+      `If it is not wanted: SELECT * FROM rolecall.remove_user('old_tom', drop_owned => true)`,
+  ]);
+  await admin.query(`SELECT rolecall.remove_user('tom'), rolecall.remove_user('old_tom')`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+  await other.end();
+});
+
 test('the statement that ends a refused record is about that row alone', async () => {
   await admin.query(`CREATE ROLE team; SELECT rolecall.create_user('una'); SELECT rolecall.grant_role('team', 'una')`);
   const key = ['una', 'team'];

@@ -433,6 +433,39 @@ test('what was withheld stays so when it is detached, whoever made it and when; 
   await end();
 });
 
+test('what a reporting role has granted on stays, when the trigger revokes what it should not have', async () => {
+  const { admin, maker, warnings, login, end } = await place();
+  await maker.query('CREATE TABLE app.plain (id integer, note text); CREATE TABLE app.quiet (id integer)');
+  const reader = await login();
+  const { user } = reader;
+  await admin.query(`CREATE ROLE "o, PUBLIC; --" NOLOGIN`);
+  await maker.query(`GRANT INSERT, DELETE, SELECT ON app.plain TO ${user} WITH GRANT OPTION;
+    GRANT UPDATE (note) ON app.plain TO ${user} WITH GRANT OPTION`);
+  await reader.query('SET default_transaction_read_only = off');
+  await reader.query(`GRANT INSERT ON app.plain TO other WITH GRANT OPTION;
+    GRANT DELETE ON app.plain TO "o, PUBLIC; --"; GRANT UPDATE (note) ON app.plain TO other, PUBLIC`);
+  await maker.query('ALTER TABLE app.plain ADD COLUMN more text');
+  assert.deepEqual(warnings(), []);
+  const { rows } = await admin.query(`SELECT (x.grantee::regrole || ' ' || x.privilege_type || x.is_grantable) AS has
+    FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+    WHERE c.oid = 'app.plain'::regclass AND x.grantee <> c.relowner ORDER BY 1`);
+  assert.deepEqual(
+    rows.map(({ has }) => has),
+    ['"o, PUBLIC; --" DELETEfalse', 'other INSERTtrue', `${user} SELECTfalse`],
+  );
+  const columns = await admin.query(`SELECT x.grantee, x.privilege_type, x.grantor::regrole FROM pg_attribute AS a
+    CROSS JOIN LATERAL aclexplode(a.attacl) AS x WHERE a.attrelid = 'app.plain'::regclass ORDER BY x.grantee = 0`);
+  assert.deepEqual(
+    columns.rows.map(({ grantee, grantor }) => [grantee === 0, grantor]),
+    [
+      [false, 'maker'],
+      [true, 'maker'],
+    ],
+  );
+  await reader.end();
+  await end();
+});
+
 test('an ALTER SCHEMA of a schema that PUBLIC may use makes nothing readable', async () => {
   const { admin, maker, login, end } = await place();
   const reader = await login();

@@ -408,11 +408,29 @@ const examinedObjects = sql`
 /** What is to be granted and revoked, in that order: usage of a schema before what is in it. */
 const wantedChanges = sql`
   change AS (
-    SELECT 1 AS phase, e.role, e.allowed,
+    -- What the role has granted on ends with what it was granted: its owner grants that in its place.
+    SELECT 0 AS phase, e.role, e.allowed,
+           format('"%s": what reporting role "%s" has granted on it ends', e.shown_as, e.role) AS failure,
+           format('GRANT %s ON %s %s TO %s%s', x.privilege, e.keyword, e.name,
+                  coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                  CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END) AS statement
+    FROM summed AS e
+    JOIN object AS o USING (place)
+    CROSS JOIN LATERAL (
+      SELECT x.privilege_type AS privilege, x.grantor, x.grantee, x.is_grantable FROM aclexplode(o.acl) AS x
+      UNION ALL
+      SELECT format('%s (%I)', x.privilege_type, a.attname), x.grantor, x.grantee, x.is_grantable
+      FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      WHERE ${isTable(sql`o`)} AND a.attrelid = o.oid AND NOT a.attisdropped
+    ) AS x
+    LEFT JOIN pg_roles AS r ON r.oid = x.grantee
+    WHERE e.sole AND e.excess IS NOT NULL AND e.allowed AND x.grantor = e.role_oid AND x.grantee <> e.role_oid
+    UNION ALL
+    SELECT 1, e.role, e.allowed,
            CASE WHEN e.sole THEN format('"%s" keeps its privileges for reporting role "%s"', e.shown_as, e.role)
-                ELSE format('%s keeps privileges of %s', e.name, e.grantee) END AS failure,
+                ELSE format('%s keeps privileges of %s', e.name, e.grantee) END,
            format('REVOKE %s ON %s %s FROM %s%s', CASE WHEN e.sole THEN 'ALL' ELSE e.excess END, e.keyword, e.name,
-                  e.grantee, CASE WHEN e.sole THEN ' CASCADE' END) AS statement
+                  e.grantee, CASE WHEN e.sole THEN ' CASCADE' END)
     FROM summed AS e WHERE e.excess IS NOT NULL
     UNION ALL
     SELECT 2, r.role, pg_has_role(n.nspowner, 'USAGE'),
@@ -440,7 +458,7 @@ const wantedChanges = sql`
 /** The same for each role and object. */
 const summedObjects = sql`
   summed AS (
-    SELECT e.role, e.grantee, e.sole, e.allowed, e.keyword, e.name,
+    SELECT e.role, e.grantee, e.role_oid, e.place, e.sole, e.allowed, e.keyword, e.name,
            concat(e.nspname, '.', (SELECT c.relname FROM pg_class AS c WHERE c.oid = e.oid AND e.sole)) AS shown_as,
            string_agg(e.privilege, ', ' ORDER BY e.privilege) FILTER (WHERE e.excess) AS excess,
            string_agg(l.privilege, ', ' ORDER BY l.privilege) FILTER (WHERE NOT e.grantable) AS lacking,

@@ -174,8 +174,11 @@ export function forget_earlier(name: Jsonb): Nothing {
       v_renamed text;
     BEGIN
       FOR v_renamed IN
-        SELECT r.rolname FROM rolecall_internal.resource AS p JOIN pg_roles AS r ON r.oid = p.roles[1]
-        WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase} AND r.oid <> v_role
+        -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+        SELECT r.name FROM rolecall_internal.resource AS p
+        CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
+        WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase}
+          AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
       LOOP
         RAISE WARNING USING
           MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',

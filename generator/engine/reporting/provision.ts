@@ -112,9 +112,10 @@ export function run_reporting(
       v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
       -- Before the check: a role that is created later has not been looked at.
       v_oids jsonb := rolecall_internal.role_oids(v_roles);
-      v_others text[];
+      v_others text[] := '{}'::text[];
       v_secret bytea;
       v_passwords jsonb;
+      v_apart jsonb;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.check_coordinator();
@@ -145,6 +146,13 @@ export function run_reporting(
       IF ${dry_run} IS NOT TRUE THEN
         v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
       END IF;
+      SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
+             coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
+        INTO v_apart, v_passwords
+        FROM (
+          SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
+          FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
+        ) AS p;
       v_steps := v_steps || rolecall_internal.run(
         rolecall_internal.joined(
           ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
@@ -157,6 +165,7 @@ export function run_reporting(
         PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
         PERFORM rolecall_internal.check_secret_is_current();
       END IF;
+      v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, ${dry_run});
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.remember_withheld(${definitions});
       END IF;
