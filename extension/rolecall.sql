@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e66180b4c481331fa6378bf482cd2e47776cd7964cabb3054b1464ced7d6a5f6'
-    AND 390 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e7861e3ebe61a9c8112e416a4726413a1c3bf5ca67661cdffdeb3f6eb01cc1d2'
+    AND 391 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -612,7 +612,7 @@ BEGIN
       ('rolecall_internal', 'privilege_differences', 
        'wanted rolecall_internal.wanted_privilege[], groups rolecall_internal.acl_group[], exact oid[]', 'rolecall_internal.difference[]', 0),
       ('rolecall_internal', 'privilege_entries', 
-       'privileges jsonb', 'jsonb', 0),
+       'privileges jsonb, everybody text', 'jsonb', 0),
       ('rolecall_internal', 'privilege_holders', 
        'kind text, object_oid oid, attnum integer, privilege text, holder oid, grantor oid, owner oid', 'SETOF record', 0),
       ('rolecall_internal', 'privilege_problems', 
@@ -701,6 +701,8 @@ BEGIN
        'dry_run boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'run', 
        'document jsonb, dry_run boolean', 'rolecall.step[]', 0),
+      ('rolecall_internal', 'run_apart', 
+       'states jsonb, lenient boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'run_reporting', 
        'definitions jsonb, others jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'saslprep', 
@@ -5197,14 +5199,15 @@ SET search_path = pg_catalog, pg_temp
 AS $expired_users$
 BEGIN
   RETURN (
-    SELECT jsonb_build_object(
-             'roles', jsonb_agg(jsonb_build_object(
-               'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
-             ) ORDER BY r.rolname COLLATE "C"),
-             'sessions', jsonb_agg(
-               jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+             'role', r.rolname, 'operation', 'alter_role', 'statement', format('ALTER ROLE %I NOLOGIN', r.rolname),
+             'state', jsonb_build_object(
+               'roles', jsonb_build_array(jsonb_build_object(
+                 'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
+               )),
+               'sessions', jsonb_build_array(jsonb_build_object('role', r.rolname, 'state', 'absent'))
              )
-           )
+           ) ORDER BY r.rolname COLLATE "C"), '[]')
     FROM pg_roles AS r
     JOIN (
       SELECT p.* FROM (
@@ -5220,13 +5223,13 @@ BEGIN
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
       AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL)
-    HAVING count(*) > 0
   );
 END
 $expired_users$;
 
 COMMENT ON FUNCTION rolecall_internal.expired_users()
-  IS 'The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none';
+  IS 'The users whose VALID UNTIL has passed, each with the desired state in which it is locked, as run_apart() takes '
+     'them';
 REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
@@ -5800,7 +5803,7 @@ BEGIN
       ),
       'access', (
         SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'role', n.role, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
+                 'role', n.role, 'everybody', a.grantee = 0, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
                ) ORDER BY n.role COLLATE "C", a.nspname COLLATE "C"), '[]')
         FROM access AS a
         CROSS JOIN LATERAL (
@@ -5888,9 +5891,10 @@ AS $graph_parts$
 BEGIN
   RETURN QUERY
     WITH access AS MATERIALIZED (
-      SELECT a.*, CASE a.role WHEN 'PUBLIC' THEN 'p' ELSE 'r' END AS kind
+      -- A role can be called "PUBLIC" too.
+      SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
       FROM jsonb_to_recordset(graph_parts.data -> 'access')
-        AS a(role text, schema text, reads boolean, writes boolean)
+        AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
     ),
     named AS (
       SELECT 'r' AS kind, r.name, r.login
@@ -11981,12 +11985,17 @@ CREATE OR REPLACE FUNCTION rolecall_internal.policy_of(state jsonb) RETURNS json
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_of$
+DECLARE
+  v_roles jsonb := rolecall_internal.role_definitions(policy_of.state);
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
-    'roles', rolecall_internal.role_definitions(policy_of.state),
+    'roles', v_roles,
     'schemas', rolecall_internal.schema_definitions(policy_of.state),
     'profiles', policy_of.state -> 'profiles',
-    'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
+    'privileges', rolecall_internal.privilege_entries(
+      -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+      policy_of.state -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
+    ),
     'base_roles', (
       SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
       FROM jsonb_array_elements(policy_of.state -> 'base_roles') AS b WHERE b ->> 'name' IS NOT NULL
@@ -12740,7 +12749,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.privilege_differences(
 )
   FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.privilege_entries(privileges jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.privilege_entries(privileges jsonb, everybody text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_entries$
@@ -12772,7 +12781,7 @@ BEGIN
       GROUP BY o.role, o.kind, o.means, o.scope, o.grantable, o.revoked, o.privileges, o.columns, o.object IS NULL
     )
     SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-             'to', coalesce(e.role, 'PUBLIC'),
+             'to', coalesce(e.role, privilege_entries.everybody),
              'on', coalesce(e.scope, '{}') || CASE
                WHEN e.kind = 'column' THEN jsonb_build_object('columns', e.columns, 'of', l.objects)
                ELSE jsonb_build_object(CASE e.means WHEN 'one' THEN e.kind WHEN 'all' THEN e.kind || 's_in'
@@ -12790,9 +12799,9 @@ BEGIN
 END
 $privilege_entries$;
 
-COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb)
+COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb, text)
   IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.privilege_holders(kind text, object_oid oid, attnum integer, privilege text)
 RETURNS TABLE (holder oid, grantor oid, owner oid)
@@ -14065,6 +14074,9 @@ BEGIN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
+  -- What an earlier reporting role of the new name has left, which was dropped without a call.
+  DELETE FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || rename_records.new_name;
+  DELETE FROM rolecall_internal.withheld AS w WHERE w.role = rename_records.new_name;
   UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
   WHERE s.key = 'rolecall.verifier.' || rename_records.old_name;
   UPDATE rolecall_internal.withheld AS w SET role = rename_records.new_name
@@ -14679,6 +14691,55 @@ COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
 REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean) FROM PUBLIC;
 
+-- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
+-- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
+-- the last one, unless lenient.
+CREATE OR REPLACE FUNCTION rolecall_internal.run_apart(states jsonb, lenient boolean, dry_run boolean) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $run_apart$
+DECLARE
+  v_count integer := jsonb_array_length(run_apart.states);
+  v_failures integer := 0;
+  v_state jsonb;
+  v_detail text;
+  v_hint text;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOR v_position IN 0 .. v_count - 1 LOOP
+    v_state := run_apart.states -> v_position;
+    BEGIN
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
+    EXCEPTION
+      WHEN insufficient_privilege OR lock_not_available THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        v_failures := v_failures + 1;
+        IF v_failures = v_count AND run_apart.lenient IS NOT TRUE THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        RAISE WARNING USING
+          ERRCODE = SQLSTATE, MESSAGE = format('skipped for "%s": %s', v_state ->> 'role', SQLERRM),
+          HINT = v_hint;
+        v_steps := v_steps || ROW(
+          v_state ->> 'operation', v_state ->> 'role', v_state ->> 'statement', 'skipped', SQLSTATE, SQLERRM
+        )::rolecall.step;
+    END;
+  END LOOP;
+  RETURN v_steps;
+END
+$run_apart$;
+
+COMMENT ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean)
+  IS 'Establishes desired states in the order that they have, each about one role, and returns the steps';
+REVOKE ALL ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.run_reporting(
   definitions jsonb,
   others jsonb,
@@ -15021,53 +15082,35 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
--- A role that cannot be changed, such as one that its own session has locked, keeps the others from nothing: it is a
--- skipped step, and the next provisioning run sets its password. Where that goes for every role it is the error of the
--- last one, unless something else was done before.
+-- A role that cannot be changed keeps its password and is a skipped step: see run_apart(). The next provisioning run
+-- sets it.
 CREATE OR REPLACE FUNCTION rolecall_internal.set_reporting_passwords(passwords jsonb, lenient boolean, dry_run boolean)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $set_reporting_passwords$
 DECLARE
-  v_count integer := jsonb_array_length(set_reporting_passwords.passwords);
-  v_failures integer := 0;
+  v_states jsonb[] := '{}'::jsonb[];
   v_password jsonb;
-  v_name text;
-  v_detail text;
-  v_hint text;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_step rolecall.step;
+  v_steps rolecall.step[];
 BEGIN
-  FOR v_position IN 0 .. v_count - 1 LOOP
+  FOR v_position IN 0 .. jsonb_array_length(set_reporting_passwords.passwords) - 1 LOOP
     v_password := set_reporting_passwords.passwords -> v_position;
-    v_name := v_password ->> 'role';
-    BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        jsonb_build_object('passwords', jsonb_build_array(v_password)), set_reporting_passwords.dry_run
-      );
-    EXCEPTION
-      WHEN insufficient_privilege OR lock_not_available THEN
-        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-        v_failures := v_failures + 1;
-        IF v_failures = v_count AND set_reporting_passwords.lenient IS NOT TRUE THEN
-          IF v_detail <> '' AND v_hint <> '' THEN
-            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
-          ELSIF v_detail <> '' THEN
-            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
-          ELSIF v_hint <> '' THEN
-            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
-          END IF;
-          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
-        END IF;
-        RAISE WARNING USING
-          ERRCODE = SQLSTATE, MESSAGE = format('skipped for "%s": %s', v_name, SQLERRM),
-          HINT = v_hint;
-        -- It has the password of the former secret: what is kept of it is that it is this database's.
-        UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_name;
-        v_steps := v_steps || ROW(
-          'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, '********'), 'skipped', SQLSTATE, SQLERRM
-        )::rolecall.step;
-    END;
+    v_states := v_states || jsonb_build_object(
+      'role', v_password -> 'role', 'operation', 'set_password',
+      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
+      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
+    );
+  END LOOP;
+  v_steps := rolecall_internal.run_apart(
+    to_jsonb(v_states), set_reporting_passwords.lenient, set_reporting_passwords.dry_run
+  );
+  FOREACH v_step IN ARRAY v_steps LOOP
+    IF v_step.status = 'skipped' THEN
+      -- It has the password of the former secret: what is kept of it is that it is this database's.
+      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
+    END IF;
   END LOOP;
   RETURN v_steps;
 END
@@ -15703,7 +15746,8 @@ BEGIN
     SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
     WHERE v_document ? 'privileges' AND (
       p.operation = 'revoke_privilege'
-      OR p.operation = 'default_privilege' AND p.statement ~ '^ALTER DEFAULT PRIVILEGES FOR ROLE .* REVOKE '
+      OR p.operation = 'default_privilege'
+         AND right(p.statement, length(quote_ident(p.locks[1])) + 6) = ' FROM ' || quote_ident(p.locks[1])
     )
   );
 END
@@ -17486,11 +17530,9 @@ BEGIN
   DECLARE
     v_users jsonb := rolecall_internal.expired_users();
   BEGIN
-    IF v_users IS NOT NULL THEN
-      FOREACH v_step IN ARRAY rolecall_internal.run(v_users, expire_users.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END IF;
+    FOREACH v_step IN ARRAY rolecall_internal.run_apart(v_users, false, expire_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -18899,7 +18941,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e66180b4c481331fa6378bf482cd2e47776cd7964cabb3054b1464ced7d6a5f6';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e7861e3ebe61a9c8112e416a4726413a1c3bf5ca67661cdffdeb3f6eb01cc1d2';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

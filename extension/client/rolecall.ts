@@ -470,8 +470,9 @@ export class Rolecall {
    * database have made or changed, and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
    * caller and reporting roles are left out. It is meant to be called at intervals, by pg_cron or the like.
    *
-   * @returns one row per step; none where no password has expired
-   * @throws insufficient_privilege - the caller may not alter one of the roles, or may not end its sessions
+   * @returns one row per step; none where no password has expired. A role that the caller may not alter, whose sessions it may not end, or that others keep locked for 30 seconds, is a WARNING and a skipped row with 42501 or 55P03
+   * @throws insufficient_privilege - that goes for every role
+   * @throws lock_not_available - others keep every role locked
    */
   async expire_users(
     values: {

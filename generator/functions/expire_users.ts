@@ -11,8 +11,9 @@ import { rows } from './_shared.ts';
  *
  * @group users
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per step; none where no password has expired
- * @throws insufficient_privilege - the caller may not alter one of the roles, or may not end its sessions
+ * @returns one row per step; none where no password has expired. A role that the caller may not alter, whose sessions it may not end, or that others keep locked for 30 seconds, is a WARNING and a skipped row with 42501 or 55P03
+ * @throws insufficient_privilege - that goes for every role
+ * @throws lock_not_available - others keep every role locked
  * @example SELECT count(*) AS locked FROM rolecall.expire_users();
  */
 export function expire_users(dry_run: Bool = false): SetOf<StepRow> {
@@ -20,9 +21,7 @@ export function expire_users(dry_run: Bool = false): SetOf<StepRow> {
     DECLARE
       v_users jsonb := rolecall_internal.expired_users();
     BEGIN
-      IF v_users IS NOT NULL THEN
-        ${rows(sql`rolecall_internal.run(v_users, ${dry_run})`)}
-      END IF;
+      ${rows(sql`rolecall_internal.run_apart(v_users, false, ${dry_run})`)}
     END
   `;
 }

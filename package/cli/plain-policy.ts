@@ -43,11 +43,12 @@ export function policySteps(policy: Policy): Needed[] {
     privileges = [],
     reporting: reports = {},
   } = policy;
+  if ('PUBLIC' in roles) throw new UsageError('plain SQL of a policy cannot tell a role "PUBLIC" from everybody');
   const uses = Object.entries(schemas).flatMap(([schema, { profiles: used = {} }]) =>
     Object.entries(used).map(([profile, to]) => ({ schema, profile, to })),
   );
   const here = Object.entries(roles).filter(([, { state }]) => state === undefined);
-  const holders = new Set(uses.flatMap(({ to }) => list(to)).filter((role) => role !== 'PUBLIC' && !(role in roles)));
+  const holders = new Set(uses.flatMap(({ to }) => list(to)).filter((role) => !isEverybody(role) && !(role in roles)));
   const { anonymous = 'anonymous', authenticated = 'authenticated', administrator = 'administrator' } = base ?? {};
   return [
     ...(base === undefined ? [] : baseRoles(...([anonymous, authenticated, administrator].map(checkName) as Three))),
@@ -183,8 +184,9 @@ function change(on: On, what: Change): Needed[] {
   return target.means === 'future' ? [later] : [...presentSteps(kind, names, list(on.except ?? []), what), later];
 }
 
-const grantee = (role: string): string => (role === 'PUBLIC' ? '0::oid' : `${oid(role)}::oid`);
-const written = (role: string): string => (role === 'PUBLIC' ? 'PUBLIC' : name(role));
+const isEverybody = (role: string): boolean => role === 'PUBLIC' || role === 'public';
+const grantee = (role: string): string => (isEverybody(role) ? '0::oid' : `${oid(role)}::oid`);
+const written = (role: string): string => (isEverybody(role) ? 'PUBLIC' : name(role));
 const ending = ({ verb, role, option }: Change): string =>
   `${verb === 'GRANT' ? 'TO' : 'FROM'} ${written(role)}${option ? ' WITH GRANT OPTION' : ''}`;
 

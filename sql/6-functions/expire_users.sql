@@ -13,11 +13,9 @@ BEGIN
   DECLARE
     v_users jsonb := rolecall_internal.expired_users();
   BEGIN
-    IF v_users IS NOT NULL THEN
-      FOREACH v_step IN ARRAY rolecall_internal.run(v_users, expire_users.dry_run) LOOP
-        RETURN NEXT v_step;
-      END LOOP;
-    END IF;
+    FOREACH v_step IN ARRAY rolecall_internal.run_apart(v_users, false, expire_users.dry_run) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

@@ -99,6 +99,13 @@ const policySql = (policy: object): Promise<string> => {
   return generate('policy', file);
 };
 
+test('a policy with a role that is called PUBLIC is refused', async () => {
+  const file = join(folder, 'public.json');
+  writeFileSync(file, JSON.stringify({ roles: { PUBLIC: {} } }));
+  const { stderr } = await expectStatus(2, ['generate', 'policy', file]);
+  assert.match(stderr, /cannot tell a role "PUBLIC" from everybody/);
+});
+
 const policy = {
   roles: {
     p_owner: { comment: "the owner's role" },
@@ -133,7 +140,7 @@ const policy = {
       with_grant_option: true,
     },
     { to: 'p_reader', on: { function: '"p shop".total(integer)' }, grant: ['EXECUTE'] },
-    { to: 'PUBLIC', on: { function: '"p shop".total(integer)' }, revoke: ['EXECUTE'] },
+    { to: 'public', on: { function: '"p shop".total(integer)' }, revoke: ['EXECUTE'] },
     { to: 'PUBLIC', on: { schema: 'public' }, revoke: ['USAGE'] },
     { to: 'p_reader', on: { parameter: 'log_statement' }, grant: ['SET'] },
     { to: 'p_reader', on: { language: 'plpgsql' }, grant: ['USAGE'], with_grant_option: true },

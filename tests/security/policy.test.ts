@@ -129,7 +129,7 @@ test('names that no policy has, in the record of an operator, keep nobody from a
     'SELECT rolecall.policy(); SELECT rolecall.drift(); SELECT rolecall.converge(); SELECT * FROM rolecall.undeclared()',
   );
   await admin.query(`SELECT rolecall.forget('accomplice');
-    DELETE FROM rolecall_internal.resource WHERE section = 'privileges'`);
+    DELETE FROM rolecall_internal.resource WHERE section = 'privileges' AND resource #>> '{target,object}' ~ '^told'`);
 });
 
 test('what a superuser alone can set for a role is not set again for an operator', async () => {
@@ -157,6 +157,74 @@ async function holding(client: Client, statements: string, call: string): Promis
   await client.query('ROLLBACK');
   await admin.query('RESET lock_timeout');
 }
+
+test('a role that is called PUBLIC is taken for nobody but itself', async () => {
+  await admin.query(`CREATE SCHEMA told; CREATE TABLE told.shown (); CREATE FUNCTION told.f() RETURNS integer LANGUAGE sql
+    AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION told.f() FROM PUBLIC; GRANT SELECT ON told.shown TO PUBLIC`);
+  await mallory.query('CREATE ROLE "PUBLIC"; CREATE TABLE pg_temp.bait (); GRANT INSERT ON bait TO "PUBLIC"');
+  assert.deepEqual(await rows('SELECT s.statement FROM rolecall.apply(rolecall.inspect()) AS s'), []);
+  assert.deepEqual(await rows('SELECT s.statement FROM rolecall.apply(rolecall.policy()) AS s'), []);
+  const entries = `SELECT e -> 'to', e -> 'revoke' FROM jsonb_array_elements(rolecall.inspect() -> 'privileges') AS e
+    WHERE e #> '{on,function}' ? 'told.f()' ORDER BY 1`;
+  assert.deepEqual(await rows(entries), [['public', ['EXECUTE']]]);
+  assert.deepEqual(
+    await rows(`SELECT DISTINCT a -> 'everybody', a -> 'reads' FROM jsonb_array_elements(
+      rolecall.role_graph('json', '{PUBLIC}')::jsonb -> 'access') AS a WHERE a ->> 'schema' = 'told'`),
+    [[true, true]],
+  );
+  await admin.query(`GRANT INSERT ON told.shown TO "PUBLIC"`);
+  const [[graph]] = (await rows(`SELECT rolecall.role_graph('mermaid', '{PUBLIC}')`)) as [[string]];
+  assert.match(graph, /r1 -. "writes" .-> s/);
+  await mallory.query('DROP TABLE bait');
+  await admin.query(
+    `DROP SCHEMA told CASCADE; DROP OWNED BY "PUBLIC"; DROP ROLE "PUBLIC"; SELECT rolecall.forget('PUBLIC');
+    DELETE FROM rolecall_internal.resource WHERE section = 'privileges' AND resource #>> '{target,object}' ~ '^told'`,
+  );
+  assert.deepEqual(await rows(entries), []);
+});
+
+test('what undeclared() would have ended is what nobody asked for, whatever owners are called', async () => {
+  await mallory.query('CREATE ROLE "x REVOKE y"');
+  await admin.query(`CREATE SCHEMA later; CREATE ROLE reads; SELECT rolecall.apply('{"roles": {"reads": {}}, "privileges": [
+    {"to": "reads", "on": {"future_tables": "later", "owners": "x REVOKE y"}, "grant": ["SELECT"]}]}');
+    ALTER DEFAULT PRIVILEGES FOR ROLE "x REVOKE y" IN SCHEMA later REVOKE SELECT ON TABLES FROM reads;
+    ALTER DEFAULT PRIVILEGES FOR ROLE "x REVOKE y" IN SCHEMA later GRANT INSERT ON TABLES TO reads`);
+  assert.deepEqual(await rows(`SELECT remedy FROM rolecall.undeclared() WHERE kind = 'default privilege'`), [
+    ['ALTER DEFAULT PRIVILEGES FOR ROLE "x REVOKE y" IN SCHEMA later REVOKE INSERT ON TABLES FROM reads'],
+  ]);
+  await admin.query(`DROP OWNED BY "x REVOKE y"; DROP ROLE "x REVOKE y"; DROP SCHEMA later; DROP OWNED BY reads; DROP ROLE reads;
+    SELECT rolecall.forget('reads')`);
+});
+
+test('a user that is kept locked keeps no other user from being locked when it has expired', async () => {
+  await mallory.query(`CREATE ROLE friend LOGIN; CREATE ROLE alone LOGIN`);
+  await admin.query(`SELECT rolecall.create_user('friend'); SELECT rolecall.create_user('alone'); SELECT rolecall.create_user('zoe');
+    ALTER ROLE friend VALID UNTIL '2020-01-01'; ALTER ROLE zoe VALID UNTIL '2020-01-01'; SET lock_timeout = '200ms'`);
+  await mallory.query(`BEGIN; ALTER ROLE friend CONNECTION LIMIT 5`);
+  const expire = 'SELECT target, status, sqlstate FROM rolecall.expire_users()';
+  assert.deepEqual(await rows(expire), [
+    ['friend', 'skipped', '55P03'],
+    ['zoe', 'applied', null],
+  ]);
+  assert.deepEqual(await rows(`SELECT rolname FROM pg_roles WHERE rolname IN ('friend', 'zoe') AND rolcanlogin`), [
+    ['friend'],
+  ]);
+  await assert.rejects(rows(expire), { code: '55P03' }, 'where there is no other, it is an error');
+  await mallory.query('ROLLBACK');
+  assert.deepEqual(await rows(expire), [['friend', 'applied', null]]);
+  await admin.query(
+    `SET lock_timeout = 0; SELECT rolecall.remove_user(u) FROM unnest('{friend,alone,zoe}'::text[]) AS u`,
+  );
+});
+
+test('what a reporting role left that was dropped by hand keeps no other one from its name', async () => {
+  await admin.query(`SELECT rolecall.provision_reporting_role('first_reader', '{public}', '{gone}');
+    SELECT rolecall.provision_reporting_role('second_reader', '{public}', '{gone}');
+    DROP OWNED BY second_reader; DROP ROLE second_reader`);
+  await admin.query(`SELECT rolecall.rename_user('first_reader', 'second_reader')`);
+  assert.deepEqual(await rows(`SELECT * FROM rolecall.drift() WHERE target ~ '_reader$'`), []);
+  await admin.query(`SELECT rolecall.remove_user('second_reader', drop_owned => true)`);
+});
 
 test('an open transaction of the owner of a schema, or of a role, holds a call up for a bounded time', async () => {
   await admin.query(`CREATE ROLE lea LOGIN PASSWORD 'lea'; CREATE SCHEMA leas AUTHORIZATION lea;

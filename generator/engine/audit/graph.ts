@@ -66,7 +66,7 @@ export function graph(roles: Texts): Returns<Jsonb> {
           ),
           'access', (
             SELECT coalesce(jsonb_agg(jsonb_build_object(
-                     'role', n.role, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
+                     'role', n.role, 'everybody', a.grantee = 0, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
                    ) ORDER BY n.role COLLATE "C", a.nspname COLLATE "C"), '[]')
             FROM access AS a
             CROSS JOIN LATERAL (
@@ -102,9 +102,10 @@ export function graph_parts(data: Jsonb): Table<{
     BEGIN
       RETURN QUERY
         WITH access AS MATERIALIZED (
-          SELECT a.*, CASE a.role WHEN 'PUBLIC' THEN 'p' ELSE 'r' END AS kind
+          -- A role can be called "PUBLIC" too.
+          SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
           FROM jsonb_to_recordset(${data} -> 'access')
-            AS a(role text, schema text, reads boolean, writes boolean)
+            AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
         ),
         named AS (
           SELECT 'r' AS kind, r.name, r.login

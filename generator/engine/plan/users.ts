@@ -76,27 +76,27 @@ export const isReporting = (role: Text) => sql`
 `;
 
 /**
- * The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none
+ * The users whose VALID UNTIL has passed, each with the desired state in which it is locked, as run_apart() takes them
  * @volatility stable
  */
 export function expired_users(): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
-        SELECT jsonb_build_object(
-                 'roles', jsonb_agg(jsonb_build_object(
-                   'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
-                 ) ORDER BY r.rolname COLLATE "C"),
-                 'sessions', jsonb_agg(
-                   jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'role', r.rolname, 'operation', 'alter_role', 'statement', format('ALTER ROLE %I NOLOGIN', r.rolname),
+                 'state', jsonb_build_object(
+                   'roles', jsonb_build_array(jsonb_build_object(
+                     'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
+                   )),
+                   'sessions', jsonb_build_array(jsonb_build_object('role', r.rolname, 'state', 'absent'))
                  )
-               )
+               ) ORDER BY r.rolname COLLATE "C"), '[]')
         FROM pg_roles AS r
         JOIN ${accepted(sql`r.section = 'roles'`)} AS p ON p.key = jsonb_build_array(r.rolname)
         WHERE r.rolcanlogin AND r.rolvaliduntil <= now()
           AND NOT ${isProtected(sql`r.rolname::text`, sql`r.oid`)}
           AND NOT (${isReporting(sql`r.rolname::text`)})
-        HAVING count(*) > 0
       );
     END
   `;

@@ -3,7 +3,7 @@
  * state first, so that there is one notation.
  */
 import { recordedMark } from '../../model/sections.ts';
-import type { Jsonb, Returns } from '../../model/types.ts';
+import type { Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 
 /**
@@ -12,12 +12,17 @@ import { sql, text } from '../../sql/template.ts';
  */
 export function policy_of(state: Jsonb): Returns<Jsonb> {
   return sql`
+    DECLARE
+      v_roles jsonb := rolecall_internal.role_definitions(${state});
     BEGIN
       RETURN jsonb_strip_nulls(jsonb_build_object(
-        'roles', rolecall_internal.role_definitions(${state}),
+        'roles', v_roles,
         'schemas', rolecall_internal.schema_definitions(${state}),
         'profiles', ${state} -> 'profiles',
-        'privileges', rolecall_internal.privilege_entries(${state} -> 'privileges'),
+        'privileges', rolecall_internal.privilege_entries(
+          -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+          ${state} -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
+        ),
         'base_roles', (
           SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
           FROM jsonb_array_elements(${state} -> 'base_roles') AS b WHERE b ->> 'name' IS NOT NULL
@@ -130,7 +135,7 @@ export function role_definitions(state: Jsonb): Returns<Jsonb> {
  * Privileges as entries of a policy: for each role those objects together on which it has the same
  * @volatility stable
  */
-export function privilege_entries(privileges: Jsonb): Returns<Jsonb> {
+export function privilege_entries(privileges: Jsonb, everybody: Text): Returns<Jsonb> {
   return sql`
     BEGIN
       RETURN (
@@ -160,7 +165,7 @@ export function privilege_entries(privileges: Jsonb): Returns<Jsonb> {
           GROUP BY o.role, o.kind, o.means, o.scope, o.grantable, o.revoked, o.privileges, o.columns, o.object IS NULL
         )
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-                 'to', coalesce(e.role, 'PUBLIC'),
+                 'to', coalesce(e.role, ${everybody}),
                  'on', coalesce(e.scope, '{}') || CASE
                    WHEN e.kind = 'column' THEN jsonb_build_object('columns', e.columns, 'of', l.objects)
                    ELSE jsonb_build_object(CASE e.means WHEN 'one' THEN e.kind WHEN 'all' THEN e.kind || 's_in'

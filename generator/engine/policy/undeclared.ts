@@ -32,7 +32,8 @@ export function undeclared_changes(roles: Oids): Returns<Changes> {
         SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
         WHERE v_document ? 'privileges' AND (
           p.operation = 'revoke_privilege'
-          OR p.operation = 'default_privilege' AND p.statement ~ '^ALTER DEFAULT PRIVILEGES FOR ROLE .* REVOKE '
+          OR p.operation = 'default_privilege'
+             AND right(p.statement, length(quote_ident(p.locks[1])) + 6) = ' FROM ' || quote_ident(p.locks[1])
         )
       );
     END

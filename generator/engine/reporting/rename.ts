@@ -119,6 +119,9 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
+      -- What an earlier reporting role of the new name has left, which was dropped without a call.
+      DELETE FROM rolecall_internal.secret AS s WHERE s.key = ${verifierPrefix} || ${new_name};
+      DELETE FROM rolecall_internal.withheld AS w WHERE w.role = ${new_name};
       UPDATE rolecall_internal.secret AS s SET key = ${verifierPrefix} || ${new_name}
       WHERE s.key = ${verifierPrefix} || ${old_name};
       UPDATE rolecall_internal.withheld AS w SET role = ${new_name}

@@ -5,8 +5,7 @@ import { newest } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
-import { conditions } from '../../sql/conditions.ts';
-import { raiseAgain, warnOfSkipped } from '../../sql/raise.ts';
+import { warnOfSkipped } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
@@ -69,42 +68,32 @@ export function left_out(dry_run: Bool): Returns<Steps> {
 /**
  * Sets the passwords of reporting roles, in the order that they have, and returns the steps
  *
- * A role that cannot be changed, such as one that its own session has locked, keeps the others from nothing: it is a skipped
- * step, and the next provisioning run sets its password. Where that goes for every role it is the error of the last one,
- * unless something else was done before.
+ * A role that cannot be changed keeps its password and is a skipped step: see run_apart(). The next provisioning run sets it.
  */
 export function set_reporting_passwords(passwords: Jsonb, lenient: Bool, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
-      v_count integer := jsonb_array_length(${passwords});
-      v_failures integer := 0;
+      v_states jsonb[] := '{}'::jsonb[];
       v_password jsonb;
-      v_name text;
-      v_detail text;
-      v_hint text;
-      v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_step rolecall.step;
+      v_steps rolecall.step[];
     BEGIN
-      FOR v_position IN 0 .. v_count - 1 LOOP
+      FOR v_position IN 0 .. jsonb_array_length(${passwords}) - 1 LOOP
         v_password := ${passwords} -> v_position;
-        v_name := v_password ->> 'role';
-        BEGIN
-          v_steps := v_steps || rolecall_internal.run(
-            jsonb_build_object('passwords', jsonb_build_array(v_password)), ${dry_run}
-          );
-        EXCEPTION
-          WHEN ${conditions('insufficient_privilege', 'lock_not_available')} THEN
-            GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-            v_failures := v_failures + 1;
-            IF v_failures = v_count AND ${lenient} IS NOT TRUE THEN
-              ${raiseAgain}
-            END IF;
-            ${warnOfSkipped(sql`SQLSTATE`, sql`v_name`, sql`SQLERRM`, sql`v_hint`)}
-            -- It has the password of the former secret: what is kept of it is that it is this database's.
-            UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = ${verifierPrefix} || v_name;
-            v_steps := v_steps || ROW(
-              'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, ${mask}), 'skipped', SQLSTATE, SQLERRM
-            )::rolecall.step;
-        END;
+        v_states := v_states || jsonb_build_object(
+          'role', v_password -> 'role', 'operation', 'set_password',
+          'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', ${mask}),
+          'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
+        );
+      END LOOP;
+      v_steps := rolecall_internal.run_apart(
+        to_jsonb(v_states), ${lenient}, ${dry_run}
+      );
+      FOREACH v_step IN ARRAY v_steps LOOP
+        IF v_step.status = 'skipped' THEN
+          -- It has the password of the former secret: what is kept of it is that it is this database's.
+          UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = ${verifierPrefix} || v_step.target;
+        END IF;
       END LOOP;
       RETURN v_steps;
     END

@@ -58,7 +58,7 @@ BEGIN
       ),
       'access', (
         SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'role', n.role, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
+                 'role', n.role, 'everybody', a.grantee = 0, 'schema', a.nspname, 'reads', a.reads, 'writes', a.writes
                ) ORDER BY n.role COLLATE "C", a.nspname COLLATE "C"), '[]')
         FROM access AS a
         CROSS JOIN LATERAL (

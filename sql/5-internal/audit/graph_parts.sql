@@ -8,9 +8,10 @@ AS $graph_parts$
 BEGIN
   RETURN QUERY
     WITH access AS MATERIALIZED (
-      SELECT a.*, CASE a.role WHEN 'PUBLIC' THEN 'p' ELSE 'r' END AS kind
+      -- A role can be called "PUBLIC" too.
+      SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
       FROM jsonb_to_recordset(graph_parts.data -> 'access')
-        AS a(role text, schema text, reads boolean, writes boolean)
+        AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
     ),
     named AS (
       SELECT 'r' AS kind, r.name, r.login

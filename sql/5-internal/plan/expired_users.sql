@@ -6,14 +6,15 @@ SET search_path = pg_catalog, pg_temp
 AS $expired_users$
 BEGIN
   RETURN (
-    SELECT jsonb_build_object(
-             'roles', jsonb_agg(jsonb_build_object(
-               'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
-             ) ORDER BY r.rolname COLLATE "C"),
-             'sessions', jsonb_agg(
-               jsonb_build_object('role', r.rolname, 'state', 'absent') ORDER BY r.rolname COLLATE "C"
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+             'role', r.rolname, 'operation', 'alter_role', 'statement', format('ALTER ROLE %I NOLOGIN', r.rolname),
+             'state', jsonb_build_object(
+               'roles', jsonb_build_array(jsonb_build_object(
+                 'name', r.rolname, 'state', 'existing', 'attributes', '{"login": false}'::jsonb, 'protected', true
+               )),
+               'sessions', jsonb_build_array(jsonb_build_object('role', r.rolname, 'state', 'absent'))
              )
-           )
+           ) ORDER BY r.rolname COLLATE "C"), '[]')
     FROM pg_roles AS r
     JOIN (
       SELECT p.* FROM (
@@ -29,11 +30,11 @@ BEGIN
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
       AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname::text)) IS NOT NULL)
-    HAVING count(*) > 0
   );
 END
 $expired_users$;
 
 COMMENT ON FUNCTION rolecall_internal.expired_users()
-  IS 'The desired state in which the users whose VALID UNTIL has passed are locked; null where there are none';
+  IS 'The users whose VALID UNTIL has passed, each with the desired state in which it is locked, as run_apart() takes '
+     'them';
 REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;

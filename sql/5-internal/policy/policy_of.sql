@@ -4,12 +4,17 @@ CREATE FUNCTION rolecall_internal.policy_of(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_of$
+DECLARE
+  v_roles jsonb := rolecall_internal.role_definitions(policy_of.state);
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
-    'roles', rolecall_internal.role_definitions(policy_of.state),
+    'roles', v_roles,
     'schemas', rolecall_internal.schema_definitions(policy_of.state),
     'profiles', policy_of.state -> 'profiles',
-    'privileges', rolecall_internal.privilege_entries(policy_of.state -> 'privileges'),
+    'privileges', rolecall_internal.privilege_entries(
+      -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+      policy_of.state -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
+    ),
     'base_roles', (
       SELECT jsonb_object_agg(b ->> 'key', b -> 'name')
       FROM jsonb_array_elements(policy_of.state -> 'base_roles') AS b WHERE b ->> 'name' IS NOT NULL

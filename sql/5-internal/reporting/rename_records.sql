@@ -52,6 +52,9 @@ BEGIN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
+  -- What an earlier reporting role of the new name has left, which was dropped without a call.
+  DELETE FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || rename_records.new_name;
+  DELETE FROM rolecall_internal.withheld AS w WHERE w.role = rename_records.new_name;
   UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
   WHERE s.key = 'rolecall.verifier.' || rename_records.old_name;
   UPDATE rolecall_internal.withheld AS w SET role = rename_records.new_name
