@@ -7,8 +7,7 @@
 import type { Bool, ChangeRow, Jsonb, Places, SetOf } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { batch, revocations } from '../catalogs/grantable.ts';
-import { thisDatabase } from '../catalogs/server.ts';
-import { readers, recorderMay, withholds } from './tables.ts';
+import { recorderMay, withholds } from './tables.ts';
 
 /**
  * SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns
@@ -94,8 +93,6 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
 
 /**
  * Privileges on columns that a role must not have: what writes, the grant option, and SELECT where it is withheld
- *
- * They are found from pg_shdepend, by its index on roles.
  * @volatility stable
  * @probes
  */
@@ -104,23 +101,14 @@ export function plan_column_excess(places: Places): SetOf<ChangeRow> {
     BEGIN
       RETURN QUERY
         WITH held AS MATERIALIZED (
-          SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
-          FROM (
-            ${readers(places)}
-          ) AS t
-          CROSS JOIN LATERAL (
-            SELECT d.objid, d.objsubid FROM pg_shdepend AS d
-            WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid AND d.deptype = 'a'
-              AND d.classid = 'pg_class'::regclass AND d.objsubid <> 0
-              AND d.dbid = ${thisDatabase}
-            OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-          ) AS d
+          SELECT h.number AS position, h.role, h.role_oid, h.objid, h.column_number
+          FROM rolecall_internal.held_otherwise(${places}) AS h WHERE h.column_number <> 0
         ),
         entry AS (
           SELECT h.position, h.role, n.nspname, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable,
                  string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
           FROM held AS h
-          JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+          JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.column_number
           JOIN pg_class AS c ON c.oid = a.attrelid
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           CROSS JOIN LATERAL aclexplode(a.attacl) AS x

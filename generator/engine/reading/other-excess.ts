@@ -12,17 +12,38 @@ import { thisDatabase } from '../catalogs/server.ts';
 import { readers } from './tables.ts';
 
 /**
- * Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take
+ * Privileges that the role must not have, other than on tables, and objects that it owns, which nobody but their next owner
+ * can take
+ *
+ * As a rule there is nothing, which one look shows before the rest has to be planned.
+ * @volatility stable
+ */
+export function plan_held_otherwise(places: Places): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_objects boolean;
+      v_columns boolean;
+    BEGIN
+      SELECT bool_or(h.column_number = 0), bool_or(h.column_number <> 0) INTO v_objects, v_columns
+      FROM rolecall_internal.held_otherwise(${places}) AS h;
+      IF v_objects THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(${places});
+      END IF;
+      IF v_columns THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(${places});
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Privileges that the role must not have on anything but tables and columns, and objects that it owns
  * @volatility stable
  * @probes
  */
 export function plan_other_excess(places: Places): SetOf<ChangeRow> {
   return sql`
     BEGIN
-      -- As a rule there is nothing, which one look shows before the rest has to be planned.
-      IF NOT EXISTS (SELECT FROM rolecall_internal.held_otherwise(${places})) THEN
-        RETURN;
-      END IF;
       RETURN QUERY
         WITH excess AS (
           SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
@@ -56,7 +77,7 @@ export function plan_other_excess(places: Places): SetOf<ChangeRow> {
 }
 
 /**
- * What the roles that are to read hold beside privileges on tables and columns, USAGE on schemas, and default privileges
+ * What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges
  *
  * All of it is found from pg_shdepend, by its index on roles.
  * @volatility stable
@@ -69,6 +90,7 @@ export function held_otherwise(places: Places): Table<{
   dbid: Oid;
   classid: Oid;
   objid: Oid;
+  column_number: Integer;
   owns: Bool;
 }> {
   return sql`
@@ -76,14 +98,14 @@ export function held_otherwise(places: Places): Table<{
       v_here oid := ${thisDatabase};
     BEGIN
       RETURN QUERY
-        SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
+        SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
         FROM (
           ${readers(places)}
         ) AS t
         CROSS JOIN LATERAL (
           SELECT d.* FROM pg_shdepend AS d
           WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-            AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a')
+            AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
           OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
         ) AS d
         WHERE (${owned(sql`d`)})
@@ -123,7 +145,8 @@ export function privileges_on_objects(places: Places): Table<{
     BEGIN
       RETURN QUERY
         WITH held AS MATERIALIZED (
-          SELECT h.* FROM rolecall_internal.held_otherwise(${places}) AS h WHERE NOT h.owns
+          SELECT h.* FROM rolecall_internal.held_otherwise(${places}) AS h
+          WHERE NOT h.owns AND h.column_number = 0
         ),
         object AS (
           SELECT h.number, h.role, h.role_oid, g.kind,

@@ -11,6 +11,7 @@ import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups, Text 
 import { isSuperuser } from '../document/names.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
 import { isOfGroup, numbered, readers, recorderMay } from './tables.ts';
+import { withholdAny } from './withheld.ts';
 
 /**
  * Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is asked for
@@ -35,8 +36,7 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
         v_places, v_groups, v_missing, ${singly}
       );
       RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, ${singly});
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(v_places);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_held_otherwise(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(${resources});
       RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
     END
@@ -68,7 +68,7 @@ export function places(resources: Jsonb, groups: TableGroups | null): Returns<Pl
         CROSS JOIN LATERAL jsonb_array_elements_text(t.schemas) WITH ORDINALITY AS s(name, place)
         ORDER BY t.position, s.place
       );
-      IF NOT jsonb_path_exists(${resources}, '$[*].withheld[*]') THEN
+      IF NOT ${withholdAny(resources)} THEN
         RETURN v_places;
       END IF;
       RETURN ARRAY(

@@ -18,6 +18,9 @@ export const meanings = (entry: Sql) => sql`
   FROM (SELECT parse_ident(${entry})) AS i(parts) WHERE cardinality(i.parts) > 1
 `;
 
+/** Whether definitions of reporting roles withhold anything. */
+export const withholdAny = (resources: Sql) => sql`jsonb_path_exists(${resources}, '$[*].withheld[*]')`;
+
 /** The name of the table at the end of a path. */
 export const tableOf = (path: Sql) => sql`${path}[cardinality(${path})]`;
 
@@ -209,23 +212,32 @@ export function plan_renamed(resources: Jsonb): SetOf<ChangeRow> {
 export function remember_withheld(resources: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_wanted rolecall_internal.withheld[] := ARRAY(
-        SELECT ROW(w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid)::rolecall_internal.withheld
-        FROM rolecall_internal.withheld_tables(${resources}) AS w
-        JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
-      );
-      v_present rolecall_internal.withheld[] := ARRAY(
-        SELECT k
-        FROM jsonb_to_recordset(${resources}) AS r(role text)
-        JOIN rolecall_internal.withheld AS k ON k.role = r.role
-      );
-      v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-      v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+      v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
+      v_present rolecall_internal.withheld[];
+      v_new rolecall_internal.withheld[];
+      v_old rolecall_internal.withheld[];
     BEGIN
       -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
       IF current_setting('transaction_read_only')::boolean THEN
         RETURN;
       END IF;
+      v_present := ARRAY(
+        SELECT k FROM rolecall_internal.withheld AS k
+        WHERE k.role IN (SELECT r ->> 'role' FROM jsonb_array_elements(${resources}) AS r)
+      );
+      IF ${withholdAny(resources)} THEN
+        v_wanted := ARRAY(
+          SELECT ROW(
+                   w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid
+                 )::rolecall_internal.withheld
+          FROM rolecall_internal.withheld_tables(${resources}) AS w
+          JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
+        );
+      ELSIF cardinality(v_present) = 0 THEN
+        RETURN;
+      END IF;
+      v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+      v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
       IF cardinality(v_old) > 0 THEN
         DELETE FROM rolecall_internal.withheld AS k
         USING unnest(v_old) AS o

@@ -236,6 +236,9 @@ export function reader_path(definition: Jsonb): Returns<Jsonb> {
         -- A path of no schema is written as one that has no name.
         RETURN coalesce(nullif(${definition} -> 'search_path', '[]'), '[""]');
       END IF;
+      IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
+        RETURN ${definition} -> 'schemas';
+      END IF;
       RETURN ${definition} -> 'schemas' || coalesce((
         SELECT jsonb_agg(DISTINCT n.nspname::text)
         FROM pg_extension AS e

@@ -7,7 +7,7 @@ import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 import { withholds } from '../reading/tables.ts';
 import { isWatching } from '../reading/watch.ts';
-import { isOfSchema, meanings, tableOf } from '../reading/withheld.ts';
+import { isOfSchema, meanings, tableOf, withholdAny } from '../reading/withheld.ts';
 
 /**
  * Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner's to change
@@ -137,13 +137,16 @@ export function warn_about_readers(definitions: Jsonb): Nothing {
 export function note_unmatched(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_watched boolean := ${isWatching};
+      v_watched boolean;
       v_names text;
       v_others text;
     BEGIN
-      IF rolecall_internal.are_there(${definitions}) THEN
+      IF NOT ${withholdAny(definitions)}
+        OR rolecall_internal.are_there(${definitions})
+      THEN
         RETURN;
       END IF;
+      v_watched := ${isWatching};
       WITH listed AS (
         SELECT d.schemas, w.name, m.path, m.column_name, ${tableOf(sql`m.path`)} AS table_name
         FROM jsonb_to_recordset(${definitions}) AS d(schemas jsonb, withheld jsonb)
@@ -317,7 +320,7 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
       v_places rolecall_internal.place[];
       v_found record;
     BEGIN
-      IF NOT jsonb_path_exists(${definitions}, '$[*].withheld[*]')
+      IF NOT ${withholdAny(definitions)}
         AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relrowsecurity)
       THEN
         RETURN;

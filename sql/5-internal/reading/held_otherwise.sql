@@ -2,7 +2,16 @@
 
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
+RETURNS TABLE (
+  number integer,
+  role text,
+  role_oid oid,
+  dbid oid,
+  classid oid,
+  objid oid,
+  column_number integer,
+  owns boolean
+)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
@@ -12,14 +21,14 @@ DECLARE
   );
 BEGIN
   RETURN QUERY
-    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
+    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
     FROM (
       SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(held_otherwise.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a')
+        AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
       OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
     ) AS d
     WHERE (d.deptype = 'o'
@@ -36,6 +45,5 @@ END
 $held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
-  IS 'What the roles that are to read hold beside privileges on tables and columns, USAGE on schemas, and default '
-     'privileges';
+  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;

@@ -6,10 +6,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_other_excess$
 BEGIN
-  -- As a rule there is nothing, which one look shows before the rest has to be planned.
-  IF NOT EXISTS (SELECT FROM rolecall_internal.held_otherwise(plan_other_excess.places)) THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH excess AS (
       SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
@@ -63,5 +59,5 @@ END
 $plan_other_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
-  IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
+  IS 'Privileges that the role must not have on anything but tables and columns, and objects that it owns';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;

@@ -22,8 +22,7 @@ BEGIN
     v_places, v_groups, v_missing, plan_read_access.singly
   );
   RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(v_places);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_held_otherwise(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
 END

@@ -21,7 +21,8 @@ AS $privileges_on_objects$
 BEGIN
   RETURN QUERY
     WITH held AS MATERIALIZED (
-      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h WHERE NOT h.owns
+      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h
+      WHERE NOT h.owns AND h.column_number = 0
     ),
     object AS (
       SELECT h.number, h.role, h.role_oid, g.kind,

@@ -5,23 +5,32 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember_withheld$
 DECLARE
-  v_wanted rolecall_internal.withheld[] := ARRAY(
-    SELECT ROW(w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid)::rolecall_internal.withheld
-    FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
-    JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
-  );
-  v_present rolecall_internal.withheld[] := ARRAY(
-    SELECT k
-    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text)
-    JOIN rolecall_internal.withheld AS k ON k.role = r.role
-  );
-  v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+  v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
+  v_present rolecall_internal.withheld[];
+  v_new rolecall_internal.withheld[];
+  v_old rolecall_internal.withheld[];
 BEGIN
   -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
     RETURN;
   END IF;
+  v_present := ARRAY(
+    SELECT k FROM rolecall_internal.withheld AS k
+    WHERE k.role IN (SELECT r ->> 'role' FROM jsonb_array_elements(remember_withheld.resources) AS r)
+  );
+  IF jsonb_path_exists(remember_withheld.resources, '$[*].withheld[*]') THEN
+    v_wanted := ARRAY(
+      SELECT ROW(
+               w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid
+             )::rolecall_internal.withheld
+      FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
+      JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
+    );
+  ELSIF cardinality(v_present) = 0 THEN
+    RETURN;
+  END IF;
+  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
   IF cardinality(v_old) > 0 THEN
     DELETE FROM rolecall_internal.withheld AS k
     USING unnest(v_old) AS o

@@ -5,16 +5,19 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_unmatched$
 DECLARE
-  v_watched boolean := EXISTS (
-    SELECT FROM pg_event_trigger AS t
-    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
-  );
+  v_watched boolean;
   v_names text;
   v_others text;
 BEGIN
-  IF rolecall_internal.are_there(note_unmatched.definitions) THEN
+  IF NOT jsonb_path_exists(note_unmatched.definitions, '$[*].withheld[*]')
+    OR rolecall_internal.are_there(note_unmatched.definitions)
+  THEN
     RETURN;
   END IF;
+  v_watched := EXISTS (
+    SELECT FROM pg_event_trigger AS t
+    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+  );
   WITH listed AS (
     SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)

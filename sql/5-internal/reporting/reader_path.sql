@@ -9,6 +9,9 @@ BEGIN
     -- A path of no schema is written as one that has no name.
     RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
   END IF;
+  IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
+    RETURN reader_path.definition -> 'schemas';
+  END IF;
   RETURN reader_path.definition -> 'schemas' || coalesce((
     SELECT jsonb_agg(DISTINCT n.nspname::text)
     FROM pg_extension AS e

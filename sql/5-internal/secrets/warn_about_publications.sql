@@ -7,7 +7,7 @@ AS $warn_about_publications$
 DECLARE
   v_names text;
 BEGIN
-  IF rolecall_internal.is_encrypting() THEN
+  IF NOT EXISTS (SELECT FROM pg_publication) OR rolecall_internal.is_encrypting() THEN
     RETURN;
   END IF;
   SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
