@@ -5,20 +5,26 @@ import type { Bool, Jsonb, Oid, Oids, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * What is withheld from each role, and whether it has settings, here or by record
+ * The definition of each role as a reporting role, what is withheld from it, and whether it has settings, here or by record
  * @volatility stable
  */
-export function audited_roles(roles: Oids): Table<{ role_oid: Oid; name: Text; withheld: Jsonb; has_settings: Bool }> {
+export function audited_roles(
+  roles: Oids,
+): Table<{ role_oid: Oid; name: Text; definition: Jsonb; withheld: Jsonb; has_settings: Bool }> {
   return sql`
     BEGIN
       RETURN QUERY
         WITH recorded AS MATERIALIZED (
           SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
         )
-        SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
-               r.rolname IN (SELECT d.name FROM recorded AS d)
+        SELECT r.oid, r.rolname::text, d.definition, rolecall_internal.audit_withheld(d.definition),
+               r.rolname IN (SELECT s.name FROM recorded AS s)
                OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
-        FROM pg_roles AS r WHERE r.oid = ANY (${roles});
+        FROM pg_roles AS r
+        CROSS JOIN LATERAL (
+          SELECT rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) OFFSET 0
+        ) AS d(definition)
+        WHERE r.oid = ANY (${roles});
     END
   `;
 }
@@ -37,10 +43,6 @@ export function audit_findings(
       v_principals rolecall_internal.principal[] := ARRAY(
         SELECT p FROM rolecall_internal.audit_principals(${roles}) AS p
       );
-      v_withholding oid[] := ARRAY(
-        SELECT r.role_oid FROM rolecall_internal.audited_roles(${roles}) AS r
-        WHERE jsonb_array_length(r.withheld) > 1
-      );
     BEGIN
       RETURN QUERY
         WITH audited AS MATERIALIZED (
@@ -53,7 +55,9 @@ export function audit_findings(
         )
         SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
         FROM (
-          SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+          SELECT * FROM rolecall_internal.audit_roles(v_principals, ARRAY(
+            SELECT a.role_oid FROM audited AS a WHERE jsonb_array_length(a.withheld) > 1
+          ))
           UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
@@ -67,13 +71,16 @@ export function audit_findings(
           SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
           WHERE a.has_settings
           UNION ALL
-          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+          SELECT r.* FROM audited AS a
+          CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r
           UNION ALL
-          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
-          UNION ALL
-          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
-          UNION ALL
-          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
+          SELECT r.*
+          FROM (SELECT a.name, a.role_oid, a.definition FROM audited AS a WHERE a.definition IS NOT NULL OFFSET 0) AS a
+          CROSS JOIN LATERAL (
+            SELECT * FROM rolecall_internal.audit_search_path(a.name, a.role_oid, a.definition)
+            UNION ALL SELECT * FROM rolecall_internal.audit_publications(a.name)
+            UNION ALL SELECT * FROM rolecall_internal.audit_shards(a.name, a.role_oid, a.definition)
+          ) AS r
         ) AS f
         JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
         ORDER BY array_position('{critical,warning,info}', f.severity),

@@ -1,7 +1,7 @@
 /**
  * What audit_role() finds about others: who can become the role, and who can make it call code of theirs.
  */
-import type { Bool, FindingRow, Oid, Returns, SetOf, Text } from '../../model/types.ts';
+import type { Bool, FindingRow, Jsonb, Oid, Returns, SetOf, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { isAskedFor } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -10,14 +10,14 @@ import { serverVersion } from '../catalogs/server.ts';
  * Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets
  * @volatility stable
  */
-export function is_worth_taking(role_name: Text, role_oid: Oid): Returns<Bool> {
+export function is_worth_taking(role_oid: Oid, definition: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
       RETURN EXISTS (
         SELECT FROM pg_roles AS r
         WHERE r.oid = ${role_oid} AND NOT r.rolsuper
           AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
-               OR rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NOT NULL)
+               OR ${definition} IS NOT NULL)
       );
     END
   `;
@@ -30,42 +30,44 @@ export function is_worth_taking(role_name: Text, role_oid: Oid): Returns<Bool> {
  * Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
  * @volatility stable
  */
-export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+export function audit_takers(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {
   return sql`
     DECLARE
       v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = ${role_oid});
-      v_all boolean := rolecall_internal.is_worth_taking(${role_name}, ${role_oid});
+      v_all boolean := rolecall_internal.is_worth_taking(${role_oid}, ${definition});
     BEGIN
       IF NOT v_all
         AND rolecall_internal.newest_record('roles', jsonb_build_array(${role_name})) IS NULL
       THEN
         RETURN;
       END IF;
-      RETURN QUERY
-        WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
-          SELECT ${role_oid}, quote_ident(${role_name}) COLLATE "C", NULL, NULL::name, NULL::boolean,
-                 NULL::text COLLATE "C", NULL::text COLLATE "C"
-          UNION
-          SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
-                 CASE WHEN ${isAskedFor(sql`m`)} THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
-                 format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
-                        CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-                        CASE WHEN m.admin_option THEN ' CASCADE' END),
-                 t.way || ' -> member'
-          FROM taker AS t
-          JOIN pg_auth_members AS m ON m.roleid = t.member
-          JOIN pg_roles AS r ON r.oid = m.member
-          CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-          WHERE NOT r.rolsuper
-            AND (m.admin_option OR NOT e.edge ? 'set_option'
-                 OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
-            AND (v_all OR m.roleid <> ${role_oid} OR m.admin_option OR v_user)
-        )
-        SELECT t.severity, t.path, quote_ident(t.name),
-               CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
-                    ELSE 'has what the role has, or can become it' END,
-               t.remedy
-        FROM taker AS t WHERE t.name IS NOT NULL;
+      IF EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = ${role_oid}) THEN
+        RETURN QUERY
+          WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
+            SELECT ${role_oid}, quote_ident(${role_name}) COLLATE "C", NULL, NULL::name, NULL::boolean,
+                   NULL::text COLLATE "C", NULL::text COLLATE "C"
+            UNION
+            SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
+                   CASE WHEN ${isAskedFor(sql`m`)} THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
+                   format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
+                          CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                          CASE WHEN m.admin_option THEN ' CASCADE' END),
+                   t.way || ' -> member'
+            FROM taker AS t
+            JOIN pg_auth_members AS m ON m.roleid = t.member
+            JOIN pg_roles AS r ON r.oid = m.member
+            CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+            WHERE NOT r.rolsuper
+              AND (m.admin_option OR NOT e.edge ? 'set_option'
+                   OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+              AND (v_all OR m.roleid <> ${role_oid} OR m.admin_option OR v_user)
+          )
+          SELECT t.severity, t.path, quote_ident(t.name),
+                 CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
+                      ELSE 'has what the role has, or can become it' END,
+                 t.remedy
+          FROM taker AS t WHERE t.name IS NOT NULL;
+      END IF;
       IF v_all AND ${serverVersion} < 16 THEN
         RETURN QUERY
           SELECT 'warning', quote_ident(${role_name}) || ' -> CREATEROLE',
@@ -86,14 +88,9 @@ export function audit_takers(role_name: Text, role_oid: Oid): SetOf<FindingRow> 
  * The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
  * @volatility stable
  */
-export function audit_search_path(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+export function audit_search_path(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {
   return sql`
-    DECLARE
-      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
     BEGIN
-      IF v_definition IS NULL THEN
-        RETURN;
-      END IF;
       RETURN QUERY
         WITH path AS MATERIALIZED (
           SELECT (parse_ident(n.name))[1] AS name, min(i.position) AS position
@@ -112,7 +109,7 @@ export function audit_search_path(role_name: Text, role_oid: Oid): SetOf<Finding
                  WHEN c.owns THEN format(
                    'SELECT * FROM rolecall.provision_reporting_role(%L, %L, search_path => %L)',
                    ${role_name},
-                   ARRAY(SELECT jsonb_array_elements_text(v_definition -> 'schemas')),
+                   ARRAY(SELECT jsonb_array_elements_text(${definition} -> 'schemas')),
                    ARRAY(SELECT p.name FROM path AS p WHERE p.name <> n.nspname ORDER BY p.position)
                  )
                  ELSE format(

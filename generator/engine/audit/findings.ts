@@ -9,6 +9,7 @@ import { accepted } from '../../model/record.ts';
 import type { FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
+import { hasNone } from '../reading/citus.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
 import {
   aboutTheRole,
@@ -105,6 +106,30 @@ export function audit_roles(principals: Principals, withholding: Oids): SetOf<Fi
  */
 export function audit_ownership(principals: Principals): SetOf<FindingRow> {
   return sql`
+    DECLARE
+      v_here boolean;
+      v_elsewhere boolean;
+    BEGIN
+      SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, ${thisDatabase})) INTO v_here, v_elsewhere
+      FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
+        AND d.refobjid = ANY (ARRAY(SELECT p.role_oid FROM unnest(${principals}) AS p));
+      IF v_here THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.audit_owned(${principals});
+      END IF;
+      IF v_elsewhere THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.audit_elsewhere(${principals});
+      END IF;
+    END
+  `;
+}
+
+/**
+ * What the principals own here, and in the whole cluster
+ * @volatility stable
+ */
+export function audit_owned(principals: Principals): SetOf<FindingRow> {
+  return sql`
     BEGIN
       RETURN QUERY
         SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
@@ -135,6 +160,17 @@ export function audit_ownership(principals: Principals): SetOf<FindingRow> {
             WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
               AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
           );
+    END
+  `;
+}
+
+/**
+ * What the principals own in other databases, and have privileges on
+ * @volatility stable
+ */
+export function audit_elsewhere(principals: Principals): SetOf<FindingRow> {
+  return sql`
+    BEGIN
       RETURN QUERY
         SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
                p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
@@ -227,9 +263,19 @@ export function audit_tables(principals: Principals): SetOf<FindingRow> {
 export function audit_columns(principals: Principals): SetOf<FindingRow> {
   return sql`
     DECLARE
-      -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
-      v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
+      -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
+      -- found without starting parallel workers.
+      v_columns tid[] := ARRAY(
+        SELECT a.ctid FROM pg_attribute AS a
+        WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
+          SELECT i.initprivs FROM pg_init_privs AS i
+          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+        )
+      );
     BEGIN
+      IF cardinality(v_columns) = 0 THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
                p.path || ' -> column grant', o.object,
@@ -387,21 +433,25 @@ export function audit_reading(principals: Principals, withheld: Jsonb): SetOf<Fi
  * What is withheld from a role: the tables and columns that its definition names, and the secrets kept here
  * @volatility stable
  */
-export function audit_withheld(role_name: Text): Returns<Jsonb> {
+export function audit_withheld(definition: Jsonb): Returns<Jsonb> {
   return sql`
     DECLARE
-      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
+      v_secrets jsonb := jsonb_build_array(
+        jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint)
+      );
     BEGIN
-      RETURN jsonb_build_array(jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint))
-        || coalesce((
-          SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
-          FROM (SELECT jsonb_build_array(coalesce(v_definition, '{}'))) AS d(list)
-          CROSS JOIN LATERAL (
-            SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
-            UNION
-            SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
-          ) AS w
-        ), '[]');
+      IF ${definition} -> 'withheld' -> 0 IS NULL THEN
+        RETURN v_secrets;
+      END IF;
+      RETURN v_secrets || coalesce((
+        SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
+        FROM (SELECT jsonb_build_array(${definition})) AS d(list)
+        CROSS JOIN LATERAL (
+          SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
+          UNION
+          SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
+        ) AS w
+      ), '[]');
     END
   `;
 }
@@ -412,17 +462,56 @@ const executable = (principals: Principals) => sql`
   JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
 `;
 const function_ = sql`f.oid::regprocedure::text`;
+const execution = sql`
+  'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+  ${function_}
+`;
+
+/** Functions that run as their owner, or are written in a language that reaches out of the database; mostly there are none. */
+const powerfulFunctions = sql`
+  SELECT f.* FROM pg_proc AS f
+  WHERE (f.prosecdef OR f.prolang IN (
+    SELECT l.oid FROM pg_language AS l WHERE NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c'))
+  ))
+    AND f.pronamespace NOT IN ${systemSchemas}
+    AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+`;
 
 /**
  * Functions that run with the rights of somebody else, that are closed to others, or that reach out of the database
  * @volatility stable
  */
 export function audit_functions(principals: Principals): SetOf<FindingRow> {
-  const privilege = executable(principals);
-  const what = sql`
-    'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-    ${function_}
+  return sql`
+    BEGIN
+      IF EXISTS (${powerfulFunctions}) THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(${principals});
+      END IF;
+      RETURN QUERY
+        SELECT 'critical', p.path || ' -> function grant', ${function_},
+               'is for superusers alone unless somebody grants it',
+               ${revoke(sql`p`, execution, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+        FROM pg_proc AS f
+        ${executable(principals)}
+        WHERE f.pronamespace IN ${systemSchemas}
+          AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+          AND EXISTS (
+            SELECT FROM pg_init_privs AS i
+            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+          )
+          AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+      IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals});
+      END IF;
+    END
   `;
+}
+
+/**
+ * Functions that run with the rights of somebody else, or that reach out of the database
+ * @volatility stable
+ */
+export function audit_powerful(principals: Principals): SetOf<FindingRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -437,41 +526,24 @@ export function audit_functions(principals: Principals): SetOf<FindingRow> {
                  ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
                END,
                CASE WHEN m.extension IS NULL
-                 THEN ${revoke(sql`p`, what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)} END
-        FROM pg_proc AS f
+                 THEN ${revoke(sql`p`, execution, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)} END
+        FROM (${powerfulFunctions}) AS f
         JOIN pg_roles AS r ON r.oid = f.proowner
         JOIN pg_language AS l ON l.oid = f.prolang
         LEFT JOIN LATERAL (
           SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
         ) AS c(fixed) ON true
-        ${privilege}
+        ${executable(principals)}
         CROSS JOIN LATERAL (
           -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
           SELECT CASE WHEN f.prosecdef AND x.grantee = 0
                       THEN rolecall_internal.pinned_by(f.oid, p.audited, ${principals}) END
         ) AS m(extension)
-        WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-          AND f.pronamespace NOT IN ${systemSchemas}
-          AND f.pronamespace = ANY (p.usable)
-          AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+        WHERE f.pronamespace = ANY (p.usable)
           -- What a role may do anyway it may also do through a function of its own.
           AND NOT EXISTS (
             SELECT FROM unnest(${principals}) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
           );
-      RETURN QUERY
-        SELECT 'critical', p.path || ' -> function grant', ${function_},
-               'is for superusers alone unless somebody grants it',
-               ${revoke(sql`p`, what, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
-        FROM pg_proc AS f
-        ${privilege}
-        WHERE f.pronamespace IN ${systemSchemas}
-          AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-          AND EXISTS (
-            SELECT FROM pg_init_privs AS i
-            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
-          )
-          AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
-      RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals});
     END
   `;
 }
@@ -688,7 +760,7 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
 export function audit_publications(role_name: Text): SetOf<FindingRow> {
   return sql`
     BEGIN
-      IF rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name})) IS NULL
+      IF NOT EXISTS (SELECT FROM pg_publication)
         OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret} AND s.encrypted)
       THEN
         RETURN;
@@ -713,12 +785,10 @@ export function audit_publications(role_name: Text): SetOf<FindingRow> {
  * Shards of Citus that a role reads, of tables that are withheld from it
  * @volatility stable
  */
-export function audit_shards(role_name: Text, role_oid: Oid): SetOf<FindingRow> {
+export function audit_shards(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {
   return sql`
-    DECLARE
-      v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(${role_name}));
     BEGIN
-      IF v_definition IS NULL THEN
+      IF ${hasNone} THEN
         RETURN;
       END IF;
       RETURN QUERY
@@ -728,7 +798,7 @@ export function audit_shards(role_name: Text, role_oid: Oid): SetOf<FindingRow> 
                format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, ${role_name})
         FROM rolecall_internal.shards() AS s
         WHERE has_table_privilege(${role_oid}, s.shard, 'SELECT') AND s.table_oid IN (
-          SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+          SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(${definition})) AS w
         )
         GROUP BY s.table_oid;
     END

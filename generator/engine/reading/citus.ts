@@ -10,7 +10,7 @@ import { type Sql, sql } from '../../sql/template.ts';
 import { revocations } from '../catalogs/grantable.ts';
 
 /** Whether this server has no shards, as nearly all have none: asked once, where a query leaves them out. */
-const hasNone = sql`to_regclass('pg_catalog.pg_dist_shard') IS NULL`;
+export const hasNone = sql`to_regclass('pg_catalog.pg_dist_shard') IS NULL`;
 
 /** Whether a table is no shard: where a session sees those of Citus, they are no more than parts of other tables. */
 export const isNoShard = (table: Sql) => sql`(

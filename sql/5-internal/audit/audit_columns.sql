@@ -6,9 +6,19 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_columns$
 DECLARE
-  -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
-  v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
+  -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
+  -- found without starting parallel workers.
+  v_columns tid[] := ARRAY(
+    SELECT a.ctid FROM pg_attribute AS a
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
+      SELECT i.initprivs FROM pg_init_privs AS i
+      WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+    )
+  );
 BEGIN
+  IF cardinality(v_columns) = 0 THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
            p.path || ' -> column grant', o.object,

@@ -10,10 +10,6 @@ DECLARE
   v_principals rolecall_internal.principal[] := ARRAY(
     SELECT p FROM rolecall_internal.audit_principals(audit_findings.roles) AS p
   );
-  v_withholding oid[] := ARRAY(
-    SELECT r.role_oid FROM rolecall_internal.audited_roles(audit_findings.roles) AS r
-    WHERE jsonb_array_length(r.withheld) > 1
-  );
 BEGIN
   RETURN QUERY
     WITH audited AS MATERIALIZED (
@@ -26,7 +22,9 @@ BEGIN
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
     FROM (
-      SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+      SELECT * FROM rolecall_internal.audit_roles(v_principals, ARRAY(
+        SELECT a.role_oid FROM audited AS a WHERE jsonb_array_length(a.withheld) > 1
+      ))
       UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
@@ -40,13 +38,16 @@ BEGIN
       SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
       WHERE a.has_settings
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+      SELECT r.* FROM audited AS a
+      CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
+      SELECT r.*
+      FROM (SELECT a.name, a.role_oid, a.definition FROM audited AS a WHERE a.definition IS NOT NULL OFFSET 0) AS a
+      CROSS JOIN LATERAL (
+        SELECT * FROM rolecall_internal.audit_search_path(a.name, a.role_oid, a.definition)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(a.name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_shards(a.name, a.role_oid, a.definition)
+      ) AS r
     ) AS f
     JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
     ORDER BY array_position('{critical,warning,info}', f.severity),

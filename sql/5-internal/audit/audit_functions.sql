@@ -6,48 +6,14 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_functions$
 BEGIN
-  RETURN QUERY
-    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
-                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
-                ELSE 'warning' END,
-           p.path || ' -> function grant', f.oid::regprocedure::text,
-           CASE WHEN f.prosecdef
-             THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
-                         ', as extension ' || quote_ident(m.extension) || ' means it to')
-             ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
-           END,
-           CASE WHEN m.extension IS NULL
-             THEN coalesce(p.remedy, format(
-               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-               pg_get_userbyid(x.grantor),
-               concat(
-                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-                 f.oid::regprocedure::text,
-                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-               )
-             )) END
-    FROM pg_proc AS f
-    JOIN pg_roles AS r ON r.oid = f.proowner
-    JOIN pg_language AS l ON l.oid = f.prolang
-    LEFT JOIN LATERAL (
-      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
-    ) AS c(fixed) ON true
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (
-      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
-      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_functions.principals) END
-    ) AS m(extension)
-    WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (p.usable)
-      AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-      -- What a role may do anyway it may also do through a function of its own.
-      AND NOT EXISTS (
-        SELECT FROM unnest(audit_functions.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
-      );
+  IF EXISTS (SELECT f.* FROM pg_proc AS f
+  WHERE (f.prosecdef OR f.prolang IN (
+    SELECT l.oid FROM pg_language AS l WHERE NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c'))
+  ))
+    AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(audit_functions.principals);
+  END IF;
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -74,7 +40,9 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  END IF;
 END
 $audit_functions$;
 

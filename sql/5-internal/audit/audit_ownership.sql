@@ -5,59 +5,22 @@ RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_ownership$
+DECLARE
+  v_here boolean;
+  v_elsewhere boolean;
 BEGIN
-  RETURN QUERY
-    SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
-           coalesce(p.remedy, CASE
-             WHEN i.type = 'extension'
-               THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
-             ELSE format(
-               'ALTER %s %s OWNER TO "a plain owner" /* your choice */',
-               CASE i.type
-                 WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER'
-                 WHEN 'composite type' THEN 'TYPE'
-                 WHEN 'statistics object' THEN 'STATISTICS'
-                 ELSE upper(i.type COLLATE "C")
-               END,
-               i.identity
-             )
-           END)
-    FROM unnest(audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d
-      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
-      AND d.deptype = 'o'
-        AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-    CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
-    WHERE d.dbid IN (0, (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-    ))
-      AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
-      -- The sequence of a column goes with its table.
-      AND NOT EXISTS (
-        SELECT FROM pg_depend AS o
-        WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
-          AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
-      );
-  RETURN QUERY
-    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
-           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
-           quote_ident(b.datname),
-           format(
-             CASE d.deptype
-               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
-               ELSE 'has privileges on objects in that database (%s): audit it there'
-             END,
-             count(DISTINCT (d.classid, d.objid))
-           ),
-           coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
-           END)
-    FROM unnest(audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d
-      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
-    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
-    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+  SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ))) INTO v_here, v_elsewhere
+  FROM pg_shdepend AS d
+  WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
+    AND d.refobjid = ANY (ARRAY(SELECT p.role_oid FROM unnest(audit_ownership.principals) AS p));
+  IF v_here THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_owned(audit_ownership.principals);
+  END IF;
+  IF v_elsewhere THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_elsewhere(audit_ownership.principals);
+  END IF;
 END
 $audit_ownership$;
 
