@@ -1,9 +1,65 @@
 /**
  * What differs about the default privileges that make future tables readable.
  */
-import type { ChangeRow, Places, SetOf, TableGroups } from '../../model/types.ts';
+import type { Bool, ChangeRow, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { readers, recorderMay } from './tables.ts';
+
+/** Whose future tables each place has its role read. */
+const owners = (places: Places, groups: TableGroups) => sql`
+  SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
+  FROM unnest(${places}) AS p
+  CROSS JOIN LATERAL unnest(p.owners) AS o(name)
+  UNION
+  SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
+  FROM unnest(${places}) AS p
+  JOIN unnest(${groups}) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+  WHERE p.every_owner
+`;
+
+/** The default privileges of the roles that are to read. */
+const present = (places: Places) => sql`
+  SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+         d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
+           AND EXISTS (
+             SELECT FROM unnest(${places}) AS p
+             WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+           ) AS wanted
+  FROM pg_default_acl AS d
+  CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+  JOIN (
+    ${readers(places)}
+  ) AS t ON t.role_oid = x.grantee
+`;
+
+const kinds = sql`(VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)`;
+
+/**
+ * Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying which
+ * @volatility stable
+ */
+export function future_differs(places: Places, groups: TableGroups): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH present AS MATERIALIZED (
+          ${present(places)}
+        )
+        SELECT EXISTS (SELECT FROM present AS d WHERE NOT d.wanted OR d.is_grantable) OR EXISTS (
+          SELECT FROM unnest(${places}) AS p
+          JOIN (
+            ${owners(places, groups)}
+          ) AS o USING (position)
+          CROSS JOIN ${kinds}
+          WHERE o.owner <> p.role
+            AND (p.position, coalesce(o.owner_oid, 0), coalesce(p.schema_oid, 0), k.type) NOT IN (
+              SELECT d.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype FROM present AS d WHERE d.wanted
+            )
+        )
+      );
+    END
+  `;
+}
 
 /**
  * Default privileges that are missing for future tables, and those that the role must not have
@@ -14,14 +70,7 @@ export function plan_default_privileges(places: Places, groups: TableGroups): Se
     BEGIN
       RETURN QUERY
         WITH named AS (
-          SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
-          FROM unnest(${places}) AS p
-          CROSS JOIN LATERAL unnest(p.owners) AS o(name)
-          UNION
-          SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
-          FROM unnest(${places}) AS p
-          JOIN unnest(${groups}) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
-          WHERE p.every_owner
+          ${owners(places, groups)}
         ),
         owner AS (
           SELECT n.*, pg_has_role(n.owner_oid, 'USAGE') AND ${recorderMay(
@@ -31,17 +80,7 @@ export function plan_default_privileges(places: Places, groups: TableGroups): Se
           FROM named AS n
         ),
         present AS (
-          SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
-                 d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
-                   AND EXISTS (
-                     SELECT FROM unnest(${places}) AS p
-                     WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
-                   ) AS wanted
-          FROM pg_default_acl AS d
-          CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
-          JOIN (
-            ${readers(places)}
-          ) AS t ON t.role_oid = x.grantee
+          ${present(places)}
         ),
         change AS (
           SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid, o.may, o.recorder,
@@ -49,7 +88,7 @@ export function plan_default_privileges(places: Places, groups: TableGroups): Se
                         string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
           FROM unnest(${places}) AS p
           JOIN owner AS o USING (position)
-          CROSS JOIN (VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)
+          CROSS JOIN ${kinds}
           WHERE o.owner <> p.role
             AND NOT EXISTS (
               SELECT FROM present AS d

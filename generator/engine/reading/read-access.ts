@@ -20,8 +20,10 @@ import { withholdAny } from './withheld.ts';
 export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRow> {
   return sql`
     DECLARE
+      v_withholds boolean := ${withholdAny(resources)};
       v_groups rolecall_internal.table_group[];
       v_places rolecall_internal.place[];
+      v_tables record;
       v_missing jsonb;
     BEGIN
       PERFORM rolecall_internal.check_provisioned_here(${resources});
@@ -29,16 +31,29 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
       v_places := rolecall_internal.places(${resources}, v_groups);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
-      v_missing := rolecall_internal.missing_groups(v_places, v_groups, ${singly});
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
-        v_places, v_groups, v_missing, ${singly}
-      );
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, ${singly});
+      SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
+      IF v_tables.excess THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+      END IF;
+      IF v_withholds THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
+      END IF;
+      IF v_tables.missing THEN
+        v_missing := rolecall_internal.missing_groups(v_places, v_groups, ${singly});
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
+          v_places, v_groups, v_missing, ${singly}
+        );
+      END IF;
+      IF v_withholds THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, ${singly});
+      END IF;
       RETURN QUERY SELECT * FROM rolecall_internal.plan_held_otherwise(v_places);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(${resources});
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+      IF v_withholds THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(${resources});
+      END IF;
+      IF rolecall_internal.future_differs(v_places, v_groups) THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+      END IF;
     END
   `;
 }

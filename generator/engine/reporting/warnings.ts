@@ -207,25 +207,24 @@ export function note_unmatched(definitions: Jsonb): Nothing {
 export function warn_about_path(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
+      v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
       v_others text;
     BEGIN
       SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
       FROM (
         SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
                string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
-        FROM jsonb_array_elements(${definitions}) AS d
-        CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
-        JOIN pg_namespace AS n ON n.nspname = s.name
+        FROM pg_namespace AS n
         CROSS JOIN LATERAL (
           SELECT n.nspowner
-          UNION SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+          UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
         ) AS c(role_oid)
-        JOIN pg_database AS b ON b.datname = current_database()
         LEFT JOIN pg_roles AS r
-          ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN b.datdba ELSE c.role_oid END
-        WHERE c.role_oid = 0
+          ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+        WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(${definitions}, '$[*].path[*]') #>> '{}'))
+          AND (c.role_oid = 0
           OR (NOT r.rolsuper AND r.rolname <> current_user
-              AND NOT ${definitions} @> jsonb_build_array(jsonb_build_object('role', r.rolname)))
+              AND NOT ${definitions} @> jsonb_build_array(jsonb_build_object('role', r.rolname))))
         GROUP BY r.rolname
       ) AS o;
       IF v_others IS NOT NULL THEN

@@ -6,8 +6,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_read_access$
 DECLARE
+  v_withholds boolean := jsonb_path_exists(plan_read_access.resources, '$[*].withheld[*]');
   v_groups rolecall_internal.table_group[];
   v_places rolecall_internal.place[];
+  v_tables record;
   v_missing jsonb;
 BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
@@ -15,16 +17,29 @@ BEGIN
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
-  v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
-    v_places, v_groups, v_missing, plan_read_access.singly
-  );
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
+  SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
+  IF v_tables.excess THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  END IF;
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
+  END IF;
+  IF v_tables.missing THEN
+    v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
+      v_places, v_groups, v_missing, plan_read_access.singly
+    );
+  END IF;
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
+  END IF;
   RETURN QUERY SELECT * FROM rolecall_internal.plan_held_otherwise(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
+  END IF;
+  IF rolecall_internal.future_differs(v_places, v_groups) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+  END IF;
 END
 $plan_read_access$;
 

@@ -11,9 +11,6 @@ AS $plan_table_excess$
 DECLARE
   v_suspect jsonb := rolecall_internal.suspect_groups(plan_table_excess.places, plan_table_excess.groups);
 BEGIN
-  IF v_suspect IS NULL THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH suspect AS (
       SELECT s.*, p.place

@@ -37,7 +37,6 @@ END
 $suspect_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are '
-     'none';
+  IS 'The groups with tables on which a role has a privilege that it must not have, by grantor';
 REVOKE ALL ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
