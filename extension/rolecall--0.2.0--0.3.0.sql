@@ -26,7 +26,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_tables,rolecall_internal.bypassrls_refusal,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records,rolecall_internal.reported}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records,rolecall_internal.reported}'::text[]);
 
   DROP FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]);
 
@@ -42,9 +42,21 @@ BEGIN
 
   DROP FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]);
 
+  DROP FUNCTION rolecall_internal.audit_search_path(text, oid);
+
+  DROP FUNCTION rolecall_internal.audit_shards(text, oid);
+
   DROP FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[], oid[]);
 
+  DROP FUNCTION rolecall_internal.audit_takers(text, oid);
+
+  DROP FUNCTION rolecall_internal.audit_withheld(text);
+
   DROP FUNCTION rolecall_internal.bypassrls_refusal(text, oid);
+
+  DROP FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]);
+
+  DROP FUNCTION rolecall_internal.is_worth_taking(text, oid);
 
   DROP FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]);
 
@@ -1244,9 +1256,19 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_columns$
 DECLARE
-  -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
-  v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
+  -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
+  -- found without starting parallel workers.
+  v_columns tid[] := ARRAY(
+    SELECT a.ctid FROM pg_attribute AS a
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
+      SELECT i.initprivs FROM pg_init_privs AS i
+      WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+    )
+  );
 BEGIN
+  IF cardinality(v_columns) = 0 THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
            p.path || ' -> column grant', o.object,
@@ -1324,6 +1346,39 @@ COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]
   IS 'What dblink lets a role do, in one row for all of its functions';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.audit_elsewhere(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_elsewhere$
+BEGIN
+  RETURN QUERY
+    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
+           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
+           quote_ident(b.datname),
+           format(
+             CASE d.deptype
+               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
+               ELSE 'has privileges on objects in that database (%s): audit it there'
+             END,
+             count(DISTINCT (d.classid, d.objid))
+           ),
+           coalesce(p.remedy, CASE d.deptype
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
+           END)
+    FROM unnest(audit_elsewhere.principals) AS p
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
+    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+END
+$audit_elsewhere$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principal[])
+  IS 'What the principals own in other databases, and have privileges on';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principal[]) FROM PUBLIC;
+
 -- A path begins with the role, so it tells whose it is.
 CREATE FUNCTION rolecall_internal.audit_findings(roles oid[])
 RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
@@ -1333,10 +1388,6 @@ AS $audit_findings$
 DECLARE
   v_principals rolecall_internal.principal[] := ARRAY(
     SELECT p FROM rolecall_internal.audit_principals(audit_findings.roles) AS p
-  );
-  v_withholding oid[] := ARRAY(
-    SELECT r.role_oid FROM rolecall_internal.audited_roles(audit_findings.roles) AS r
-    WHERE jsonb_array_length(r.withheld) > 1
   );
 BEGIN
   RETURN QUERY
@@ -1350,7 +1401,9 @@ BEGIN
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
     FROM (
-      SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+      SELECT * FROM rolecall_internal.audit_roles(v_principals, ARRAY(
+        SELECT a.role_oid FROM audited AS a WHERE jsonb_array_length(a.withheld) > 1
+      ))
       UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
@@ -1364,13 +1417,16 @@ BEGIN
       SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
       WHERE a.has_settings
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+      SELECT r.* FROM audited AS a
+      CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
+      SELECT r.*
+      FROM (SELECT a.name, a.role_oid, a.definition FROM audited AS a WHERE a.definition IS NOT NULL OFFSET 0) AS a
+      CROSS JOIN LATERAL (
+        SELECT * FROM rolecall_internal.audit_search_path(a.name, a.role_oid, a.definition)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(a.name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_shards(a.name, a.role_oid, a.definition)
+      ) AS r
     ) AS f
     JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
     ORDER BY array_position('{critical,warning,info}', f.severity),
@@ -1387,48 +1443,14 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_functions$
 BEGIN
-  RETURN QUERY
-    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
-                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
-                ELSE 'warning' END,
-           p.path || ' -> function grant', f.oid::regprocedure::text,
-           CASE WHEN f.prosecdef
-             THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
-                         ', as extension ' || quote_ident(m.extension) || ' means it to')
-             ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
-           END,
-           CASE WHEN m.extension IS NULL
-             THEN coalesce(p.remedy, format(
-               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-               pg_get_userbyid(x.grantor),
-               concat(
-                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-                 f.oid::regprocedure::text,
-                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-               )
-             )) END
-    FROM pg_proc AS f
-    JOIN pg_roles AS r ON r.oid = f.proowner
-    JOIN pg_language AS l ON l.oid = f.prolang
-    LEFT JOIN LATERAL (
-      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
-    ) AS c(fixed) ON true
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (
-      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
-      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_functions.principals) END
-    ) AS m(extension)
-    WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (p.usable)
-      AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-      -- What a role may do anyway it may also do through a function of its own.
-      AND NOT EXISTS (
-        SELECT FROM unnest(audit_functions.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
-      );
+  IF EXISTS (SELECT f.* FROM pg_proc AS f
+  WHERE (f.prosecdef OR f.prolang IN (
+    SELECT l.oid FROM pg_language AS l WHERE NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c'))
+  ))
+    AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(audit_functions.principals);
+  END IF;
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -1455,7 +1477,9 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  END IF;
 END
 $audit_functions$;
 
@@ -1464,11 +1488,11 @@ COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principa
      'database';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
+CREATE FUNCTION rolecall_internal.audit_owned(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $audit_ownership$
+AS $audit_owned$
 BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
@@ -1486,7 +1510,7 @@ BEGIN
                i.identity
              )
            END)
-    FROM unnest(audit_ownership.principals) AS p
+    FROM unnest(audit_owned.principals) AS p
     JOIN pg_shdepend AS d
       ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
       AND d.deptype = 'o'
@@ -1502,31 +1526,96 @@ BEGIN
         WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
           AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
       );
-  RETURN QUERY
-    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
-           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
-           quote_ident(b.datname),
-           format(
-             CASE d.deptype
-               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
-               ELSE 'has privileges on objects in that database (%s): audit it there'
-             END,
-             count(DISTINCT (d.classid, d.objid))
-           ),
-           coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
-           END)
-    FROM unnest(audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d
-      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
-    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
-    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+END
+$audit_owned$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_owned(rolecall_internal.principal[])
+  IS 'What the principals own here, and in the whole cluster';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_owned(rolecall_internal.principal[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_ownership$
+DECLARE
+  v_here boolean;
+  v_elsewhere boolean;
+BEGIN
+  SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ))) INTO v_here, v_elsewhere
+  FROM pg_shdepend AS d
+  WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
+    AND d.refobjid = ANY (ARRAY(SELECT p.role_oid FROM unnest(audit_ownership.principals) AS p));
+  IF v_here THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_owned(audit_ownership.principals);
+  END IF;
+  IF v_elsewhere THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_elsewhere(audit_ownership.principals);
+  END IF;
 END
 $audit_ownership$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[])
   IS 'What the principals own: here, in the whole cluster, and in other databases';
+
+CREATE FUNCTION rolecall_internal.audit_powerful(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_powerful$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                ELSE 'warning' END,
+           p.path || ' -> function grant', f.oid::regprocedure::text,
+           CASE WHEN f.prosecdef
+             THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
+                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                         ', as extension ' || quote_ident(m.extension) || ' means it to')
+             ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
+           END,
+           CASE WHEN m.extension IS NULL
+             THEN coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             )) END
+    FROM (SELECT f.* FROM pg_proc AS f
+    WHERE (f.prosecdef OR f.prolang IN (
+      SELECT l.oid FROM pg_language AS l WHERE NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c'))
+    ))
+      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) AS f
+    JOIN pg_roles AS r ON r.oid = f.proowner
+    JOIN pg_language AS l ON l.oid = f.prolang
+    LEFT JOIN LATERAL (
+      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
+    ) AS c(fixed) ON true
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(audit_powerful.principals) AS p ON p.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_powerful.principals) END
+    ) AS m(extension)
+    WHERE f.pronamespace = ANY (p.usable)
+      -- What a role may do anyway it may also do through a function of its own.
+      AND NOT EXISTS (
+        SELECT FROM unnest(audit_powerful.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
+      );
+END
+$audit_powerful$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal[])
+  IS 'Functions that run with the rights of somebody else, or that reach out of the database';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
@@ -1616,6 +1705,38 @@ $audit_principals$;
 COMMENT ON FUNCTION rolecall_internal.audit_principals(oid[])
   IS 'The role itself, the roles whose privileges it can use, and PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_principals(oid[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_publications(role_name text) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_publications$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_publication)
+    OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' AND s.encrypted)
+  THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'warning', quote_ident(audit_publications.role_name) || ' -> publication', quote_ident(p.pubname),
+           'sends the secret that the password is derived from to subscribers',
+           CASE
+             WHEN p.puballtables THEN format('DROP PUBLICATION %I', p.pubname)
+             WHEN EXISTS (
+               SELECT FROM pg_publication_rel AS r
+               WHERE r.prpubid = p.oid AND r.prrelid = 'rolecall_internal.secret'::regclass
+             ) THEN format('ALTER PUBLICATION %I DROP TABLE rolecall_internal.secret', p.pubname)
+             ELSE format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA rolecall_internal', p.pubname)
+           END
+    FROM pg_publication AS p
+    WHERE p.puballtables OR EXISTS (
+      SELECT FROM pg_publication_tables AS t
+      WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+    );
+END
+$audit_publications$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
+  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
 
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
 -- its owner could read. One of which columns are withheld counts by itself.
@@ -1794,6 +1915,87 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
   IS 'The schemas in which each audited role can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
+-- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+CREATE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid, definition jsonb)
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_search_path$
+BEGIN
+  RETURN QUERY
+    WITH path AS MATERIALIZED (
+      SELECT (parse_ident(n.name))[1] AS name, min(i.position) AS position
+      FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+      CROSS JOIN LATERAL regexp_matches(substr(e.entry, length('search_path=') + 1), '"(?:[^"]|"")+"|[^", ]+', 'g')
+        WITH ORDINALITY AS i(parts, position)
+      CROSS JOIN LATERAL (SELECT i.parts[1]) AS n(name)
+      WHERE s.setrole = audit_search_path.role_oid AND starts_with(e.entry, 'search_path=')
+      GROUP BY 1
+    )
+    SELECT 'warning', quote_ident(audit_search_path.role_name) || ' -> search_path', quote_ident(n.nspname),
+           format('%s %s, and so can have the role call code of its own', coalesce(quote_ident(r.rolname), 'PUBLIC'),
+                  CASE WHEN c.owns THEN 'owns this schema' ELSE 'may create objects in this schema' END),
+           CASE
+             WHEN c.owns THEN format(
+               'SELECT * FROM rolecall.provision_reporting_role(%L, %L, search_path => %L)',
+               audit_search_path.role_name,
+               ARRAY(SELECT jsonb_array_elements_text(audit_search_path.definition -> 'schemas')),
+               ARRAY(SELECT p.name FROM path AS p WHERE p.name <> n.nspname ORDER BY p.position)
+             )
+             ELSE format(
+               CASE WHEN c.grantor = n.nspowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(c.grantor),
+               format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname,
+                      CASE WHEN c.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(c.grantee)) END)
+             )
+           END
+    FROM path AS s
+    JOIN pg_namespace AS n ON n.nspname = s.name
+    JOIN pg_database AS b ON b.datname = current_database()
+    CROSS JOIN LATERAL (
+      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
+      UNION
+      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+    ) AS c
+    LEFT JOIN pg_roles AS r
+      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
+END
+$audit_search_path$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb)
+  IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
+     'their code';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid, definition jsonb)
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_shards$
+BEGIN
+  IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'critical', quote_ident(audit_shards.role_name) || ' -> table grant', min(s.shard::regclass::text),
+           format('reads what is withheld: %s of %s', CASE count(*) WHEN 1 THEN 'a shard' ELSE 'shards' END,
+                  s.table_oid::regclass),
+           format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, audit_shards.role_name)
+    FROM rolecall_internal.shards() AS s
+    WHERE has_table_privilege(audit_shards.role_oid, s.shard, 'SELECT') AND s.table_oid IN (
+      SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(audit_shards.definition)) AS w
+    )
+    GROUP BY s.table_oid;
+END
+$audit_shards$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb)
+  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -1847,8 +2049,108 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
   IS 'Privileges on tables and sequences beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
+-- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
+CREATE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid, definition jsonb)
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_takers$
+DECLARE
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_oid, audit_takers.definition);
+BEGIN
+  IF NOT v_all
+    AND rolecall_internal.newest_record('roles', jsonb_build_array(audit_takers.role_name)) IS NULL
+  THEN
+    RETURN;
+  END IF;
+  IF EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = audit_takers.role_oid) THEN
+    RETURN QUERY
+      WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
+        SELECT audit_takers.role_oid, quote_ident(audit_takers.role_name) COLLATE "C", NULL, NULL::name, NULL::boolean,
+               NULL::text COLLATE "C", NULL::text COLLATE "C"
+        UNION
+        SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
+               CASE WHEN NOT m.admin_option AND EXISTS (
+                 SELECT FROM (
+                   SELECT p.* FROM (
+                     SELECT DISTINCT ON (r.section, r.key) r.*
+                     FROM rolecall_internal.resource AS r
+                     WHERE r.section = 'memberships'
+                     AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+                     ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+                   ) AS p
+                   WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+                 ) AS w
+               ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
+               format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
+                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                      CASE WHEN m.admin_option THEN ' CASCADE' END),
+               t.way || ' -> member'
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE NOT r.rolsuper
+          AND (m.admin_option OR NOT e.edge ? 'set_option'
+               OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+          AND (v_all OR m.roleid <> audit_takers.role_oid OR m.admin_option OR v_user)
+      )
+      SELECT t.severity, t.path, quote_ident(t.name),
+             CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
+                  ELSE 'has what the role has, or can become it' END,
+             t.remedy
+      FROM taker AS t WHERE t.name IS NOT NULL;
+  END IF;
+  IF v_all AND current_setting('server_version_num')::integer / 10000 < 16 THEN
+    RETURN QUERY
+      SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
+             string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname),
+             'can make itself a member: before PostgreSQL 16 CREATEROLE is enough for that',
+             string_agg(format('ALTER ROLE %I NOCREATEROLE', r.rolname), '; ' ORDER BY r.rolname)
+      FROM pg_roles AS r
+      WHERE r.rolcreaterole AND NOT r.rolsuper AND r.oid <> audit_takers.role_oid
+      HAVING count(*) > 0;
+  END IF;
+END
+$audit_takers$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb)
+  IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
+     'administers it; of other roles that calls of this database have asked for, who can become a user, or administers '
+     'a group';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.audit_withheld(definition jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_withheld$
+DECLARE
+  v_secrets jsonb := jsonb_build_array(
+    jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint)
+  );
+BEGIN
+  IF audit_withheld.definition -> 'withheld' -> 0 IS NULL THEN
+    RETURN v_secrets;
+  END IF;
+  RETURN v_secrets || coalesce((
+    SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
+    FROM (SELECT jsonb_build_array(audit_withheld.definition)) AS d(list)
+    CROSS JOIN LATERAL (
+      SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
+      UNION
+      SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
+    ) AS w
+  ), '[]');
+END
+$audit_withheld$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_withheld(jsonb)
+  IS 'What is withheld from a role: the tables and columns that its definition names, and the secrets kept here';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.audited_roles(roles oid[])
-RETURNS TABLE (role_oid oid, name text, withheld jsonb, has_settings boolean)
+RETURNS TABLE (role_oid oid, name text, definition jsonb, withheld jsonb, has_settings boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audited_roles$
@@ -1857,15 +2159,20 @@ BEGIN
     WITH recorded AS MATERIALIZED (
       SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
     )
-    SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
-           r.rolname IN (SELECT d.name FROM recorded AS d)
+    SELECT r.oid, r.rolname::text, d.definition, rolecall_internal.audit_withheld(d.definition),
+           r.rolname IN (SELECT s.name FROM recorded AS s)
            OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
-    FROM pg_roles AS r WHERE r.oid = ANY (audited_roles.roles);
+    FROM pg_roles AS r
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) OFFSET 0
+    ) AS d(definition)
+    WHERE r.oid = ANY (audited_roles.roles);
 END
 $audited_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'What is withheld from each role, and whether it has settings, here or by record';
+  IS 'The definition of each role as a reporting role, what is withheld from it, and whether it has settings, here or '
+     'by record';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name text) RETURNS text
@@ -2880,6 +3187,57 @@ COMMENT ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_interna
 REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
   FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.future_differs(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $future_differs$
+BEGIN
+  RETURN (
+    WITH present AS MATERIALIZED (
+      SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+             d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
+               AND EXISTS (
+                 SELECT FROM unnest(future_differs.places) AS p
+                 WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+               ) AS wanted
+      FROM pg_default_acl AS d
+      CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+      JOIN (
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(future_differs.places) AS p
+      ) AS t ON t.role_oid = x.grantee
+    )
+    SELECT EXISTS (SELECT FROM present AS d WHERE NOT d.wanted OR d.is_grantable) OR EXISTS (
+      SELECT FROM unnest(future_differs.places) AS p
+      JOIN (
+        SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
+        FROM unnest(future_differs.places) AS p
+        CROSS JOIN LATERAL unnest(p.owners) AS o(name)
+        UNION
+        SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
+        FROM unnest(future_differs.places) AS p
+        JOIN unnest(future_differs.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+        WHERE p.every_owner
+      ) AS o USING (position)
+      CROSS JOIN (VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)
+      WHERE o.owner <> p.role
+        AND (p.position, coalesce(o.owner_oid, 0), coalesce(p.schema_oid, 0), k.type) NOT IN (
+          SELECT d.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype FROM present AS d WHERE d.wanted
+        )
+    )
+  );
+END
+$future_differs$;
+
+COMMENT ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying '
+     'which';
+REVOKE ALL ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.future_refusal(document jsonb, role text, owner text, owner_oid oid, schema text)
 RETURNS TABLE (code text, note text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3318,6 +3676,54 @@ $held_future$;
 COMMENT ON FUNCTION rolecall_internal.held_future(oid[], boolean)
   IS 'Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC;
+
+-- All of it is found from pg_shdepend, by its index on roles.
+CREATE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  role text,
+  role_oid oid,
+  dbid oid,
+  classid oid,
+  objid oid,
+  column_number integer,
+  owns boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $held_otherwise$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  RETURN QUERY
+    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
+    FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(held_otherwise.places) AS p
+    ) AS t
+    CROSS JOIN LATERAL (
+      SELECT d.* FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
+        AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
+      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+    ) AS d
+    WHERE (d.deptype = 'o'
+      AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+       OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
+             WHEN 'pg_default_acl'::regclass THEN false
+             WHEN 'pg_namespace'::regclass THEN EXISTS (
+               SELECT FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+               WHERE n.oid = d.objid AND x.grantee = d.refobjid AND (x.privilege_type <> 'USAGE' OR x.is_grantable)
+             )
+             ELSE true
+           END);
+END
+$held_otherwise$;
+
+COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
+  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.held_privileges(groups rolecall_internal.acl_group[], roles oid[], everybody boolean)
 RETURNS TABLE (
@@ -3860,6 +4266,24 @@ $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
   IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
+
+CREATE FUNCTION rolecall_internal.is_worth_taking(role_oid oid, definition jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_worth_taking$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r
+    WHERE r.oid = is_worth_taking.role_oid AND NOT r.rolsuper
+      AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+           OR is_worth_taking.definition IS NOT NULL)
+  );
+END
+$is_worth_taking$;
+
+COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
+  IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
+REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
 
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
 -- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
@@ -4442,16 +4866,19 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_unmatched$
 DECLARE
-  v_watched boolean := EXISTS (
-    SELECT FROM pg_event_trigger AS t
-    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
-  );
+  v_watched boolean;
   v_names text;
   v_others text;
 BEGIN
-  IF rolecall_internal.are_there(note_unmatched.definitions) THEN
+  IF NOT jsonb_path_exists(note_unmatched.definitions, '$[*].withheld[*]')
+    OR rolecall_internal.are_there(note_unmatched.definitions)
+  THEN
     RETURN;
   END IF;
+  v_watched := EXISTS (
+    SELECT FROM pg_event_trigger AS t
+    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+  );
   WITH listed AS (
     SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
@@ -5336,7 +5763,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb)
   IS 'The statements about privileges on columns, one for each table and role';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb) FROM PUBLIC;
 
--- They are found from pg_shdepend, by its index on roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_column_excess(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5345,25 +5771,14 @@ AS $plan_column_excess$
 BEGIN
   RETURN QUERY
     WITH held AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
-      FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_column_excess.places) AS p
-      ) AS t
-      CROSS JOIN LATERAL (
-        SELECT d.objid, d.objsubid FROM pg_shdepend AS d
-        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid AND d.deptype = 'a'
-          AND d.classid = 'pg_class'::regclass AND d.objsubid <> 0
-          AND d.dbid = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-          )
-        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-      ) AS d
+      SELECT h.number AS position, h.role, h.role_oid, h.objid, h.column_number
+      FROM rolecall_internal.held_otherwise(plan_column_excess.places) AS h WHERE h.column_number <> 0
     ),
     entry AS (
       SELECT h.position, h.role, n.nspname, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM held AS h
-      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.column_number
       JOIN pg_class AS c ON c.oid = a.attrelid
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL aclexplode(a.attacl) AS x
@@ -5699,6 +6114,32 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
 )
   FROM PUBLIC;
 
+-- As a rule there is nothing, which one look shows before the rest has to be planned.
+CREATE FUNCTION rolecall_internal.plan_held_otherwise(places rolecall_internal.place[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_held_otherwise$
+DECLARE
+  v_objects boolean;
+  v_columns boolean;
+BEGIN
+  SELECT bool_or(h.column_number = 0), bool_or(h.column_number <> 0) INTO v_objects, v_columns
+  FROM rolecall_internal.held_otherwise(plan_held_otherwise.places) AS h;
+  IF v_objects THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(plan_held_otherwise.places);
+  END IF;
+  IF v_columns THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(plan_held_otherwise.places);
+  END IF;
+END
+$plan_held_otherwise$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[])
+  IS 'Privileges that the role must not have, other than on tables, and objects that it owns, which nobody but their '
+     'next owner can take';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
+
 -- Each membership is one that is to end; without a member, all of the role are.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5927,9 +6368,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_missing_tables$
 BEGIN
-  IF plan_missing_tables.missing IS NULL THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH missing AS (
       SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
@@ -6001,6 +6439,67 @@ COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
   rolecall_internal.place[], rolecall_internal.table_group[], jsonb, boolean
 )
   IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_other_excess(places rolecall_internal.place[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_other_excess$
+BEGIN
+  RETURN QUERY
+    WITH excess AS (
+      SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
+             concat(CASE WHEN e.harmless THEN 'GRANT OPTION FOR ' END,
+                    string_agg(e.privilege, ', ' ORDER BY e.privilege)) AS privileges
+      FROM rolecall_internal.privileges_on_objects(plan_other_excess.places) AS e
+      WHERE e.is_grantable OR NOT e.harmless
+      GROUP BY e.number, e.role, e.kind, e.target, e.object, e.owner, e.grantor, e.harmless
+    ),
+    revoked AS (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    ),
+    possession AS (
+      SELECT h.number AS position, 2, 0::bigint, 0::bigint, 'reassign_owned', h.role,
+             format('REASSIGN OWNED BY %I TO "a plain owner"', h.role), h.role,
+             format('owns objects%s, which it can write and change: %s',
+                    ' in database ' || quote_ident(d.datname), count(DISTINCT (h.classid, h.objid)))
+      FROM rolecall_internal.held_otherwise(plan_other_excess.places) AS h
+      LEFT JOIN pg_database AS d ON d.oid = h.dbid AND d.datname <> current_database()
+      WHERE h.owns
+        AND (d.oid IS NOT NULL
+             OR coalesce((pg_identify_object(h.classid, h.objid, 0)).schema, '') !~ '^pg_(toast_)?temp')
+      GROUP BY h.number, h.role, d.datname
+    )
+    SELECT c.operation, c.target, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.note IS NOT NULL THEN '42501' END, c.note
+    FROM (SELECT * FROM revoked UNION ALL SELECT * FROM possession) AS c
+    ORDER BY c.position, c.phase, c.statement;
+END
+$plan_other_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
+  IS 'Privileges that the role must not have on anything but tables and columns, and objects that it owns';
 
 -- The timeout of a client role is one that its members have too.
 CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SETOF rolecall_internal.change
@@ -6239,6 +6738,53 @@ COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
   IS 'Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they '
      'have beyond it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_read_access$
+DECLARE
+  v_withholds boolean := jsonb_path_exists(plan_read_access.resources, '$[*].withheld[*]');
+  v_groups rolecall_internal.table_group[];
+  v_places rolecall_internal.place[];
+  v_tables record;
+  v_missing jsonb;
+BEGIN
+  PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
+  v_groups := rolecall_internal.table_groups();
+  v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
+  IF v_tables.excess THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  END IF;
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
+  END IF;
+  IF v_tables.missing THEN
+    v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
+      v_places, v_groups, v_missing, plan_read_access.singly
+    );
+  END IF;
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_held_otherwise(v_places);
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
+  END IF;
+  IF rolecall_internal.future_differs(v_places, v_groups) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+  END IF;
+END
+$plan_read_access$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
+  IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
+     'asked for';
 
 CREATE FUNCTION rolecall_internal.plan_renamed_exceptions(wanted rolecall_internal.wanted_privilege[])
 RETURNS SETOF rolecall_internal.change
@@ -6606,9 +7152,6 @@ AS $plan_table_excess$
 DECLARE
   v_suspect jsonb := rolecall_internal.suspect_groups(plan_table_excess.places, plan_table_excess.groups);
 BEGIN
-  IF v_suspect IS NULL THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH suspect AS (
       SELECT s.*, p.place
@@ -7842,6 +8385,102 @@ COMMENT ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text)
      'pg_read_file(), and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text) FROM PUBLIC;
 
+-- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
+-- closed to others.
+CREATE OR REPLACE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
+RETURNS TABLE (
+  number integer,
+  role text,
+  kind text,
+  target text,
+  object text,
+  owner oid,
+  grantor oid,
+  privilege text,
+  is_grantable boolean,
+  harmless boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $privileges_on_objects$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h
+      WHERE NOT h.owns AND h.column_number = 0
+    ),
+    object AS (
+      SELECT h.number, h.role, h.role_oid, g.kind,
+             CASE g.kind WHEN 'LARGE OBJECT' THEN 'large objects' ELSE g.object END AS target,
+             g.object, g.owner, g.acl, g.harmless
+      FROM held AS h
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
+      UNION ALL
+      SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
+      FROM held AS h
+      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+      JOIN pg_namespace AS n ON n.oid = y.typnamespace
+      UNION ALL
+      SELECT h.number, h.role, h.role_oid, 'ROUTINE', n.nspname, f.oid::regprocedure::text, f.proowner, f.proacl,
+             CASE WHEN NOT f.prosecdef AND (l.lanpltrusted OR l.lanname IN ('internal', 'c')) AND NOT EXISTS (
+               SELECT FROM pg_init_privs AS i
+               WHERE i.classoid = h.classid AND i.objoid = f.oid
+                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+             ) THEN 'EXECUTE' END
+      FROM held AS h
+      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+      JOIN pg_language AS l ON l.oid = f.prolang
+      JOIN pg_namespace AS n ON n.oid = f.pronamespace
+    )
+    SELECT o.number, o.role, o.kind || ' ', o.target::text, o.object, o.owner, x.grantor,
+           x.privilege_type, x.is_grantable, coalesce(x.privilege_type = o.harmless, false)
+    FROM object AS o
+    CROSS JOIN LATERAL aclexplode(o.acl) AS x
+    WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
+    UNION ALL
+    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+           x.is_grantable, false
+    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    JOIN (
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(privileges_on_objects.places) AS p
+    ) AS t ON t.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+    ) AS i(name);
+END
+$privileges_on_objects$;
+
+COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
+  IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
+
 CREATE FUNCTION rolecall_internal.protection_note(resource jsonb, declared jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7928,6 +8567,32 @@ $readable_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.readable_shards(rolecall_internal.place[])
   IS 'The shards that a role reads, of tables that are withheld from it or have columns that are';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.reader_path(definition jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reader_path$
+BEGIN
+  IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
+    -- A path of no schema is written as one that has no name.
+    RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
+    RETURN reader_path.definition -> 'schemas';
+  END IF;
+  RETURN reader_path.definition -> 'schemas' || coalesce((
+    SELECT jsonb_agg(DISTINCT n.nspname::text)
+    FROM pg_extension AS e
+    JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      AND NOT reader_path.definition -> 'schemas' ? n.nspname::text
+  ), '[]');
+END
+$reader_path$;
+
+COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
+  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
+     'of the installed extensions, whose operators and functions are found as everybody else finds them';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -8458,6 +9123,54 @@ COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
   IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
      'list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $remember_withheld$
+DECLARE
+  v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
+  v_present rolecall_internal.withheld[];
+  v_new rolecall_internal.withheld[];
+  v_old rolecall_internal.withheld[];
+BEGIN
+  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  IF current_setting('transaction_read_only')::boolean THEN
+    RETURN;
+  END IF;
+  v_present := ARRAY(
+    SELECT k FROM rolecall_internal.withheld AS k
+    WHERE k.role IN (SELECT r ->> 'role' FROM jsonb_array_elements(remember_withheld.resources) AS r)
+  );
+  IF jsonb_path_exists(remember_withheld.resources, '$[*].withheld[*]') THEN
+    v_wanted := ARRAY(
+      SELECT ROW(
+               w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid
+             )::rolecall_internal.withheld
+      FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
+      JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
+    );
+  ELSIF cardinality(v_present) = 0 THEN
+    RETURN;
+  END IF;
+  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+  END IF;
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$remember_withheld$;
+
+COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
+  IS 'Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list';
 
 -- A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one
 -- of the names is left: signed anew it would be about the present one.
@@ -9335,6 +10048,90 @@ $skipped_hint$;
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
   IS 'What to do about a change that is skipped because the catalogs forbid it';
 
+-- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
+CREATE OR REPLACE FUNCTION rolecall_internal.suspect_groups(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $suspect_groups$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(jsonb_build_object(
+             'position', t.position, 'role', t.role, 'number', e.number, 'schema', e.schema::bigint, 'kind', e.kind,
+             'owner', e.owner::bigint, 'grantor', e.grantor::bigint, 'reads', e.reads, 'passes_on', e.passes_on,
+             'writes', e.writes
+           ))
+    FROM (
+      SELECT g.number, g.schema, g.kind, g.owner, x.grantee, x.grantor,
+             bool_or(x.privilege_type = 'SELECT') AS reads,
+             bool_or(x.privilege_type = 'SELECT' AND x.is_grantable) AS passes_on,
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+               FILTER (WHERE x.privilege_type <> 'SELECT') AS writes
+      FROM unnest(suspect_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      CROSS JOIN LATERAL aclexplode(g.acl) AS x
+      WHERE x.grantee <> g.owner AND x.grantee IN (SELECT p.role_oid FROM unnest(suspect_groups.places) AS p)
+      GROUP BY 1, 2, 3, 4, 5, 6
+    ) AS e
+    JOIN (
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(suspect_groups.places) AS p
+    ) AS t ON t.role_oid = e.grantee
+    LEFT JOIN unnest(suspect_groups.places) AS p ON p.position = t.position AND p.schema_oid = e.schema
+    WHERE e.writes IS NOT NULL OR e.passes_on OR p.position IS NULL OR e.number = ANY (p.withheld_in)
+  );
+END
+$suspect_groups$;
+
+COMMENT ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'The groups with tables on which a role has a privilege that it must not have, by grantor';
+
+CREATE FUNCTION rolecall_internal.table_differences(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS TABLE (excess boolean, missing boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $table_differences$
+BEGIN
+  RETURN QUERY
+    -- Each ACL is taken apart once, however many roles there are.
+    WITH held AS MATERIALIZED (
+      SELECT g.number, g.schema, g.owner, x.grantee, x.privilege_type, x.is_grantable
+      FROM unnest(table_differences.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      CROSS JOIN LATERAL aclexplode(g.acl) AS x
+      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(table_differences.places) AS p)
+    )
+    SELECT EXISTS (
+             SELECT FROM held AS h
+             JOIN (
+               SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(table_differences.places) AS p
+             ) AS t ON t.role_oid = h.grantee AND h.grantee <> h.owner
+             LEFT JOIN unnest(table_differences.places) AS p ON p.position = t.position AND p.schema_oid = h.schema
+             WHERE h.privilege_type <> 'SELECT' OR h.is_grantable OR p.position IS NULL
+               OR h.number = ANY (p.withheld_in)
+           ),
+           EXISTS (
+             SELECT FROM unnest(table_differences.places) AS p
+             JOIN unnest(table_differences.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+               ON g.schema = p.schema_oid
+             WHERE g.owner IS DISTINCT FROM p.role_oid
+               AND (g.number, coalesce(p.role_oid, 0)) NOT IN (
+                 SELECT h.number, h.grantee FROM held AS h WHERE h.privilege_type = 'SELECT'
+               )
+               AND g.size > (SELECT count(*) FROM unnest(p.withheld_in) AS w(number) WHERE w.number = g.number)
+           );
+END
+$table_differences$;
+
+COMMENT ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing: mostly neither, '
+     'which is found out without saying which';
+REVOKE ALL ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.table_groups() RETURNS rolecall_internal.table_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9868,25 +10665,24 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_path$
 DECLARE
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
   v_others text;
 BEGIN
   SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
   FROM (
     SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
-    FROM jsonb_array_elements(warn_about_path.definitions) AS d
-    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
-    JOIN pg_namespace AS n ON n.nspname = s.name
+    FROM pg_namespace AS n
     CROSS JOIN LATERAL (
       SELECT n.nspowner
-      UNION SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
     ) AS c(role_oid)
-    JOIN pg_database AS b ON b.datname = current_database()
     LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN b.datdba ELSE c.role_oid END
-    WHERE c.role_oid = 0
+      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+    WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
+      AND (c.role_oid = 0
       OR (NOT r.rolsuper AND r.rolname <> current_user
-          AND NOT warn_about_path.definitions @> jsonb_build_array(jsonb_build_object('role', r.rolname)))
+          AND NOT warn_about_path.definitions @> jsonb_build_array(jsonb_build_object('role', r.rolname))))
     GROUP BY r.rolname
   ) AS o;
   IF v_others IS NOT NULL THEN
@@ -9900,6 +10696,75 @@ $warn_about_path$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
   IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public_reading(places rolecall_internal.place[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_public_reading$
+DECLARE
+  v_found record;
+BEGIN
+  FOR v_found IN
+    SELECT p.role, string_agg(DISTINCT concat(c.oid::regclass, '.' || quote_ident(k.column_name)), ', ') AS tables,
+           string_agg(DISTINCT format('REVOKE SELECT ON %s FROM PUBLIC', c.oid::regclass), '; ') AS revokes
+    FROM unnest(warn_about_public_reading.places) AS p
+    CROSS JOIN LATERAL unnest(p.withheld) AS t(oid)
+    CROSS JOIN LATERAL (
+      SELECT NULL WHERE NOT p.partial ? t.oid::text
+      UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
+    ) AS k(column_name)
+    CROSS JOIN LATERAL (
+      SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
+      OFFSET 0 -- Table by table: all of them are many more.
+    ) AS c
+    WHERE EXISTS (
+      SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+      UNION ALL
+      SELECT FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS x
+      WHERE a.attrelid = c.oid AND a.attname = coalesce(k.column_name, a.attname) AND NOT a.attisdropped
+        AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+    )
+    GROUP BY p.role
+    ORDER BY p.role
+  LOOP
+    RAISE WARNING USING
+      MESSAGE = format(
+        'reporting role "%s" reads what is withheld, because PUBLIC can: %s', v_found.role, v_found.tables
+      ),
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_found.revokes;
+  END LOOP;
+END
+$warn_about_public_reading$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
+  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_publications$
+DECLARE
+  v_names text;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_publication) OR rolecall_internal.is_encrypting() THEN
+    RETURN;
+  END IF;
+  SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
+  FROM pg_publication AS p
+  WHERE p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_tables AS t
+    WHERE t.pubname = p.pubname AND t.schemaname = 'rolecall_internal' AND t.tablename = 'secret'
+  );
+  IF v_names IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('secrets go to the subscribers of publication %s in clear text', v_names),
+      HINT = 'Have it name its tables, without rolecall_internal.secret, or set rolecall.encryption_key.';
+  END IF;
+END
+$warn_about_publications$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
+  IS 'Says which publications send secrets in clear text to their subscribers';
 
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e7861e3ebe61a9c8112e416a4726413a1c3bf5ca67661cdffdeb3f6eb01cc1d2'
-    AND 391 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 8f024b5b0a448c007916d774cc4f417c72174503c6b9453c939fa1362e4c181b'
+    AND 397 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -165,13 +165,19 @@ BEGIN
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_dblink', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_elsewhere', 
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_findings', 
        'roles oid[], role text, severity text, path text, object text, detail text, remedy text', 'SETOF record', 0),
       ('rolecall_internal', 'audit_functions', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_objects', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_owned', 
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_ownership', 
+       'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
+      ('rolecall_internal', 'audit_powerful', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_principals', 
        'roles oid[]', 'SETOF rolecall_internal.principal', 0),
@@ -184,21 +190,21 @@ BEGIN
       ('rolecall_internal', 'audit_schemas', 
        'principals rolecall_internal.principal[], audited oid, usable oid[]', 'SETOF record', 0),
       ('rolecall_internal', 'audit_search_path', 
-       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
+       'role_name text, role_oid oid, definition jsonb', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_server', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_settings', 
        'role_name text', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_shards', 
-       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
+       'role_name text, role_oid oid, definition jsonb', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_tables', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_takers', 
-       'role_name text, role_oid oid', 'SETOF rolecall_internal.finding', 0),
+       'role_name text, role_oid oid, definition jsonb', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_withheld', 
-       'role_name text', 'jsonb', 0),
+       'definition jsonb', 'jsonb', 0),
       ('rolecall_internal', 'audited_roles', 
-       'roles oid[], role_oid oid, name text, withheld jsonb, has_settings boolean', 'SETOF record', 0),
+       'roles oid[], role_oid oid, name text, definition jsonb, withheld jsonb, has_settings boolean', 'SETOF record', 0),
       ('rolecall_internal', 'base64_length', 
        'base64 text', 'integer', 0),
       ('rolecall_internal', 'bits', 
@@ -295,6 +301,8 @@ BEGIN
        'kind text, name text', 'oid', 0),
       ('rolecall_internal', 'future_differences', 
        'document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[], phase integer, role text, owner_oid oid, owner text, schema text, future text, privilege text, option text', 'SETOF record', 0),
+      ('rolecall_internal', 'future_differs', 
+       'places rolecall_internal.place[], groups rolecall_internal.table_group[]', 'boolean', 0),
       ('rolecall_internal', 'future_refusal', 
        'document jsonb, role text, owner text, owner_oid oid, schema text, code text, note text', 'SETOF record', 0),
       ('rolecall_internal', 'given_memberships', 
@@ -326,7 +334,7 @@ BEGIN
       ('rolecall_internal', 'held_future', 
        'roles oid[], everybody boolean, kind text, schema oid, owner text, role_oid oid, privilege text, grantable boolean, revoked boolean', 'SETOF record', 0),
       ('rolecall_internal', 'held_otherwise', 
-       'places rolecall_internal.place[], number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean', 'SETOF record', 0),
+       'places rolecall_internal.place[], number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, column_number integer, owns boolean', 'SETOF record', 0),
       ('rolecall_internal', 'held_privileges', 
        'groups rolecall_internal.acl_group[], roles oid[], everybody boolean, number bigint, kind text, schema oid, owner oid, size bigint, role_oid oid, privilege text, grantable boolean, revoked boolean', 'SETOF record', 0),
       ('rolecall_internal', 'hint_of', 
@@ -382,7 +390,7 @@ BEGIN
       ('rolecall_internal', 'is_scram_verifier', 
        'verifier text', 'boolean', 0),
       ('rolecall_internal', 'is_worth_taking', 
-       'role_name text, role_oid oid', 'boolean', 0),
+       'role_oid oid, definition jsonb', 'boolean', 0),
       ('rolecall_internal', 'joined', 
        'one jsonb, other jsonb', 'jsonb', 0),
       ('rolecall_internal', 'keep_others', 
@@ -513,6 +521,8 @@ BEGIN
        'document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_grants', 
        'document jsonb, groups rolecall_internal.acl_group[], differences rolecall_internal.difference[], schemas oid[]', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_held_otherwise', 
+       'places rolecall_internal.place[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_kept', 
        'ended jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_left_timeouts', 
@@ -743,6 +753,8 @@ BEGIN
        'change rolecall_internal.change, code text, message text, detail text, hint text', 'void', 0),
       ('rolecall_internal', 'suspect_groups', 
        'places rolecall_internal.place[], groups rolecall_internal.table_group[]', 'jsonb', 0),
+      ('rolecall_internal', 'table_differences', 
+       'places rolecall_internal.place[], groups rolecall_internal.table_group[], excess boolean, missing boolean', 'SETOF record', 0),
       ('rolecall_internal', 'table_groups', 
        '', 'rolecall_internal.table_group[]', 0),
       ('rolecall_internal', 'table_refusal', 
@@ -2625,9 +2637,19 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_columns$
 DECLARE
-  -- Of all columns few have an ACL. Found in an expression they are found without starting parallel workers.
-  v_columns tid[] := ARRAY(SELECT a.ctid FROM pg_attribute AS a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped);
+  -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
+  -- found without starting parallel workers.
+  v_columns tid[] := ARRAY(
+    SELECT a.ctid FROM pg_attribute AS a
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
+      SELECT i.initprivs FROM pg_init_privs AS i
+      WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+    )
+  );
 BEGIN
+  IF cardinality(v_columns) = 0 THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT CASE WHEN h.writes AND u.usable THEN 'critical' ELSE 'warning' END,
            p.path || ' -> column grant', o.object,
@@ -2705,6 +2727,39 @@ COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]
   IS 'What dblink lets a role do, in one row for all of its functions';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_elsewhere(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_elsewhere$
+BEGIN
+  RETURN QUERY
+    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
+           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
+           quote_ident(b.datname),
+           format(
+             CASE d.deptype
+               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
+               ELSE 'has privileges on objects in that database (%s): audit it there'
+             END,
+             count(DISTINCT (d.classid, d.objid))
+           ),
+           coalesce(p.remedy, CASE d.deptype
+             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
+           END)
+    FROM unnest(audit_elsewhere.principals) AS p
+    JOIN pg_shdepend AS d
+      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
+    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
+    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
+    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+END
+$audit_elsewhere$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principal[])
+  IS 'What the principals own in other databases, and have privileges on';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principal[]) FROM PUBLIC;
+
 -- A path begins with the role, so it tells whose it is.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_findings(roles oid[])
 RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
@@ -2714,10 +2769,6 @@ AS $audit_findings$
 DECLARE
   v_principals rolecall_internal.principal[] := ARRAY(
     SELECT p FROM rolecall_internal.audit_principals(audit_findings.roles) AS p
-  );
-  v_withholding oid[] := ARRAY(
-    SELECT r.role_oid FROM rolecall_internal.audited_roles(audit_findings.roles) AS r
-    WHERE jsonb_array_length(r.withheld) > 1
   );
 BEGIN
   RETURN QUERY
@@ -2731,7 +2782,9 @@ BEGIN
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
     FROM (
-      SELECT * FROM rolecall_internal.audit_roles(v_principals, v_withholding)
+      SELECT * FROM rolecall_internal.audit_roles(v_principals, ARRAY(
+        SELECT a.role_oid FROM audited AS a WHERE jsonb_array_length(a.withheld) > 1
+      ))
       UNION ALL SELECT * FROM rolecall_internal.audit_ownership(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_tables(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_columns(v_principals)
@@ -2745,13 +2798,16 @@ BEGIN
       SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
       WHERE a.has_settings
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid) AS r
+      SELECT r.* FROM audited AS a
+      CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_search_path(a.name, a.role_oid) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_publications(a.name) AS r
-      UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_shards(a.name, a.role_oid) AS r
+      SELECT r.*
+      FROM (SELECT a.name, a.role_oid, a.definition FROM audited AS a WHERE a.definition IS NOT NULL OFFSET 0) AS a
+      CROSS JOIN LATERAL (
+        SELECT * FROM rolecall_internal.audit_search_path(a.name, a.role_oid, a.definition)
+        UNION ALL SELECT * FROM rolecall_internal.audit_publications(a.name)
+        UNION ALL SELECT * FROM rolecall_internal.audit_shards(a.name, a.role_oid, a.definition)
+      ) AS r
     ) AS f
     JOIN audited AS a ON quote_ident(a.name) = substring(f.path FROM '^("(?:[^"]|"")*"|[^ ]+)')
     ORDER BY array_position('{critical,warning,info}', f.severity),
@@ -2768,48 +2824,14 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_functions$
 BEGIN
-  RETURN QUERY
-    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
-                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
-                ELSE 'warning' END,
-           p.path || ' -> function grant', f.oid::regprocedure::text,
-           CASE WHEN f.prosecdef
-             THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
-                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
-                         ', as extension ' || quote_ident(m.extension) || ' means it to')
-             ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
-           END,
-           CASE WHEN m.extension IS NULL
-             THEN coalesce(p.remedy, format(
-               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-               pg_get_userbyid(x.grantor),
-               concat(
-                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-                 f.oid::regprocedure::text,
-                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-               )
-             )) END
-    FROM pg_proc AS f
-    JOIN pg_roles AS r ON r.oid = f.proowner
-    JOIN pg_language AS l ON l.oid = f.prolang
-    LEFT JOIN LATERAL (
-      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
-    ) AS c(fixed) ON true
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    CROSS JOIN LATERAL (
-      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
-      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
-                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_functions.principals) END
-    ) AS m(extension)
-    WHERE (f.prosecdef OR NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c')))
-      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.pronamespace = ANY (p.usable)
-      AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-      -- What a role may do anyway it may also do through a function of its own.
-      AND NOT EXISTS (
-        SELECT FROM unnest(audit_functions.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
-      );
+  IF EXISTS (SELECT f.* FROM pg_proc AS f
+  WHERE (f.prosecdef OR f.prolang IN (
+    SELECT l.oid FROM pg_language AS l WHERE NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c'))
+  ))
+    AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(audit_functions.principals);
+  END IF;
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
            'is for superusers alone unless somebody grants it',
@@ -2836,7 +2858,9 @@ BEGIN
         WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
           AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
       );
-  RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
+  END IF;
 END
 $audit_functions$;
 
@@ -2935,11 +2959,11 @@ COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[
      'future';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_owned(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $audit_ownership$
+AS $audit_owned$
 BEGIN
   RETURN QUERY
     SELECT 'critical', p.path || ' -> ownership', i.identity, 'owns this ' || i.type,
@@ -2957,7 +2981,7 @@ BEGIN
                i.identity
              )
            END)
-    FROM unnest(audit_ownership.principals) AS p
+    FROM unnest(audit_owned.principals) AS p
     JOIN pg_shdepend AS d
       ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid
       AND d.deptype = 'o'
@@ -2973,32 +2997,97 @@ BEGIN
         WHERE d.classid = 'pg_class'::regclass AND o.classid = d.classid AND o.objid = d.objid
           AND o.refclassid = d.classid AND o.deptype IN ('a', 'i')
       );
-  RETURN QUERY
-    SELECT CASE d.deptype WHEN 'o' THEN 'critical' ELSE 'warning' END,
-           p.path || CASE d.deptype WHEN 'o' THEN ' -> ownership' ELSE ' -> grants' END,
-           quote_ident(b.datname),
-           format(
-             CASE d.deptype
-               WHEN 'o' THEN 'owns objects in that database (%s): run the remedy there'
-               ELSE 'has privileges on objects in that database (%s): audit it there'
-             END,
-             count(DISTINCT (d.classid, d.objid))
-           ),
-           coalesce(p.remedy, CASE d.deptype
-             WHEN 'o' THEN format('REASSIGN OWNED BY %s TO "a plain owner" /* your choice */', p.grantee)
-           END)
-    FROM unnest(audit_ownership.principals) AS p
-    JOIN pg_shdepend AS d
-      ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.role_oid AND d.deptype IN ('o', 'a')
-    JOIN pg_database AS b ON b.oid = d.dbid AND b.datname <> current_database()
-    WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-    GROUP BY p.path, p.grantee, p.remedy, d.deptype, b.datname;
+END
+$audit_owned$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_owned(rolecall_internal.principal[])
+  IS 'What the principals own here, and in the whole cluster';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_owned(rolecall_internal.principal[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_ownership(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_ownership$
+DECLARE
+  v_here boolean;
+  v_elsewhere boolean;
+BEGIN
+  SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  ))) INTO v_here, v_elsewhere
+  FROM pg_shdepend AS d
+  WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
+    AND d.refobjid = ANY (ARRAY(SELECT p.role_oid FROM unnest(audit_ownership.principals) AS p));
+  IF v_here THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_owned(audit_ownership.principals);
+  END IF;
+  IF v_elsewhere THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.audit_elsewhere(audit_ownership.principals);
+  END IF;
 END
 $audit_ownership$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[])
   IS 'What the principals own: here, in the whole cluster, and in other databases';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_ownership(rolecall_internal.principal[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_powerful(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_powerful$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN m.extension IS NOT NULL THEN 'info'
+                WHEN f.prosecdef AND r.rolsuper THEN 'critical'
+                ELSE 'warning' END,
+           p.path || ' -> function grant', f.oid::regprocedure::text,
+           CASE WHEN f.prosecdef
+             THEN concat('runs as its owner ', quote_ident(r.rolname), CASE WHEN r.rolsuper THEN ', a superuser' END,
+                         CASE WHEN c.fixed IS NULL THEN ', with the search_path of the caller' END,
+                         ', as extension ' || quote_ident(m.extension) || ' means it to')
+             ELSE concat('is written in the untrusted language ', quote_ident(l.lanname))
+           END,
+           CASE WHEN m.extension IS NULL
+             THEN coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             )) END
+    FROM (SELECT f.* FROM pg_proc AS f
+    WHERE (f.prosecdef OR f.prolang IN (
+      SELECT l.oid FROM pg_language AS l WHERE NOT (l.lanpltrusted OR l.lanname IN ('internal', 'c'))
+    ))
+      AND f.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) AS f
+    JOIN pg_roles AS r ON r.oid = f.proowner
+    JOIN pg_language AS l ON l.oid = f.prolang
+    LEFT JOIN LATERAL (
+      SELECT true FROM unnest(f.proconfig) AS s(entry) WHERE starts_with(s.entry, 'search_path=') LIMIT 1
+    ) AS c(fixed) ON true
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(audit_powerful.principals) AS p ON p.role_oid = x.grantee
+    CROSS JOIN LATERAL (
+      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      SELECT CASE WHEN f.prosecdef AND x.grantee = 0
+                  THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_powerful.principals) END
+    ) AS m(extension)
+    WHERE f.pronamespace = ANY (p.usable)
+      -- What a role may do anyway it may also do through a function of its own.
+      AND NOT EXISTS (
+        SELECT FROM unnest(audit_powerful.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
+      );
+END
+$audit_powerful$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal[])
+  IS 'Functions that run with the rights of somebody else, or that reach out of the database';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
 -- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
@@ -3094,7 +3183,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_publications$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(audit_publications.role_name)) IS NULL
+  IF NOT EXISTS (SELECT FROM pg_publication)
     OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' AND s.encrypted)
   THEN
     RETURN;
@@ -3300,17 +3389,12 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid)
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_search_path$
-DECLARE
-  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_search_path.role_name));
 BEGIN
-  IF v_definition IS NULL THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH path AS MATERIALIZED (
       SELECT (parse_ident(n.name))[1] AS name, min(i.position) AS position
@@ -3329,7 +3413,7 @@ BEGIN
              WHEN c.owns THEN format(
                'SELECT * FROM rolecall.provision_reporting_role(%L, %L, search_path => %L)',
                audit_search_path.role_name,
-               ARRAY(SELECT jsonb_array_elements_text(v_definition -> 'schemas')),
+               ARRAY(SELECT jsonb_array_elements_text(audit_search_path.definition -> 'schemas')),
                ARRAY(SELECT p.name FROM path AS p WHERE p.name <> n.nspname ORDER BY p.position)
              )
              ELSE format(
@@ -3354,10 +3438,10 @@ BEGIN
 END
 $audit_search_path$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid)
+COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb)
   IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
      'their code';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_server(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
@@ -3462,14 +3546,13 @@ COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
   IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid, definition jsonb)
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_shards$
-DECLARE
-  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_shards.role_name));
 BEGIN
-  IF v_definition IS NULL THEN
+  IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
@@ -3479,15 +3562,15 @@ BEGIN
            format('REVOKE SELECT ON %s FROM %I', s.table_oid::regclass, audit_shards.role_name)
     FROM rolecall_internal.shards() AS s
     WHERE has_table_privilege(audit_shards.role_oid, s.shard, 'SELECT') AND s.table_oid IN (
-      SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(v_definition)) AS w
+      SELECT w.table_oid FROM rolecall_internal.withheld_tables(jsonb_build_array(audit_shards.definition)) AS w
     )
     GROUP BY s.table_oid;
 END
 $audit_shards$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid)
+COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb)
   IS 'Shards of Citus that a role reads, of tables that are withheld from it';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
@@ -3543,55 +3626,58 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid) RETURNS SETOF rolecall_internal.finding
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid, definition jsonb)
+RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
 DECLARE
   v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
-  v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_name, audit_takers.role_oid);
+  v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_oid, audit_takers.definition);
 BEGIN
   IF NOT v_all
     AND rolecall_internal.newest_record('roles', jsonb_build_array(audit_takers.role_name)) IS NULL
   THEN
     RETURN;
   END IF;
-  RETURN QUERY
-    WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
-      SELECT audit_takers.role_oid, quote_ident(audit_takers.role_name) COLLATE "C", NULL, NULL::name, NULL::boolean,
-             NULL::text COLLATE "C", NULL::text COLLATE "C"
-      UNION
-      SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
-             CASE WHEN NOT m.admin_option AND EXISTS (
-               SELECT FROM (
-                 SELECT p.* FROM (
-                   SELECT DISTINCT ON (r.section, r.key) r.*
-                   FROM rolecall_internal.resource AS r
-                   WHERE r.section = 'memberships'
-                   AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-                   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-                 ) AS p
-                 WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-               ) AS w
-             ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
-             format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
-                    CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-                    CASE WHEN m.admin_option THEN ' CASCADE' END),
-             t.way || ' -> member'
-      FROM taker AS t
-      JOIN pg_auth_members AS m ON m.roleid = t.member
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE NOT r.rolsuper
-        AND (m.admin_option OR NOT e.edge ? 'set_option'
-             OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
-        AND (v_all OR m.roleid <> audit_takers.role_oid OR m.admin_option OR v_user)
-    )
-    SELECT t.severity, t.path, quote_ident(t.name),
-           CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
-                ELSE 'has what the role has, or can become it' END,
-           t.remedy
-    FROM taker AS t WHERE t.name IS NOT NULL;
+  IF EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = audit_takers.role_oid) THEN
+    RETURN QUERY
+      WITH RECURSIVE taker(member, way, severity, name, administers, remedy, path) AS (
+        SELECT audit_takers.role_oid, quote_ident(audit_takers.role_name) COLLATE "C", NULL, NULL::name, NULL::boolean,
+               NULL::text COLLATE "C", NULL::text COLLATE "C"
+        UNION
+        SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
+               CASE WHEN NOT m.admin_option AND EXISTS (
+                 SELECT FROM (
+                   SELECT p.* FROM (
+                     SELECT DISTINCT ON (r.section, r.key) r.*
+                     FROM rolecall_internal.resource AS r
+                     WHERE r.section = 'memberships'
+                     AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+                     ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+                   ) AS p
+                   WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+                 ) AS w
+               ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
+               format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
+                      CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+                      CASE WHEN m.admin_option THEN ' CASCADE' END),
+               t.way || ' -> member'
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE NOT r.rolsuper
+          AND (m.admin_option OR NOT e.edge ? 'set_option'
+               OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}')
+          AND (v_all OR m.roleid <> audit_takers.role_oid OR m.admin_option OR v_user)
+      )
+      SELECT t.severity, t.path, quote_ident(t.name),
+             CASE WHEN t.administers THEN 'administers the role, and so can become it and let others into it'
+                  ELSE 'has what the role has, or can become it' END,
+             t.remedy
+      FROM taker AS t WHERE t.name IS NOT NULL;
+  END IF;
   IF v_all AND current_setting('server_version_num')::integer / 10000 < 16 THEN
     RETURN QUERY
       SELECT 'warning', quote_ident(audit_takers.role_name) || ' -> CREATEROLE',
@@ -3605,38 +3691,42 @@ BEGIN
 END
 $audit_takers$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid)
+COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb)
   IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
      'administers it; of other roles that calls of this database have asked for, who can become a user, or administers '
      'a group';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(role_name text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(definition jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_withheld$
 DECLARE
-  v_definition jsonb := rolecall_internal.newest_record('read_access', jsonb_build_array(audit_withheld.role_name));
+  v_secrets jsonb := jsonb_build_array(
+    jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint)
+  );
 BEGIN
-  RETURN jsonb_build_array(jsonb_build_object('table_oid', 'rolecall_internal.secret'::regclass::oid::bigint))
-    || coalesce((
-      SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
-      FROM (SELECT jsonb_build_array(coalesce(v_definition, '{}'))) AS d(list)
-      CROSS JOIN LATERAL (
-        SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
-        UNION
-        SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
-      ) AS w
-    ), '[]');
+  IF audit_withheld.definition -> 'withheld' -> 0 IS NULL THEN
+    RETURN v_secrets;
+  END IF;
+  RETURN v_secrets || coalesce((
+    SELECT jsonb_agg(jsonb_build_object('table_oid', w.table_oid::bigint, 'column_name', w.column_name))
+    FROM (SELECT jsonb_build_array(audit_withheld.definition)) AS d(list)
+    CROSS JOIN LATERAL (
+      SELECT m.table_oid, m.column_name FROM rolecall_internal.meant(d.list) AS m WHERE m.named
+      UNION
+      SELECT k.table_oid, k.column_name FROM rolecall_internal.withheld_tables(d.list) AS k WHERE NOT k.named
+    ) AS w
+  ), '[]');
 END
 $audit_withheld$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_withheld(text)
+COMMENT ON FUNCTION rolecall_internal.audit_withheld(jsonb)
   IS 'What is withheld from a role: the tables and columns that its definition names, and the secrets kept here';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audited_roles(roles oid[])
-RETURNS TABLE (role_oid oid, name text, withheld jsonb, has_settings boolean)
+RETURNS TABLE (role_oid oid, name text, definition jsonb, withheld jsonb, has_settings boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audited_roles$
@@ -3645,15 +3735,20 @@ BEGIN
     WITH recorded AS MATERIALIZED (
       SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
     )
-    SELECT r.oid, r.rolname::text, rolecall_internal.audit_withheld(r.rolname),
-           r.rolname IN (SELECT d.name FROM recorded AS d)
+    SELECT r.oid, r.rolname::text, d.definition, rolecall_internal.audit_withheld(d.definition),
+           r.rolname IN (SELECT s.name FROM recorded AS s)
            OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
-    FROM pg_roles AS r WHERE r.oid = ANY (audited_roles.roles);
+    FROM pg_roles AS r
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) OFFSET 0
+    ) AS d(definition)
+    WHERE r.oid = ANY (audited_roles.roles);
 END
 $audited_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'What is withheld from each role, and whether it has settings, here or by record';
+  IS 'The definition of each role as a reporting role, what is withheld from it, and whether it has settings, here or '
+     'by record';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
@@ -5548,6 +5643,57 @@ COMMENT ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_interna
 REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
   FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.future_differs(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $future_differs$
+BEGIN
+  RETURN (
+    WITH present AS MATERIALIZED (
+      SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+             d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
+               AND EXISTS (
+                 SELECT FROM unnest(future_differs.places) AS p
+                 WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+               ) AS wanted
+      FROM pg_default_acl AS d
+      CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+      JOIN (
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(future_differs.places) AS p
+      ) AS t ON t.role_oid = x.grantee
+    )
+    SELECT EXISTS (SELECT FROM present AS d WHERE NOT d.wanted OR d.is_grantable) OR EXISTS (
+      SELECT FROM unnest(future_differs.places) AS p
+      JOIN (
+        SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
+        FROM unnest(future_differs.places) AS p
+        CROSS JOIN LATERAL unnest(p.owners) AS o(name)
+        UNION
+        SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
+        FROM unnest(future_differs.places) AS p
+        JOIN unnest(future_differs.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+        WHERE p.every_owner
+      ) AS o USING (position)
+      CROSS JOIN (VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)
+      WHERE o.owner <> p.role
+        AND (p.position, coalesce(o.owner_oid, 0), coalesce(p.schema_oid, 0), k.type) NOT IN (
+          SELECT d.position, d.defaclrole, d.defaclnamespace, d.defaclobjtype FROM present AS d WHERE d.wanted
+        )
+    )
+  );
+END
+$future_differs$;
+
+COMMENT ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying '
+     'which';
+REVOKE ALL ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.future_refusal(document jsonb, role text, owner text, owner_oid oid, schema text)
 RETURNS TABLE (code text, note text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6231,7 +6377,16 @@ REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC
 
 -- All of it is found from pg_shdepend, by its index on roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.held_otherwise(places rolecall_internal.place[])
-RETURNS TABLE (number integer, role text, role_oid oid, dbid oid, classid oid, objid oid, owns boolean)
+RETURNS TABLE (
+  number integer,
+  role text,
+  role_oid oid,
+  dbid oid,
+  classid oid,
+  objid oid,
+  column_number integer,
+  owns boolean
+)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
@@ -6241,14 +6396,14 @@ DECLARE
   );
 BEGIN
   RETURN QUERY
-    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.deptype = 'o'
+    SELECT t.position::integer, t.role, t.role_oid, d.dbid, d.classid, d.objid, d.objsubid, d.deptype = 'o'
     FROM (
       SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(held_otherwise.places) AS p
     ) AS t
     CROSS JOIN LATERAL (
       SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
-        AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a')
+        AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
       OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
     ) AS d
     WHERE (d.deptype = 'o'
@@ -6265,8 +6420,7 @@ END
 $held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
-  IS 'What the roles that are to read hold beside privileges on tables and columns, USAGE on schemas, and default '
-     'privileges';
+  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.held_privileges(groups rolecall_internal.acl_group[], roles oid[], everybody boolean)
@@ -7172,7 +7326,7 @@ COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.is_worth_taking(role_name text, role_oid oid) RETURNS boolean
+CREATE OR REPLACE FUNCTION rolecall_internal.is_worth_taking(role_oid oid, definition jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_worth_taking$
@@ -7181,14 +7335,14 @@ BEGIN
     SELECT FROM pg_roles AS r
     WHERE r.oid = is_worth_taking.role_oid AND NOT r.rolsuper
       AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
-           OR rolecall_internal.newest_record('read_access', jsonb_build_array(is_worth_taking.role_name)) IS NOT NULL)
+           OR is_worth_taking.definition IS NOT NULL)
   );
 END
 $is_worth_taking$;
 
-COMMENT ON FUNCTION rolecall_internal.is_worth_taking(text, oid)
+COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
   IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
-REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(text, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.joined(one jsonb, other jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -8551,16 +8705,19 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $note_unmatched$
 DECLARE
-  v_watched boolean := EXISTS (
-    SELECT FROM pg_event_trigger AS t
-    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
-  );
+  v_watched boolean;
   v_names text;
   v_others text;
 BEGIN
-  IF rolecall_internal.are_there(note_unmatched.definitions) THEN
+  IF NOT jsonb_path_exists(note_unmatched.definitions, '$[*].withheld[*]')
+    OR rolecall_internal.are_there(note_unmatched.definitions)
+  THEN
     RETURN;
   END IF;
+  v_watched := EXISTS (
+    SELECT FROM pg_event_trigger AS t
+    WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+  );
   WITH listed AS (
     SELECT d.schemas, w.name, m.path, m.column_name, m.path[cardinality(m.path)] AS table_name
     FROM jsonb_to_recordset(note_unmatched.definitions) AS d(schemas jsonb, withheld jsonb)
@@ -9632,7 +9789,6 @@ COMMENT ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb)
   IS 'The statements about privileges on columns, one for each table and role';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_column_changes(jsonb, jsonb) FROM PUBLIC;
 
--- They are found from pg_shdepend, by its index on roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_column_excess(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9641,25 +9797,14 @@ AS $plan_column_excess$
 BEGIN
   RETURN QUERY
     WITH held AS MATERIALIZED (
-      SELECT t.position, t.role, t.role_oid, d.objid, d.objsubid
-      FROM (
-        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_column_excess.places) AS p
-      ) AS t
-      CROSS JOIN LATERAL (
-        SELECT d.objid, d.objsubid FROM pg_shdepend AS d
-        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid AND d.deptype = 'a'
-          AND d.classid = 'pg_class'::regclass AND d.objsubid <> 0
-          AND d.dbid = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
-          )
-        OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
-      ) AS d
+      SELECT h.number AS position, h.role, h.role_oid, h.objid, h.column_number
+      FROM rolecall_internal.held_otherwise(plan_column_excess.places) AS h WHERE h.column_number <> 0
     ),
     entry AS (
       SELECT h.position, h.role, n.nspname, c.relname, c.relowner, x.grantor, x.privilege_type, r.readable,
              string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
       FROM held AS h
-      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.column_number
       JOIN pg_class AS c ON c.oid = a.attrelid
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL aclexplode(a.attacl) AS x
@@ -10182,6 +10327,32 @@ REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
 )
   FROM PUBLIC;
 
+-- As a rule there is nothing, which one look shows before the rest has to be planned.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_held_otherwise(places rolecall_internal.place[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_held_otherwise$
+DECLARE
+  v_objects boolean;
+  v_columns boolean;
+BEGIN
+  SELECT bool_or(h.column_number = 0), bool_or(h.column_number <> 0) INTO v_objects, v_columns
+  FROM rolecall_internal.held_otherwise(plan_held_otherwise.places) AS h;
+  IF v_objects THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(plan_held_otherwise.places);
+  END IF;
+  IF v_columns THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(plan_held_otherwise.places);
+  END IF;
+END
+$plan_held_otherwise$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[])
+  IS 'Privileges that the role must not have, other than on tables, and objects that it owns, which nobody but their '
+     'next owner can take';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_kept(ended jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -10522,9 +10693,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_missing_tables$
 BEGIN
-  IF plan_missing_tables.missing IS NULL THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH missing AS (
       SELECT p.position, p.place, p.role, p.schema, p.withheld, p.withheld_in, m.number, m.owner, m.allowed, m.whole,
@@ -10678,10 +10846,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_other_excess$
 BEGIN
-  -- As a rule there is nothing, which one look shows before the rest has to be planned.
-  IF NOT EXISTS (SELECT FROM rolecall_internal.held_otherwise(plan_other_excess.places)) THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH excess AS (
       SELECT e.number AS position, e.role, e.kind, e.target, e.object, e.owner, e.grantor,
@@ -10735,7 +10899,7 @@ END
 $plan_other_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
-  IS 'Privileges that the role must not have, and objects that it owns, which nobody but their next owner can take';
+  IS 'Privileges that the role must not have on anything but tables and columns, and objects that it owns';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- The timeout of a client role is one that its members have too.
@@ -11034,8 +11198,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_read_access$
 DECLARE
+  v_withholds boolean := jsonb_path_exists(plan_read_access.resources, '$[*].withheld[*]');
   v_groups rolecall_internal.table_group[];
   v_places rolecall_internal.place[];
+  v_tables record;
   v_missing jsonb;
 BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
@@ -11043,17 +11209,29 @@ BEGIN
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
-  v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
-    v_places, v_groups, v_missing, plan_read_access.singly
-  );
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_other_excess(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_column_excess(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+  SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
+  IF v_tables.excess THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
+  END IF;
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_shards(v_places);
+  END IF;
+  IF v_tables.missing THEN
+    v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
+      v_places, v_groups, v_missing, plan_read_access.singly
+    );
+  END IF;
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_columns(v_places, v_missing, plan_read_access.singly);
+  END IF;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_held_otherwise(v_places);
+  IF v_withholds THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed(plan_read_access.resources);
+  END IF;
+  IF rolecall_internal.future_differs(v_places, v_groups) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_default_privileges(v_places, v_groups);
+  END IF;
 END
 $plan_read_access$;
 
@@ -11717,9 +11895,6 @@ AS $plan_table_excess$
 DECLARE
   v_suspect jsonb := rolecall_internal.suspect_groups(plan_table_excess.places, plan_table_excess.groups);
 BEGIN
-  IF v_suspect IS NULL THEN
-    RETURN;
-  END IF;
   RETURN QUERY
     WITH suspect AS (
       SELECT s.*, p.place
@@ -13030,7 +13205,8 @@ AS $privileges_on_objects$
 BEGIN
   RETURN QUERY
     WITH held AS MATERIALIZED (
-      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h WHERE NOT h.owns
+      SELECT h.* FROM rolecall_internal.held_otherwise(privileges_on_objects.places) AS h
+      WHERE NOT h.owns AND h.column_number = 0
     ),
     object AS (
       SELECT h.number, h.role, h.role_oid, g.kind,
@@ -13262,6 +13438,9 @@ BEGIN
   IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
     -- A path of no schema is written as one that has no name.
     RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
+    RETURN reader_path.definition -> 'schemas';
   END IF;
   RETURN reader_path.definition -> 'schemas' || coalesce((
     SELECT jsonb_agg(DISTINCT n.nspname::text)
@@ -13947,23 +14126,32 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember_withheld$
 DECLARE
-  v_wanted rolecall_internal.withheld[] := ARRAY(
-    SELECT ROW(w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid)::rolecall_internal.withheld
-    FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
-    JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
-  );
-  v_present rolecall_internal.withheld[] := ARRAY(
-    SELECT k
-    FROM jsonb_to_recordset(remember_withheld.resources) AS r(role text)
-    JOIN rolecall_internal.withheld AS k ON k.role = r.role
-  );
-  v_new rolecall_internal.withheld[] := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old rolecall_internal.withheld[] := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+  v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
+  v_present rolecall_internal.withheld[];
+  v_new rolecall_internal.withheld[];
+  v_old rolecall_internal.withheld[];
 BEGIN
   -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
     RETURN;
   END IF;
+  v_present := ARRAY(
+    SELECT k FROM rolecall_internal.withheld AS k
+    WHERE k.role IN (SELECT r ->> 'role' FROM jsonb_array_elements(remember_withheld.resources) AS r)
+  );
+  IF jsonb_path_exists(remember_withheld.resources, '$[*].withheld[*]') THEN
+    v_wanted := ARRAY(
+      SELECT ROW(
+               w.role, w.entry, w.table_oid, w.column_number, w.column_name, w.table_oid
+             )::rolecall_internal.withheld
+      FROM rolecall_internal.withheld_tables(remember_withheld.resources) AS w
+      JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind <> 'S'
+    );
+  ELSIF cardinality(v_present) = 0 THEN
+    RETURN;
+  END IF;
+  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
+  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
   IF cardinality(v_old) > 0 THEN
     DELETE FROM rolecall_internal.withheld AS k
     USING unnest(v_old) AS o
@@ -15542,9 +15730,53 @@ END
 $suspect_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'The groups with tables on which a role has a privilege that it must not have, by grantor; null where there are '
-     'none';
+  IS 'The groups with tables on which a role has a privilege that it must not have, by grantor';
 REVOKE ALL ON FUNCTION rolecall_internal.suspect_groups(rolecall_internal.place[], rolecall_internal.table_group[])
+  FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.table_differences(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS TABLE (excess boolean, missing boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $table_differences$
+BEGIN
+  RETURN QUERY
+    -- Each ACL is taken apart once, however many roles there are.
+    WITH held AS MATERIALIZED (
+      SELECT g.number, g.schema, g.owner, x.grantee, x.privilege_type, x.is_grantable
+      FROM unnest(table_differences.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      CROSS JOIN LATERAL aclexplode(g.acl) AS x
+      WHERE x.grantee IN (SELECT p.role_oid FROM unnest(table_differences.places) AS p)
+    )
+    SELECT EXISTS (
+             SELECT FROM held AS h
+             JOIN (
+               SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(table_differences.places) AS p
+             ) AS t ON t.role_oid = h.grantee AND h.grantee <> h.owner
+             LEFT JOIN unnest(table_differences.places) AS p ON p.position = t.position AND p.schema_oid = h.schema
+             WHERE h.privilege_type <> 'SELECT' OR h.is_grantable OR p.position IS NULL
+               OR h.number = ANY (p.withheld_in)
+           ),
+           EXISTS (
+             SELECT FROM unnest(table_differences.places) AS p
+             JOIN unnest(table_differences.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+               ON g.schema = p.schema_oid
+             WHERE g.owner IS DISTINCT FROM p.role_oid
+               AND (g.number, coalesce(p.role_oid, 0)) NOT IN (
+                 SELECT h.number, h.grantee FROM held AS h WHERE h.privilege_type = 'SELECT'
+               )
+               AND g.size > (SELECT count(*) FROM unnest(p.withheld_in) AS w(number) WHERE w.number = g.number)
+           );
+END
+$table_differences$;
+
+COMMENT ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
+  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing: mostly neither, '
+     'which is found out without saying which';
+REVOKE ALL ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.table_groups() RETURNS rolecall_internal.table_group[]
@@ -16251,25 +16483,24 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_path$
 DECLARE
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
   v_others text;
 BEGIN
   SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
   FROM (
     SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name,
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
-    FROM jsonb_array_elements(warn_about_path.definitions) AS d
-    CROSS JOIN LATERAL jsonb_array_elements_text(d -> 'path') AS s(name)
-    JOIN pg_namespace AS n ON n.nspname = s.name
+    FROM pg_namespace AS n
     CROSS JOIN LATERAL (
       SELECT n.nspowner
-      UNION SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
     ) AS c(role_oid)
-    JOIN pg_database AS b ON b.datname = current_database()
     LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN b.datdba ELSE c.role_oid END
-    WHERE c.role_oid = 0
+      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+    WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
+      AND (c.role_oid = 0
       OR (NOT r.rolsuper AND r.rolname <> current_user
-          AND NOT warn_about_path.definitions @> jsonb_build_array(jsonb_build_object('role', r.rolname)))
+          AND NOT warn_about_path.definitions @> jsonb_build_array(jsonb_build_object('role', r.rolname))))
     GROUP BY r.rolname
   ) AS o;
   IF v_others IS NOT NULL THEN
@@ -16324,7 +16555,10 @@ BEGIN
       SELECT NULL WHERE NOT p.partial ? t.oid::text
       UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
     ) AS k(column_name)
-    JOIN pg_class AS c ON c.oid = t.oid
+    CROSS JOIN LATERAL (
+      SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
+      OFFSET 0 -- Table by table: all of them are many more.
+    ) AS c
     WHERE EXISTS (
       SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
       UNION ALL
@@ -16355,7 +16589,7 @@ AS $warn_about_publications$
 DECLARE
   v_names text;
 BEGIN
-  IF rolecall_internal.is_encrypting() THEN
+  IF NOT EXISTS (SELECT FROM pg_publication) OR rolecall_internal.is_encrypting() THEN
     RETURN;
   END IF;
   SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO v_names
@@ -18941,7 +19175,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e7861e3ebe61a9c8112e416a4726413a1c3bf5ca67661cdffdeb3f6eb01cc1d2';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 8f024b5b0a448c007916d774cc4f417c72174503c6b9453c939fa1362e4c181b';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

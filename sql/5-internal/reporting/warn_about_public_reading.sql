@@ -16,7 +16,10 @@ BEGIN
       SELECT NULL WHERE NOT p.partial ? t.oid::text
       UNION ALL SELECT jsonb_array_elements_text(p.partial -> t.oid::text)
     ) AS k(column_name)
-    JOIN pg_class AS c ON c.oid = t.oid
+    CROSS JOIN LATERAL (
+      SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
+      OFFSET 0 -- Table by table: all of them are many more.
+    ) AS c
     WHERE EXISTS (
       SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
       UNION ALL
